@@ -1,0 +1,82 @@
+/**
+ * What a process says of itself and of those it pulls from: the ledger, lag, gaps. These shapes
+ * are the JSON of `/api/v1/status/hierarchy` and of the ledger documents in the store.
+ */
+import type { GapRecord, JournalPosition, JournalRef } from './journal.js';
+
+/** Counts of one journal since it was first seen; in the store they move with the position. */
+export interface Ledger {
+  frames: number;
+  samples: number;
+  bytes: number;
+  /** Entries refused, by reason. */
+  refused: Record<string, number>;
+  /** Newest last; at most `GAPS_MAX`, older ones only counted. */
+  gaps: GapRecord[];
+  gapsTotal: number;
+  /** Complete up to this time (ms since epoch); 0 before the first page or commit. */
+  watermark: number;
+}
+
+/** Gaps listed in a ledger; what is beyond is in `gapsTotal`. */
+export const GAPS_MAX = 200;
+
+export function emptyLedger(): Ledger {
+  return { frames: 0, samples: 0, bytes: 0, refused: {}, gaps: [], gapsTotal: 0, watermark: 0 };
+}
+
+/** Adds a gap; drops the oldest listed one over the limit. */
+export function addGap(ledger: Ledger, gap: GapRecord): void {
+  ledger.gaps.push(gap);
+  ledger.gapsTotal++;
+  if (ledger.gaps.length > GAPS_MAX) ledger.gaps.shift();
+}
+
+/** One journal in the hierarchy, as seen from the process that reports it. */
+export interface JournalStatus {
+  readonly ref: JournalRef;
+  readonly position: JournalPosition;
+  readonly trimmed: JournalPosition;
+  readonly ledger: Ledger;
+  /** Now minus watermark. Seconds. */
+  readonly lagSeconds: number;
+  readonly entryBytes: number;
+}
+
+/** A process that is pulled from. */
+export interface SourceStatus {
+  readonly name: string;
+  readonly url: string;
+  readonly health: 'up' | 'down' | 'lost' | 'unknown';
+  readonly lastError: string;
+  readonly kind: 'canopy' | 'foreign';
+  readonly journals: readonly JournalStatus[];
+  /** The source's own report as of its last page, where it sends one. */
+  readonly report: HierarchyStatus | undefined;
+  /** How long the parent may be away before the source's journal forgets. Seconds; -1 unknown. */
+  readonly mayBeAwaySeconds: number;
+}
+
+/** A process and what is below it. */
+export interface HierarchyStatus {
+  readonly role: 'leaf' | 'parent';
+  readonly name: string;
+  readonly url: string;
+  readonly version: string;
+  readonly startTime: number;
+  readonly targets: { readonly up: number; readonly down: number; readonly unknown: number };
+  readonly activeSeries: number;
+  readonly samplesPerSecond: number;
+  /** The process's own journal. */
+  readonly journal: JournalStatus | undefined;
+  readonly store: {
+    readonly kind: string;
+    readonly usedBytes: number;
+    readonly limitBytes: number;
+    readonly healthy: boolean;
+    readonly message: string;
+  };
+  readonly sources: readonly SourceStatus[];
+  /** Sections of the configuration that are ignored, and the like; for people. */
+  readonly notices: readonly string[];
+}

@@ -1,0 +1,115 @@
+/**
+ * Ports between what holds samples and what asks for them.
+ */
+import type { Labels } from './labels.js';
+import type { Matcher } from './matcher.js';
+import type { Family } from './metric.js';
+import type { DurationMs, Milliseconds } from './units.js';
+
+/** A stretch of time, both ends inclusive. */
+export interface TimeRange {
+  readonly minTime: Milliseconds;
+  readonly maxTime: Milliseconds;
+}
+
+/**
+ * One series with its samples in a time range, as columns. Entries `[from, to)` of the columns
+ * count; times ascend strictly among them. The arrays are shared (all series of one group have the
+ * same `times` object, so that windows can be found once for all of them), must not be written to,
+ * and are valid until the snapshot is released.
+ */
+export interface SelectedSeries {
+  readonly labels: Labels;
+  /** What the exporter said of the series' family; undefined where nothing is known. */
+  readonly family: Family | undefined;
+  readonly times: Float64Array;
+  readonly values: Float64Array;
+  /** A SampleState for each entry; null where every entry is a value. `none` entries are no samples. */
+  readonly states: Uint8Array | null;
+  readonly from: number;
+  readonly to: number;
+}
+
+/**
+ * A pinned view: whatever is taken in after it was made is not in it, however long it is used.
+ * Every method may yield. Each label set comes once (origins are merged), in no order.
+ */
+export interface Snapshot {
+  select(
+    matchers: readonly Matcher[],
+    range: TimeRange,
+    signal?: AbortSignal,
+  ): Promise<SelectedSeries[]>;
+  /** Label sets of series with a sample in the range (approximately) that match any of the sets. */
+  series(matcherSets: ReadonlyArray<readonly Matcher[]>, range: TimeRange): Promise<Labels[]>;
+  /** Sorted. No matcher sets: of all series. */
+  labelNames(
+    matcherSets: ReadonlyArray<readonly Matcher[]>,
+    range: TimeRange,
+  ): Promise<string[]>;
+  labelValues(
+    name: string,
+    matcherSets: ReadonlyArray<readonly Matcher[]>,
+    range: TimeRange,
+  ): Promise<string[]>;
+  /** Must be called; more than once is harmless. */
+  release(): void;
+}
+
+export interface Queryable {
+  snapshot(): Snapshot;
+  /** Distinct descriptions by family name, for `/api/v1/metadata`. */
+  metadata(): ReadonlyMap<string, readonly Family[]>;
+}
+
+/** The answer to a query. Series and samples are the caller's. */
+export type QueryValue =
+  | { readonly type: 'scalar'; readonly time: Milliseconds; readonly value: number }
+  | { readonly type: 'string'; readonly time: Milliseconds; readonly value: string }
+  | { readonly type: 'vector'; readonly samples: readonly VectorSample[] }
+  | { readonly type: 'matrix'; readonly series: readonly MatrixSeries[] };
+
+export interface VectorSample {
+  readonly labels: Labels;
+  readonly time: Milliseconds;
+  readonly value: number;
+}
+
+/** Samples only, no gaps: both columns have `times.length` entries. */
+export interface MatrixSeries {
+  readonly labels: Labels;
+  readonly times: Float64Array;
+  readonly values: Float64Array;
+}
+
+export interface QueryResult {
+  readonly value: QueryValue;
+  readonly warnings: readonly string[];
+  readonly infos: readonly string[];
+  /** As Prometheus counts them: samples looked at in all steps, and the most held at once. */
+  readonly totalQueryableSamples: number;
+  readonly peakSamples: number;
+}
+
+export interface QueryOptions {
+  /** Default of the engine where undefined. */
+  readonly lookback?: DurationMs;
+  readonly timeout?: DurationMs;
+  readonly signal?: AbortSignal;
+}
+
+/**
+ * Port: answers PromQL. Implemented by `promql`.
+ * Errors: `bad_data` (text, types, with `line:col: parse error: …`), `execution`, `timeout`, `canceled`.
+ */
+export interface QueryEngine {
+  instant(query: string, time: Milliseconds, options?: QueryOptions): Promise<QueryResult>;
+  /** Points at start, start + step, … up to end inclusive. */
+  range(
+    query: string,
+    start: Milliseconds,
+    end: Milliseconds,
+    step: DurationMs,
+    options?: QueryOptions,
+  ): Promise<QueryResult>;
+}

@@ -1,0 +1,37 @@
+import { fileURLToPath } from 'node:url';
+import { defineConfig } from 'vitest/config';
+
+const root = fileURLToPath(new URL('..', import.meta.url));
+// Tests run on the sources: no build is needed, and none can be out of date.
+const resolve = { conditions: ['canopy-source'] };
+const ssr = { resolve: { conditions: ['canopy-source'], externalConditions: ['canopy-source'] } };
+
+export default defineConfig({
+  root,
+  test: {
+    projects: [
+      {
+        resolve,
+        ssr,
+        test: {
+          name: 'unit',
+          root,
+          include: ['packages/*/src/**/*.test.ts', 'packages/*/src/**/*.fuzz.ts', 'test/architecture/**/*.test.ts'],
+          testTimeout: 20_000,
+        },
+      },
+      {
+        resolve,
+        ssr,
+        test: {
+          name: 'end-to-end',
+          root,
+          include: ['test/e2e/**/*.test.ts'],
+          fileParallelism: false,
+          testTimeout: 180_000,
+          hookTimeout: 120_000,
+        },
+      },
+    ],
+  },
+});
