@@ -1,1 +1,12 @@
-export {};
+/** Query text to tree to plan to values, over a Queryable. */
+
+/** The engine and its options. */
+export { Engine, type EngineOptions } from './engine.js';
+/** A number in the notation of Prometheus's JSON: shortest form, `NaN`, `+Inf`, `-Inf`. */
+export { formatFloat } from './float.js';
+/** Text to typed tree. */
+export { parseQuery, parseSelector } from './syntax/parse.js';
+/** Text or tree to text. */
+export { formatQuery } from './syntax/format.js';
+/** The tree. */
+export type * from './syntax/ast.js';
