@@ -1,0 +1,70 @@
+/**
+ * What the HTTP surface needs from the process it stands in front of. Every function is called
+ * per request and must not block.
+ */
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import type {
+  Clock,
+  DurationMs,
+  HierarchyStatus,
+  QueryEngine,
+  Queryable,
+  TargetsView,
+} from '@canopy/model';
+
+export type LogLevel = 'debug' | 'info' | 'warn' | 'error';
+
+export interface WebOptions {
+  readonly role: 'leaf' | 'parent';
+  readonly clock: Clock;
+  /** Canopy's own version. */
+  readonly version: string;
+  /** The Prometheus version whose API this is; clients such as Grafana choose features by it. */
+  readonly prometheusVersion: string;
+  readonly engine: QueryEngine;
+  readonly queryable: Queryable;
+  readonly targets: TargetsView;
+  hierarchy(): HierarchyStatus;
+  /** The configuration as YAML, secrets masked already. */
+  configText(): string;
+  /** Command-line flags by name, without the dashes, secrets masked already. */
+  flags(): Readonly<Record<string, string>>;
+  /** Whether queries can be answered; `reason` is for people and empty when ready. */
+  ready(): { readonly ready: boolean; readonly reason: string };
+  /** The process's own metrics. */
+  metrics(): Promise<{ readonly contentType: string; readonly text: string }>;
+  /** Answers `/federate` (text or frames) completely, its own compression included. */
+  federate(req: IncomingMessage, res: ServerResponse, url: URL): Promise<void>;
+  /**
+   * Answers `POST /api/v1/canopy/leaves`, reading the body itself; null where leaves cannot announce
+   * themselves (a leaf). Called only for bodies declared as JSON.
+   */
+  readonly register: ((req: IncomingMessage, res: ServerResponse) => Promise<void>) | null;
+  log(level: LogLevel, message: string, fields: Readonly<Record<string, unknown>>): void;
+  /** Largest form body of a query; a larger one is refused with 413. */
+  readonly bodyBytesMax: number;
+  /** How far back "now" reaches: what counts as present in `/api/v1/targets/metadata`. */
+  readonly lookback: DurationMs;
+  /** Whether pages of this origin may read the API from a browser. */
+  corsOrigin(origin: string): boolean;
+}
+
+/** Requests answered on one route. Durations in seconds, from first byte to last. */
+export interface RouteTotals {
+  /** By HTTP status code. */
+  readonly requests: Record<string, number>;
+  seconds: number;
+}
+
+export interface WebTotals {
+  /** By route pattern (`/api/v1/label/:name/values`); as many as there are routes. */
+  readonly routes: Record<string, RouteTotals>;
+  /** Answers cut off because the client went away or writing failed. */
+  aborted: number;
+}
+
+/** A request listener for an HTTP server, and what it counts. */
+export interface Web {
+  (req: IncomingMessage, res: ServerResponse): void;
+  readonly totals: WebTotals;
+}
