@@ -1,1 +1,30 @@
-export {};
+/** Bytes of what travels and is kept: journal entries, layouts, gaps, frames, tiles. */
+
+/** Checksum of every record. */
+export { crc32c } from './crc32c.js';
+/** Numbers, texts and byte runs, with bounds checked. */
+export { ByteReader, ByteWriter } from './varint.js';
+/** Limits that decoders hold to. */
+export { ENTRIES_MAX, SLOTS_MAX } from './limits.js';
+/** The record of one journal entry. */
+export { type EntryFields, decodeEntry, encodeEntry, entryPayload } from './entry.js';
+/** Payload of an entry of kind layout. */
+export { decodeLayout, encodeLayout } from './layout.js';
+/** Payload of an entry of kind gap. */
+export { decodeGap, encodeGap } from './gap.js';
+/** Payload of an entry of kind frame. */
+export {
+  type AlignedFrame,
+  FrameDecoder,
+  FrameEncoder,
+  type LooseFrame,
+  frameLayoutVersion,
+} from './frame.js';
+/** Columns of a group over a run of frames. */
+export {
+  type LooseSlot,
+  type SlotSummary,
+  type TileColumns,
+  TileReader,
+  encodeTile,
+} from './tile.js';
