@@ -1,1 +1,4 @@
-export {};
+/** Takes in journal entries and answers selects: the head. */
+export { Head } from './head.js';
+/** What a head is told (`HeadOptions`, `TileSource`) and tells (`HeadStats`, `GroupStatus`, `Expired`). */
+export type { Expired, GroupStatus, HeadOptions, HeadStats, TileSource } from './options.js';

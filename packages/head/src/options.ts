@@ -1,0 +1,93 @@
+/** What a Head is told, and what it tells. */
+import type {
+  Clock,
+  DurationMs,
+  Epoch,
+  GroupId,
+  GroupKind,
+  JournalRef,
+  Labels,
+  Milliseconds,
+  StoredTile,
+  TileMeta,
+} from '@canopy/model';
+
+/** Where closed tiles are read back from; `Store` is one. */
+export interface TileSource {
+  /** Bytes of tiles, in the order asked for; undefined for one that is gone. */
+  readTiles(ref: JournalRef, tiles: readonly TileMeta[]): Promise<Array<Uint8Array | undefined>>;
+}
+
+export interface HeadOptions {
+  readonly clock: Clock;
+  /** How long samples stay in memory after their time. */
+  readonly windowMs: DurationMs;
+  /** Frames of a loose group that make a tile (aligned groups: from key frame to key frame). */
+  readonly tileFrames: number;
+  /** How far behind its group's newest sample a loose sample may be. */
+  readonly outOfOrderWindow: DurationMs;
+  /**
+   * A tile closed and is to be stored. Called from within `apply` and `expire`; must not throw.
+   * The bytes are never changed afterwards.
+   */
+  onTileClosed(ref: JournalRef, tile: StoredTile): void;
+  /** Reads tiles that have left memory; null for a process that stores none. */
+  readonly tileSource: TileSource | null;
+  /** Series in the index. Over it new series are not indexed; their samples count as `series_limit`. */
+  readonly maxSeries: number;
+}
+
+/** Counts since the head was made, and sizes as of now. Plain numbers. */
+export interface HeadStats {
+  /** Series with a value in the newest frame of their group; twice where two origins have it. */
+  activeSeries: number;
+  /** Label sets in the index. */
+  series: number;
+  groups: number;
+  framesApplied: number;
+  framesRepeated: number;
+  framesUndecodable: number;
+  /** Frames more than ten minutes ahead of the clock; taken in all the same. */
+  framesAhead: number;
+  samplesAppended: number;
+  tilesClosed: number;
+  tilesInMemory: number;
+  /** Encoded tiles and packed tails in memory. */
+  tileBytes: number;
+  /** Uncompressed tails. */
+  tailBytes: number;
+  /** Tiles read back from the store, and those that were gone or failed their checks. */
+  tilesRead: number;
+  tilesUnreadable: number;
+  /** Metas given to `restoreTiles` whose group has no layout. */
+  tilesWithoutLayout: number;
+  /** Samples not shown by selects because an earlier origin has the series at that time. */
+  samplesHidden: number;
+  openSnapshots: number;
+  /** By reason: `out_of_order`, `duplicate`, `too_old`, `conflict`, `series_limit` (samples); `corrupt` (entries). */
+  refused: Record<string, number>;
+}
+
+/** One group as status pages show it. */
+export interface GroupStatus {
+  readonly epoch: Epoch;
+  readonly group: GroupId;
+  readonly kind: GroupKind;
+  readonly target: Labels;
+  readonly scrapeUrl: string;
+  readonly interval: DurationMs;
+  /** Slots with a value in the newest frame. */
+  readonly activeSlots: number;
+  readonly slotCount: number;
+  /** Time of the newest frame; 0 before the first. */
+  readonly lastFrameTime: Milliseconds;
+  /** Nothing more is expected: the group was succeeded, or fell silent. */
+  readonly ended: boolean;
+}
+
+/** What `expire` gave back. */
+export interface Expired {
+  series: number;
+  /** Tiles that left memory. */
+  tiles: number;
+}
