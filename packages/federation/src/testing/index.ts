@@ -1,1 +1,2 @@
-export {};
+/** For tests of other packages: a store in memory. */
+export { MemoryStore } from './memory-store.js';

@@ -1,0 +1,280 @@
+import type {
+  CommitOutcome,
+  DurationMs,
+  Epoch,
+  GroupId,
+  JournalCommit,
+  JournalEntry,
+  JournalPosition,
+  JournalRef,
+  JournalState,
+  Lease,
+  LeaseOutcome,
+  ReadLimits,
+  Store,
+  StoredTile,
+  StoreUsage,
+  TileMeta,
+  Clock,
+} from '@canopy/model';
+import { CanopyError, comparePositions, EntryKind } from '@canopy/model';
+
+interface MemoryJournal {
+  position: JournalPosition;
+  trimmed: JournalPosition;
+  cursor: string;
+  ledger: string;
+  entries: JournalEntry[];
+  layouts: JournalEntry[];
+  tiles: Map<string, StoredTile>;
+}
+
+const tileKey = (meta: TileMeta) => `${meta.epoch}/${meta.group}/${meta.firstSequence}`;
+
+/**
+ * The Store port in memory, for tests: same outcomes as the real ones, nothing durable. `fail` makes every
+ * method reject until it is undefined again.
+ */
+export class MemoryStore implements Store {
+  readonly kind = 'embedded';
+  readonly #clock: Clock;
+  readonly #journals = new Map<JournalRef, MemoryJournal>();
+  readonly #leases = new Map<JournalRef, { owner: string; fence: number; until: number }>();
+  readonly #documents = new Map<string, string>();
+  /** Set to make every method reject with it. */
+  fail: CanopyError | undefined = undefined;
+  /** Called before a commit takes effect and after it did; throw to act a crash. */
+  onCommit: ((when: 'before' | 'after', commit: JournalCommit) => void) | undefined = undefined;
+
+  constructor(clock: Clock) {
+    this.#clock = clock;
+  }
+
+  /** A deep copy: a backup that can be restored with `become`. */
+  copy(): MemoryStore {
+    const other = new MemoryStore(this.#clock);
+    other.become(this);
+    return other;
+  }
+
+  /** Takes over the content of another store, leases too. */
+  become(other: MemoryStore): void {
+    this.wipe();
+    for (const [ref, journal] of other.#journals) {
+      this.#journals.set(ref, {
+        ...journal,
+        entries: [...journal.entries],
+        layouts: [...journal.layouts],
+        tiles: new Map(journal.tiles),
+      });
+    }
+    for (const [ref, lease] of other.#leases) this.#leases.set(ref, { ...lease });
+    for (const [name, text] of other.#documents) this.#documents.set(name, text);
+  }
+
+  /** FLUSHALL. */
+  wipe(): void {
+    this.#journals.clear();
+    this.#leases.clear();
+    this.#documents.clear();
+  }
+
+  async journals(): Promise<JournalState[]> {
+    this.#check();
+    return [...this.#journals.keys()].map((ref) => this.#state(ref)!);
+  }
+
+  async journal(ref: JournalRef): Promise<JournalState | undefined> {
+    this.#check();
+    return this.#state(ref);
+  }
+
+  async acquireLease(ref: JournalRef, owner: string, ttl: DurationMs): Promise<LeaseOutcome> {
+    this.#check();
+    const now = this.#clock.now();
+    const held = this.#leases.get(ref);
+    if (held !== undefined && held.owner !== owner && held.until > now) {
+      return {
+        granted: false,
+        heldBy: held.owner,
+        expiresIn: (held.until - now) as DurationMs,
+      };
+    }
+    const fence = held === undefined ? 1 : held.owner === owner ? held.fence : held.fence + 1;
+    this.#leases.set(ref, { owner, fence, until: now + ttl });
+    return { granted: true, lease: { journal: ref, owner, fence } };
+  }
+
+  async releaseLease(lease: Lease): Promise<void> {
+    this.#check();
+    const held = this.#leases.get(lease.journal);
+    if (held !== undefined && held.fence === lease.fence) held.until = 0;
+  }
+
+  async commit(commit: JournalCommit): Promise<CommitOutcome> {
+    this.#check();
+    this.onCommit?.('before', commit);
+    const outcome = this.#commit(commit);
+    this.onCommit?.('after', commit);
+    return outcome;
+  }
+
+  #commit(commit: JournalCommit): CommitOutcome {
+    const ref = commit.lease.journal;
+    if (!this.#holds(commit.lease)) return { outcome: 'fenced' };
+    const stored = this.#journals.get(ref);
+    if (stored === undefined && commit.expected !== null) return { outcome: 'absent' };
+    if (stored !== undefined) {
+      const asExpected =
+        commit.expected !== null && comparePositions(stored.position, commit.expected) === 0;
+      if (!asExpected) {
+        if (comparePositions(stored.position, commit.position) === 0) {
+          return { outcome: 'already_applied' };
+        }
+        return { outcome: 'behind', state: this.#state(ref)! };
+      }
+    }
+    const journal = stored ?? emptyJournal();
+    for (const entry of commit.entries) {
+      const copy = { ...entry, bytes: entry.bytes.slice() };
+      journal.entries.push(copy);
+      if (entry.kind === EntryKind.layout) journal.layouts.push(copy);
+    }
+    journal.position = { ...commit.position };
+    journal.cursor = commit.cursor;
+    journal.ledger = commit.ledger;
+    this.#journals.set(ref, journal);
+    return { outcome: 'applied' };
+  }
+
+  async readEntries(
+    ref: JournalRef,
+    after: JournalPosition,
+    limits: ReadLimits,
+  ): Promise<JournalEntry[]> {
+    this.#check();
+    const found: JournalEntry[] = [];
+    let bytes = 0;
+    for (const entry of this.#journals.get(ref)?.entries ?? []) {
+      if (comparePositions(entry, after) <= 0) continue;
+      bytes += entry.bytes.length;
+      if (found.length > 0 && (bytes > limits.maxBytes || found.length >= limits.maxEntries)) break;
+      found.push(entry);
+    }
+    return found;
+  }
+
+  async readLayouts(ref: JournalRef): Promise<JournalEntry[]> {
+    this.#check();
+    const layouts = [...(this.#journals.get(ref)?.layouts ?? [])];
+    return layouts.sort(
+      (a, b) => a.epoch - b.epoch || a.group - b.group || a.sequence - b.sequence,
+    );
+  }
+
+  async dropLayouts(
+    lease: Lease,
+    groups: ReadonlyArray<{ epoch: Epoch; group: GroupId }>,
+  ): Promise<void> {
+    const journal = this.#held(lease);
+    const gone = new Set(groups.map((g) => `${g.epoch}/${g.group}`));
+    journal.layouts = journal.layouts.filter((l) => !gone.has(`${l.epoch}/${l.group}`));
+  }
+
+  async trimJournal(lease: Lease, upTo: JournalPosition): Promise<number> {
+    const journal = this.#held(lease);
+    let freed = 0;
+    journal.entries = journal.entries.filter((entry) => {
+      const stays = comparePositions(entry, upTo) > 0;
+      if (!stays) freed += entry.bytes.length;
+      return stays;
+    });
+    if (comparePositions(upTo, journal.trimmed) > 0) journal.trimmed = { ...upTo };
+    return freed;
+  }
+
+  async dropJournal(lease: Lease): Promise<void> {
+    this.#held(lease);
+    this.#journals.delete(lease.journal);
+  }
+
+  async putTiles(lease: Lease, tiles: readonly StoredTile[]): Promise<void> {
+    const journal = this.#held(lease);
+    for (const tile of tiles) journal.tiles.set(tileKey(tile.meta), tile);
+  }
+
+  async tiles(ref: JournalRef): Promise<TileMeta[]> {
+    this.#check();
+    return [...(this.#journals.get(ref)?.tiles.values() ?? [])].map((tile) => tile.meta);
+  }
+
+  async readTiles(
+    ref: JournalRef,
+    tiles: readonly TileMeta[],
+  ): Promise<Array<Uint8Array | undefined>> {
+    this.#check();
+    return tiles.map((meta) => this.#journals.get(ref)?.tiles.get(tileKey(meta))?.bytes);
+  }
+
+  async dropTiles(lease: Lease, tiles: readonly TileMeta[]): Promise<void> {
+    const journal = this.#held(lease);
+    for (const meta of tiles) journal.tiles.delete(tileKey(meta));
+  }
+
+  async getDocument(name: string): Promise<string | undefined> {
+    this.#check();
+    return this.#documents.get(name);
+  }
+
+  async putDocument(name: string, text: string | undefined): Promise<void> {
+    this.#check();
+    if (text === undefined) this.#documents.delete(name);
+    else this.#documents.set(name, text);
+  }
+
+  async usage(): Promise<StoreUsage> {
+    this.#check();
+    let usedBytes = 0;
+    for (const ref of this.#journals.keys()) usedBytes += this.#state(ref)!.entryBytes;
+    return { usedBytes, limitBytes: 0 };
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {}
+
+  #check(): void {
+    if (this.fail !== undefined) throw this.fail;
+  }
+
+  #state(ref: JournalRef): JournalState | undefined {
+    const journal = this.#journals.get(ref);
+    if (journal === undefined) return undefined;
+    const { position, trimmed, cursor, ledger } = journal;
+    const entryBytes = journal.entries.reduce((sum, entry) => sum + entry.bytes.length, 0);
+    return { ref, position, trimmed, cursor, ledger, entryBytes };
+  }
+
+  #holds(lease: Lease): boolean {
+    return this.#leases.get(lease.journal)?.fence === lease.fence;
+  }
+
+  #held(lease: Lease): MemoryJournal {
+    this.#check();
+    const journal = this.#journals.get(lease.journal);
+    if (journal === undefined) throw new CanopyError('not_found', 'no such journal');
+    if (!this.#holds(lease)) throw new CanopyError('storage_unavailable', 'the lease is lost');
+    return journal;
+  }
+}
+
+function emptyJournal(): MemoryJournal {
+  const start = { epoch: 0, sequence: 0 };
+  return {
+    position: start,
+    trimmed: start,
+    cursor: '',
+    ledger: '',
+    entries: [],
+    layouts: [],
+    tiles: new Map(),
+  };
+}
