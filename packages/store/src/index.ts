@@ -1,1 +1,16 @@
-export {};
+/** Where journals, tiles and documents are kept, and the writer of a process's own journal. */
+
+/** Health, log and the report of corrupt records. */
+export type { CorruptRecord, LogLevel, ReportingStore, StoreHealth, StoreLog } from './health.js';
+/** Store in a folder, by LMDB. */
+export { openEmbeddedStore } from './embedded/embedded-store.js';
+export type { EmbeddedStore, EmbeddedStoreOptions } from './embedded/embedded-store.js';
+/** Store in Redis. */
+export { openRedisStore } from './redis/redis-store.js';
+export type { RedisStore, RedisStoreOptions } from './redis/redis-store.js';
+/** Port Journal: writes a process's own journal into a Store. */
+export { JournalWriter } from './journal/journal-writer.js';
+export type { JournalWriterOptions, JournalWriterStats } from './journal/journal-writer.js';
+/** Retention of a process's own journal. */
+export { JournalTrimmer } from './retention.js';
+export type { JournalTrimmerOptions, TrimOutcome } from './retention.js';

@@ -1,0 +1,31 @@
+/** What the implementations of Store say of themselves beyond the port. */
+import type { Store } from '@canopy/model';
+
+export interface StoreHealth {
+  readonly healthy: boolean;
+  /** For people: what is wrong, or what the store is. Never holds a password. */
+  readonly message: string;
+}
+
+/** A Store that says how it is. */
+export interface ReportingStore extends Store {
+  readonly health: StoreHealth;
+}
+
+export type LogLevel = 'debug' | 'info' | 'warn' | 'error';
+
+/** Where a package says what people should know; `fields` are plain values. */
+export type StoreLog = (
+  level: LogLevel,
+  message: string,
+  fields?: Readonly<Record<string, unknown>>,
+) => void;
+
+/** A stored record that did not pass its checks; it is left out of what is read. */
+export interface CorruptRecord {
+  readonly journal: string;
+  readonly what: 'entry' | 'layout' | 'tile';
+  /** Where it lies, for people. */
+  readonly place: string;
+  readonly message: string;
+}
