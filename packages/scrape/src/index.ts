@@ -1,1 +1,28 @@
-export {};
+/** Targets: discovery, relabelling, schedule, fetch. */
+
+/** What is to be scraped, checked and complete. */
+export type {
+  Auth,
+  FileSdConfig,
+  RelabelAction,
+  RelabelConfig,
+  ScrapeConfig,
+  TargetGroup,
+} from './config.js';
+/** Relabelling rules as Prometheus has them. */
+export { compileRelabel } from './relabel.js';
+export type { Relabel } from './relabel.js';
+/** A label set being worked on. */
+export { LabelBuilder } from './label-builder.js';
+/** From an address to a target; `canopy check config` lists them. */
+export { makeTarget, scrapeOffset } from './target.js';
+export type { Target, TargetOutcome } from './target.js';
+/** Where targets come from. */
+export type { Discovery, DiscoveryReport, DiscoveryRun } from './discovery/discovery.js';
+export { StaticDiscovery } from './discovery/static.js';
+export { FileDiscovery } from './discovery/file.js';
+/** Gets bodies over HTTP. */
+export type { FetchRequest, FetchedBody, Fetcher } from './fetch.js';
+/** Runs it all. */
+export { ScrapeManager } from './manager.js';
+export type { ScrapeLimits, ScrapeLog, ScrapeManagerOptions, ScrapeTotals } from './manager.js';
