@@ -16,7 +16,11 @@ export default defineConfig({
         test: {
           name: 'unit',
           root,
-          include: ['packages/*/src/**/*.test.ts', 'packages/*/src/**/*.fuzz.ts', 'test/architecture/**/*.test.ts'],
+          include: [
+            'packages/*/src/**/*.test.ts',
+            'packages/*/src/**/*.fuzz.ts',
+            'test/architecture/**/*.test.ts',
+          ],
           testTimeout: 20_000,
         },
       },

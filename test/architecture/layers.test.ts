@@ -38,7 +38,12 @@ function importsOf(source: Source): string[] {
   for (const match of source.text.matchAll(/(?:\bfrom\s+|\bimport\s*\(?\s*)['"]([^'"]+)['"]/g)) {
     const name = match[1];
     if (name.startsWith('.') || name.startsWith('node:') || builtinModules.includes(name)) continue;
-    found.push(name.split('/').slice(0, name.startsWith('@') ? 2 : 1).join('/'));
+    found.push(
+      name
+        .split('/')
+        .slice(0, name.startsWith('@') ? 2 : 1)
+        .join('/'),
+    );
   }
   return found;
 }
@@ -69,7 +74,8 @@ describe('architecture', () => {
       for (const name of importsOf(source)) {
         if (name.startsWith('@canopy/') || name === 'canopy') continue;
         if (source.isTest && FOR_TESTS.has(name)) continue;
-        if (!(IMPORTERS[name] ?? []).includes(source.owner)) wrong.push(`${source.file} imports ${name}`);
+        if (!(IMPORTERS[name] ?? []).includes(source.owner))
+          wrong.push(`${source.file} imports ${name}`);
       }
     }
     expect(wrong).toEqual([]);

@@ -3,7 +3,12 @@ import { install, root, run } from './setup.mjs';
 
 await install();
 const filter = process.argv[2] === undefined ? [] : [`packages/${process.argv[2]}/`];
-const vitest = [`${root}node_modules/vitest/vitest.mjs`, 'run', '--config', 'test/vitest.config.ts'];
+const vitest = [
+  `${root}node_modules/vitest/vitest.mjs`,
+  'run',
+  '--config',
+  'test/vitest.config.ts',
+];
 for (let round = 1; ; round++) {
   const seed = Math.floor(Math.random() * 2 ** 31);
   console.log(`Fuzzing, pass ${round}, seed ${seed} (stop with Ctrl-C)`);

@@ -15,7 +15,9 @@ export const PEERS = {
 };
 
 function onPath(program) {
-  return (process.env.PATH ?? '').split(delimiter).some((folder) => existsSync(join(folder, program)));
+  return (process.env.PATH ?? '')
+    .split(delimiter)
+    .some((folder) => existsSync(join(folder, program)));
 }
 
 function missingPeers(names) {
@@ -49,7 +51,8 @@ export function ensurePeers(names) {
   if (isRoot && existsSync('/etc/debian_version') && onPath('apt-get')) {
     console.error(`Installing ${packages.join(', ')} (no service is started) …`);
     const env = { ...process.env, DEBIAN_FRONTEND: 'noninteractive' };
-    const apt = (...args) => execFileSync('apt-get', args, { env, stdio: ['ignore', 'ignore', 'inherit'] });
+    const apt = (...args) =>
+      execFileSync('apt-get', args, { env, stdio: ['ignore', 'ignore', 'inherit'] });
     try {
       withNoServiceStarted(() => {
         apt('update', '-q');

@@ -33,7 +33,12 @@ async function typeErrors() {
 
 const folder = mkdtempSync(join(tmpdir(), 'canopy-test-'));
 const report = join(folder, 'report.json');
-const vitest = [`${root}node_modules/vitest/vitest.mjs`, 'run', '--config', 'test/vitest.config.ts'];
+const vitest = [
+  `${root}node_modules/vitest/vitest.mjs`,
+  'run',
+  '--config',
+  'test/vitest.config.ts',
+];
 const reporters = ['--reporter=default', '--reporter=json', `--outputFile.json=${report}`];
 const env = { ...process.env, CANOPY_TEST_WITHOUT: without.join(',') };
 

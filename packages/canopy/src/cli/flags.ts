@@ -1,0 +1,185 @@
+/**
+ * The command line as data: `--help`, environment names, `/api/v1/status/flags` and CONFIG.md come
+ * from here. Spelt as Prometheus spells its flags; ours are new words in the same manner.
+ */
+
+export type Role = 'leaf' | 'parent';
+
+export interface Flag {
+  /** Without the dashes. */
+  readonly name: string;
+  /** What stands for the value in `--help`; undefined for a switch. */
+  readonly value?: string;
+  /** Default by role; undefined: none. */
+  readonly default: Readonly<Partial<Record<Role, string>>>;
+  readonly roles: readonly Role[];
+  readonly help: string;
+  /** The values it may have, where they are few. */
+  readonly choices?: readonly string[];
+}
+
+const BOTH: readonly Role[] = ['leaf', 'parent'];
+const both = (text: string) => ({ leaf: text, parent: text });
+
+export const FLAGS: readonly Flag[] = [
+  {
+    name: 'config.file',
+    value: 'FILE',
+    default: { leaf: 'prometheus.yml' },
+    roles: BOTH,
+    help: 'Prometheus configuration file; optional for a parent',
+  },
+  {
+    name: 'web.listen-address',
+    value: 'HOST:PORT',
+    default: { leaf: '0.0.0.0:9095', parent: '0.0.0.0:9090' },
+    roles: BOTH,
+    help: 'Address to listen on',
+  },
+  {
+    name: 'web.external-url',
+    value: 'URL',
+    default: {},
+    roles: BOTH,
+    help: 'URL under which others reach this process; default: http:// and the listen address',
+  },
+  {
+    name: 'storage.path',
+    value: 'FOLDER',
+    default: both('data'),
+    roles: BOTH,
+    help: 'Folder of the journal and of the embedded store',
+  },
+  {
+    name: 'storage.max-bytes',
+    value: 'SIZE',
+    default: { leaf: '9GiB', parent: '32GiB' },
+    roles: BOTH,
+    help: 'Most that the embedded store may take on disk',
+  },
+  {
+    name: 'cluster',
+    value: 'NAME',
+    default: {},
+    roles: BOTH,
+    help: 'Attached to every scraped series as the label "cluster"',
+  },
+  {
+    name: 'leaf.name',
+    value: 'NAME',
+    default: {},
+    roles: BOTH,
+    help: 'Name shown to others; default: the host and port of the external URL',
+  },
+  {
+    name: 'parent',
+    value: 'URL',
+    default: {},
+    roles: BOTH,
+    help: 'Parent to announce this process to, every 30 s',
+  },
+  {
+    name: 'store',
+    value: 'URL',
+    default: {},
+    roles: ['parent'],
+    help: 'redis:// or rediss:// URL; default: the embedded store in --storage.path',
+  },
+  {
+    name: 'federation.token-file',
+    value: 'FILE',
+    default: {},
+    roles: BOTH,
+    help: 'File with the bearer token that announcements carry and a parent asks for beyond loopback',
+  },
+  {
+    name: 'federation.max-page-bytes',
+    value: 'SIZE',
+    default: both('4MiB'),
+    roles: BOTH,
+    help: 'Largest page of a journal sent in one answer',
+  },
+  {
+    name: 'journal.retention',
+    value: 'DURATION',
+    default: both('24h'),
+    roles: BOTH,
+    help: 'How long the journal is kept for parents that are away; 0: no limit in time',
+  },
+  {
+    name: 'journal.retention-bytes',
+    value: 'SIZE',
+    default: both('8GiB'),
+    roles: BOTH,
+    help: 'Most bytes of journal kept; 0: no limit in bytes',
+  },
+  {
+    name: 'retention.raw',
+    value: 'DURATION',
+    default: { parent: '15d' },
+    roles: ['parent'],
+    help: 'How long samples are kept; 0: no limit in time',
+  },
+  {
+    name: 'retention.bytes',
+    value: 'SIZE',
+    default: { parent: '0' },
+    roles: ['parent'],
+    help: 'Most bytes of samples kept; 0: 70 % of the maxmemory of Redis, or of --storage.max-bytes',
+  },
+  {
+    name: 'query.lookback-delta',
+    value: 'DURATION',
+    default: both('5m'),
+    roles: BOTH,
+    help: 'How far back the newest sample of a series is looked for',
+  },
+  {
+    name: 'query.timeout',
+    value: 'DURATION',
+    default: both('2m'),
+    roles: BOTH,
+    help: 'Longest time a query may take',
+  },
+  {
+    name: 'query.max-samples',
+    value: 'COUNT',
+    default: both('50000000'),
+    roles: BOTH,
+    help: 'Most samples a query may hold in memory',
+  },
+  {
+    name: 'query.max-concurrency',
+    value: 'COUNT',
+    default: both('20'),
+    roles: BOTH,
+    help: 'Most queries evaluated at once',
+  },
+  {
+    name: 'scrape.concurrency',
+    value: 'COUNT',
+    default: both('16'),
+    roles: BOTH,
+    help: 'Most bodies received and parsed at once',
+  },
+  {
+    name: 'log.level',
+    value: 'LEVEL',
+    default: both('info'),
+    roles: BOTH,
+    help: 'Least severe messages that are logged',
+    choices: ['debug', 'info', 'warn', 'error'],
+  },
+];
+
+/** `web.listen-address` → `CANOPY_WEB_LISTEN_ADDRESS`. */
+export function envName(flag: string): string {
+  return `CANOPY_${flag.toUpperCase().replace(/[.-]/g, '_')}`;
+}
+
+export function flagsOf(role: Role): readonly Flag[] {
+  return FLAGS.filter((flag) => flag.roles.includes(role));
+}
+
+/** Values by flag name, defaults and environment included. A flag without value or default is absent. */
+export type FlagValues = ReadonlyMap<string, string>;

@@ -1,0 +1,143 @@
+/**
+ * The command line, built from the table of flags.
+ */
+import { CanopyError } from '@canopy/model';
+import { Command, CommanderError, Option } from 'commander';
+import { VERSION } from '../version.js';
+import { type FlagValues, type Role, envName, flagsOf } from './flags.js';
+
+/** What each command does; resolves with the exit code. */
+export interface Commands {
+  leaf(values: FlagValues): Promise<number>;
+  parent(values: FlagValues): Promise<number>;
+  local(options: LocalOptions): Promise<number>;
+  query(expr: string, options: { url: string; time?: string }): Promise<number>;
+  tree(options: { url: string }): Promise<number>;
+  checkConfig(file: string): Promise<number>;
+}
+
+export interface LocalOptions {
+  readonly listen: string;
+  readonly east: string;
+  readonly west: string;
+  readonly data: string;
+  readonly scrapeInterval: string;
+  readonly nodeExporter: string;
+  readonly store: string | undefined;
+}
+
+const ROLE_HELP: Readonly<Record<Role, string>> = {
+  leaf: 'scrape the targets of one cluster and keep their journal',
+  parent: 'pull journals from leaves, store them and answer queries for all of them',
+};
+
+/**
+ * Runs the command in `argv` (without `node` and the script). Flags not given are taken from the
+ * environment (`CANOPY_…`), then from their defaults.
+ * @returns the exit code: 0, 1 where the work failed, 2 for wrong usage or configuration.
+ */
+export async function runProgram(argv: readonly string[], commands: Commands): Promise<number> {
+  let exitCode = 0;
+  const program = new Command('canopy')
+    .description('Hierarchical federation for Prometheus metrics that loses nothing.')
+    .version(VERSION, '--version')
+    .showSuggestionAfterError(true)
+    .exitOverride();
+
+  for (const role of ['leaf', 'parent'] as const) {
+    const command = program.command(role).description(ROLE_HELP[role]).exitOverride();
+    for (const flag of flagsOf(role)) {
+      const option = new Option(`--${flag.name} <${flag.value ?? 'value'}>`, flag.help).env(
+        envName(flag.name),
+      );
+      const initial = flag.default[role];
+      if (initial !== undefined) option.default(initial);
+      if (flag.choices !== undefined) option.choices([...flag.choices]);
+      command.addOption(option);
+    }
+    command.action(async () => {
+      const values = new Map<string, string>();
+      for (const option of command.options) {
+        const value = command.getOptionValue(option.attributeName()) as string | undefined;
+        if (value !== undefined) values.set(option.long!.slice(2), value);
+      }
+      exitCode = await commands[role](values);
+    });
+  }
+
+  program
+    .command('local')
+    .description('run two leaves and a parent on this machine (npm start)')
+    .option('--web.listen-address <HOST:PORT>', 'address of the parent', '127.0.0.1:9090')
+    .option(
+      '--east.listen-address <HOST:PORT>',
+      'address of the leaf of cluster east',
+      '127.0.0.1:9095',
+    )
+    .option(
+      '--west.listen-address <HOST:PORT>',
+      'address of the leaf of cluster west',
+      '127.0.0.1:9096',
+    )
+    .option('--storage.path <FOLDER>', 'folder of all three', 'data')
+    .option('--scrape.interval <DURATION>', 'how often everything is scraped and pulled', '5s')
+    .option('--node-exporter <HOST:PORT>', 'scraped where one answers', '127.0.0.1:9100')
+    .option('--store <URL>', 'redis:// URL for the parent; default: embedded')
+    .exitOverride()
+    .action(async (options: Record<string, string>) => {
+      exitCode = await commands.local({
+        listen: options['web.listenAddress'],
+        east: options['east.listenAddress'],
+        west: options['west.listenAddress'],
+        data: options['storage.path'],
+        scrapeInterval: options['scrape.interval'],
+        nodeExporter: options.nodeExporter,
+        store: options.store,
+      });
+    });
+
+  program
+    .command('query')
+    .description('evaluate a PromQL expression and print a table')
+    .argument('<expr>')
+    .option('--url <URL>', 'process to ask', 'http://127.0.0.1:9090')
+    .option('--time <TIME>', 'evaluation time: RFC 3339 or Unix seconds')
+    .exitOverride()
+    .action(async (expr: string, options: { url: string; time?: string }) => {
+      exitCode = await commands.query(expr, options);
+    });
+
+  program
+    .command('tree')
+    .description('print the hierarchy: parent, leaves, targets, lag, series, gaps')
+    .option('--url <URL>', 'process to ask', 'http://127.0.0.1:9090')
+    .exitOverride()
+    .action(async (options: { url: string }) => {
+      exitCode = await commands.tree(options);
+    });
+
+  const check = program
+    .command('check')
+    .description('check files before they are used')
+    .exitOverride();
+  check
+    .command('config')
+    .description('say what is wrong with a configuration, or what it would scrape')
+    .argument('<file>')
+    .exitOverride()
+    .action(async (file: string) => {
+      exitCode = await commands.checkConfig(file);
+    });
+
+  try {
+    await program.parseAsync([...argv], { from: 'user' });
+  } catch (error) {
+    if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
+    if (error instanceof CanopyError && error.code === 'config_invalid') {
+      process.stderr.write(`canopy: ${error.message}\n`);
+      return 2;
+    }
+    throw error;
+  }
+  return exitCode;
+}

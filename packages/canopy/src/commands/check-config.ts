@@ -1,0 +1,43 @@
+/**
+ * `canopy check config FILE`: what is wrong, or what would be scraped.
+ */
+import { readFileSync } from 'node:fs';
+import { CanopyError, type DurationMs, formatDuration } from '@canopy/model';
+import { loadConfig } from '../config/load.js';
+
+const MINUTE = 60_000 as DurationMs;
+
+/** @returns 0 where the file can be used, 2 where it cannot. */
+export function checkConfig(
+  file: string,
+  env: Readonly<Record<string, string | undefined>>,
+  print: (line: string) => void,
+): number {
+  try {
+    const config = loadConfig(file, {
+      readFile: (path) => readFileSync(path, 'utf8'),
+      env,
+      defaultScrapeInterval: MINUTE,
+    });
+    for (const ignored of config.ignored) {
+      print(`${ignored.place}: ${ignored.key} is ignored: ${ignored.reason}`);
+    }
+    for (const job of config.scrapeConfigs) {
+      const targets = job.staticConfigs.flatMap((group) => group.targets);
+      const files = job.fileSdConfigs.flatMap((sd) => sd.files);
+      print(
+        `job ${job.jobName}: every ${formatDuration(job.scrapeInterval)}, ` +
+          `time-out ${formatDuration(job.scrapeTimeout)}, ${job.scheme} ${job.metricsPath}`,
+      );
+      for (const target of targets) print(`  target ${target}`);
+      for (const pattern of files) print(`  targets from ${pattern}`);
+      if (targets.length + files.length === 0) print('  no targets');
+    }
+    print(`${file} is valid: ${config.scrapeConfigs.length} scrape configurations`);
+    return 0;
+  } catch (error) {
+    if (!(error instanceof CanopyError)) throw error;
+    print(error.message);
+    return 2;
+  }
+}

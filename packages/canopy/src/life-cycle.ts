@@ -1,0 +1,54 @@
+/**
+ * What was started, in order, to be stopped in reverse.
+ */
+import { errorText } from '@canopy/model';
+import type { Log } from './log.js';
+
+interface Part {
+  readonly name: string;
+  readonly stop: () => Promise<void> | void;
+}
+
+/**
+ * A list of running parts. `stop` undoes them in reverse order; one that fails or takes longer
+ * than its share does not keep the others from being stopped.
+ */
+export class LifeCycle {
+  readonly #parts: Part[] = [];
+  readonly #log: Log;
+  readonly #partStopMs: number;
+  #stopped: Promise<void> | undefined;
+
+  constructor(log: Log, partStopMs: number) {
+    this.#log = log;
+    this.#partStopMs = partStopMs;
+  }
+
+  /** Remembers how to undo what was just started. */
+  add(name: string, stop: () => Promise<void> | void): void {
+    this.#parts.push({ name, stop });
+  }
+
+  /** Stops everything; the second and later calls wait for the first. */
+  stop(): Promise<void> {
+    this.#stopped ??= this.#stopAll();
+    return this.#stopped;
+  }
+
+  async #stopAll(): Promise<void> {
+    for (const part of this.#parts.reverse()) {
+      let timer: NodeJS.Timeout | undefined;
+      const late = new Promise<'late'>((resolve) => {
+        timer = setTimeout(() => resolve('late'), this.#partStopMs);
+      });
+      try {
+        const outcome = await Promise.race([Promise.resolve(part.stop()), late]);
+        if (outcome === 'late') this.#log('warn', `${part.name} did not stop in time`);
+      } catch (error) {
+        this.#log('error', `stopping ${part.name} failed`, { error: errorText(error) });
+      } finally {
+        clearTimeout(timer);
+      }
+    }
+  }
+}

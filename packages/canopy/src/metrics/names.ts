@@ -1,0 +1,103 @@
+/**
+ * Every metric a Canopy process has of itself: name → type, help, labels. Dashboards and alert
+ * rules in deploy/ may use these names only (a test reads them).
+ */
+export interface MetricDescription {
+  readonly type: 'counter' | 'gauge';
+  readonly help: string;
+  readonly labels?: readonly string[];
+}
+
+export const METRICS = {
+  canopy_build_info: {
+    type: 'gauge',
+    help: 'Constant 1; version, role and name of the process.',
+    labels: ['version', 'role', 'name'],
+  },
+  canopy_ingested_samples_total: {
+    type: 'counter',
+    help: 'Samples and stale marks that entered by scrape or by pull.',
+  },
+  canopy_appended_frames_total: {
+    type: 'counter',
+    help: 'Frames taken into the head, from scrapes and pulls.',
+  },
+  canopy_refused_samples_total: {
+    type: 'counter',
+    help: 'Samples that were refused, by reason.',
+    labels: ['reason'],
+  },
+  canopy_active_series: {
+    type: 'gauge',
+    help: 'Series with a sample within the window of the head.',
+  },
+  canopy_targets: {
+    type: 'gauge',
+    help: 'Targets by health (up, down, unknown).',
+    labels: ['health'],
+  },
+  canopy_scrapes_total: { type: 'counter', help: 'Scrapes and pulls made.' },
+  canopy_scrapes_failed_total: { type: 'counter', help: 'Scrapes and pulls that failed.' },
+  canopy_journal_bytes: {
+    type: 'gauge',
+    help: "Bytes of entries kept in the process's own journal.",
+  },
+  canopy_journal_limit_bytes: {
+    type: 'gauge',
+    help: 'Most bytes the journal may take; 0: no limit.',
+  },
+  canopy_journal_commits_total: { type: 'counter', help: 'Commits of the own journal.' },
+  canopy_journal_dropped_frames_total: {
+    type: 'counter',
+    help: 'Frames dropped because the store would not take them in time; each is a named gap.',
+  },
+  canopy_store_used_bytes: { type: 'gauge', help: 'Bytes the store uses.' },
+  canopy_store_limit_bytes: { type: 'gauge', help: 'Bytes the store may use; 0: no limit.' },
+  canopy_store_healthy: { type: 'gauge', help: '1 while the store answers.' },
+  canopy_tiles_stored_total: { type: 'counter', help: 'Tiles written to the store.' },
+  canopy_tiles_pending: { type: 'gauge', help: 'Closed tiles that wait to be written.' },
+  canopy_retention_dropped_bytes_total: {
+    type: 'counter',
+    help: 'Bytes of journals and tiles dropped by retention.',
+  },
+  canopy_corrupt_entries_total: {
+    type: 'counter',
+    help: 'Stored records that failed their checks and were skipped.',
+  },
+  canopy_source_up: {
+    type: 'gauge',
+    help: '1 while the last pull of the source went well.',
+    labels: ['source'],
+  },
+  canopy_source_lag_seconds: {
+    type: 'gauge',
+    help: 'Now minus the watermark of the source.',
+    labels: ['source'],
+  },
+  canopy_watermark_timestamp_seconds: {
+    type: 'gauge',
+    help: 'Up to when the source is complete, Unix time.',
+    labels: ['source'],
+  },
+  canopy_source_may_be_away_seconds: {
+    type: 'gauge',
+    help: "How far the source's journal reaches back: how long this process may be away without loss.",
+    labels: ['source'],
+  },
+  canopy_gaps_total: {
+    type: 'counter',
+    help: 'Named gaps by source and cause.',
+    labels: ['source', 'cause'],
+  },
+  canopy_config_ignored_sections: {
+    type: 'gauge',
+    help: 'Sections and keys of the configuration that are known and have no effect.',
+  },
+  canopy_http_requests_total: {
+    type: 'counter',
+    help: 'HTTP requests by route and status code.',
+    labels: ['handler', 'code'],
+  },
+} as const satisfies Record<string, MetricDescription>;
+
+export type MetricName = keyof typeof METRICS;
