@@ -1,0 +1,196 @@
+/** `/api/v1/query`, `query_range`, and what reads expressions without evaluating them. */
+import {
+  CanopyError,
+  type DurationMs,
+  type MatrixSeries,
+  type QueryOptions,
+  type QueryResult,
+  type QueryValue,
+  type VectorSample,
+} from '@canopy/model';
+import { formatFloat, formatQuery, parseQuery } from '@canopy/promql';
+import { type Answer, TRUNCATED, plain } from './answer.js';
+import type { Call } from './call.js';
+import { type JsonOutput, labelsJson, timeJson, writeArray } from './json-output.js';
+import { MAX_TIME, MIN_TIME, invalidParameter } from './params.js';
+
+/** Prometheus's bound on (end - start) / step. */
+const STEPS_MAX = 11_000;
+/** Points written between two looks at how full the output is. */
+const POINTS_A_LOOK = 1024;
+
+const TOO_MANY_STEPS =
+  'exceeded maximum resolution of 11,000 points per timeseries. ' +
+  'Try decreasing the query resolution (?step=XX)';
+const NO_STEP =
+  'zero or negative query resolution step widths are not accepted. Try a positive integer';
+
+export async function query(call: Call): Promise<Answer> {
+  const { params, options } = call;
+  const time = params.time('time', options.clock.now());
+  const limit = params.limit('limit');
+  const queryOptions = readQueryOptions(call);
+  const started = options.clock.monotonic();
+  const result = await evaluate(() =>
+    options.engine.instant(params.text('query'), time, queryOptions),
+  );
+  return resultAnswer(call, result, limit, options.clock.monotonic() - started);
+}
+
+export async function queryRange(call: Call): Promise<Answer> {
+  const { params, options } = call;
+  const start = params.requiredTime('start');
+  const end = params.requiredTime('end');
+  if (end < start) throw invalidParameter('end', 'end timestamp must not be before start time');
+  const step = params.requiredDuration('step');
+  if (step <= 0) throw invalidParameter('step', NO_STEP);
+  if (Math.floor((end - start) / step) > STEPS_MAX)
+    throw new CanopyError('bad_data', TOO_MANY_STEPS);
+  const limit = params.limit('limit');
+  const queryOptions = readQueryOptions(call);
+  const started = options.clock.monotonic();
+  const result = await evaluate(() =>
+    options.engine.range(params.text('query'), start, end, step, queryOptions),
+  );
+  return resultAnswer(call, result, limit, options.clock.monotonic() - started);
+}
+
+export function formatQueryText(call: Call): Answer {
+  return plain(withParameterName(() => formatQuery(call.params.text('query'))));
+}
+
+/** No exemplars are kept yet: the question is checked, the answer is empty. */
+export function queryExemplars({ params }: Call): Answer {
+  const start = params.time('start', MIN_TIME);
+  const end = params.time('end', MAX_TIME);
+  if (end < start) throw invalidParameter('end', 'end timestamp must not be before start time');
+  withParameterName(() => parseQuery(params.text('query')));
+  return plain([]);
+}
+
+function readQueryOptions({ params, signal }: Call): QueryOptions {
+  const positive = (name: string): DurationMs | undefined => {
+    const duration = params.duration(name);
+    if (duration !== undefined && duration < 0)
+      throw invalidParameter(name, 'must not be negative');
+    // Zero means the default, as in Prometheus.
+    return duration === 0 ? undefined : duration;
+  };
+  return { timeout: positive('timeout'), lookback: positive('lookback_delta'), signal };
+}
+
+/** Says which parameter a refused expression came from. */
+function namedFailure(error: unknown): unknown {
+  if (!(error instanceof CanopyError) || error.code !== 'bad_data') return error;
+  return invalidParameter('query', error.message);
+}
+
+function withParameterName<T>(read: () => T): T {
+  try {
+    return read();
+  } catch (error) {
+    throw namedFailure(error);
+  }
+}
+
+async function evaluate(run: () => Promise<QueryResult>): Promise<QueryResult> {
+  try {
+    return await run();
+  } catch (error) {
+    throw namedFailure(error);
+  }
+}
+
+function resultAnswer(call: Call, result: QueryResult, limit: number, elapsedMs: number): Answer {
+  const { value, truncated } = truncate(result.value, limit);
+  const warnings = [...result.warnings];
+  if (truncated) warnings.push(TRUNCATED);
+  const stats = call.params.text('stats');
+  if (stats !== '' && stats !== 'true' && stats !== 'all') {
+    warnings.push(`stats=${stats} is deprecated: say stats=true or stats=all`);
+  }
+  const data = async (out: JsonOutput): Promise<void> => {
+    out.write(`{"resultType":"${value.type}","result":`);
+    await writeValue(out, value);
+    if (stats !== '') out.write(`,"stats":${statsJson(result, elapsedMs)}`);
+    out.write('}');
+  };
+  return { data, warnings, infos: result.infos };
+}
+
+function truncate(value: QueryValue, limit: number): { value: QueryValue; truncated: boolean } {
+  if (limit > 0 && value.type === 'vector' && value.samples.length > limit) {
+    return { value: { ...value, samples: value.samples.slice(0, limit) }, truncated: true };
+  }
+  if (limit > 0 && value.type === 'matrix' && value.series.length > limit) {
+    return { value: { ...value, series: value.series.slice(0, limit) }, truncated: true };
+  }
+  return { value, truncated: false };
+}
+
+/** Only the whole is timed: Prometheus's finer timers stand at zero. Seconds. */
+function statsJson(result: QueryResult, elapsedMs: number): string {
+  const seconds = elapsedMs / 1000;
+  return JSON.stringify({
+    timings: {
+      evalTotalTime: seconds,
+      resultSortTime: 0,
+      queryPreparationTime: 0,
+      innerEvalTime: 0,
+      execQueueTime: 0,
+      execTotalTime: seconds,
+    },
+    samples: {
+      totalQueryableSamples: result.totalQueryableSamples,
+      peakSamples: result.peakSamples,
+    },
+  });
+}
+
+async function writeValue(out: JsonOutput, value: QueryValue): Promise<void> {
+  switch (value.type) {
+    case 'scalar':
+      out.write(`[${timeJson(value.time)},"${plainDecimal(value.value)}"]`);
+      return;
+    case 'string':
+      out.write(`[${timeJson(value.time)},${JSON.stringify(value.value)}]`);
+      return;
+    case 'vector':
+      await writeArray(out, value.samples, (sample) => out.write(sampleJson(sample)));
+      return;
+    case 'matrix':
+      await writeArray(out, value.series, (series) => writeSeries(out, series));
+  }
+}
+
+function sampleJson({ labels, time, value }: VectorSample): string {
+  return `{"metric":${labelsJson(labels)},"value":[${timeJson(time)},"${formatFloat(value)}"]}`;
+}
+
+async function writeSeries(out: JsonOutput, series: MatrixSeries): Promise<void> {
+  const { labels, times, values } = series;
+  out.write(`{"metric":${labelsJson(labels)},"values":[`);
+  for (let from = 0; from < times.length; from += POINTS_A_LOOK) {
+    const to = Math.min(times.length, from + POINTS_A_LOOK);
+    let text = '';
+    for (let i = from; i < to; i++) {
+      text += `${i === 0 ? '' : ','}[${timeJson(times[i])},"${formatFloat(values[i])}"]`;
+    }
+    out.write(text);
+    if (out.full) await out.drain();
+  }
+  out.write(']}');
+}
+
+/** A scalar's notation: never an exponent (`1e-07` → `0.0000001`). */
+export function plainDecimal(value: number): string {
+  const text = formatFloat(value);
+  const parts = /^(-?)(\d)(?:\.(\d+))?e([+-]\d+)$/.exec(text);
+  if (parts === null) return text;
+  const [, sign, whole, fraction = '', exponentText] = parts;
+  const exponent = Number(exponentText);
+  if (exponent < 0) return `${sign}0.${'0'.repeat(-exponent - 1)}${whole}${fraction}`;
+  const digits = (whole + fraction).padEnd(exponent + 1, '0');
+  const rest = digits.slice(exponent + 1);
+  return sign + digits.slice(0, exponent + 1) + (rest === '' ? '' : `.${rest}`);
+}

@@ -1,0 +1,49 @@
+/** The table of `/api/v1`. */
+import type { Handler } from './call.js';
+import { formatQueryText, query, queryExemplars, queryRange } from './queries.js';
+import { labelNames, labelValues, metadata, series, targetsMetadata } from './series.js';
+import { buildInfo, config, flags, hierarchy, runtimeInfo, tsdb } from './status.js';
+import { alertmanagers, alerts, rules, scrapePools, targets } from './targets.js';
+
+export interface ApiRoute {
+  readonly path: string;
+  readonly methods: readonly ('GET' | 'POST')[];
+  readonly handler: Handler;
+  /** Answered with 503 until samples can be read. */
+  readonly needsData: boolean;
+}
+
+const GET = ['GET'] as const;
+const GET_OR_POST = ['GET', 'POST'] as const;
+
+function route(
+  methods: ApiRoute['methods'],
+  path: string,
+  handler: Handler,
+  needsData: 'data' | '',
+): ApiRoute {
+  return { path: `/api/v1/${path}`, methods, handler, needsData: needsData === 'data' };
+}
+
+export const API_ROUTES: readonly ApiRoute[] = [
+  route(GET_OR_POST, 'query', query, 'data'),
+  route(GET_OR_POST, 'query_range', queryRange, 'data'),
+  route(GET_OR_POST, 'query_exemplars', queryExemplars, 'data'),
+  route(GET_OR_POST, 'format_query', formatQueryText, ''),
+  route(GET_OR_POST, 'series', series, 'data'),
+  route(GET_OR_POST, 'labels', labelNames, 'data'),
+  route(GET, 'label/:name/values', labelValues, 'data'),
+  route(GET, 'metadata', metadata, 'data'),
+  route(GET, 'targets', targets, ''),
+  route(GET, 'targets/metadata', targetsMetadata, 'data'),
+  route(GET, 'scrape_pools', scrapePools, ''),
+  route(GET, 'rules', rules, ''),
+  route(GET, 'alerts', alerts, ''),
+  route(GET, 'alertmanagers', alertmanagers, ''),
+  route(GET, 'status/config', config, ''),
+  route(GET, 'status/flags', flags, ''),
+  route(GET, 'status/runtimeinfo', runtimeInfo, ''),
+  route(GET, 'status/buildinfo', buildInfo, ''),
+  route(GET, 'status/tsdb', tsdb, 'data'),
+  route(GET, 'status/hierarchy', hierarchy, ''),
+];
