@@ -1,1 +1,6 @@
-export {};
+/** For tests and benches of this and other packages. */
+
+/** Seeded chance. */
+export { type Rng, makeRng } from './random.js';
+/** Values and groups that behave as exporters' do. */
+export { SampleGroup, anyValue } from './samples.js';

@@ -1,0 +1,41 @@
+/**
+ * The bits of doubles. Columns are compared and written through a Uint32 view of the same memory,
+ * which keeps every bit; a NaN that passes through a JS number may lose its payload.
+ */
+import { NORMAL_NAN_HIGH, NORMAL_NAN_LOW } from '@canopy/model';
+
+const ONE = new Uint32Array(new Float64Array([1]).buffer);
+/** Where the high and the low half of entry i stand in a Uint32 view: `2 * i + HIGH`. */
+export const HIGH = ONE[1] === 0 ? 0 : 1;
+export const LOW = 1 - HIGH;
+
+/** The same memory as 32-bit halves. */
+export function bitsOf(values: Float64Array): Uint32Array {
+  return new Uint32Array(values.buffer, values.byteOffset, values.length * 2);
+}
+
+/** Writes the NaN that all others become. */
+export function setNormalNan(bits: Uint32Array, index: number): void {
+  bits[2 * index + HIGH] = NORMAL_NAN_HIGH;
+  bits[2 * index + LOW] = NORMAL_NAN_LOW;
+}
+
+/** 10^k for every exponent that codecs use; exact, and so is the division by it. */
+export const POWERS_OF_TEN: readonly number[] = Array.from({ length: 16 }, (_, k) =>
+  Number(`1e${k}`),
+);
+
+/**
+ * The integer m with `m / scale` having exactly the bits of `value`, or NaN where there is none.
+ * Division by a power of ten up to 10^22 rounds as reading the decimal does, so what an exporter
+ * printed with few digits comes back.
+ */
+export function scaledInteger(value: number, scale: number): number {
+  const m = Math.round(value * scale);
+  if (m / scale !== value || m > Number.MAX_SAFE_INTEGER || m < -Number.MAX_SAFE_INTEGER) {
+    return Number.NaN;
+  }
+  // -0 is equal to 0 but not the same bits.
+  if (m === 0 && 1 / value < 0) return Number.NaN;
+  return m;
+}

@@ -1,0 +1,67 @@
+/**
+ * A table of distinct strings, sorted by their UTF-8 bytes and front-coded: each says how many bytes
+ * it shares with the one before it. See layout.format.md, "Strings".
+ */
+import { compareUtf8, invariant } from '@canopy/model';
+import { type ByteReader, type ByteWriter, readUtf8 } from './varint.js';
+
+/** Bounds what a few bytes can unfold to. */
+const PREFIX_MAX = 127;
+const ENCODER = new TextEncoder();
+
+/** Collects strings, then gives them numbers in their order. */
+export class StringTable {
+  readonly #numbers = new Map<string, number>();
+  #sorted: string[] = [];
+
+  add(text: string): void {
+    this.#numbers.set(text, 0);
+  }
+
+  /** Nothing is added after this. */
+  seal(): void {
+    this.#sorted = [...this.#numbers.keys()].sort(compareUtf8);
+    this.#sorted.forEach((text, number) => this.#numbers.set(text, number));
+  }
+
+  indexOf(text: string): number {
+    const number = this.#numbers.get(text);
+    invariant(number !== undefined, 'BUG: string is not in its table');
+    return number;
+  }
+
+  write(writer: ByteWriter): void {
+    writer.varint(this.#sorted.length);
+    let before: Uint8Array = new Uint8Array(0);
+    for (const text of this.#sorted) {
+      const bytes = ENCODER.encode(text);
+      const prefixMax = Math.min(before.length, bytes.length, PREFIX_MAX);
+      let prefix = 0;
+      while (prefix < prefixMax && before[prefix] === bytes[prefix]) prefix++;
+      writer.varint(prefix);
+      writer.bytes(bytes.subarray(prefix));
+      before = bytes;
+    }
+  }
+}
+
+/** @throws FormatError where the strings are not sorted, not distinct or not UTF-8. */
+export function readStrings(reader: ByteReader): string[] {
+  const count = reader.count(reader.remaining >> 1);
+  const strings: string[] = [];
+  let before = new Uint8Array(0);
+  for (let i = 0; i < count; i++) {
+    const prefix = reader.count(Math.min(PREFIX_MAX, before.length));
+    const suffix = reader.bytes();
+    // Sorted and distinct: greater at the first byte that is not shared.
+    const next = prefix < before.length ? before[prefix] : -1;
+    if (i > 0 && (suffix.length === 0 || suffix[0] < next)) reader.fail('strings are not sorted');
+    if (i > 0 && suffix[0] === next && prefix < PREFIX_MAX) reader.fail('prefix is too short');
+    const bytes = new Uint8Array(prefix + suffix.length);
+    bytes.set(before.subarray(0, prefix));
+    bytes.set(suffix, prefix);
+    strings.push(readUtf8(bytes, reader.position));
+    before = bytes;
+  }
+  return strings;
+}
