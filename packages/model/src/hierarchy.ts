@@ -2,7 +2,7 @@
  * What a process says of itself and of those it pulls from: the ledger, lag, gaps. These shapes
  * are the JSON of `/api/v1/status/hierarchy` and of the ledger documents in the store.
  */
-import type { GapRecord, JournalPosition, JournalRef } from './journal.js';
+import type { GapCause, GapRecord, JournalPosition, JournalRef } from './journal.js';
 
 /** Counts of one journal since it was first seen; in the store they move with the position. */
 export interface Ledger {
@@ -14,6 +14,8 @@ export interface Ledger {
   /** Newest last; at most `GAPS_MAX`, older ones only counted. */
   gaps: GapRecord[];
   gapsTotal: number;
+  /** All gaps ever, by cause. */
+  gapsByCause: Partial<Record<GapCause, number>>;
   /** Complete up to this time (ms since epoch); 0 before the first page or commit. */
   watermark: number;
 }
@@ -22,13 +24,23 @@ export interface Ledger {
 export const GAPS_MAX = 200;
 
 export function emptyLedger(): Ledger {
-  return { frames: 0, samples: 0, bytes: 0, refused: {}, gaps: [], gapsTotal: 0, watermark: 0 };
+  return {
+    frames: 0,
+    samples: 0,
+    bytes: 0,
+    refused: {},
+    gaps: [],
+    gapsTotal: 0,
+    gapsByCause: {},
+    watermark: 0,
+  };
 }
 
 /** Adds a gap; drops the oldest listed one over the limit. */
 export function addGap(ledger: Ledger, gap: GapRecord): void {
   ledger.gaps.push(gap);
   ledger.gapsTotal++;
+  ledger.gapsByCause[gap.cause] = (ledger.gapsByCause[gap.cause] ?? 0) + 1;
   if (ledger.gaps.length > GAPS_MAX) ledger.gaps.shift();
 }
 

@@ -1,0 +1,81 @@
+/**
+ * `canopy`: the command line.
+ */
+import { CanopyError, errorText } from '@canopy/model';
+import type { FlagValues, Role } from './cli/flags.js';
+import { runProgram } from './cli/program.js';
+import { type Settings, settingsOf } from './cli/settings.js';
+import { checkConfig } from './commands/check-config.js';
+import { runLocal } from './commands/local.js';
+import { runQuery } from './commands/query.js';
+import { runTree } from './commands/tree.js';
+import { type Log, makeLog } from './log.js';
+import { type CanopyProcess, explainStart } from './parts/process.js';
+import { startLeaf } from './roles/leaf.js';
+import { startParent } from './roles/parent.js';
+
+type Start = (
+  settings: Settings,
+  log: Log,
+) => Promise<{ process: CanopyProcess; up: (signal: AbortSignal) => Promise<void> }>;
+
+const ROLES: Readonly<Record<Role, Start>> = { leaf: startLeaf, parent: startParent };
+
+/** Runs a role until a signal comes. @returns the exit code. */
+async function runRole(role: Role, values: FlagValues): Promise<number> {
+  const settings = settingsOf(role, values);
+  const log = makeLog(settings.logLevel, role, settings.name);
+  const abort = new AbortController();
+  const signalled = new Promise<number>((done) => {
+    for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+      process.on(signal, () => {
+        log('info', 'stopping', { signal });
+        abort.abort(new CanopyError('canceled', 'stopping'));
+        done(0);
+      });
+    }
+  });
+  let running: Awaited<ReturnType<Start>>;
+  try {
+    running = await ROLES[role](settings, log);
+  } catch (error) {
+    const { message, exitCode } = explainStart(error, role);
+    process.stderr.write(`canopy: ${message}\n`);
+    return exitCode;
+  }
+  const failed = running.up(abort.signal).then(
+    () => signalled,
+    (error: unknown) => {
+      if (abort.signal.aborted) return 0;
+      const { message, exitCode } = explainStart(error, role);
+      log('error', message);
+      return exitCode;
+    },
+  );
+  const exitCode = await Promise.race([signalled, failed]);
+  await running.process.life.stop();
+  log('info', 'stopped');
+  return exitCode;
+}
+
+const print = (line: string): void => void process.stdout.write(`${line}\n`);
+
+try {
+  const exitCode = await runProgram(process.argv.slice(2), {
+    leaf: (values) => runRole('leaf', values),
+    parent: (values) => runRole('parent', values),
+    local: runLocal,
+    query: (expr, options) => runQuery({ expr, ...options, stdout: process.stdout }),
+    tree: (options) => runTree({ ...options, stdout: process.stdout }),
+    checkConfig: (file) => Promise.resolve(checkConfig(file, process.env, print)),
+  });
+  // Timers of libraries must not keep a stopped process alive.
+  process.exit(exitCode);
+} catch (error) {
+  process.stderr.write(
+    `canopy: ${error instanceof CanopyError ? error.message : errorText(error)}\n`,
+  );
+  if (!(error instanceof CanopyError) && error instanceof Error)
+    process.stderr.write(`${error.stack}\n`);
+  process.exit(1);
+}

@@ -1,0 +1,62 @@
+/**
+ * Announced leaves as targets of the job `canopy`.
+ */
+import type { LeafRegistry, RegisteredLeaf } from '@canopy/federation';
+import type { DurationMs } from '@canopy/model';
+import type { Discovery, ScrapeConfig, TargetGroup } from '@canopy/scrape';
+
+export const LEAF_JOB = 'canopy';
+
+export class LeafDiscovery implements Discovery {
+  readonly #registry: LeafRegistry;
+
+  constructor(registry: LeafRegistry) {
+    this.#registry = registry;
+  }
+
+  start(onGroups: (groups: readonly TargetGroup[]) => void): { stop(): void } {
+    const tell = (leaves: readonly RegisteredLeaf[]) => onGroups(leaves.map(groupOf));
+    tell(this.#registry.leaves());
+    return { stop: this.#registry.onChange(tell) };
+  }
+}
+
+function groupOf(leaf: RegisteredLeaf): TargetGroup {
+  const url = new URL(leaf.url);
+  const path = url.pathname.replace(/\/+$/, '');
+  return {
+    targets: [
+      url.port === '' ? `${url.hostname}:${url.protocol === 'https:' ? 443 : 80}` : url.host,
+    ],
+    labels: {
+      __scheme__: url.protocol.slice(0, -1),
+      __metrics_path__: `${path}/federate`,
+    },
+    source: `announced by ${leaf.name}`,
+  };
+}
+
+/** The job that pulls announced leaves. Without `match[]`: everything they have. */
+export function leafJob(interval: DurationMs, timeout: DurationMs): ScrapeConfig {
+  return {
+    jobName: LEAF_JOB,
+    scrapeInterval: interval,
+    scrapeTimeout: timeout,
+    metricsPath: '/federate',
+    scheme: 'http',
+    params: {},
+    honorLabels: true,
+    honorTimestamps: true,
+    bodySizeLimit: 0,
+    sampleLimit: 0,
+    labelLimit: 0,
+    labelNameLengthLimit: 0,
+    labelValueLengthLimit: 0,
+    targetLimit: 0,
+    staticConfigs: [],
+    fileSdConfigs: [],
+    relabelConfigs: [],
+    metricRelabelConfigs: [],
+    followRedirects: false,
+  };
+}

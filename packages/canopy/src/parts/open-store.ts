@@ -1,0 +1,75 @@
+/**
+ * The store of a process: Redis where `--store` says so, else embedded in the storage path.
+ */
+import { CanopyError, type DurationMs } from '@canopy/model';
+import {
+  type CorruptRecord,
+  type EmbeddedStore,
+  type ReportingStore,
+  openEmbeddedStore,
+  openRedisStore,
+} from '@canopy/store';
+import type { Settings } from '../cli/settings.js';
+import { systemClock } from '../clock.js';
+import type { Log } from '../log.js';
+
+const REDIS_COMMAND_TIMEOUT = 5000 as DurationMs;
+/** Streams are cut into slices below this, so that old ones go by UNLINK. */
+const REDIS_SLICE_BYTES = 64 * 1024 * 1024;
+
+export interface OpenedStore {
+  readonly store: ReportingStore;
+  /** Differs between a storage path and a copy of it; '' for a store that has no path. */
+  readonly pathIdentity: string;
+  readonly limitBytes: number;
+}
+
+/** @throws CanopyError `storage_locked`, `storage_unsuitable`, `storage_unavailable`. */
+export async function openStore(
+  settings: Settings,
+  log: Log,
+  onCorrupt: (record: CorruptRecord) => void,
+): Promise<OpenedStore> {
+  if (settings.storeUrl === undefined) {
+    const store: EmbeddedStore = await openEmbeddedStore({
+      path: settings.storagePath,
+      maxBytes: settings.storageMaxBytes,
+      clock: systemClock,
+      log,
+      onCorrupt,
+    });
+    return { store, pathIdentity: store.identity, limitBytes: settings.storageMaxBytes };
+  }
+  const store = await openRedisStore({
+    url: settings.storeUrl,
+    keyPrefix: 'canopy:',
+    clock: systemClock,
+    commandTimeout: REDIS_COMMAND_TIMEOUT,
+    sliceBytesMax: REDIS_SLICE_BYTES,
+    log,
+    onCorrupt,
+  });
+  return { store, pathIdentity: '', limitBytes: 0 };
+}
+
+/** Resolves when the store answers; tries again every second until then. */
+export async function storeAnswers(
+  store: ReportingStore,
+  log: Log,
+  signal: AbortSignal,
+): Promise<void> {
+  for (let tries = 0; !signal.aborted; tries++) {
+    try {
+      await store.journals();
+      return;
+    } catch (error) {
+      if (!(error instanceof CanopyError) || error.code !== 'storage_unavailable') throw error;
+      if (tries % 10 === 0)
+        log('warn', 'the store does not answer yet; trying again every second', {
+          error: error.message,
+        });
+    }
+    await new Promise((done) => setTimeout(done, 1000));
+  }
+  throw signal.reason;
+}

@@ -1,0 +1,316 @@
+/**
+ * What a leaf and a parent have in common: store, head, query engine, HTTP, metrics, and the order in
+ * which they come up. A parent is a leaf that also pulls; roles/ wires the difference.
+ */
+import { randomBytes } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { hostname } from 'node:os';
+import { Announcer, FrameServer, TextFederation, negotiate } from '@canopy/federation';
+import { Head, type TileSource } from '@canopy/head';
+import {
+  CanopyError,
+  type DurationMs,
+  type HierarchyStatus,
+  type JournalEntry,
+  type JournalRef,
+  type Milliseconds,
+  type StoredTile,
+  type TargetsView,
+  errorText,
+  labelsFromObject,
+  labelsToObject,
+} from '@canopy/model';
+import { Engine, parseSelector } from '@canopy/promql';
+import type { ScrapeManager } from '@canopy/scrape';
+import { JournalWriter, type ReportingStore } from '@canopy/store';
+import { HttpServer, ListenError, type Web, createWeb } from '@canopy/web';
+import type { Settings } from '../cli/settings.js';
+import { systemClock } from '../clock.js';
+import { type LoadedConfig, loadConfig } from '../config/load.js';
+import { LifeCycle } from '../life-cycle.js';
+import type { Log } from '../log.js';
+import { SelfMetrics } from '../metrics/registry.js';
+import { PROMETHEUS_VERSION, VERSION } from '../version.js';
+import { openStore } from './open-store.js';
+import { Rate } from './rate.js';
+import { StorePulse } from './store-pulse.js';
+import { postJson, tokenReader } from './world.js';
+
+const SECOND = 1000;
+const MINUTE = 60 * SECOND;
+export const HEAD_WINDOW = (120 * MINUTE) as DurationMs;
+export const KEY_FRAME_EVERY = 120;
+export const LEASE_TTL = (15 * SECOND) as DurationMs;
+const COMMIT_INTERVAL = SECOND as DurationMs;
+const COMMIT_BYTES = 1024 * 1024;
+const JOURNAL_QUEUE_BYTES = 256 * 1024 * 1024;
+const SERIES_MAX = 10_000_000;
+const PART_STOP_MS = 2000;
+const ANNOUNCE_EVERY = (30 * SECOND) as DurationMs;
+const CURSOR_HEADER_BYTES = 1024 * 1024;
+
+/** What the role adds to a process before it listens. */
+export interface RoleParts {
+  /** Closed tiles; null where none are stored. */
+  readonly tiles: { source: TileSource; onClosed(ref: JournalRef, tile: StoredTile): void } | null;
+  /** Answers announcements; null where nobody may announce itself. */
+  readonly register: ((req: IncomingMessage, res: ServerResponse) => Promise<void>) | null;
+}
+
+/** A process on its way up or running. Parts that come later are undefined until then. */
+export class CanopyProcess {
+  readonly settings: Settings;
+  readonly config: LoadedConfig;
+  readonly log: Log;
+  readonly life: LifeCycle;
+  readonly store: ReportingStore;
+  readonly pathIdentity: string;
+  readonly pulse: StorePulse;
+  readonly metrics = new SelfMetrics();
+  readonly startTime = systemClock.now();
+  readonly rate: Rate;
+  readonly readToken: () => Promise<string | undefined>;
+  /** Owner of leases: another one each time, so that two processes are never taken for one. */
+  readonly owner: string;
+  corruptRecords = 0;
+  /** Why queries cannot be answered yet; '' once they can. */
+  notReady = 'starting';
+  journal: JournalWriter | undefined;
+  scraping: ScrapeManager | undefined;
+  frames: FrameServer | undefined;
+  announcer: Announcer | undefined;
+  hierarchy: () => HierarchyStatus = () => {
+    throw new CanopyError('unavailable', 'starting');
+  };
+  #head: Head | undefined;
+
+  private constructor(
+    settings: Settings,
+    config: LoadedConfig,
+    log: Log,
+    store: ReportingStore,
+    pathIdentity: string,
+  ) {
+    this.settings = settings;
+    this.config = config;
+    this.log = log;
+    this.life = new LifeCycle(log, PART_STOP_MS);
+    this.store = store;
+    this.pathIdentity = pathIdentity;
+    this.pulse = new StorePulse(store);
+    this.rate = new Rate(() => this.scraping?.totals.samples ?? 0);
+    this.readToken = tokenReader(settings.tokenFile);
+    this.owner = `${settings.name}@${hostname()}-${randomBytes(6).toString('hex')}`;
+  }
+
+  /**
+   * Reads the configuration and opens the store.
+   * @throws CanopyError `config_invalid`, `storage_locked`, `storage_unsuitable`.
+   */
+  static async open(settings: Settings, log: Log): Promise<CanopyProcess> {
+    const config = readConfig(settings);
+    for (const ignored of config.ignored) {
+      log('warn', `${ignored.key} is ignored: ${ignored.reason}`, { place: ignored.place });
+    }
+    let made: CanopyProcess | undefined;
+    const { store, pathIdentity } = await openStore(settings, log, (record) => {
+      if (made !== undefined) made.corruptRecords++;
+      log('error', 'a stored record failed its checks and is skipped', { ...record });
+    });
+    made = new CanopyProcess(settings, config, log, store, pathIdentity);
+    made.life.add('the store', async () => store[Symbol.asyncDispose]());
+    return made;
+  }
+
+  get head(): Head {
+    if (this.#head === undefined) throw new Error('BUG: the head is not there yet');
+    return this.#head;
+  }
+
+  get externalLabels(): LoadedConfig['externalLabels'] {
+    const configured = labelsToObject(this.config.externalLabels);
+    return labelsFromObject({ ...configured, ...clusterLabel(this.settings) });
+  }
+
+  /**
+   * Makes the head and answers HTTP from now on; queries say 503 until the role is ready.
+   * @throws ListenError
+   */
+  async listen(role: RoleParts): Promise<Web> {
+    const { settings, log } = this;
+    const head = new Head({
+      clock: systemClock,
+      windowMs: HEAD_WINDOW,
+      tileFrames: KEY_FRAME_EVERY,
+      outOfOrderWindow: this.config.outOfOrderTimeWindow,
+      onTileClosed: (ref, tile) => role.tiles?.onClosed(ref, tile),
+      tileSource: role.tiles?.source ?? null,
+      maxSeries: SERIES_MAX,
+    });
+    this.#head = head;
+    const engine = new Engine({
+      queryable: head,
+      clock: systemClock,
+      lookback: settings.lookback,
+      timeout: settings.queryTimeout,
+      maxSamples: settings.queryMaxSamples,
+      maxConcurrency: settings.queryMaxConcurrency,
+      experimentalFunctions: false,
+      yieldEveryMs: 10,
+      defaultSubqueryStep: MINUTE as DurationMs,
+    });
+    const text = new TextFederation({
+      queryable: head,
+      clock: systemClock,
+      lookback: settings.lookback,
+      parseSelector,
+      seriesMax: SERIES_MAX,
+      concurrentMax: 8,
+      log,
+    });
+    const web = createWeb({
+      role: settings.role,
+      clock: systemClock,
+      version: VERSION,
+      prometheusVersion: PROMETHEUS_VERSION,
+      engine,
+      queryable: head,
+      targets: this.#targets(),
+      hierarchy: () => this.hierarchy(),
+      configText: () => this.config.maskedText,
+      flags: () => maskedFlags(settings.flags),
+      ready: () => ({ ready: this.notReady === '', reason: this.notReady }),
+      metrics: async () => ({
+        contentType: this.metrics.contentType,
+        text: await this.metrics.text(),
+      }),
+      federate: (req, res, url) => this.#federate(text, req, res, url),
+      register: role.register,
+      log,
+      bodyBytesMax: 1024 * 1024,
+      lookback: settings.lookback,
+      corsOrigin: () => true,
+    });
+    const server = new HttpServer({
+      handler: web,
+      clock: systemClock,
+      requestTimeout: MINUTE as DurationMs,
+      keepAliveTimeout: (2 * MINUTE) as DurationMs,
+      headerBytesMax: CURSOR_HEADER_BYTES,
+      connectionsMax: 2048,
+      closeTimeout: SECOND as DurationMs,
+    });
+    const bound = await server.listen(settings.listenHost, settings.listenPort);
+    this.life.add('the HTTP server', () => server.close());
+    log('info', 'listening', { address: `${bound.host}:${bound.port}` });
+    return web;
+  }
+
+  /** Opens the own journal: takes its lease, names the gap since the last run. */
+  async openJournal(): Promise<JournalWriter> {
+    const journal = await JournalWriter.open({
+      store: this.store,
+      clock: systemClock,
+      randomBytes: (size) => randomBytes(size),
+      owner: this.owner,
+      leaseTtl: LEASE_TTL,
+      commitInterval: COMMIT_INTERVAL,
+      commitBytes: COMMIT_BYTES,
+      keyFrameEvery: KEY_FRAME_EVERY,
+      queueBytesMax: JOURNAL_QUEUE_BYTES,
+      onCommitted: (ref: JournalRef, entries: readonly JournalEntry[]) => {
+        this.head.apply(ref, entries);
+      },
+      completeUpTo: () => this.scraping?.completeUpTo() ?? (0 as Milliseconds),
+      log: this.log,
+      pathIdentity: this.pathIdentity,
+    });
+    this.journal = journal;
+    this.life.add('the journal', () => journal.close());
+    return journal;
+  }
+
+  /** Announces this process to `--parent`. */
+  announce(journal: JournalWriter): void {
+    const { settings } = this;
+    if (settings.parentUrl === undefined) return;
+    const announcer = new Announcer({
+      clock: systemClock,
+      parentUrl: settings.parentUrl,
+      announcement: () => ({
+        name: settings.name,
+        url: settings.externalUrl,
+        journal: journal.id,
+        labels: clusterLabel(settings),
+      }),
+      readToken: this.readToken,
+      post: postJson,
+      interval: ANNOUNCE_EVERY,
+      backoffMax: ANNOUNCE_EVERY,
+      timeout: (5 * SECOND) as DurationMs,
+      log: this.log,
+    });
+    announcer.start();
+    this.announcer = announcer;
+    this.life.add('the announcer', () => announcer.stop());
+  }
+
+  #targets(): TargetsView {
+    return {
+      active: () => this.scraping?.active() ?? [],
+      dropped: () => this.scraping?.dropped() ?? [],
+    };
+  }
+
+  async #federate(
+    text: TextFederation,
+    req: IncomingMessage,
+    res: ServerResponse,
+    url: URL,
+  ): Promise<void> {
+    if (negotiate(req) === 'text') {
+      if (this.notReady === '') return text.handle(req, res, url);
+    } else if (this.frames !== undefined) return this.frames.handle(req, res, url);
+    res.writeHead(503, { 'content-type': 'text/plain; charset=utf-8' });
+    res.end(`Service Unavailable: ${this.notReady}\n`);
+  }
+}
+
+function clusterLabel(settings: Settings): Record<string, string> {
+  return settings.cluster === undefined ? {} : { cluster: settings.cluster };
+}
+
+function readConfig(settings: Settings): LoadedConfig {
+  const defaultScrapeInterval = (settings.role === 'parent' ? 5 * SECOND : MINUTE) as DurationMs;
+  return loadConfig(settings.configFile ?? '', {
+    readFile: (path) => (path === '' ? '' : readFileSync(path, 'utf8')),
+    env: process.env,
+    defaultScrapeInterval,
+  });
+}
+
+/** Flags as they may be shown: passwords in URLs are not. */
+function maskedFlags(flags: Readonly<Record<string, string>>): Record<string, string> {
+  return Object.fromEntries(
+    Object.entries(flags).map(([name, value]) => [
+      name,
+      value.replace(/(\/\/[^/:@\s]*):[^/@\s]+@/g, '$1:<secret>@'),
+    ]),
+  );
+}
+
+/** The sentence for a failure before the process was up, and the exit code. */
+export function explainStart(error: unknown, role: string): { message: string; exitCode: number } {
+  if (error instanceof ListenError) {
+    return {
+      message: `${error.message}; choose another address with --web.listen-address`,
+      exitCode: 2,
+    };
+  }
+  if (error instanceof CanopyError) {
+    const usage = ['config_invalid', 'storage_locked', 'storage_unsuitable'].includes(error.code);
+    return { message: error.message, exitCode: usage ? 2 : 1 };
+  }
+  return { message: `canopy ${role} could not start: ${errorText(error)}`, exitCode: 1 };
+}

@@ -1,0 +1,83 @@
+/**
+ * After a start: what the store holds goes back into the head. Layouts first, then the extents
+ * of stored tiles, then the entries that are kept.
+ */
+import {
+  type JournalPosition,
+  type JournalRef,
+  type JournalState,
+  type Store,
+  comparePositions,
+} from '@canopy/model';
+import type { Head } from '@canopy/head';
+import type { Log } from '../log.js';
+
+const READ = { maxBytes: 4 * 1024 * 1024, maxEntries: 10_000 };
+const PROGRESS_MS = 2000;
+
+/** Restores all journals of the store. The event loop gets its turn between reads. */
+export async function recoverHead(
+  store: Store,
+  head: Head,
+  log: Log,
+  onProgress: (text: string) => void,
+): Promise<void> {
+  const begun = performance.now();
+  const states = await store.journals();
+  const bytesTotal = states.reduce((sum, state) => sum + state.entryBytes, 0);
+  const progress = new Progress(bytesTotal, log, onProgress);
+  let tiles = 0;
+  for (const state of states) tiles += await recoverJournal(store, head, state, progress);
+  log('info', 'recovered from the store', {
+    journals: states.length,
+    tiles,
+    journalBytes: progress.bytes,
+    seconds: Number(((performance.now() - begun) / 1000).toFixed(2)),
+  });
+}
+
+class Progress {
+  bytes = 0;
+  readonly #total: number;
+  readonly #log: Log;
+  readonly #tell: (text: string) => void;
+  #told = performance.now();
+
+  constructor(total: number, log: Log, tell: (text: string) => void) {
+    this.#total = total;
+    this.#log = log;
+    this.#tell = tell;
+  }
+
+  add(bytes: number): void {
+    this.bytes += bytes;
+    const now = performance.now();
+    if (now - this.#told < PROGRESS_MS) return;
+    this.#told = now;
+    const percent = Math.min(99, Math.floor((100 * this.bytes) / Math.max(1, this.#total)));
+    this.#tell(`recovering: ${percent} %`);
+    this.#log('info', 'recovering', { percent, journalBytes: this.bytes, ofBytes: this.#total });
+  }
+}
+
+async function recoverJournal(
+  store: Store,
+  head: Head,
+  state: JournalState,
+  progress: Progress,
+): Promise<number> {
+  const ref: JournalRef = state.ref;
+  head.restoreLayouts(ref, await store.readLayouts(ref));
+  const metas = await store.tiles(ref);
+  head.restoreTiles(ref, metas);
+  let after: JournalPosition = state.trimmed;
+  while (comparePositions(after, state.position) < 0) {
+    const entries = await store.readEntries(ref, after, READ);
+    if (entries.length === 0) break;
+    head.apply(ref, entries);
+    const last = entries[entries.length - 1];
+    after = { epoch: last.epoch, sequence: last.sequence };
+    progress.add(entries.reduce((sum, entry) => sum + entry.bytes.length, 0));
+  }
+  return metas.length;
+}

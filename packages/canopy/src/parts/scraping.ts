@@ -1,0 +1,54 @@
+/** Starts scraping: the gates, the fetcher and the schedule. */
+import type { DurationMs, Journal, PullFormat } from '@canopy/model';
+import { type Discovery, HttpFetcher, type ScrapeConfig, ScrapeManager } from '@canopy/scrape';
+import pLimit from 'p-limit';
+import { systemClock } from '../clock.js';
+import { VERSION } from '../version.js';
+import type { CanopyProcess } from './process.js';
+
+const BODY_BYTES_MAX = 256 * 1024 * 1024;
+const SERIES_PER_TARGET_MAX = 2_000_000;
+const PULLS_AT_ONCE = 8;
+const IDLE_TIMEOUT = (5 * 60_000) as DurationMs;
+
+export interface ScrapingOptions {
+  readonly journal: Journal;
+  readonly configs: readonly ScrapeConfig[];
+  readonly discoveries: ReadonlyArray<{ readonly jobName: string; readonly discovery: Discovery }>;
+  readonly pullFormat: PullFormat | undefined;
+}
+
+export function startScraping(process: CanopyProcess, options: ScrapingOptions): ScrapeManager {
+  const { settings, log, life } = process;
+  const bodies = pLimit(settings.scrapeConcurrency);
+  const pulls = pLimit(PULLS_AT_ONCE);
+  const fetcher = new HttpFetcher({
+    clock: systemClock,
+    userAgent: `Canopy/${VERSION}`,
+    bodyBytesMax: BODY_BYTES_MAX,
+    idleTimeout: IDLE_TIMEOUT,
+  });
+  life.add('connections to targets', () => fetcher[Symbol.dispose]());
+  const manager = new ScrapeManager({
+    clock: systemClock,
+    journal: options.journal,
+    fetcher,
+    gate: (task) => bodies(task),
+    pullGate: (task) => pulls(task),
+    pullFormat: options.pullFormat,
+    configs: options.configs,
+    externalLabels: process.externalLabels,
+    discoveries: options.discoveries,
+    offsetSeed: settings.name,
+    limits: {
+      seriesPerTargetMax: SERIES_PER_TARGET_MAX,
+      targetsPerJobMax: 100_000,
+      droppedTargetsMax: 1000,
+    },
+    log,
+  });
+  manager.start();
+  process.scraping = manager;
+  life.add('scraping', () => manager.stop());
+  return manager;
+}

@@ -1,0 +1,122 @@
+/** Binds the numbers that parts count to the metrics of the process. */
+import type { FramePuller } from '@canopy/federation';
+import type { Head } from '@canopy/head';
+import type { HierarchyStatus, JournalStatus, SourceStatus } from '@canopy/model';
+import type { ScrapeTotals } from '@canopy/scrape';
+import type { JournalWriter } from '@canopy/store';
+import type { WebTotals } from '@canopy/web';
+import type { Settings } from '../cli/settings.js';
+import type { SelfMetrics } from '../metrics/registry.js';
+import { VERSION } from '../version.js';
+import type { StorePulse } from './store-pulse.js';
+import type { TileKeeper } from './tile-keeper.js';
+
+export interface MetricSources {
+  readonly settings: Settings;
+  readonly head: Head;
+  readonly pulse: StorePulse;
+  readonly tiles: TileKeeper | undefined;
+  readonly puller: FramePuller | undefined;
+  readonly ignoredKeys: number;
+  readonly web: () => WebTotals;
+  scrapes(): Readonly<ScrapeTotals> | undefined;
+  journal(): JournalWriter | undefined;
+  corruptRecords(): number;
+  trimmedBytes(): number;
+  hierarchy(): HierarchyStatus;
+}
+
+export function bindMetrics(metrics: SelfMetrics, from: MetricSources): void {
+  const { settings, head, pulse } = from;
+  metrics.readings('canopy_build_info', () => [[[VERSION, settings.role, settings.name], 1]]);
+  metrics.value('canopy_ingested_samples_total', () => from.scrapes()?.samples ?? 0);
+  metrics.value('canopy_appended_frames_total', () => head.stats.framesApplied);
+  metrics.readings('canopy_refused_samples_total', () => [
+    ...byReason(head.stats.refused),
+    ...byReason(from.scrapes()?.refused ?? {}, 'scrape_'),
+  ]);
+  metrics.value('canopy_active_series', () => head.stats.activeSeries);
+  metrics.readings('canopy_targets', () => {
+    const { up, down, unknown } = from.hierarchy().targets;
+    return [
+      [['up'], up],
+      [['down'], down],
+      [['unknown'], unknown],
+    ];
+  });
+  metrics.value('canopy_scrapes_total', () => from.scrapes()?.scrapes ?? 0);
+  metrics.value('canopy_scrapes_failed_total', () => from.scrapes()?.failed ?? 0);
+  metrics.value('canopy_journal_bytes', () => from.hierarchy().journal?.entryBytes ?? 0);
+  metrics.value('canopy_journal_limit_bytes', () => settings.journalRetentionBytes);
+  metrics.value('canopy_journal_commits_total', () => from.journal()?.stats.commits ?? 0);
+  metrics.value(
+    'canopy_journal_dropped_frames_total',
+    () => from.journal()?.stats.framesDropped ?? 0,
+  );
+  metrics.value('canopy_store_used_bytes', () => pulse.usage.usedBytes);
+  metrics.value('canopy_store_limit_bytes', () => pulse.usage.limitBytes);
+  metrics.value('canopy_store_healthy', () => (pulse.healthy ? 1 : 0));
+  metrics.value('canopy_tiles_stored_total', () => from.tiles?.stats.stored ?? 0);
+  metrics.value('canopy_tiles_pending', () => from.tiles?.pending ?? 0);
+  metrics.value(
+    'canopy_retention_dropped_bytes_total',
+    () => from.trimmedBytes() + (from.tiles?.stats.droppedBytes ?? 0),
+  );
+  metrics.value('canopy_corrupt_entries_total', () => from.corruptRecords());
+  metrics.value('canopy_config_ignored_sections', () => from.ignoredKeys);
+  metrics.readings('canopy_http_requests_total', () => requests(from.web()));
+  bindSources(metrics, from);
+}
+
+function bindSources(metrics: SelfMetrics, from: MetricSources): void {
+  const perSource = (read: (source: SourceStatus) => number) => () =>
+    from.hierarchy().sources.map((source) => [[source.name], read(source)] as const);
+  const oldest = (source: SourceStatus, read: (journal: JournalStatus) => number) =>
+    source.journals.map(read);
+  metrics.readings(
+    'canopy_source_up',
+    perSource((source) => (source.health === 'up' ? 1 : 0)),
+  );
+  metrics.readings(
+    'canopy_source_lag_seconds',
+    perSource((source) => Math.max(0, ...oldest(source, (journal) => journal.lagSeconds))),
+  );
+  metrics.readings(
+    'canopy_watermark_timestamp_seconds',
+    perSource((source) => {
+      const marks = oldest(source, (journal) => journal.ledger.watermark);
+      return marks.length === 0 ? 0 : Math.min(...marks) / 1000;
+    }),
+  );
+  metrics.readings(
+    'canopy_source_may_be_away_seconds',
+    perSource((source) => source.mayBeAwaySeconds),
+  );
+  metrics.readings('canopy_gaps_total', () => {
+    const status = from.hierarchy();
+    const counts = new Map<string, readonly [readonly string[], number]>();
+    const add = (name: string, journal: JournalStatus) => {
+      for (const [cause, count] of Object.entries(journal.ledger.gapsByCause)) {
+        const key = `${name}\u0000${cause}`;
+        counts.set(key, [[name, cause], (counts.get(key)?.[1] ?? 0) + count]);
+      }
+    };
+    if (status.journal !== undefined) add(status.name, status.journal);
+    for (const source of status.sources)
+      for (const journal of source.journals) add(source.name, journal);
+    return counts.values();
+  });
+}
+
+function* byReason(
+  counts: Readonly<Record<string, number>>,
+  prefix = '',
+): Generator<readonly [readonly string[], number]> {
+  for (const [reason, count] of Object.entries(counts)) yield [[prefix + reason], count];
+}
+
+function* requests(totals: WebTotals): Generator<readonly [readonly string[], number]> {
+  for (const [route, counts] of Object.entries(totals.routes)) {
+    for (const [code, count] of Object.entries(counts.requests)) yield [[route, code], count];
+  }
+}

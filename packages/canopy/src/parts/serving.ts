@@ -1,0 +1,39 @@
+/** Serves the journals of the store, page by page, to those above. */
+import { FrameServer } from '@canopy/federation';
+import type { DurationMs, JournalRef } from '@canopy/model';
+import { parseSelector } from '@canopy/promql';
+import type { JournalWriter } from '@canopy/store';
+import { systemClock } from '../clock.js';
+import type { CanopyProcess } from './process.js';
+
+export interface ServingOptions {
+  readonly journal: JournalWriter;
+  watermark(ref: JournalRef): number;
+  keptFor(ref: JournalRef): DurationMs;
+}
+
+export function startServing(process: CanopyProcess, options: ServingOptions): FrameServer {
+  const { settings, config, store, log } = process;
+  const timeouts = config.scrapeConfigs.map((job) => job.scrapeTimeout as number);
+  const frames = new FrameServer({
+    store,
+    clock: systemClock,
+    name: settings.name,
+    ownJournal: options.journal.id,
+    breakEpoch: (above) => options.journal.breakEpoch(above),
+    report: () => process.hierarchy(),
+    watermark: options.watermark,
+    keptFor: options.keptFor,
+    reorder: Math.max(10_000, ...timeouts) as DurationMs,
+    parseSelector,
+    pageBytes: settings.pageBytesMax,
+    pageTime: 200 as DurationMs,
+    concurrentPullsMax: 16,
+    readersMax: 64,
+    readerTtl: (settings.journalRetention || 86_400_000) as DurationMs,
+    viewsMax: 64,
+    log,
+  });
+  process.frames = frames;
+  return frames;
+}

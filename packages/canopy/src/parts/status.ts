@@ -1,0 +1,141 @@
+/**
+ * What a process says of itself: put together from what its parts count, without waiting for any.
+ */
+import type { AnnouncerState, FramePuller, LeafRegistry } from '@canopy/federation';
+import type { Head } from '@canopy/head';
+import type { HierarchyStatus, JournalStatus, SourceStatus, TargetStatus } from '@canopy/model';
+import type { JournalWriter } from '@canopy/store';
+import type { Settings } from '../cli/settings.js';
+import { systemClock } from '../clock.js';
+import type { LoadedConfig } from '../config/load.js';
+import { VERSION } from '../version.js';
+import type { Rate } from './rate.js';
+import type { StorePulse } from './store-pulse.js';
+
+export interface StatusParts {
+  readonly settings: Settings;
+  readonly config: LoadedConfig;
+  readonly startTime: number;
+  readonly head: Head;
+  readonly pulse: StorePulse;
+  readonly rate: Rate;
+  targets(): readonly TargetStatus[];
+  journal(): JournalWriter | undefined;
+  readonly puller: FramePuller | undefined;
+  readonly registry: LeafRegistry | undefined;
+  announcer(): AnnouncerState | undefined;
+}
+
+export function hierarchyStatus(parts: StatusParts): HierarchyStatus {
+  const { settings, pulse } = parts;
+  const targets = parts.targets();
+  const count = (health: string) => targets.filter((target) => target.health === health).length;
+  return {
+    role: settings.role,
+    name: settings.name,
+    url: settings.externalUrl,
+    version: VERSION,
+    startTime: parts.startTime,
+    targets: { up: count('up'), down: count('down'), unknown: count('unknown') },
+    activeSeries: parts.head.stats.activeSeries,
+    samplesPerSecond: parts.rate.perSecond,
+    journal: ownJournal(parts),
+    store: {
+      kind: settings.storeUrl === undefined ? 'embedded' : 'redis',
+      usedBytes: pulse.usage.usedBytes,
+      limitBytes: pulse.usage.limitBytes,
+      healthy: pulse.healthy,
+      message: pulse.message,
+    },
+    sources: sources(parts, targets),
+    notices: notices(parts),
+  };
+}
+
+function ownJournal(parts: StatusParts): JournalStatus | undefined {
+  const journal = parts.journal();
+  if (journal === undefined) return undefined;
+  const state = parts.pulse.states.get(journal.ref);
+  return {
+    ref: journal.ref,
+    position: journal.position,
+    trimmed: state?.trimmed ?? { epoch: journal.position.epoch, sequence: 0 },
+    ledger: journal.ledger,
+    lagSeconds: journal.watermark === 0 ? 0 : (systemClock.now() - journal.watermark) / 1000,
+    entryBytes: state?.entryBytes ?? 0,
+  };
+}
+
+/** Everything that is pulled: by cursor, announced and not reached yet, and foreign `/federate`. */
+function sources(parts: StatusParts, targets: readonly TargetStatus[]): SourceStatus[] {
+  if (parts.puller === undefined) return [];
+  const leaves = parts.registry?.leaves() ?? [];
+  const found = new Map<string, SourceStatus>();
+  for (const source of parts.puller.sources()) found.set(baseOf(source.url), source);
+  for (const leaf of leaves) {
+    const known = found.get(baseOf(leaf.url));
+    if (known !== undefined) {
+      const health = leaf.lost && known.health !== 'up' ? 'lost' : known.health;
+      found.set(baseOf(leaf.url), { ...known, name: leaf.name, health });
+      continue;
+    }
+    found.set(
+      baseOf(leaf.url),
+      unreached(leaf.name, leaf.url, leaf.lost ? 'lost' : 'unknown', 'canopy', ''),
+    );
+  }
+  for (const target of targets) {
+    if (!new URL(target.scrapeUrl).pathname.endsWith('/federate')) continue;
+    const known = found.get(baseOf(target.scrapeUrl));
+    if (known === undefined) {
+      const name = new URL(target.scrapeUrl).host;
+      found.set(
+        baseOf(target.scrapeUrl),
+        unreached(name, target.scrapeUrl, target.health, 'foreign', target.lastError),
+      );
+    } else if (target.health === 'down' && known.health !== 'lost') {
+      found.set(baseOf(target.scrapeUrl), {
+        ...known,
+        health: 'down',
+        lastError: target.lastError,
+      });
+    }
+  }
+  return [...found.values()].sort((a, b) => (a.name < b.name ? -1 : 1));
+}
+
+function baseOf(url: string): string {
+  return new URL(url).origin;
+}
+
+function unreached(
+  name: string,
+  url: string,
+  health: SourceStatus['health'],
+  kind: SourceStatus['kind'],
+  lastError: string,
+): SourceStatus {
+  return {
+    name,
+    url,
+    health,
+    lastError,
+    kind,
+    journals: [],
+    report: undefined,
+    mayBeAwaySeconds: -1,
+  };
+}
+
+function notices(parts: StatusParts): string[] {
+  const lines = parts.config.ignored.map(
+    (key) => `${key.place}: ${key.key} is ignored: ${key.reason}`,
+  );
+  const announcer = parts.announcer();
+  if (announcer?.health === 'down') {
+    lines.push(
+      `the parent ${parts.settings.parentUrl} did not take the announcement: ${announcer.lastError}`,
+    );
+  }
+  return lines;
+}

@@ -1,0 +1,110 @@
+/**
+ * A leaf: scrape → journal → head → pages for a parent.
+ */
+import type { DurationMs } from '@canopy/model';
+import { JournalTrimmer } from '@canopy/store';
+import type { Settings } from '../cli/settings.js';
+import { systemClock } from '../clock.js';
+import type { Log } from '../log.js';
+import { startHousekeeping } from '../parts/housekeeping.js';
+import { storeAnswers } from '../parts/open-store.js';
+import { CanopyProcess } from '../parts/process.js';
+import { Rate } from '../parts/rate.js';
+import { recoverHead } from '../parts/recovery.js';
+import { startScraping } from '../parts/scraping.js';
+import { bindMetrics } from '../parts/self-metrics.js';
+import { startServing } from '../parts/serving.js';
+import { hierarchyStatus } from '../parts/status.js';
+
+/** Brings a leaf up. Resolves when it listens; `up` when it scrapes and answers. */
+export async function startLeaf(
+  settings: Settings,
+  log: Log,
+): Promise<{ process: CanopyProcess; up: (signal: AbortSignal) => Promise<void> }> {
+  const process = await CanopyProcess.open(settings, log);
+  const { life, store, pulse, config } = process;
+  const web = await process.listen({ tiles: null, register: null });
+  const { head } = process;
+  let trimmedBytes = 0;
+
+  process.hierarchy = () =>
+    hierarchyStatus({
+      ...{ settings, config, head, pulse, rate: process.rate, startTime: process.startTime },
+      targets: () => process.scraping?.active() ?? [],
+      journal: () => process.journal,
+      puller: undefined,
+      registry: undefined,
+      announcer: () => process.announcer?.state,
+    });
+  bindMetrics(process.metrics, {
+    ...{ settings, head, pulse, tiles: undefined, puller: undefined },
+    ignoredKeys: config.ignored.length,
+    web: () => web.totals,
+    scrapes: () => process.scraping?.totals,
+    journal: () => process.journal,
+    corruptRecords: () => process.corruptRecords,
+    trimmedBytes: () => trimmedBytes,
+    hierarchy: () => process.hierarchy(),
+  });
+
+  const up = async (signal: AbortSignal): Promise<void> => {
+    await storeAnswers(store, log, signal);
+    await recoverHead(store, head, log, (text) => (process.notReady = text));
+    const journal = await process.openJournal();
+    const written = new Rate(() => journal.ledger.bytes);
+    startServing(process, {
+      journal,
+      watermark: (ref) => (ref === journal.ref ? journal.watermark : 0),
+      keptFor: () => keptFor(settings, written.perSecond),
+    });
+    startScraping(process, {
+      journal,
+      configs: config.scrapeConfigs,
+      discoveries: [],
+      pullFormat: undefined,
+    });
+    const trimmer = new JournalTrimmer({
+      ...{ store, journal, log },
+      maxAge: settings.journalRetention,
+      maxBytes: settings.journalRetentionBytes,
+      dropLayouts: true,
+    });
+    const beat = async () => {
+      written.tick(systemClock.monotonic());
+      process.rate.tick(systemClock.monotonic());
+      await pulse.beat();
+    };
+    await beat();
+    const stopHousekeeping = startHousekeeping(
+      [
+        { name: 'readings', when: '*/5 * * * * *', run: beat },
+        { name: 'expiry', when: '30 * * * * *', run: () => void head.expire(systemClock.now()) },
+        {
+          name: 'journal retention',
+          when: '0 * * * * *',
+          run: async () => {
+            trimmedBytes += (await trimmer.trim(systemClock.now())).bytesFreed;
+          },
+        },
+      ],
+      log,
+    );
+    life.add('housekeeping', stopHousekeeping);
+    process.notReady = '';
+    process.announce(journal);
+    log('info', 'ready', { jobs: config.scrapeConfigs.length });
+  };
+  return { process, up };
+}
+
+/** How long an entry written now will be kept: the retention in time, or what the bytes allow at this pace. */
+function keptFor(settings: Settings, bytesPerSecond: number): DurationMs {
+  const byBytes =
+    settings.journalRetentionBytes === 0 || bytesPerSecond <= 0
+      ? Number.POSITIVE_INFINITY
+      : (1000 * settings.journalRetentionBytes) / bytesPerSecond;
+  const byTime =
+    settings.journalRetention === 0 ? Number.POSITIVE_INFINITY : settings.journalRetention;
+  const least = Math.min(byBytes, byTime);
+  return (Number.isFinite(least) ? Math.floor(least) : -1) as DurationMs;
+}

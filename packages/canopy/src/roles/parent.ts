@@ -1,0 +1,127 @@
+/**
+ * A parent: pages from leaves → store → head → tiles to the store → answers for all clusters.
+ * It also scrapes what its configuration lists, and is a leaf to its own parent.
+ */
+import { FramePuller, LeafRegistry } from '@canopy/federation';
+import type { DurationMs } from '@canopy/model';
+import type { Settings } from '../cli/settings.js';
+import { systemClock } from '../clock.js';
+import { DEFAULT_SCRAPE_TIMEOUT } from '../config/schema.js';
+import type { Log } from '../log.js';
+import { startHousekeeping } from '../parts/housekeeping.js';
+import { LEAF_JOB, LeafDiscovery, leafJob } from '../parts/leaf-discovery.js';
+import { storeAnswers } from '../parts/open-store.js';
+import { CanopyProcess, LEASE_TTL } from '../parts/process.js';
+import { recoverHead } from '../parts/recovery.js';
+import { startScraping } from '../parts/scraping.js';
+import { bindMetrics } from '../parts/self-metrics.js';
+import { startServing } from '../parts/serving.js';
+import { hierarchyStatus } from '../parts/status.js';
+import { TileKeeper } from '../parts/tile-keeper.js';
+
+const LEAVES_MAX = 10_000;
+const LOST_AFTER = (5 * 60_000) as DurationMs;
+const PAGE_BYTES_MAX = 64 * 1024 * 1024;
+/** Share of the store's limit that samples may take when `--retention.bytes` is 0. */
+const DEFAULT_SHARE = 0.7;
+
+/** Brings a parent up. Resolves when it listens; `up` when it pulls and answers. */
+export async function startParent(
+  settings: Settings,
+  log: Log,
+): Promise<{ process: CanopyProcess; up: (signal: AbortSignal) => Promise<void> }> {
+  const process = await CanopyProcess.open(settings, log);
+  const { life, store, pulse, config, owner } = process;
+  const registry = new LeafRegistry({
+    ...{ store, clock: systemClock, log },
+    readToken: process.readToken,
+    leavesMax: LEAVES_MAX,
+    lostAfter: LOST_AFTER,
+  });
+  const tiles = new TileKeeper({
+    ...{ store, owner, log },
+    head: () => process.head,
+    leaseTtl: LEASE_TTL,
+    oldestReader: (ref) => process.frames?.oldestReader(ref),
+    retention: settings.retentionRaw,
+    retentionBytes: async () =>
+      settings.retentionBytes || Math.floor(DEFAULT_SHARE * (await store.usage()).limitBytes),
+  });
+  const web = await process.listen({
+    tiles: { source: store, onClosed: (ref, tile) => tiles.add(ref, tile) },
+    register: (req, res) => registry.handle(req, res),
+  });
+  const { head } = process;
+  const puller = new FramePuller({
+    ...{ store, owner, log, clock: systemClock, appender: head },
+    leaseTtl: LEASE_TTL,
+    ownJournals: () => new Set(process.journal === undefined ? [] : [process.journal.id]),
+    onWatermark: () => {},
+    pageBytesMax: PAGE_BYTES_MAX,
+    journalsMax: LEAVES_MAX,
+  });
+
+  process.hierarchy = () =>
+    hierarchyStatus({
+      ...{ settings, config, head, pulse, puller, registry },
+      ...{ rate: process.rate, startTime: process.startTime },
+      targets: () => process.scraping?.active() ?? [],
+      journal: () => process.journal,
+      announcer: () => process.announcer?.state,
+    });
+  bindMetrics(process.metrics, {
+    ...{ settings, head, pulse, tiles, puller },
+    ignoredKeys: config.ignored.length,
+    web: () => web.totals,
+    scrapes: () => process.scraping?.totals,
+    journal: () => process.journal,
+    corruptRecords: () => process.corruptRecords,
+    trimmedBytes: () => tiles.stats.trimmedBytes,
+    hierarchy: () => process.hierarchy(),
+  });
+
+  const up = async (signal: AbortSignal): Promise<void> => {
+    process.notReady = 'waiting for the store';
+    await storeAnswers(store, log, signal);
+    process.notReady = 'recovering';
+    await recoverHead(store, head, log, (text) => (process.notReady = text));
+    await registry.load();
+    const journal = await process.openJournal();
+    life.add('the last tiles', () => tiles.write());
+    life.add('leases of pulled journals', () => puller.close());
+    startServing(process, {
+      journal,
+      watermark: (ref) => (ref === journal.ref ? journal.watermark : puller.watermark(ref)),
+      keptFor: () => settings.journalRetention,
+    });
+    const interval = config.globalScrapeInterval;
+    startScraping(process, {
+      journal,
+      configs: [
+        leafJob(interval, Math.min(interval, DEFAULT_SCRAPE_TIMEOUT) as DurationMs),
+        ...config.scrapeConfigs,
+      ],
+      discoveries: [{ jobName: LEAF_JOB, discovery: new LeafDiscovery(registry) }],
+      pullFormat: puller,
+    });
+    const beat = async () => {
+      process.rate.tick(systemClock.monotonic());
+      await pulse.beat();
+    };
+    await beat();
+    const stopHousekeeping = startHousekeeping(
+      [
+        { name: 'readings', when: '*/5 * * * * *', run: beat },
+        { name: 'tiles', when: '*/5 * * * * *', run: () => tiles.write() },
+        { name: 'expiry', when: '30 * * * * *', run: () => void head.expire(systemClock.now()) },
+        { name: 'retention', when: '0 * * * * *', run: () => tiles.retain(systemClock.now()) },
+      ],
+      log,
+    );
+    life.add('housekeeping', stopHousekeeping);
+    process.notReady = '';
+    process.announce(journal);
+    log('info', 'ready', { leaves: registry.leaves().length });
+  };
+  return { process, up };
+}

@@ -1,0 +1,160 @@
+/**
+ * Real processes for end-to-end tests: started on free loopback ports in folders of their own, ended by
+ * id and never by name, all of them gone when the test file is done.
+ */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+export const MAIN = fileURLToPath(new URL('../../packages/canopy/dist/main.js', import.meta.url));
+
+/** Whether tests with this peer were left out by `--without`; says so once. */
+export function isWithout(peer: string): boolean {
+  const isLeftOut = (process.env.CANOPY_TEST_WITHOUT ?? '').split(',').includes(peer);
+  if (isLeftOut) console.log(`Left out: tests that need ${peer} (--without ${peer}).`);
+  return isLeftOut;
+}
+
+/** A loopback port nobody listens on at the moment. */
+export function freePort(): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const server = createServer();
+    server.once('error', reject);
+    server.listen(0, '127.0.0.1', () => {
+      const address = server.address();
+      server.close(() => resolve(typeof address === 'object' && address ? address.port : 0));
+    });
+  });
+}
+
+export const sleep = (ms: number): Promise<void> => new Promise((done) => setTimeout(done, ms));
+
+/** Repeats `attempt` until it gives something, at most `ms`; then fails with the last error. */
+export async function eventually<T>(
+  ms: number,
+  what: string,
+  attempt: () => Promise<T>,
+): Promise<T> {
+  const end = performance.now() + ms;
+  for (;;) {
+    try {
+      return await attempt();
+    } catch (error) {
+      if (performance.now() > end) {
+        throw new Error(`${what}: not within ${ms} ms: ${(error as Error).message}`, {
+          cause: error,
+        });
+      }
+    }
+    await sleep(100);
+  }
+}
+
+/** One running program. Its output is kept (the last 64 KiB) for messages. */
+export class Program {
+  readonly name: string;
+  readonly #command: string;
+  readonly #args: readonly string[];
+  #child: ChildProcess | undefined;
+  output = '';
+
+  constructor(name: string, command: string, args: readonly string[]) {
+    this.name = name;
+    this.#command = command;
+    this.#args = args;
+  }
+
+  get pid(): number {
+    return this.#child?.pid ?? 0;
+  }
+
+  get isRunning(): boolean {
+    return (
+      this.#child !== undefined && this.#child.exitCode === null && this.#child.signalCode === null
+    );
+  }
+
+  start(): this {
+    const child = spawn(this.#command, this.#args, { stdio: ['ignore', 'pipe', 'pipe'] });
+    const keep = (chunk: Buffer) => {
+      this.output = (this.output + chunk.toString()).slice(-65_536);
+    };
+    child.stdout?.on('data', keep);
+    child.stderr?.on('data', keep);
+    child.once('error', (error) => keep(Buffer.from(`${this.name}: ${error.message}\n`)));
+    this.#child = child;
+    return this;
+  }
+
+  /** Resolves with the exit code (or the signal) once it has ended. */
+  ended(): Promise<number | string> {
+    const child = this.#child;
+    if (child === undefined) return Promise.resolve(0);
+    if (child.exitCode !== null) return Promise.resolve(child.exitCode);
+    if (child.signalCode !== null) return Promise.resolve(child.signalCode);
+    return new Promise((done) => child.once('exit', (code, signal) => done(code ?? signal ?? 0)));
+  }
+
+  async kill(signal: NodeJS.Signals): Promise<number | string> {
+    if (this.isRunning) this.#child?.kill(signal);
+    return this.ended();
+  }
+}
+
+/** Everything a test file starts; `[Symbol.asyncDispose]` ends it and removes its folder. */
+export class Site {
+  readonly folder = mkdtempSync(join(tmpdir(), 'canopy-e2e-'));
+  readonly #programs: Program[] = [];
+
+  program(name: string, command: string, ...args: string[]): Program {
+    const program = new Program(name, command, args).start();
+    this.#programs.push(program);
+    return program;
+  }
+
+  canopy(name: string, ...args: string[]): Program {
+    return this.program(name, process.execPath, MAIN, ...args);
+  }
+
+  file(name: string, text: string): string {
+    const path = join(this.folder, name);
+    writeFileSync(path, text);
+    return path;
+  }
+
+  path(name: string): string {
+    return join(this.folder, name);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await Promise.all(this.#programs.map((program) => program.kill('SIGKILL')));
+    rmSync(this.folder, { recursive: true, force: true });
+  }
+}
+
+/** GET that must answer 200; the body as text. */
+export async function get(url: string, headers: Record<string, string> = {}): Promise<string> {
+  const response = await fetch(url, { headers, signal: AbortSignal.timeout(10_000) });
+  const text = await response.text();
+  if (response.status !== 200)
+    throw new Error(`${url}: HTTP ${response.status}: ${text.slice(0, 300)}`);
+  return text;
+}
+
+export interface ApiSeries {
+  readonly metric: Record<string, string>;
+  readonly value?: [number, string];
+  readonly values?: Array<[number, string]>;
+}
+
+export async function query(base: string, expr: string, time?: number): Promise<ApiSeries[]> {
+  const url = `${base}/api/v1/query?query=${encodeURIComponent(expr)}${time === undefined ? '' : `&time=${time}`}`;
+  const body = JSON.parse(await get(url)) as { data: { result: ApiSeries[] } };
+  return body.data.result;
+}
+
+export const waitReady = (base: string, ms = 20_000): Promise<string> =>
+  eventually(ms, `${base} ready`, () => get(`${base}/-/ready`));
