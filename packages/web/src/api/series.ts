@@ -180,18 +180,19 @@ function limited<T>(items: readonly T[], limit: number, toJson: (item: T) => str
  */
 export function unescapeName(text: string): string {
   if (!text.startsWith('U__')) return text;
-  const escaped = text.slice(3);
-  const rest = escaped.replace(/__|_([0-9a-fA-F]{1,6})_|[^_]+/g, (part, hex?: string) => {
-    if (part === '__') return '_';
-    if (hex === undefined) return part;
-    const code = Number.parseInt(hex, 16);
-    const valid = code <= 0x10ffff && (code < 0xd800 || code > 0xdfff);
-    return valid ? String.fromCodePoint(code) : BAD_ESCAPE;
-  });
-  // What the pattern did not take are underscores that belong to nothing.
-  const taken = escaped.replace(/__|_[0-9a-fA-F]{1,6}_|[^_]+/g, '');
-  return taken === '' && !rest.includes(BAD_ESCAPE) ? rest : text;
+  const token = /__|_([0-9a-fA-F]{1,6})_|[^_]+/y;
+  let name = '';
+  token.lastIndex = 3;
+  while (token.lastIndex < text.length) {
+    const part = token.exec(text);
+    if (part === null) return text;
+    if (part[1] === undefined) {
+      name += part[0] === '__' ? '_' : part[0];
+      continue;
+    }
+    const code = Number.parseInt(part[1], 16);
+    if (code > 0x10ffff || (code >= 0xd800 && code <= 0xdfff)) return text;
+    name += String.fromCodePoint(code);
+  }
+  return name;
 }
-
-/** Cannot come out of a decoded path: a lone surrogate. */
-const BAD_ESCAPE = '\ud800';
