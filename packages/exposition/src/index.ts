@@ -1,11 +1,16 @@
 /** Exporter text to samples and back. */
 
 /** Reads one body of text 0.0.4 into a sink. */
-export { parseText, readSeries } from './text-parser.js';
+export { parseText } from './text-parser.js';
 export type { ExpositionSink } from './text-parser.js';
+/** Read names, labels and HELP out of what a sink was given. */
+export { readSeries, unescapeHelp, unescapeQuoted } from './series-text.js';
 /** Reads body after body of one target into slot columns. */
 export { ScrapeParser } from './scrape-parser.js';
-export type { ScrapeColumns, ScrapeParserOptions, SeriesResolver } from './scrape-parser.js';
+export type { ScrapeParserOptions, SeriesResolver } from './scrape-parser.js';
+export type { ScrapeColumns } from './slot-columns.js';
 /** Writes text 0.0.4. */
-export { TextEncoder004, formatValue } from './text-encoder.js';
+export { TextEncoder004, formatSeries } from './text-encoder.js';
 export type { ChunkSink } from './text-encoder.js';
+/** Writes a value as Go does. */
+export { formatValue } from './float-text.js';

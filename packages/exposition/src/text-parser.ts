@@ -1,14 +1,15 @@
 /**
  * The text format 0.0.4, as Prometheus 3 reads it: bytes in, offsets and numbers out.
  */
-import { FormatError, type Labels, type MetricType } from '@canopy/model';
+import type { MetricType } from '@canopy/model';
+import { LineKind, LineReader, terminated } from './line-reader.js';
 
 /**
  * Takes in what `parseText` finds, in the order of the body. Offsets are bytes into `body` and
  * valid during the call only; copy what you keep. Throwing stops the parse.
  */
 export interface ExpositionSink {
-  /** A `# HELP` line. The text is as written: `unescapeHelp` reads it. */
+  /** A `# HELP` line. Name and text are as written: `unescapeQuoted` and `unescapeHelp` read them. */
   help(
     body: Uint8Array,
     nameStart: number,
@@ -31,16 +32,24 @@ export interface ExpositionSink {
   ): void;
 }
 
-/** @throws FormatError `line 12: expected value after metric, got "…"` */
-export function parseText(_body: Uint8Array, _sink: ExpositionSink): void {
-  throw new FormatError('text parser is being written');
-}
-
 /**
- * Label pairs of one series text, as written (not sorted), `__name__` included, pairs with an
- * empty value left out.
- * @throws FormatError
+ * Reads one whole body. What the sink was told before an error must not count. Time is linear in
+ * the body's length; memory is the body, and a copy of it where it does not end with a newline.
+ * @throws FormatError `line 12: expected value after metric, got "…"`
  */
-export function readSeries(_body: Uint8Array, _start: number, _end: number): Labels {
-  throw new FormatError('text parser is being written');
+export function parseText(body: Uint8Array, sink: ExpositionSink): void {
+  const bytes = terminated(body);
+  const reader = new LineReader();
+  reader.open(bytes);
+  for (let p = 0; p < bytes.length; p = reader.next) {
+    const kind = reader.read(p);
+    if (kind === LineKind.sample) {
+      sink.sample(bytes, reader.seriesStart, reader.seriesEnd, reader.value, reader.time);
+    } else if (kind === LineKind.help) {
+      const { nameStart, nameEnd, textStart, textEnd } = reader;
+      sink.help(bytes, nameStart, nameEnd, textStart, textEnd);
+    } else if (kind === LineKind.type) {
+      sink.type(bytes, reader.nameStart, reader.nameEnd, reader.metricType);
+    }
+  }
 }
