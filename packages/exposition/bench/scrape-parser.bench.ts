@@ -68,21 +68,31 @@ function best(repeat: number, run: (round: number) => void): number {
 
 const bodies = Array.from({ length: 8 }, (_, round) => makeBody(round, false));
 const shifted = Array.from({ length: 8 }, (_, round) => makeBody(round, round % 2 === 1));
-console.log(`${lines} lines of ${(bodies[0].length / lines).toFixed(0)} bytes, ns a sample, best of ${rounds}`);
+console.log(
+  `${lines} lines of ${(bodies[0].length / lines).toFixed(0)} bytes, ns a sample, best of ${rounds}`,
+);
 const first = best(rounds, () => makeParser().parse(bodies[0]));
 const parser = makeParser();
 const plain = makePlain();
 let repeated = Infinity;
 let rival = Infinity;
 for (let turn = 0; turn < 5; turn++) {
-  repeated = Math.min(repeated, best(rounds, (round) => parser.parse(bodies[round % 8])));
-  rival = Math.min(rival, best(Math.ceil(rounds / 4), (round) => plain(bodies[round % 8])));
+  repeated = Math.min(
+    repeated,
+    best(rounds, (round) => parser.parse(bodies[round % 8])),
+  );
+  rival = Math.min(
+    rival,
+    best(Math.ceil(rounds / 4), (round) => plain(bodies[round % 8])),
+  );
 }
 const unchanged = best(rounds, () => parser.parse(bodies[0]));
 const other = makeParser();
 const moving = best(rounds, (round) => other.parse(shifted[round % 8]));
 const row = (name: string, ns: number): void => {
-  console.log(`${name.padEnd(44)} ${ns.toFixed(1).padStart(8)}   ${(rival / ns).toFixed(1)}× plain`);
+  console.log(
+    `${name.padEnd(44)} ${ns.toFixed(1).padStart(8)}   ${(rival / ns).toFixed(1)}× plain`,
+  );
 };
 row('first scrape', first);
 row('repeated, 20 % of values changed', repeated);
