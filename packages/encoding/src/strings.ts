@@ -2,7 +2,7 @@
  * A table of distinct strings, sorted by their UTF-8 bytes and front-coded: each says how many bytes
  * it shares with the one before it. See layout.format.md, "Strings".
  */
-import { compareUtf8, invariant } from '@canopy/model';
+import { invariant } from '@canopy/model';
 import { type ByteReader, type ByteWriter, readUtf8 } from './varint.js';
 
 /** Bounds what a few bytes can unfold to. */
@@ -12,7 +12,7 @@ const ENCODER = new TextEncoder();
 /** Collects strings, then gives them numbers in their order. */
 export class StringTable {
   readonly #numbers = new Map<string, number>();
-  #sorted: string[] = [];
+  readonly #sorted: Uint8Array[] = [];
 
   add(text: string): void {
     this.#numbers.set(text, 0);
@@ -20,8 +20,17 @@ export class StringTable {
 
   /** Nothing is added after this. */
   seal(): void {
-    this.#sorted = [...this.#numbers.keys()].sort(compareUtf8);
-    this.#sorted.forEach((text, number) => this.#numbers.set(text, number));
+    const entries = Array.from(this.#numbers.keys(), (text) => ({
+      text,
+      bytes: ENCODER.encode(text),
+    }));
+    entries.sort((a, b) => Buffer.compare(a.bytes, b.bytes));
+    for (const { text, bytes } of entries) {
+      // Two strings may have the same bytes, where unpaired surrogates became U+FFFD.
+      const before = this.#sorted.at(-1);
+      if (before === undefined || Buffer.compare(before, bytes) !== 0) this.#sorted.push(bytes);
+      this.#numbers.set(text, this.#sorted.length - 1);
+    }
   }
 
   indexOf(text: string): number {
@@ -33,8 +42,7 @@ export class StringTable {
   write(writer: ByteWriter): void {
     writer.varint(this.#sorted.length);
     let before: Uint8Array = new Uint8Array(0);
-    for (const text of this.#sorted) {
-      const bytes = ENCODER.encode(text);
+    for (const bytes of this.#sorted) {
       const prefixMax = Math.min(before.length, bytes.length, PREFIX_MAX);
       let prefix = 0;
       while (prefix < prefixMax && before[prefix] === bytes[prefix]) prefix++;
@@ -53,10 +61,9 @@ export function readStrings(reader: ByteReader): string[] {
   for (let i = 0; i < count; i++) {
     const prefix = reader.count(Math.min(PREFIX_MAX, before.length));
     const suffix = reader.bytes();
-    // Sorted and distinct: greater at the first byte that is not shared.
-    const next = prefix < before.length ? before[prefix] : -1;
-    if (i > 0 && (suffix.length === 0 || suffix[0] < next)) reader.fail('strings are not sorted');
-    if (i > 0 && suffix[0] === next && prefix < PREFIX_MAX) reader.fail('prefix is too short');
+    if (i > 0 && Buffer.compare(before.subarray(prefix), suffix) >= 0) {
+      reader.fail('strings are not sorted');
+    }
     const bytes = new Uint8Array(prefix + suffix.length);
     bytes.set(before.subarray(0, prefix));
     bytes.set(suffix, prefix);

@@ -1,4 +1,21 @@
-/** The columns of one group over a run of frames, compressed slot by slot. See tile.format.md. */
+/**
+ * The columns of one group over a run of frames, compressed slot by slot, so that one series is
+ * read without the others. See tile.format.md.
+ */
+import { FormatError, SampleState, invariant } from '@canopy/model';
+import { bitsOf, setNormalNan } from './bits.js';
+import { CALLER_BIT, decodeColumn, encodeColumn } from './column.js';
+import { crc32c } from './crc32c.js';
+import { ENTRIES_MAX, SLOTS_MAX } from './limits.js';
+import { ByteReader, ByteWriter } from './varint.js';
+
+const MAGIC = 0x5443; // "CT"
+const VERSION = 1;
+const FLAG_LOOSE = 1;
+const CRC_SIZE = 4;
+const Section = { times: 1, slots: 2, offsets: 3 } as const;
+/** A slot's first byte says that a state column comes before its values. */
+const HAS_STATES = CALLER_BIT;
 
 /**
  * Columns to encode; read during the call only. Aligned: `count` shared times, entry i of slot s
@@ -33,29 +50,179 @@ export interface LooseSlot {
   readonly statesNull: boolean;
 }
 
+/** Scratch of one call each. */
+const SLOT_DATA = new ByteWriter(1 << 14);
+let scratch = new Float64Array(256);
+let scratchBits = bitsOf(scratch);
+
 /** Fresh bytes. */
-export function encodeTile(_columns: TileColumns): Uint8Array {
-  throw new Error('BUG: not there yet');
+export function encodeTile(columns: TileColumns): Uint8Array {
+  const { kind, slotCount, count, times, states, values, lengths } = columns;
+  const loose = kind === 'loose';
+  const cells = slotCount * count;
+  invariant(slotCount <= SLOTS_MAX && count <= ENTRIES_MAX, 'BUG: tile too large');
+  invariant(times.length >= (loose ? cells : count), 'BUG: tile with too few times');
+  invariant(states.length >= cells && values.length >= cells, 'BUG: tile with too few entries');
+  invariant(!loose || lengths !== undefined, 'BUG: loose tile without lengths');
+  if (scratch.length < count) {
+    scratch = new Float64Array(2 * count);
+    scratchBits = bitsOf(scratch);
+  }
+  const ends = new Uint32Array(slotCount);
+  let minTime = Number.POSITIVE_INFINITY;
+  let maxTime = Number.NEGATIVE_INFINITY;
+  SLOT_DATA.clear();
+  for (let slot = 0; slot < slotCount; slot++) {
+    const from = slot * count;
+    const length = loose ? lengths![slot] : count;
+    if (loose) {
+      invariant(length <= count, 'BUG: loose slot longer than its column');
+      SLOT_DATA.varint(length);
+      if (length > 0) {
+        minTime = Math.min(minTime, times[from]);
+        maxTime = Math.max(maxTime, times[from + length - 1]);
+        encodeColumn(SLOT_DATA, times.subarray(from, from + length), length, 0);
+      }
+    }
+    encodeSlot(SLOT_DATA, states, values, from, length);
+    ends[slot] = SLOT_DATA.length;
+  }
+  if (!loose && count > 0) [minTime, maxTime] = [times[0], times[count - 1]];
+  if (minTime > maxTime) minTime = maxTime = 0;
+  const writer = new ByteWriter(SLOT_DATA.length + 4 * slotCount + 2 * count + 64);
+  writer.u8(MAGIC & 255);
+  writer.u8(MAGIC >> 8);
+  writer.u8(VERSION);
+  writer.u8(loose ? FLAG_LOOSE : 0);
+  writer.varint(slotCount);
+  writer.varint(count);
+  writer.f64(minTime);
+  writer.f64(maxTime);
+  writeSections(writer, loose ? null : times.subarray(0, count), ends);
+  writer.u32(crc32c(writer.view()));
+  return writer.copy();
+}
+
+function writeSections(writer: ByteWriter, times: Float64Array | null, ends: Uint32Array): void {
+  if (times !== null) {
+    const column = new ByteWriter(64);
+    encodeColumn(column, times, times.length, 0);
+    writer.u8(Section.times);
+    writer.bytes(column.view());
+  }
+  writer.u8(Section.slots);
+  writer.bytes(SLOT_DATA.view());
+  const size = SLOT_DATA.length;
+  const width = size < 2 ** 8 ? 1 : size < 2 ** 16 ? 2 : size < 2 ** 24 ? 3 : 4;
+  writer.u8(Section.offsets);
+  writer.varint(ends.length * width);
+  for (let slot = 0; slot < ends.length; slot++) {
+    for (let shift = 0; shift < 8 * width; shift += 8) writer.u8((ends[slot] >>> shift) & 255);
+  }
+}
+
+function encodeSlot(
+  writer: ByteWriter,
+  states: Uint8Array,
+  values: Float64Array,
+  from: number,
+  length: number,
+): void {
+  let kept = 0;
+  for (let i = from; i < from + length; i++) {
+    if (states[i] !== SampleState.value) continue;
+    scratch[kept] = values[i];
+    if (values[i] !== values[i]) setNormalNan(scratchBits, kept);
+    kept++;
+  }
+  const allValues = kept === length;
+  if (!allValues) {
+    writer.u8(HAS_STATES);
+    writeStates(writer, states, from, length);
+  }
+  encodeColumn(writer, scratch, kept, 0);
+}
+
+/** Runs of one state each: (length - 1) * 4 + state. */
+function writeStates(writer: ByteWriter, states: Uint8Array, from: number, length: number): void {
+  for (let i = 0; i < length; ) {
+    const state = states[from + i];
+    const start = i;
+    while (i < length && states[from + i] === state) i++;
+    writer.varint((i - start - 1) * 4 + state);
+  }
 }
 
 /** Reads single slots out of an encoded tile, whose bytes it keeps. */
 export class TileReader {
-  readonly kind: 'aligned' | 'loose' = 'aligned';
-  readonly slotCount: number = 0;
+  readonly kind: 'aligned' | 'loose';
+  readonly slotCount: number;
   /** Entries of a slot; loose: of the longest. */
-  readonly count: number = 0;
+  readonly count: number;
   /** Times of the oldest and newest entry, inclusive; with no entries 0 and 0. */
-  readonly minTime: number = 0;
-  readonly maxTime: number = 0;
+  readonly minTime: number;
+  readonly maxTime: number;
+  readonly #bytes: Uint8Array;
+  #timesFrom = -1;
+  #timesTo = -1;
+  #slotsFrom = -1;
+  #slotsTo = -1;
+  #offsetsFrom = -1;
+  readonly #offsetWidth: number;
+  #times: Float64Array | null = null;
 
   /** @throws FormatError for bytes that are not a tile or have a wrong checksum. */
-  constructor(_bytes: Uint8Array) {
-    throw new Error('BUG: not there yet');
+  constructor(bytes: Uint8Array) {
+    this.#bytes = bytes;
+    if (bytes.length < CRC_SIZE) throw new FormatError('tile is cut off', bytes.length);
+    const end = bytes.length - CRC_SIZE;
+    const reader = new ByteReader(bytes, 0, end);
+    if ((reader.u8() | (reader.u8() << 8)) !== MAGIC) reader.fail('not a tile');
+    if (reader.u8() !== VERSION) reader.fail('tile of an unknown version');
+    const crc = new ByteReader(bytes, end).u32();
+    if (crc32c(bytes, 0, end) !== crc) reader.fail('wrong checksum');
+    this.kind = reader.u8() & FLAG_LOOSE ? 'loose' : 'aligned';
+    this.slotCount = reader.count(SLOTS_MAX);
+    this.count = reader.count(ENTRIES_MAX);
+    this.minTime = reader.f64();
+    this.maxTime = reader.f64();
+    this.#offsetWidth = this.#findSections(reader);
   }
 
-  /** The shared times of an aligned tile: one array for all calls, not to be written to. */
+  /** Returns the bytes of one offset. */
+  #findSections(reader: ByteReader): number {
+    let width = 0;
+    while (reader.remaining > 0) {
+      const type = reader.varint();
+      const size = reader.varint();
+      const from = reader.position;
+      reader.raw(size);
+      if (type === Section.times) [this.#timesFrom, this.#timesTo] = [from, from + size];
+      else if (type === Section.slots) [this.#slotsFrom, this.#slotsTo] = [from, from + size];
+      else if (type === Section.offsets) {
+        this.#offsetsFrom = from;
+        width = this.slotCount === 0 ? 1 : size / this.slotCount;
+        if (!Number.isInteger(width) || width < 1 || width > 4) reader.fail('offsets do not fit');
+      }
+    }
+    if (this.#slotsFrom < 0 || this.#offsetsFrom < 0) reader.fail('tile without its slots');
+    if (this.kind === 'aligned' && this.#timesFrom < 0) reader.fail('tile without times');
+    return width;
+  }
+
+  /**
+   * The shared times of an aligned tile: one array for all calls, not to be written to.
+   * @throws FormatError
+   */
   times(): Float64Array {
-    throw new Error('BUG: not there yet');
+    if (this.#times !== null) return this.#times;
+    invariant(this.kind === 'aligned', 'BUG: a loose tile has no shared times');
+    const times = new Float64Array(this.count);
+    const reader = new ByteReader(this.#bytes, this.#timesFrom, this.#timesTo);
+    decodeColumn(reader, this.#bytes, reader.u8(), this.count, times, bitsOf(times), 0);
+    reader.end();
+    this.#times = times;
+    return times;
   }
 
   /**
@@ -64,19 +231,117 @@ export class TileReader {
    * @throws FormatError
    */
   readSlot(
-    _slot: number,
-    _outValues: Float64Array,
-    _outStates: Uint8Array,
-    _offset: number,
+    slot: number,
+    outValues: Float64Array,
+    outStates: Uint8Array,
+    offset: number,
   ): SlotSummary {
-    throw new Error('BUG: not there yet');
+    invariant(this.kind === 'aligned', 'BUG: a loose tile read as an aligned one');
+    invariant(offset + this.count <= outValues.length, 'BUG: no room for values');
+    invariant(offset + this.count <= outStates.length, 'BUG: no room for states');
+    const reader = this.#slotReader(slot);
+    const present = this.#readEntries(reader, this.count, outValues, outStates, offset);
+    return present;
   }
 
   /**
    * Decodes a slot of a loose tile.
    * @throws FormatError
    */
-  readLooseSlot(_slot: number): LooseSlot {
-    throw new Error('BUG: not there yet');
+  readLooseSlot(slot: number): LooseSlot {
+    invariant(this.kind === 'loose', 'BUG: an aligned tile read as a loose one');
+    const reader = this.#slotReader(slot);
+    const length = reader.count(this.count);
+    const times = new Float64Array(length);
+    if (length > 0) {
+      decodeColumn(reader, this.#bytes, reader.u8(), length, times, bitsOf(times), 0);
+    }
+    const values = new Float64Array(length);
+    const states = new Uint8Array(length);
+    const { statesNull } = this.#readEntries(reader, length, values, states, 0);
+    return { times, values, states, statesNull };
+  }
+
+  #slotReader(slot: number): ByteReader {
+    invariant(slot >= 0 && slot < this.slotCount, 'BUG: slot is not in the tile');
+    const from = slot === 0 ? 0 : this.#slotEnd(slot - 1);
+    const to = this.#slotEnd(slot);
+    if (from > to || to > this.#slotsTo - this.#slotsFrom) {
+      throw new FormatError('slot offsets do not ascend', this.#offsetsFrom);
+    }
+    return new ByteReader(this.#bytes, this.#slotsFrom + from, this.#slotsFrom + to);
+  }
+
+  #slotEnd(slot: number): number {
+    const width = this.#offsetWidth;
+    const at = this.#offsetsFrom + slot * width;
+    let end = 0;
+    for (let i = width - 1; i >= 0; i--) end = end * 256 + this.#bytes[at + i];
+    return end;
+  }
+
+  #readEntries(
+    reader: ByteReader,
+    count: number,
+    outValues: Float64Array,
+    outStates: Uint8Array,
+    offset: number,
+  ): SlotSummary {
+    const bytes = this.#bytes;
+    const bits = bitsOf(outValues);
+    let first = reader.u8();
+    if (first !== HAS_STATES) {
+      outStates.fill(SampleState.value, offset, offset + count);
+      decodeColumn(reader, bytes, first, count, outValues, bits, offset);
+      reader.end();
+      return { present: count, statesNull: true };
+    }
+    const { values: kept, present } = readStates(reader, count, outStates, offset);
+    first = reader.u8();
+    decodeColumn(reader, bytes, first, kept, outValues, bits, offset);
+    reader.end();
+    spread(count, kept, outValues, bits, outStates, offset);
+    return { present, statesNull: kept === count };
+  }
+}
+
+function readStates(
+  reader: ByteReader,
+  count: number,
+  outStates: Uint8Array,
+  offset: number,
+): { values: number; present: number } {
+  let values = 0;
+  let present = 0;
+  for (let i = 0; i < count; ) {
+    const word = reader.varint();
+    const state = word % 4;
+    const length = Math.floor(word / 4) + 1;
+    if (state > SampleState.stale || length > count - i) reader.fail('states out of range');
+    outStates.fill(state, offset + i, offset + i + length);
+    if (state === SampleState.value) values += length;
+    if (state !== SampleState.none) present += length;
+    i += length;
+  }
+  return { values, present };
+}
+
+/** The first `kept` entries are the values in order: moves each to its place, from the end on. */
+function spread(
+  count: number,
+  kept: number,
+  outValues: Float64Array,
+  bits: Uint32Array,
+  states: Uint8Array,
+  offset: number,
+): void {
+  let from = offset + kept - 1;
+  for (let to = offset + count - 1; to >= offset; to--) {
+    if (states[to] === SampleState.value) {
+      // As halves, so that a NaN keeps its bits.
+      bits[2 * to] = bits[2 * from];
+      bits[2 * to + 1] = bits[2 * from + 1];
+      from--;
+    } else outValues[to] = 0;
   }
 }

@@ -1,0 +1,115 @@
+import { expect, it } from 'vitest';
+import { TileReader, encodeTile } from './tile.js';
+
+type Cell = number | '.' | 'x';
+
+function columns(rows: Cell[][]): { states: Uint8Array; values: Float64Array } {
+  const cells = rows.flat();
+  return {
+    states: Uint8Array.from(cells, (cell) => (cell === '.' ? 0 : cell === 'x' ? 2 : 1)),
+    values: Float64Array.from(cells, (cell) => (typeof cell === 'number' ? cell : 77)),
+  };
+}
+
+function cells(states: Uint8Array, values: Float64Array): Cell[] {
+  return Array.from(states, (state, i) => (state === 1 ? values[i] : state === 2 ? 'x' : '.'));
+}
+
+/** Slots come back; `size` is that of the whole tile less its shared parts. */
+function check(slot: Cell[], times = slot.map((_, i) => 1_700_000_000_000 + 15_000 * i)): void {
+  const rows = [slot, slot.map(() => 5), slot];
+  const count = slot.length;
+  const tile = new TileReader(
+    encodeTile({
+      kind: 'aligned',
+      slotCount: 3,
+      count,
+      times: Float64Array.from(times),
+      ...columns(rows),
+    }),
+  );
+  expect([tile.kind, tile.slotCount, tile.count]).toEqual(['aligned', 3, count]);
+  expect([tile.minTime, tile.maxTime]).toEqual([times[0] ?? 0, times.at(-1) ?? 0]);
+  expect(Array.from(tile.times())).toEqual(times);
+  const values = new Float64Array(count + 2).fill(99);
+  const states = new Uint8Array(count + 2).fill(9);
+  for (const i of [2, 0, 1]) {
+    const summary = tile.readSlot(i, values, states, 1);
+    expect(cells(states.subarray(1, -1), values.subarray(1, -1))).toEqual(rows[i]);
+    expect(summary.present).toBe(rows[i].filter((cell) => cell !== '.').length);
+    expect(summary.statesNull).toBe(rows[i].every((cell) => typeof cell === 'number'));
+    expect([values[0], values[count + 1], states[0], states[count + 1]]).toEqual([99, 99, 9, 9]);
+  }
+  for (let i = 0; i < count; i++) if (states[i + 1] !== 1) expect(values[i + 1]).toBe(0);
+}
+
+it('keeps columns of every shape', () => {
+  check([]);
+  check([1]);
+  check([7, 7, 7, 7]); // constant
+  check([NaN, NaN, NaN]); // constant bits
+  check([-0, -0]);
+  check([0, -0, 0]); // not the same bits
+  check([3, 1, 2, 0, 3, 1]); // packed
+  check([1000, 1015, 1030, 1046, 1060]); // deltas
+  check([5, 5, 5, 5, 5, 9, 9, 9, 9, 9, 9, 9, 9, 10, 10]); // steps
+  check([0.1, 0.25, 1, 17.5]); // decimals of several lengths
+  check([1 / 3, 2 / 3, Math.PI, Math.PI, 1e300]); // exclusive-or
+  check([Infinity, 1, -Infinity, 5e-324, NaN, 1e22, -1]);
+  check([2 ** 53 - 1, -(2 ** 53 - 1), 0]); // range too wide for integers
+  check([2 ** 53, 2 ** 63, -(2 ** 53)]);
+  check([0, 2 ** 40, 3, 2 ** 45]); // wide
+  check(['.', '.', '.']);
+  check(['x', 'x']);
+  check([1, 2, 'x', '.', '.', 3, 'x']);
+  check(['.', 1 / 3, NaN, 'x', 5]);
+  check([1, 2, 3], [-5, 0, 2 ** 50]);
+});
+
+it('keeps loose columns', () => {
+  const bytes = encodeTile({
+    kind: 'loose',
+    slotCount: 3,
+    count: 3,
+    lengths: Uint32Array.from([2, 0, 3]),
+    times: Float64Array.from([10, 20, 0, 0, 0, 0, -5, 7, 2 ** 60]),
+    ...columns([
+      [1, 'x', '.'],
+      ['.', '.', '.'],
+      [1 / 3, 2, 3],
+    ]),
+  });
+  const tile = new TileReader(bytes);
+  expect([tile.kind, tile.slotCount, tile.count]).toEqual(['loose', 3, 3]);
+  expect([tile.minTime, tile.maxTime]).toEqual([-5, 2 ** 60]);
+  const check = (slot: number, times: number[], row: Cell[]) => {
+    const read = tile.readLooseSlot(slot);
+    expect(Array.from(read.times)).toEqual(times);
+    expect(cells(read.states, read.values)).toEqual(row);
+    expect(read.statesNull).toBe(row.every((cell) => typeof cell === 'number'));
+  };
+  check(0, [10, 20], [1, 'x']);
+  check(1, [], []);
+  check(2, [-5, 7, 2 ** 60], [1 / 3, 2, 3]);
+});
+
+it('refuses what is not a whole tile', () => {
+  const bytes = encodeTile({
+    kind: 'aligned',
+    slotCount: 2,
+    count: 2,
+    times: Float64Array.from([1, 2]),
+    ...columns([
+      [1, 2],
+      [3, 4],
+    ]),
+  });
+  for (let i = 0; i < bytes.length; i++) {
+    expect(() => new TileReader(bytes.subarray(0, i)), `cut at ${i}`).toThrow(
+      /tile|checksum|early/,
+    );
+    const flipped = bytes.slice();
+    flipped[i] ^= 16;
+    expect(() => new TileReader(flipped), `flipped ${i}`).toThrow(/tile|checksum/);
+  }
+});
