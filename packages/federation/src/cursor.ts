@@ -1,6 +1,81 @@
-/** Reader's cursors, one text a journal, joined by dots. */
+/**
+ * A reader's place in one journal, as text the reader keeps but does not look into. See
+ * frames.format.md, "Cursor".
+ */
+import { ByteReader, ByteWriter } from '@canopy/encoding';
+import { FormatError, type JournalPosition, type JournalRef } from '@canopy/model';
+import { readPosition, readRef, writePosition, writeRef } from './ref.js';
+
+/** Readers' cursors, one text a journal, joined by dots. */
 export const CURSOR_HEADER = 'canopy-cursor';
 /** Journal ids the reader does not want (its own), joined by dots. */
 export const EXCLUDE_HEADER = 'canopy-exclude';
 /** Name of the reader, for the server's status page. */
 export const READER_HEADER = 'canopy-reader';
+
+const VERSION = 1;
+const NAMED = 1;
+/** A cursor is at most 1 + 1 + 21 + 16 + 9 + 8 bytes. */
+const TEXT_LENGTH_MAX = 76;
+const BASE64URL = /^[A-Za-z0-9_-]+$/;
+
+export interface Cursor {
+  readonly ref: JournalRef;
+  /** What was sent (or filtered out) up to here. */
+  readonly position: JournalPosition;
+  /** Newest frame time sent; the gap begins there where the journal is trimmed meanwhile. 0: none yet. */
+  readonly lastTime: number;
+  /** A gap was sent for what was trimmed; its end is `lastTime`, and its layouts are still coming. */
+  readonly named: boolean;
+  /** A filtered view is rebuilt from this many sequence numbers before `position`. */
+  readonly replay: number;
+}
+
+export function encodeCursor(cursor: Cursor): string {
+  const writer = new ByteWriter(64);
+  writer.u8(VERSION);
+  writer.u8(cursor.named ? NAMED : 0);
+  writeRef(writer, cursor.ref);
+  writePosition(writer, cursor.position);
+  writer.signed(cursor.lastTime);
+  writer.varint(cursor.replay);
+  return Buffer.from(writer.view()).toString('base64url');
+}
+
+/** @throws FormatError */
+export function decodeCursor(text: string): Cursor {
+  if (text.length > TEXT_LENGTH_MAX || !BASE64URL.test(text)) {
+    throw new FormatError('cursor is not one of ours');
+  }
+  const reader = new ByteReader(Buffer.from(text, 'base64url'));
+  if (reader.u8() !== VERSION) reader.fail('cursor of an unknown version');
+  const flags = reader.u8();
+  const ref = readRef(reader);
+  const position = readPosition(reader);
+  const lastTime = reader.signed();
+  const replay = reader.varint();
+  reader.end();
+  return { ref, position, lastTime, named: (flags & NAMED) !== 0, replay };
+}
+
+/** The header of a reader that holds these cursors. */
+export function joinCursors(cursors: readonly string[]): string {
+  return cursors.join('.');
+}
+
+/**
+ * Cursors by the journal they belong to; of two for one journal the last counts.
+ * @throws FormatError
+ */
+export function parseCursors(header: string, cursorsMax: number): Map<JournalRef, Cursor> {
+  const byRef = new Map<JournalRef, Cursor>();
+  if (header === '') return byRef;
+  if (header.length > cursorsMax * (TEXT_LENGTH_MAX + 1)) {
+    throw new FormatError('more cursors than journals may be asked for');
+  }
+  for (const text of header.split('.')) {
+    const cursor = decodeCursor(text);
+    byRef.set(cursor.ref, cursor);
+  }
+  return byRef;
+}

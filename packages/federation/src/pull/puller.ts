@@ -1,19 +1,37 @@
-import type {
-  Appender,
-  Clock,
-  DurationMs,
-  JournalId,
-  JournalRef,
-  JournalStatus,
-  Milliseconds,
-  PullFormat,
-  PullOutcome,
-  PullTarget,
-  SourceStatus,
-  Store,
+/**
+ * The parent's side of a pull: a page is checked whole, then each of its journals goes into the store with its
+ * position, cursor and ledger in one write, and after that into the appender. What the puller knows
+ * comes from the store: it may be thrown away at any time.
+ */
+import { createHash } from 'node:crypto';
+import {
+  type Appender,
+  CanopyError,
+  type Clock,
+  type DurationMs,
+  FormatError,
+  type JournalId,
+  type JournalRef,
+  type JournalStatus,
+  type Milliseconds,
+  type PullFormat,
+  type PullOutcome,
+  type PullTarget,
+  type SourceStatus,
+  type Store,
+  errorText,
+  isJournalRef,
+  journalIdOf,
 } from '@canopy/model';
+import { CURSOR_HEADER, EXCLUDE_HEADER, READER_HEADER, joinCursors } from '../cursor.js';
 import type { Log } from '../log.js';
-import { FRAMES_MEDIA_TYPE } from '../page.js';
+import { FRAMES_MEDIA_TYPE, decodePage } from '../page.js';
+import type { JournalSection, Page } from '../page-types.js';
+import { JournalIntake } from './journal-intake.js';
+import { type Source, newSource, sourceStatus } from './source.js';
+import { type PullTotals, emptyTotals } from './totals.js';
+
+export type { PullTotals } from './totals.js';
 
 export interface FramePullerOptions {
   readonly store: Store;
@@ -26,67 +44,196 @@ export interface FramePullerOptions {
   ownJournals(): ReadonlySet<JournalId>;
   /** A journal is complete up to `watermark`, in the store and in the appender. */
   onWatermark(ref: JournalRef, watermark: Milliseconds): void;
+  /** A larger page is refused. Bytes, before compression. */
   readonly pageBytesMax: number;
   /** Journals one source may have. */
   readonly journalsMax: number;
   readonly log: Log;
 }
 
-/** Plain counts since the start. */
-export interface PullTotals {
-  pages: number;
-  pageBytes: number;
-  entries: number;
-  frames: number;
-  samples: number;
-  /** Entries that were stored already. */
-  repeated: number;
-  /** Pages refused whole. */
-  corruptPages: number;
-  /** Sections that would have left a hole. */
-  ahead: number;
-  /** Our own journal handed back to us. */
-  loops: number;
-  /** The store was not where we thought it was. */
-  behind: number;
-  absent: number;
-  fenced: number;
-  epochBreaks: number;
-}
+const HASH_DIGITS = 16;
 
 /** Pulls pages into the store and then the appender. */
 export class FramePuller implements PullFormat {
   readonly mediaType = FRAMES_MEDIA_TYPE;
-  constructor(_options: FramePullerOptions) {}
-  get totals(): Readonly<PullTotals> {
-    throw new Error('BUG: not written yet');
+  /** Plain counts since the start. */
+  readonly totals: PullTotals = emptyTotals();
+  readonly #options: FramePullerOptions;
+  readonly #sources = new Map<string, Source>();
+  readonly #journals = new Map<JournalRef, JournalIntake>();
+
+  constructor(options: FramePullerOptions) {
+    this.#options = options;
   }
-  requestHeaders(_target: PullTarget): Promise<Record<string, string>> {
-    throw new Error('BUG: not written yet');
+
+  async requestHeaders(target: PullTarget): Promise<Record<string, string>> {
+    const source = await this.#source(target);
+    const cursors: string[] = [];
+    for (const ref of source.refs) {
+      const cursor = await this.#intake(ref).cursor();
+      if (cursor !== '') cursors.push(cursor);
+    }
+    return {
+      [CURSOR_HEADER]: joinCursors(cursors),
+      [EXCLUDE_HEADER]: [...this.#options.ownJournals()].join('.'),
+      [READER_HEADER]: this.#options.owner,
+    };
   }
-  take(
-    _target: PullTarget,
+
+  async take(
+    target: PullTarget,
     _headers: Readonly<Record<string, string | undefined>>,
-    _body: Uint8Array,
+    body: Uint8Array,
   ): Promise<PullOutcome> {
-    throw new Error('BUG: not written yet');
+    const source = await this.#source(target);
+    try {
+      const page = this.#decode(body);
+      const outcome = await this.#takePage(source, page);
+      source.health = 'up';
+      source.lastError = '';
+      source.lastTaken = this.#options.clock.now();
+      return outcome;
+    } catch (error) {
+      source.health = 'down';
+      source.lastError = errorText(error);
+      throw error;
+    }
   }
+
   /** Every source asked since the start, by name. */
   sources(): SourceStatus[] {
-    return [];
+    const now = this.#options.clock.now();
+    const statuses = [...this.#sources.values()].map((source) => {
+      const journals = [...source.refs].map((ref) => this.#intake(ref));
+      return sourceStatus(source, journals, now);
+    });
+    return statuses.sort((a, b) => (a.name < b.name ? -1 : a.name > b.name ? 1 : 0));
   }
+
   /** Every journal taken in from any source. */
   journals(): JournalStatus[] {
+    const now = this.#options.clock.now();
+    return [...this.#journals.values()].flatMap((journal) => journal.status(now) ?? []);
+  }
+
+  /** Up to when a pulled journal is complete (ms since epoch); 0 where that is not known. */
+  watermark(ref: JournalRef): number {
+    return this.#journals.get(ref)?.watermark ?? 0;
+  }
+
+  /** The target is gone: its source leaves the status. What it sent stays. */
+  forget(url: string): void {
+    this.#sources.delete(url);
+  }
+
+  /** Gives the leases back; errors of the store are of no interest then, leases run out. */
+  async close(): Promise<void> {
+    await Promise.allSettled([...this.#journals.values()].map((journal) => journal.release()));
+  }
+
+  #decode(body: Uint8Array): Page {
+    const { pageBytesMax, journalsMax } = this.#options;
+    try {
+      const page = decodePage(body, { pageBytesMax, journalsMax });
+      this.totals.pages++;
+      this.totals.pageBytes += body.length;
+      return page;
+    } catch (error) {
+      if (error instanceof FormatError) this.totals.corruptPages++;
+      throw error;
+    }
+  }
+
+  async #takePage(source: Source, page: Page): Promise<PullOutcome> {
+    const own = this.#options.ownJournals();
+    const sections = page.journals.filter(({ ref }) => !own.has(journalIdOf(ref)));
+    this.#noteLoops(source, page, page.journals.length - sections.length);
+    source.name = page.serverName;
+    if (page.report !== undefined) source.report = page.report;
+    await this.#learn(source, sections);
+    let samples = 0;
+    let more = false;
+    let firstError: unknown;
+    for (const section of sections) {
+      try {
+        const taken = await this.#intake(section.ref).take(section);
+        samples += taken.samples;
+        more ||= taken.more;
+      } catch (error) {
+        // Journals stand for themselves: one that cannot be written stops no other.
+        firstError ??= error;
+        if (error instanceof CanopyError && error.code === 'storage_unavailable') break;
+      }
+    }
+    if (firstError !== undefined) throw firstError;
+    return { samples, more };
+  }
+
+  #noteLoops(source: Source, page: Page, refused: number): void {
+    this.totals.loops += refused;
+    const isLoop = refused > 0 || page.excluded.length > 0;
+    if (isLoop && !source.isLoop) {
+      this.#options.log('warn', 'the source pulls from this process: what is ours is left out', {
+        source: page.serverName,
+        url: source.url,
+      });
+    }
+    source.isLoop = isLoop;
+  }
+
+  /** Notes the journals of a source before anything of them is stored, so that none is asked for anew. */
+  async #learn(source: Source, sections: readonly JournalSection[]): Promise<void> {
+    const known = source.refs.size;
+    for (const { ref } of sections) source.refs.add(ref);
+    if (source.refs.size === known) return;
+    const listed = new Set(sections.map(({ ref }) => ref));
+    for (const ref of source.refs) {
+      // What the source does not have now may come back; but not without end.
+      if (source.refs.size > this.#options.journalsMax && !listed.has(ref)) source.refs.delete(ref);
+    }
+    try {
+      await this.#options.store.putDocument(source.document, JSON.stringify([...source.refs]));
+    } catch (error) {
+      for (const ref of [...source.refs].slice(known)) source.refs.delete(ref);
+      throw error;
+    }
+  }
+
+  /** The source of a target, with the journals it was known to have. */
+  async #source(target: PullTarget): Promise<Source> {
+    const known = this.#sources.get(target.url);
+    if (known !== undefined) return known;
+    const hash = createHash('sha256').update(target.url).digest('hex').slice(0, HASH_DIGITS);
+    const document = `sources/${hash}`;
+    const text = await this.#options.store.getDocument(document);
+    const source = newSource(target.url, document, refsOf(text, this.#options.journalsMax));
+    for (const ref of source.refs) await this.#intake(ref).cursor();
+    this.#sources.set(target.url, source);
+    return source;
+  }
+
+  #intake(ref: JournalRef): JournalIntake {
+    let journal = this.#journals.get(ref);
+    if (journal === undefined) {
+      journal = new JournalIntake(ref, this.#options, this.totals);
+      this.#journals.set(ref, journal);
+    }
+    return journal;
+  }
+}
+
+/** A document that cannot be read costs one repeated dump of each journal, nothing more. */
+function refsOf(text: string | undefined, journalsMax: number): JournalRef[] {
+  if (text === undefined) return [];
+  let parsed: unknown;
+  try {
+    parsed = JSON.parse(text);
+  } catch {
     return [];
   }
-  /** Up to when a pulled journal is complete (ms since epoch); 0 where that is not known. */
-  watermark(_ref: JournalRef): number {
-    return 0;
-  }
-  /** The target is gone: its source leaves the status. What it sent stays. */
-  forget(_url: string): void {}
-  /** Gives the leases back. */
-  close(): Promise<void> {
-    return Promise.resolve();
-  }
+  if (!Array.isArray(parsed)) return [];
+  const refs = parsed.filter(
+    (ref): ref is JournalRef => typeof ref === 'string' && isJournalRef(ref),
+  );
+  return refs.slice(0, journalsMax);
 }

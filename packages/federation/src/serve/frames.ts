@@ -1,16 +1,41 @@
+/**
+ * Pages of frames over HTTP. Stateless but for caches: what a reader has is in its cursors. See
+ * ../../frames.format.md for the protocol.
+ */
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import type {
-  Clock,
-  DurationMs,
-  HierarchyStatus,
-  JournalId,
-  JournalPosition,
-  JournalRef,
-  Matcher,
-  Milliseconds,
-  Store,
+import {
+  CanopyError,
+  type Clock,
+  type DurationMs,
+  type HierarchyStatus,
+  type JournalId,
+  type JournalPosition,
+  type JournalRef,
+  type JournalState,
+  type Matcher,
+  type Store,
+  errorText,
+  isJournalId,
+  journalIdOf,
 } from '@canopy/model';
+import {
+  CURSOR_HEADER,
+  type Cursor,
+  EXCLUDE_HEADER,
+  READER_HEADER,
+  parseCursors,
+} from '../cursor.js';
 import type { Log } from '../log.js';
+import { FRAMES_MEDIA_TYPE, PAGE_ENTRIES_MAX, encodePage } from '../page.js';
+import type { JournalSection, Page } from '../page-types.js';
+import { type Budget, JournalRead } from './journal-read.js';
+import { LayoutReader } from './layouts.js';
+import { type ReaderStatus, Readers } from './readers.js';
+import { sendBody, sendError } from './reply.js';
+import { type Selection, selectionOf, viewRef } from './selection.js';
+import { Views } from './views.js';
+
+export type { ReaderStatus } from './readers.js';
 
 export interface FrameServerOptions {
   readonly store: Store;
@@ -45,13 +70,24 @@ export interface FrameServerOptions {
   readonly log: Log;
 }
 
-/** Who pulls, as far as it is known. */
-export interface ReaderStatus {
-  readonly name: string;
+const METHODS: ReadonlySet<string | undefined> = new Set(['GET', 'HEAD']);
+const NAME_LENGTH_MAX = 200;
+const JOURNALS_MAX = 4096;
+/** First-pass share of a journal: no journal is starved by one that has much to say. */
+const SHARE_MIN_BYTES = 64 * 1024;
+
+interface Request {
+  readonly selection: Selection;
+  readonly cursors: ReadonlyMap<JournalRef, Cursor>;
+  readonly excluded: ReadonlySet<string>;
+  readonly reader: string;
   readonly remote: string;
-  readonly lastSeen: Milliseconds;
-  readonly pulls: number;
-  readonly positions: ReadonlyArray<readonly [ref: JournalRef, position: JournalPosition]>;
+}
+
+interface Open {
+  readonly stored: JournalState;
+  readonly read: JournalRead;
+  readonly watermark: number;
 }
 
 /** Answers pulls by cursor from the store; keeps nothing that a cursor could not bring back. */
@@ -69,15 +105,179 @@ export class FrameServer {
     undecodable: 0,
     replays: 0,
   };
-  constructor(_options: FrameServerOptions) {}
-  handle(_req: IncomingMessage, _res: ServerResponse, _url: URL): Promise<void> {
-    throw new Error('BUG: not written yet');
+  readonly #options: FrameServerOptions;
+  readonly #layouts: LayoutReader;
+  readonly #views: Views;
+  readonly #readers: Readers;
+  /** Journals there were when the last page was made; others have no watermark yet. */
+  #refs: readonly JournalRef[];
+  #pulling = 0;
+
+  constructor(options: FrameServerOptions) {
+    this.#options = options;
+    this.#refs = [options.ownJournal as string as JournalRef];
+    const { store, clock, viewsMax, readersMax, readerTtl } = options;
+    this.#layouts = new LayoutReader(store, clock);
+    this.#views = new Views(store, clock, this.#layouts, viewsMax);
+    this.#readers = new Readers(clock, readersMax, readerTtl);
   }
+
+  /** Answers one request completely; errors become HTTP errors, never a cut body with status 200. */
+  async handle(req: IncomingMessage, res: ServerResponse, url: URL): Promise<void> {
+    if (this.#pulling >= this.#options.concurrentPullsMax) {
+      this.totals.refused++;
+      return sendError(res, new CanopyError('too_many_requests', 'too many pulls at once'));
+    }
+    this.#pulling++;
+    try {
+      const page = await this.#page(this.#request(req, url));
+      const bytes = encodePage(page);
+      const sent = await sendBody(req, res, FRAMES_MEDIA_TYPE, bytes);
+      this.totals.pages++;
+      this.totals.bytes += bytes.length;
+      this.totals.bytesSent += sent;
+    } catch (error) {
+      this.totals.refused++;
+      if (!(error instanceof CanopyError)) {
+        this.#options.log('error', 'a page could not be made', { error: errorText(error) });
+      }
+      sendError(res, error);
+    } finally {
+      this.#pulling--;
+    }
+  }
+
   readers(): ReaderStatus[] {
-    return [];
+    return this.#readers.all();
   }
+
   /** The position of the reader of `ref` (any view of it) that is furthest behind; undefined without readers. */
-  oldestReader(_ref: JournalRef): JournalPosition | undefined {
-    return undefined;
+  oldestReader(ref: JournalRef): JournalPosition | undefined {
+    return this.#readers.oldest(ref);
+  }
+
+  /** @throws CanopyError for a request that cannot be understood, or from a reader too many. */
+  #request(req: IncomingMessage, url: URL): Request {
+    if (!METHODS.has(req.method)) {
+      throw new CanopyError('bad_data', 'pages are pulled with GET');
+    }
+    const { parseSelector } = this.#options;
+    const selection = selectionOf(url.searchParams.getAll('match[]'), parseSelector);
+    const cursors = parseCursors(headerText(req, CURSOR_HEADER), JOURNALS_MAX);
+    const excluded = new Set(headerText(req, EXCLUDE_HEADER).split('.').filter(isJournalId));
+    const reader = headerText(req, READER_HEADER).slice(0, NAME_LENGTH_MAX);
+    const remote = req.socket.remoteAddress ?? '';
+    if (!this.#readers.admit(reader, remote, selection.canonical)) {
+      throw new CanopyError('too_many_requests', 'too many readers');
+    }
+    return { selection, cursors, excluded, reader, remote };
+  }
+
+  async #page(request: Request): Promise<Page> {
+    const { clock, pageTime, pageBytes, name, reorder } = this.#options;
+    const deadline = clock.monotonic() + pageTime;
+    const { opened, excluded } = await this.#open(request);
+    const budget = { bytes: pageBytes, entries: PAGE_ENTRIES_MAX / 2, deadline };
+    await this.#fill(opened, budget);
+    const journals: JournalSection[] = [];
+    for (const { stored, read, watermark } of opened) {
+      await read.verify();
+      const isBroken = read.isBeyond && this.#breakEpoch(stored.ref, read.from);
+      const keptFor = this.#options.keptFor(stored.ref);
+      const section = read.finish(watermark, keptFor, isBroken, reorder);
+      journals.push(section);
+      this.totals.entries += section.entries.length;
+      this.totals.gaps += read.totals.gaps;
+      this.totals.layoutDumps += read.totals.layoutDumps;
+    }
+    this.totals.undecodable = this.#views.undecodable;
+    this.totals.replays = this.#views.replays;
+    const report = this.#options.report();
+    return { serverName: name, serverTime: clock.now(), report, excluded, journals };
+  }
+
+  /** Opens what the store has, most lagging reader's place first. */
+  async #open(request: Request): Promise<{ opened: Open[]; excluded: JournalId[] }> {
+    const { store, clock } = this.#options;
+    const { matcherSets } = request.selection;
+    const parts = {
+      store,
+      layouts: this.#layouts,
+      views: matcherSets === null ? null : this.#views.of(matcherSets),
+      now: () => clock.now(),
+      monotonic: () => clock.monotonic(),
+    };
+    // Asked before the store: what was complete then is in what the store says after it.
+    const watermarks = new Map<JournalRef, number>();
+    for (const ref of this.#refs) watermarks.set(ref, this.#options.watermark(ref));
+    const journals = await store.journals();
+    this.#refs = journals.map(({ ref }) => ref);
+    const opened: Open[] = [];
+    const excluded = new Set<JournalId>();
+    const positions: Array<readonly [JournalRef, JournalPosition]> = [];
+    for (const stored of journals) {
+      const id = journalIdOf(stored.ref);
+      if (request.excluded.has(id)) {
+        excluded.add(id);
+        continue;
+      }
+      const ref = viewRef(stored.ref, request.selection);
+      const cursor = request.cursors.get(ref);
+      const read = new JournalRead(parts, stored, ref, cursor);
+      opened.push({ stored, read, watermark: watermarks.get(stored.ref) ?? 0 });
+      positions.push([stored.ref, read.from]);
+    }
+    this.#readers.moved(request.reader, request.remote, request.selection.canonical, positions);
+    opened.sort((a, b) => a.read.lastTime - b.read.lastTime);
+    return { opened, excluded: [...excluded] };
+  }
+
+  /** Two rounds: a fair share to each journal, then the rest to whoever has more. */
+  async #fill(opened: readonly Open[], budget: Budget): Promise<void> {
+    const { clock } = this.#options;
+    const waiting = opened.filter(({ read }) => read.hasMore);
+    const fair = Math.floor(budget.bytes / Math.max(1, waiting.length));
+    let steps = 0;
+    for (const share of [Math.max(SHARE_MIN_BYTES, fair), budget.bytes]) {
+      for (const { read } of waiting) {
+        const own: Budget = {
+          bytes: Math.min(share, budget.bytes),
+          entries: budget.entries,
+          deadline: budget.deadline,
+        };
+        const { bytes, entries } = own;
+        while (own.bytes > 0 && own.entries > 0) {
+          // At least one step of one journal, however slow the store is.
+          if (steps > 0 && clock.monotonic() >= budget.deadline) break;
+          steps++;
+          const goesOn = await read.step(own);
+          await yieldToOthers();
+          if (!goesOn) break;
+        }
+        budget.bytes -= bytes - own.bytes;
+        budget.entries -= entries - own.entries;
+      }
+    }
+  }
+
+  /** True where the journal is ours to break; one that is passed on comes back by itself. */
+  #breakEpoch(ref: JournalRef, above: JournalPosition): boolean {
+    if ((ref as string) !== this.#options.ownJournal) return false;
+    this.totals.epochBreaks++;
+    const { epoch, sequence } = above;
+    this.#options.log('warn', 'a reader has more than the journal: a new epoch begins', {
+      epoch,
+      sequence,
+    });
+    this.#options.breakEpoch(above);
+    return true;
   }
 }
+
+const headerText = (req: IncomingMessage, name: string): string => {
+  const value = req.headers[name];
+  return Array.isArray(value) ? value.join('.') : (value ?? '');
+};
+
+/** Lets other work of the event loop run: the store may answer without ever waiting. */
+const yieldToOthers = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));

@@ -1,0 +1,352 @@
+/**
+ * One journal on its way into the store and the appender. Whatever source it comes from: the position is the
+ * journal's, not the source's.
+ */
+import { decodeGap, entryPayload } from '@canopy/encoding';
+import {
+  type ApplyTotals,
+  CanopyError,
+  type CommitOutcome,
+  EntryKind,
+  FormatError,
+  type JournalEntry,
+  type JournalPosition,
+  type JournalRef,
+  type JournalState,
+  type JournalStatus,
+  type Lease,
+  type Ledger,
+  type Milliseconds,
+  addGap,
+  asTime,
+  comparePositions,
+  emptyLedger,
+} from '@canopy/model';
+import type { JournalSection } from '../page-types.js';
+import type { FramePullerOptions } from './puller.js';
+import type { PullTotals } from './totals.js';
+
+const START: JournalPosition = { epoch: 0, sequence: 0 };
+/** Entries applied before others get their turn. Bytes. */
+const APPLY_BYTES = 64 * 1024;
+const STORED_CHUNK = { maxBytes: 256 * 1024, maxEntries: 2048 };
+
+interface Known {
+  readonly position: JournalPosition;
+  readonly trimmed: JournalPosition;
+  readonly cursor: string;
+  readonly ledger: Ledger;
+  readonly entryBytes: number;
+}
+
+export interface Taken {
+  readonly samples: number;
+  /** Ask again at once. */
+  readonly more: boolean;
+}
+
+export class JournalIntake {
+  readonly #ref: JournalRef;
+  readonly #options: FramePullerOptions;
+  readonly #totals: PullTotals;
+  /** What the store has; null: nothing; undefined: not asked yet. */
+  #known: Known | null | undefined;
+  /** The store had this journal, and lost it. */
+  #wiped = false;
+  #lease: Lease | undefined;
+  /** Clock.monotonic() from which the lease is to be renewed. */
+  #renewAt = 0;
+  #watermark = 0;
+  /** Clock of the source, when it keeps what it writes now until; -1 unknown. */
+  #keptFor = -1;
+  /** Applied since the last commit: not in the stored ledger yet. */
+  #samples = 0;
+  #refused: Record<string, number> = {};
+  /** Two sources may hand over the same journal at once. */
+  #turn: Promise<unknown> = Promise.resolve();
+
+  constructor(ref: JournalRef, options: FramePullerOptions, totals: PullTotals) {
+    this.#ref = ref;
+    this.#options = options;
+    this.#totals = totals;
+  }
+
+  /** Cursor to send, '' for none. */
+  cursor(): Promise<string> {
+    return this.#inTurn(async () => (await this.#load())?.cursor ?? '');
+  }
+
+  /** Stores and applies a section. Safe to repeat. */
+  take(section: JournalSection): Promise<Taken> {
+    return this.#inTurn(() => this.#take(section));
+  }
+
+  release(): Promise<void> {
+    return this.#inTurn(async () => {
+      const lease = this.#lease;
+      this.#lease = undefined;
+      if (lease !== undefined) await this.#options.store.releaseLease(lease);
+    });
+  }
+
+  get watermark(): number {
+    return this.#watermark;
+  }
+
+  /** Undefined where nothing is stored yet. `lagSeconds` is -1 before the first watermark. */
+  status(now: Milliseconds): JournalStatus | undefined {
+    const known = this.#known;
+    if (known === undefined || known === null) return undefined;
+    const ledger = this.#nextLedger(known.ledger);
+    const lagSeconds = this.#watermark === 0 ? -1 : Math.max(0, now - this.#watermark) / 1000;
+    const { position, trimmed, entryBytes } = known;
+    return { ref: this.#ref, position, trimmed, ledger, lagSeconds, entryBytes };
+  }
+
+  /** How long the source goes on to hold what we do not have yet. Milliseconds; -1 unknown. */
+  mayBeAwayMs(now: Milliseconds): number {
+    if (this.#keptFor < 0 || this.#watermark === 0) return this.#keptFor;
+    return Math.max(0, this.#keptFor - Math.max(0, now - this.#watermark));
+  }
+
+  async #take(section: JournalSection): Promise<Taken> {
+    const known = await this.#load();
+    const stored = known?.position ?? START;
+    if (comparePositions(section.from, stored) > 0) {
+      // Asked with a cursor the store does not have any more: storing this would leave a hole.
+      this.#totals.ahead++;
+      this.#known = undefined;
+      return { samples: 0, more: false };
+    }
+    this.#keptFor = section.keptFor;
+    if (section.epochBreak) this.#noteEpochBreak();
+    let samples = 0;
+    if (comparePositions(section.position, stored) > 0) {
+      const entries = section.entries.filter((entry) => comparePositions(entry, stored) > 0);
+      this.#totals.repeated += section.entries.length - entries.length;
+      const applied = await this.#store(section, known, entries);
+      if (applied === null) return { samples: 0, more: true };
+      samples = applied.samples;
+    } else {
+      this.#totals.repeated += section.entries.length;
+    }
+    this.#moveWatermark(section.watermark);
+    return { samples, more: section.more };
+  }
+
+  /** Null where the store turned out to be somewhere else: nothing of the section was taken. */
+  async #store(
+    section: JournalSection,
+    known: Known | null,
+    entries: readonly JournalEntry[],
+  ): Promise<ApplyTotals | null> {
+    const ledger = this.#nextLedger(known?.ledger ?? emptyLedger());
+    countInto(ledger, entries);
+    if (known === null && this.#wiped) nameWiped(ledger, section, entries);
+    ledger.watermark = Math.max(ledger.watermark, section.watermark);
+    const outcome = await this.#commit(section, known, entries, JSON.stringify(ledger));
+    if (outcome.outcome === 'behind') {
+      this.#totals.behind++;
+      await this.#goOnFrom(outcome.state, known?.position ?? START);
+      return null;
+    }
+    if (outcome.outcome === 'absent') {
+      this.#totals.absent++;
+      this.#known = null;
+      this.#wiped = true;
+      this.#forgetPending();
+      return null;
+    }
+    if (outcome.outcome === 'fenced') {
+      this.#known = undefined;
+      throw new CanopyError('unavailable', `journal ${this.#ref} is written by another process`);
+    }
+    let entryBytes = known?.entryBytes ?? 0;
+    for (const entry of entries) entryBytes += entry.bytes.length;
+    this.#known = {
+      position: section.position,
+      trimmed: known?.trimmed ?? START,
+      cursor: section.cursor,
+      ledger,
+      entryBytes,
+    };
+    this.#wiped = false;
+    this.#forgetPending();
+    return this.#apply(entries);
+  }
+
+  /** One atomic write; takes the lease again where it was lost with the store, once. */
+  async #commit(
+    section: JournalSection,
+    known: Known | null,
+    entries: readonly JournalEntry[],
+    ledger: string,
+  ): Promise<CommitOutcome> {
+    const { position, cursor } = section;
+    const expected = known?.position ?? null;
+    for (let attempt = 0; ; attempt++) {
+      const lease = await this.#leased();
+      const outcome = await this.#options.store.commit({
+        lease,
+        expected,
+        position,
+        entries,
+        cursor,
+        ledger,
+      });
+      if (outcome.outcome !== 'fenced') return outcome;
+      this.#totals.fenced++;
+      this.#lease = undefined;
+      if (attempt > 0) return outcome;
+    }
+  }
+
+  async #leased(): Promise<Lease> {
+    const { store, clock, owner, leaseTtl } = this.#options;
+    if (this.#lease !== undefined && clock.monotonic() < this.#renewAt) return this.#lease;
+    const outcome = await store.acquireLease(this.#ref, owner, leaseTtl);
+    if (!outcome.granted) {
+      this.#lease = undefined;
+      throw new CanopyError('unavailable', `journal ${this.#ref} is pulled by ${outcome.heldBy}`);
+    }
+    this.#lease = outcome.lease;
+    this.#renewAt = clock.monotonic() + leaseTtl / 3;
+    return outcome.lease;
+  }
+
+  /** In steps, so that a large page does not hold the event loop. */
+  async #apply(entries: readonly JournalEntry[]): Promise<ApplyTotals> {
+    const sum: ApplyTotals = { frames: 0, samples: 0, repeated: 0, undecodable: 0, refused: {} };
+    for (let from = 0; from < entries.length; ) {
+      let to = from;
+      for (let bytes = 0; to < entries.length && bytes < APPLY_BYTES; to++) {
+        bytes += entries[to].bytes.length;
+      }
+      this.#add(sum, this.#options.appender.apply(this.#ref, entries.slice(from, to)));
+      from = to;
+      if (from < entries.length) await new Promise((resolve) => setImmediate(resolve));
+    }
+    this.#totals.entries += entries.length;
+    this.#totals.frames += sum.frames;
+    this.#totals.samples += sum.samples;
+    this.#samples += sum.samples;
+    if (sum.undecodable > 0) addCount(this.#refused, 'undecodable', sum.undecodable);
+    for (const [reason, count] of Object.entries(sum.refused)) {
+      addCount(this.#refused, reason, count);
+    }
+    return sum;
+  }
+
+  #add(sum: ApplyTotals, part: ApplyTotals): void {
+    sum.frames += part.frames;
+    sum.samples += part.samples;
+    sum.repeated += part.repeated;
+    sum.undecodable += part.undecodable;
+    for (const [reason, count] of Object.entries(part.refused)) {
+      addCount(sum.refused, reason, count);
+    }
+  }
+
+  /** The store is elsewhere: takes its word, and shows the appender what it has that we did not write. */
+  async #goOnFrom(state: JournalState, before: JournalPosition): Promise<void> {
+    this.#known = knownFrom(state);
+    this.#forgetPending();
+    for (let after = before; comparePositions(after, state.position) < 0; ) {
+      const entries = await this.#options.store.readEntries(this.#ref, after, STORED_CHUNK);
+      if (entries.length === 0) break;
+      await this.#apply(entries);
+      after = entries[entries.length - 1];
+    }
+    this.#forgetPending();
+  }
+
+  async #load(): Promise<Known | null> {
+    if (this.#known !== undefined) return this.#known;
+    const state = await this.#options.store.journal(this.#ref);
+    this.#known = state === undefined ? null : knownFrom(state);
+    if (this.#known !== null) {
+      this.#watermark = Math.max(this.#watermark, this.#known.ledger.watermark);
+    }
+    return this.#known;
+  }
+
+  #moveWatermark(watermark: number): void {
+    if (watermark <= this.#watermark) return;
+    this.#watermark = watermark;
+    this.#options.onWatermark(this.#ref, asTime(watermark));
+  }
+
+  #noteEpochBreak(): void {
+    this.#totals.epochBreaks++;
+    this.#options.log('warn', 'the source had lost what we have of it: it begins a new epoch', {
+      journal: this.#ref,
+    });
+  }
+
+  /** A ledger with what was applied since `ledger` was stored. */
+  #nextLedger(ledger: Ledger): Ledger {
+    const next = { ...ledger, refused: { ...ledger.refused }, gaps: [...ledger.gaps] };
+    next.samples += this.#samples;
+    for (const [reason, count] of Object.entries(this.#refused)) {
+      addCount(next.refused, reason, count);
+    }
+    next.watermark = Math.max(next.watermark, this.#watermark);
+    return next;
+  }
+
+  #forgetPending(): void {
+    this.#samples = 0;
+    this.#refused = {};
+  }
+
+  #inTurn<T>(task: () => Promise<T>): Promise<T> {
+    const done = this.#turn.then(task, task);
+    this.#turn = done.catch(() => undefined);
+    return done;
+  }
+}
+
+function addCount(counts: Record<string, number>, reason: string, count: number): void {
+  counts[reason] = (counts[reason] ?? 0) + count;
+}
+
+function countInto(ledger: Ledger, entries: readonly JournalEntry[]): void {
+  for (const entry of entries) {
+    ledger.bytes += entry.bytes.length;
+    if (entry.kind === EntryKind.frame) ledger.frames++;
+    if (entry.kind !== EntryKind.gap) continue;
+    try {
+      addGap(ledger, decodeGap(entryPayload(entry)));
+    } catch (error) {
+      if (!(error instanceof FormatError)) throw error;
+      addCount(ledger.refused, 'unknown_gap', 1);
+    }
+  }
+}
+
+/** After the store was wiped: what the source does not hold any more is not there again. */
+function nameWiped(
+  ledger: Ledger,
+  section: JournalSection,
+  entries: readonly JournalEntry[],
+): void {
+  if (comparePositions(section.trimmed, START) <= 0) return;
+  const first = entries.find((entry) => entry.kind === EntryKind.frame);
+  const to = first?.time ?? entries.at(-1)?.time ?? asTime(0);
+  addGap(ledger, { group: 0, from: asTime(0), to, cause: 'trimmed', frames: -1 });
+}
+
+function knownFrom(state: JournalState): Known {
+  const { position, trimmed, cursor, entryBytes } = state;
+  return { position, trimmed, cursor, entryBytes, ledger: ledgerFrom(state.ledger) };
+}
+
+/** Missing fields (an older version's ledger) start at nothing. */
+function ledgerFrom(text: string): Ledger {
+  if (text === '') return emptyLedger();
+  try {
+    return { ...emptyLedger(), ...(JSON.parse(text) as Partial<Ledger>) };
+  } catch {
+    return emptyLedger();
+  }
+}

@@ -1,0 +1,39 @@
+/** Plain counts of a puller since the start. */
+export interface PullTotals {
+  pages: number;
+  /** Bytes of pages, before compression. */
+  pageBytes: number;
+  entries: number;
+  frames: number;
+  samples: number;
+  /** Entries that were stored already. */
+  repeated: number;
+  /** Pages refused whole. */
+  corruptPages: number;
+  /** Sections that would have left a hole. */
+  ahead: number;
+  /** Our own journal handed back to us. */
+  loops: number;
+  /** The store was not where we thought it was. */
+  behind: number;
+  absent: number;
+  fenced: number;
+  /** The source began a new epoch because it had lost what we have. */
+  epochBreaks: number;
+}
+
+export const emptyTotals = (): PullTotals => ({
+  pages: 0,
+  pageBytes: 0,
+  entries: 0,
+  frames: 0,
+  samples: 0,
+  repeated: 0,
+  corruptPages: 0,
+  ahead: 0,
+  loops: 0,
+  behind: 0,
+  absent: 0,
+  fenced: 0,
+  epochBreaks: 0,
+});

@@ -1,0 +1,327 @@
+/**
+ * A journal through a filter. Matchers are evaluated once a series, when its layout record passes.
+ * Frames of a group that passes whole go through byte for byte, those of a group of which nothing passes are left
+ * out, and the others are decoded and encoded again with the slot numbers they had.
+ *
+ * What is sent is a function of the journal and the filter: a view that is lost can be made again from
+ * the key frames before the reader's position.
+ */
+import {
+  FrameDecoder,
+  FrameEncoder,
+  decodeGap,
+  decodeLayout,
+  encodeEntry,
+  encodeLayout,
+  entryPayload,
+  frameLayoutVersion,
+} from '@canopy/encoding';
+import {
+  EntryKind,
+  type Epoch,
+  FormatError,
+  type GroupId,
+  type GroupKind,
+  type JournalEntry,
+  type JournalPosition,
+  type LayoutRecord,
+  type LayoutSlot,
+  type Matcher,
+  SampleState,
+  comparePositions,
+} from '@canopy/model';
+import { isSelected } from './selection.js';
+
+/** How many slots of a group there are, and how many of them pass. */
+interface SlotCounts {
+  present: number;
+  kept: number;
+}
+
+interface FilteredGroup extends SlotCounts {
+  kind: GroupKind;
+  /** By slot: 1 where it passes. Grows by doubling. */
+  mask: Uint8Array;
+  /** Frames are decoded and encoded again; so from the group's first frame on that the view sees. */
+  tracked: boolean;
+  /** The next frame to be sent needs no earlier one at the reader. */
+  fresh: boolean;
+  decoder: FrameDecoder | null;
+  encoder: FrameEncoder | null;
+  /** Sequence of the newest key frame seen; 0 where none was. */
+  keySequence: number;
+  /** The newest frame left every slot without a value: nothing will be asked of it again. */
+  ended: boolean;
+}
+
+const isPartial = (counts: SlotCounts) => counts.kept > 0 && counts.kept < counts.present;
+const keyOf = (epoch: Epoch, group: GroupId) => `${epoch}/${group}`;
+
+export class FilterView {
+  /** Frames that could not be decoded because their key frame is gone or their bytes are wrong. */
+  undecodable = 0;
+  readonly #matcherSets: ReadonlyArray<readonly Matcher[]>;
+  /** Groups of the current epoch: those of an earlier one are not written any more. */
+  #groups = new Map<GroupId, FilteredGroup>();
+  #epoch: Epoch = 0;
+  #position: JournalPosition;
+  /** What groups come to by the layouts known when the view was made. */
+  readonly #eventual = new Map<string, SlotCounts>();
+  #states = new Uint8Array(0);
+
+  /**
+   * Starts at `start`, knowing the `layouts` of the journal (in journal order); entries after
+   * `start` must then be offered one by one.
+   */
+  constructor(
+    matcherSets: ReadonlyArray<readonly Matcher[]>,
+    layouts: readonly JournalEntry[],
+    start: JournalPosition,
+  ) {
+    this.#matcherSets = matcherSets;
+    this.#position = start;
+    this.#epoch = start.epoch;
+    for (const entry of layouts) {
+      const layout = readLayout(entry);
+      if (layout === null) continue;
+      this.#countEventual(entry, layout);
+    }
+    for (const entry of layouts) {
+      if (entry.epoch !== start.epoch || comparePositions(entry, start) > 0) continue;
+      const layout = readLayout(entry);
+      if (layout !== null) this.#addLayout(layout);
+    }
+  }
+
+  /** Position of the last entry offered. */
+  get position(): JournalPosition {
+    return this.#position;
+  }
+
+  /** Where the view has to start to be the same again at `position`. */
+  replayFrom(): JournalPosition {
+    let sequence = this.#position.sequence;
+    for (const group of this.#groups.values()) {
+      if (!group.tracked || group.ended || group.keySequence === 0) continue;
+      sequence = Math.min(sequence, group.keySequence - 1);
+    }
+    return { epoch: this.#position.epoch, sequence };
+  }
+
+  /**
+   * Whether this layout entry turns a group whose frames were not looked into into one whose
+   * frames must be. The view is of no use then: make another that knows of it, from the returned
+   * position (null: from the oldest entry) to this entry.
+   */
+  rebuildFor(entry: JournalEntry): { from: JournalPosition | null } | undefined {
+    if (entry.kind !== EntryKind.layout || entry.epoch !== this.#epoch) return undefined;
+    const group = this.#groups.get(entry.group);
+    if (group === undefined || group.tracked) return undefined;
+    const layout = readLayout(entry);
+    if (layout === null || !isPartial(this.#countAfter(group, layout))) return undefined;
+    if (group.keySequence === 0) return { from: null };
+    const own = { epoch: this.#epoch, sequence: group.keySequence - 1 };
+    const others = this.replayFrom();
+    return { from: comparePositions(own, others) < 0 ? own : others };
+  }
+
+  /** Goes on from `position`; there is no entry in between, or it is gone. */
+  skipTo(position: JournalPosition): void {
+    if (position.epoch !== this.#epoch) this.#groups = new Map();
+    this.#epoch = position.epoch;
+    this.#position = position;
+  }
+
+  /** The entry as the reader gets it; null where it is left out. Entries must come in order. */
+  offer(entry: JournalEntry): JournalEntry | null {
+    if (entry.epoch !== this.#epoch) {
+      this.#epoch = entry.epoch;
+      this.#groups = new Map();
+    }
+    this.#position = { epoch: entry.epoch, sequence: entry.sequence };
+    if (entry.kind === EntryKind.layout) return this.#offerLayout(entry);
+    const group = this.#groups.get(entry.group);
+    if (entry.kind === EntryKind.gap) return this.#offerGap(entry, group);
+    if (group === undefined) return null;
+    if (entry.key) group.keySequence = entry.sequence;
+    if (!group.tracked) return group.kept > 0 || group.present === 0 ? entry : null;
+    try {
+      return group.kind === 'aligned'
+        ? this.#offerAligned(entry, group)
+        : this.#offerLoose(entry, group);
+    } catch (error) {
+      if (!(error instanceof FormatError)) throw error;
+      group.decoder = null;
+      this.undecodable++;
+      return null;
+    }
+  }
+
+  #offerLayout(entry: JournalEntry): JournalEntry | null {
+    const layout = readLayout(entry);
+    // What we cannot read, the reader may (a later version); its frames go where their group goes.
+    if (layout === null) return entry;
+    const kept = this.#addLayout(layout);
+    const passesWhole = kept.every((keep) => keep);
+    // The reader needs every version of a layout, also one that adds nothing it sees.
+    if (passesWhole) return entry;
+    const slots: LayoutSlot[] = [];
+    const slotNumbers: number[] = [];
+    for (let i = 0; i < layout.slots.length; i++) {
+      if (!kept[i]) continue;
+      slots.push(layout.slots[i]);
+      slotNumbers.push(slotNumber(layout, i));
+    }
+    const { epoch, sequence, kind, group, time, key } = entry;
+    return encodeEntry(
+      { epoch, sequence, kind, group, time, key },
+      encodeLayout({ ...layout, slots, slotNumbers }),
+    );
+  }
+
+  #offerGap(entry: JournalEntry, group: FilteredGroup | undefined): JournalEntry | null {
+    try {
+      decodeGap(entryPayload(entry));
+    } catch (error) {
+      if (!(error instanceof FormatError)) throw error;
+      return entry;
+    }
+    return entry.group === 0 || group === undefined || group.kept > 0 ? entry : null;
+  }
+
+  #offerAligned(entry: JournalEntry, group: FilteredGroup): JournalEntry | null {
+    const payload = entryPayload(entry);
+    if (group.decoder === null || group.encoder === null) {
+      if (!entry.key) throw new FormatError('frame without its key frame');
+      group.decoder = new FrameDecoder();
+      group.encoder = new FrameEncoder();
+    }
+    const frame = group.decoder.decodeAligned(payload, entry.key);
+    const { slotCount } = frame;
+    if (this.#states.length < slotCount) this.#states = new Uint8Array(slotCount * 2);
+    const states = this.#states;
+    const { mask } = group;
+    const known = Math.min(slotCount, mask.length);
+    let anyValue = 0;
+    for (let slot = 0; slot < known; slot++) {
+      const state = frame.states[slot];
+      anyValue |= state & SampleState.value;
+      states[slot] = mask[slot] === 1 ? state : SampleState.none;
+    }
+    states.fill(SampleState.none, known, slotCount);
+    group.ended = anyValue === 0;
+    if (group.kept === 0) {
+      group.fresh = true;
+      return null;
+    }
+    const key = entry.key || group.fresh;
+    group.fresh = false;
+    const version = frameLayoutVersion(payload);
+    const filtered = group.encoder.encodeAligned(version, slotCount, states, frame.values, key);
+    return withPayload(entry, key, filtered);
+  }
+
+  #offerLoose(entry: JournalEntry, group: FilteredGroup): JournalEntry | null {
+    group.decoder ??= new FrameDecoder();
+    group.encoder ??= new FrameEncoder();
+    const payload = entryPayload(entry);
+    const { count, slots, times, states, values } = group.decoder.decodeLoose(payload, entry.time);
+    // The arrays are ours: what passes moves to the front.
+    let kept = 0;
+    for (let i = 0; i < count; i++) {
+      if (group.mask[slots[i]] !== 1) continue;
+      slots[kept] = slots[i];
+      times[kept] = times[i];
+      states[kept] = states[i];
+      values[kept] = values[i];
+      kept++;
+    }
+    // Each loose frame stands alone.
+    group.ended = true;
+    if (kept === 0) return null;
+    const version = frameLayoutVersion(payload);
+    const filtered = group.encoder.encodeLoose(
+      version,
+      entry.time,
+      kept,
+      slots,
+      times,
+      states,
+      values,
+    );
+    return withPayload(entry, entry.key, filtered);
+  }
+
+  /** Takes a layout record in; says for each of its slots whether it passes. */
+  #addLayout(layout: LayoutRecord): boolean[] {
+    let group = this.#groups.get(layout.group);
+    if (group === undefined) {
+      group = newGroup(layout.meta.kind);
+      this.#groups.set(layout.group, group);
+    }
+    if (group.mask.length < layout.slotCount) {
+      const mask = new Uint8Array(Math.max(layout.slotCount, group.mask.length * 2));
+      mask.set(group.mask);
+      group.mask = mask;
+    }
+    const kept = layout.slots.map((slot) => isSelected(this.#matcherSets, slot.labels));
+    for (let i = 0; i < kept.length; i++) {
+      group.present++;
+      if (!kept[i]) continue;
+      group.kept++;
+      group.mask[slotNumber(layout, i)] = 1;
+    }
+    const eventual = this.#eventual.get(keyOf(this.#epoch, layout.group));
+    group.tracked ||= isPartial(group) || (eventual !== undefined && isPartial(eventual));
+    return kept;
+  }
+
+  #countEventual(entry: JournalEntry, layout: LayoutRecord): void {
+    const key = keyOf(entry.epoch, entry.group);
+    this.#eventual.set(
+      key,
+      this.#countAfter(this.#eventual.get(key) ?? { present: 0, kept: 0 }, layout),
+    );
+  }
+
+  #countAfter(before: SlotCounts, layout: LayoutRecord): SlotCounts {
+    let { present, kept } = before;
+    for (const slot of layout.slots) {
+      present++;
+      if (isSelected(this.#matcherSets, slot.labels)) kept++;
+    }
+    return { present, kept };
+  }
+}
+
+function newGroup(kind: GroupKind): FilteredGroup {
+  return {
+    kind,
+    present: 0,
+    kept: 0,
+    mask: new Uint8Array(0),
+    tracked: false,
+    fresh: true,
+    decoder: null,
+    encoder: null,
+    keySequence: 0,
+    ended: false,
+  };
+}
+
+function readLayout(entry: JournalEntry): LayoutRecord | null {
+  try {
+    return decodeLayout(entryPayload(entry));
+  } catch (error) {
+    if (error instanceof FormatError) return null;
+    throw error;
+  }
+}
+
+const slotNumber = (layout: LayoutRecord, index: number): number =>
+  layout.slotNumbers === null ? layout.firstSlot + index : layout.slotNumbers[index];
+
+function withPayload(entry: JournalEntry, key: boolean, payload: Uint8Array): JournalEntry {
+  const { epoch, sequence, kind, group, time } = entry;
+  return encodeEntry({ epoch, sequence, kind, group, time, key }, payload);
+}

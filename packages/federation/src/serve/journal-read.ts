@@ -1,0 +1,290 @@
+/**
+ * Reads what a page says of one journal: what comes after the reader's cursor, in as many
+ * steps as the page's budget allows.
+ */
+import { encodeEntry, encodeGap } from '@canopy/encoding';
+import {
+  EntryKind,
+  type JournalEntry,
+  type JournalPosition,
+  type JournalRef,
+  type JournalState,
+  type Milliseconds,
+  type Store,
+  asTime,
+  comparePositions,
+} from '@canopy/model';
+import { type Cursor, encodeCursor } from '../cursor.js';
+import type { JournalSection } from '../page-types.js';
+import type { FilterView } from './filter-view.js';
+import type { LayoutReader } from './layouts.js';
+import type { ViewSource } from './views.js';
+
+/** Read from the store at once: small enough not to hold the event loop. */
+const CHUNK_BYTES = 256 * 1024;
+const CHUNK_ENTRIES = 2048;
+const START: JournalPosition = { epoch: 0, sequence: 0 };
+
+export interface Budget {
+  /** Bytes of entries. */
+  bytes: number;
+  entries: number;
+  /** Clock.monotonic() at which the page is to be sent. */
+  readonly deadline: number;
+}
+
+export interface ReadParts {
+  readonly store: Store;
+  readonly layouts: LayoutReader;
+  /** Null where the reader gets all of the journal. */
+  readonly views: ViewSource | null;
+  now(): Milliseconds;
+  monotonic(): number;
+}
+
+/** Counts of one section. */
+export interface ReadTotals {
+  gaps: number;
+  layoutDumps: number;
+}
+
+export class JournalRead {
+  readonly totals: ReadTotals = { gaps: 0, layoutDumps: 0 };
+  readonly #parts: ReadParts;
+  /** The journal as it is stored, and the view of it that the reader asked for. */
+  readonly #stored: JournalState;
+  readonly #ref: JournalRef;
+  readonly #cursor: Cursor;
+  readonly #from: JournalPosition;
+  #position = START;
+  #lastTime = 0;
+  #named = false;
+  #replay = 0;
+  #newest: JournalPosition;
+  #trimmed: JournalPosition;
+  #entries: JournalEntry[] = [];
+  #view: FilterView | null = null;
+  /** There may be more to read. */
+  #open: boolean;
+
+  constructor(parts: ReadParts, stored: JournalState, ref: JournalRef, cursor: Cursor | undefined) {
+    this.#parts = parts;
+    this.#stored = stored;
+    this.#ref = ref;
+    this.#cursor = cursor ?? { ref, position: START, lastTime: 0, named: false, replay: 0 };
+    this.#from = this.#cursor.position;
+    this.#rewind();
+    this.#newest = stored.position;
+    this.#trimmed = stored.trimmed;
+    this.#open = comparePositions(this.#from, stored.position) < 0;
+  }
+
+  #rewind(): void {
+    const { position, lastTime, named, replay } = this.#cursor;
+    this.#position = position;
+    this.#lastTime = lastTime;
+    this.#named = named;
+    this.#replay = replay;
+  }
+
+  /** The reader has what this journal does not know. */
+  get isBeyond(): boolean {
+    return comparePositions(this.#from, this.#stored.position) > 0;
+  }
+
+  get hasMore(): boolean {
+    return this.#open;
+  }
+
+  get from(): JournalPosition {
+    return this.#from;
+  }
+
+  /** How old what the reader has is; readers without anything come first. */
+  get lastTime(): number {
+    return this.#lastTime;
+  }
+
+  /** Reads one step; takes what it took off the budget. False when there is nothing to read now. */
+  async step(budget: Budget): Promise<boolean> {
+    if (!this.#open) return false;
+    if (this.#parts.views !== null && this.#view === null) {
+      const start = { position: this.#position, replay: this.#replay };
+      const ready = await this.#parts.views.at(this.#stored, this.#ref, start, budget.deadline);
+      // Still being made again: the next request goes on with it.
+      if (ready === null) return false;
+      this.#view = ready;
+    }
+    if (comparePositions(this.#position, this.#trimmed) < 0) return this.#stepLayouts(budget);
+    return this.#stepEntries(budget);
+  }
+
+  /** The section; nothing may be read after it. */
+  finish(watermark: number, keptFor: number, epochBreak: boolean, reorder: number): JournalSection {
+    const isWhole = comparePositions(this.#position, this.#stored.position) >= 0;
+    // On the way, frames that are older than the last one may still come, but not by more than `reorder`.
+    const reached = this.#lastTime > reorder ? this.#lastTime - reorder : 0;
+    if (this.#view !== null && this.#parts.views !== null) {
+      const { sequence } = this.#view.replayFrom();
+      this.#replay = this.#position.sequence - sequence;
+      this.#parts.views.keep(this.#ref, this.#position, this.#view);
+    }
+    return {
+      ref: this.#ref,
+      from: this.#from,
+      position: this.#position,
+      newest: this.#newest,
+      trimmed: this.#trimmed,
+      watermark: isWhole ? watermark : Math.min(watermark, reached),
+      keptFor,
+      more: this.#open,
+      epochBreak,
+      cursor: encodeCursor({
+        ref: this.#ref,
+        position: this.#position,
+        lastTime: this.#lastTime,
+        named: this.#named,
+        replay: this.#replay,
+      }),
+      entries: this.#entries,
+    };
+  }
+
+  /** Undoes what was read where the journal was cut under it: nothing says what is missing then. */
+  async verify(): Promise<void> {
+    if (this.#entries.length === 0 && comparePositions(this.#position, this.#from) === 0) return;
+    const now = await this.#parts.store.journal(this.#stored.ref);
+    if (now !== undefined && comparePositions(now.trimmed, this.#stored.trimmed) === 0) return;
+    const untouched = comparePositions(this.#from, now?.trimmed ?? START) >= 0;
+    if (now !== undefined && untouched) return;
+    this.#entries = [];
+    this.#view = null;
+    this.#rewind();
+    this.#open = now !== undefined;
+  }
+
+  /** Layouts of what is trimmed, and a gap where the reader should have had frames of it. */
+  async #stepLayouts(budget: Budget): Promise<boolean> {
+    const layouts = await this.#parts.layouts.upTo(this.#stored.ref, this.#trimmed);
+    if (comparePositions(this.#position, this.#from) === 0) this.totals.layoutDumps++;
+    const rest = layouts.filter((entry) => comparePositions(entry, this.#position) > 0);
+    const gap = await this.#gapBefore(rest);
+    if (gap !== null) {
+      const after = rest.findIndex((entry) => comparePositions(entry, gap) > 0);
+      rest.splice(after < 0 ? rest.length : after, 0, gap);
+    }
+    let taken = 0;
+    for (const entry of rest) {
+      if (this.#entries.length > 0 && (budget.bytes <= 0 || budget.entries <= 0)) break;
+      if (this.#parts.monotonic() >= budget.deadline && taken > 0) break;
+      this.#take(entry, budget);
+      taken++;
+      if (entry !== gap) continue;
+      this.#lastTime = entry.time;
+      this.#named = true;
+      this.totals.gaps++;
+    }
+    if (taken < rest.length) return false;
+    this.#position = this.#trimmed;
+    this.#view?.skipTo(this.#trimmed);
+    this.#named = false;
+    this.#open = comparePositions(this.#position, this.#newest) < 0;
+    return true;
+  }
+
+  /**
+   * What was lost, as an entry in the place of one that is not there any more, so that it travels
+   * on like any other. Null where nothing was, or it was said already.
+   */
+  async #gapBefore(layouts: readonly JournalEntry[]): Promise<JournalEntry | null> {
+    if (this.#lastTime === 0) return null;
+    const place = freePlace(this.#position, this.#trimmed, layouts);
+    if (place === null) return null;
+    const to = Math.max(await this.#oldestTime(), this.#lastTime + 1);
+    if (this.#named && to <= this.#lastTime + 1) return null;
+    const gap = {
+      group: 0,
+      from: asTime(this.#lastTime),
+      to: asTime(to),
+      cause: 'trimmed' as const,
+      frames: -1,
+    };
+    const fields = { kind: EntryKind.gap, group: 0, time: gap.to, key: false };
+    return encodeEntry({ ...place, ...fields }, encodeGap(gap));
+  }
+
+  /** Time of the oldest frame kept; now where there is none. */
+  async #oldestTime(): Promise<number> {
+    const limits = { maxBytes: CHUNK_BYTES, maxEntries: CHUNK_ENTRIES };
+    const kept = await this.#parts.store.readEntries(this.#stored.ref, this.#trimmed, limits);
+    return kept.find((entry) => entry.kind === EntryKind.frame)?.time ?? this.#parts.now();
+  }
+
+  async #stepEntries(budget: Budget): Promise<boolean> {
+    const maxBytes = Math.max(1, Math.min(CHUNK_BYTES, budget.bytes));
+    const maxEntries = Math.max(1, Math.min(CHUNK_ENTRIES, budget.entries));
+    const limits = { maxBytes, maxEntries };
+    const { store } = this.#parts;
+    const read = await store.readEntries(this.#stored.ref, this.#position, limits);
+    if (read.length === 0) {
+      // Nothing there up to the position of the state: what was filtered out at a level below.
+      this.#position = this.#newest;
+      this.#view?.skipTo(this.#newest);
+      this.#open = false;
+      return false;
+    }
+    for (const entry of read) {
+      if (this.#view?.rebuildFor(entry) !== undefined) return this.#rebuild(entry, budget);
+      this.#take(entry, budget);
+    }
+    if (comparePositions(this.#position, this.#newest) > 0) this.#newest = this.#position;
+    this.#open = comparePositions(this.#position, this.#newest) < 0;
+    return this.#open;
+  }
+
+  async #rebuild(entry: JournalEntry, budget: Budget): Promise<boolean> {
+    const from = this.#view!.rebuildFor(entry)!.from;
+    // The view is at `position`: `take` moves both.
+    const replay =
+      from === null ? this.#position.sequence : this.#position.sequence - from.sequence;
+    this.#replay = replay;
+    this.#view = null;
+    const start = { position: this.#position, replay };
+    const ready = await this.#parts.views!.at(this.#stored, this.#ref, start, budget.deadline);
+    if (ready === null) return false;
+    this.#view = ready;
+    return true;
+  }
+
+  #take(entry: JournalEntry, budget: Budget): void {
+    const { epoch, sequence } = entry;
+    this.#position = { epoch, sequence };
+    if (entry.kind === EntryKind.frame && entry.time > this.#lastTime) this.#lastTime = entry.time;
+    const sent = this.#view === null ? entry : this.#view.offer(entry);
+    // What is read costs too: a filter that lets little through must not hold the page for ever.
+    budget.bytes -= sent === null ? entry.bytes.length >> 2 : sent.bytes.length;
+    if (sent === null) return;
+    budget.entries--;
+    this.#entries.push(sent);
+  }
+}
+
+/** A position in (after, trimmed] that no layout has; null where there is none. */
+function freePlace(
+  after: JournalPosition,
+  trimmed: JournalPosition,
+  layouts: readonly JournalEntry[],
+): JournalPosition | null {
+  const taken = new Set<string>();
+  for (const { epoch, sequence } of layouts) taken.add(`${epoch}/${sequence}`);
+  const isFree = (epoch: number, sequence: number) => !taken.has(`${epoch}/${sequence}`);
+  const lowest = after.epoch === trimmed.epoch ? after.sequence : 0;
+  for (let sequence = trimmed.sequence; sequence > lowest; sequence--) {
+    if (isFree(trimmed.epoch, sequence)) return { epoch: trimmed.epoch, sequence };
+  }
+  if (after.epoch === trimmed.epoch) return null;
+  // All of this epoch's trimmed part is layouts; how far the one before went nobody knows.
+  let sequence = after.sequence + 1;
+  while (!isFree(after.epoch, sequence)) sequence++;
+  return { epoch: after.epoch, sequence };
+}

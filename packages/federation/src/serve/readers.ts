@@ -1,0 +1,94 @@
+/** Who reads which journal and how far, in plain numbers for the status page and for trimming. */
+import {
+  type Clock,
+  type DurationMs,
+  type JournalPosition,
+  type JournalRef,
+  type Milliseconds,
+  comparePositions,
+} from '@canopy/model';
+
+/** Who pulls, as far as it is known. */
+export interface ReaderStatus {
+  readonly name: string;
+  readonly remote: string;
+  readonly lastSeen: Milliseconds;
+  readonly pulls: number;
+  /** By stored journal: what the reader had when it asked last. */
+  readonly positions: ReadonlyArray<readonly [ref: JournalRef, position: JournalPosition]>;
+}
+
+interface Reader {
+  readonly name: string;
+  readonly remote: string;
+  lastSeen: Milliseconds;
+  pulls: number;
+  readonly positions: Map<JournalRef, JournalPosition>;
+}
+
+export class Readers {
+  readonly #clock: Clock;
+  readonly #readersMax: number;
+  readonly #ttl: DurationMs;
+  readonly #readers = new Map<string, Reader>();
+
+  constructor(clock: Clock, readersMax: number, ttl: DurationMs) {
+    this.#clock = clock;
+    this.#readersMax = readersMax;
+    this.#ttl = ttl;
+  }
+
+  /** False where there is no room for one more. */
+  admit(name: string, remote: string, selection: string): boolean {
+    this.#expire();
+    const key = JSON.stringify([name, remote, selection]);
+    let reader = this.#readers.get(key);
+    if (reader === undefined) {
+      if (this.#readers.size >= this.#readersMax) return false;
+      reader = { name, remote, lastSeen: this.#clock.now(), pulls: 0, positions: new Map() };
+      this.#readers.set(key, reader);
+    }
+    reader.lastSeen = this.#clock.now();
+    reader.pulls++;
+    return true;
+  }
+
+  /** Says how far a reader is: what it has, not what it was sent. */
+  moved(
+    name: string,
+    remote: string,
+    selection: string,
+    positions: Iterable<readonly [JournalRef, JournalPosition]>,
+  ): void {
+    const reader = this.#readers.get(JSON.stringify([name, remote, selection]));
+    if (reader === undefined) return;
+    reader.positions.clear();
+    for (const [ref, position] of positions) reader.positions.set(ref, position);
+  }
+
+  all(): ReaderStatus[] {
+    this.#expire();
+    return [...this.#readers.values()].map((reader) => ({
+      ...reader,
+      positions: [...reader.positions],
+    }));
+  }
+
+  oldest(ref: JournalRef): JournalPosition | undefined {
+    this.#expire();
+    let oldest: JournalPosition | undefined;
+    for (const { positions } of this.#readers.values()) {
+      const position = positions.get(ref);
+      if (position === undefined) continue;
+      if (oldest === undefined || comparePositions(position, oldest) < 0) oldest = position;
+    }
+    return oldest;
+  }
+
+  #expire(): void {
+    const now = this.#clock.now();
+    for (const [key, { lastSeen }] of this.#readers) {
+      if (now - lastSeen > this.#ttl) this.#readers.delete(key);
+    }
+  }
+}

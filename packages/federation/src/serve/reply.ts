@@ -1,0 +1,72 @@
+/** Answers over HTTP: errors as short plain texts, bodies compressed where the client takes it. */
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { promisify } from 'node:util';
+import { brotliCompress, constants, gzip } from 'node:zlib';
+import { CanopyError, type ErrorCode, errorText } from '@canopy/model';
+
+const brotli = promisify(brotliCompress);
+const gzipped = promisify(gzip);
+/** Smaller bodies gain nothing. Bytes. */
+const COMPRESS_MIN = 1024;
+/** Status that tells a scraper to come back, where the table says 500. */
+const RETRY_LATER: ReadonlySet<ErrorCode> = new Set([
+  'storage_unavailable',
+  'storage_full',
+  'unavailable',
+]);
+
+/** Whether an `Accept-Encoding` takes `coding`. */
+export function acceptsCoding(req: Pick<IncomingMessage, 'headers'>, coding: string): boolean {
+  const header = req.headers['accept-encoding'];
+  const text = Array.isArray(header) ? header.join(',') : (header ?? '');
+  return text.split(',').some((part) => {
+    const [name, ...parameters] = part.split(';').map((piece) => piece.trim().toLowerCase());
+    return name === coding && !parameters.some((parameter) => /^q=0(\.0*)?$/.test(parameter));
+  });
+}
+
+/** Sends a whole body with status 200. Returns the bytes that went out. */
+export async function sendBody(
+  req: IncomingMessage,
+  res: ServerResponse,
+  contentType: string,
+  body: Uint8Array,
+): Promise<number> {
+  let sent = body;
+  if (body.length > COMPRESS_MIN && acceptsCoding(req, 'br')) {
+    sent = await brotli(body, {
+      params: {
+        [constants.BROTLI_PARAM_QUALITY]: 1,
+        [constants.BROTLI_PARAM_SIZE_HINT]: body.length,
+      },
+    });
+    res.setHeader('Content-Encoding', 'br');
+  } else if (body.length > COMPRESS_MIN && acceptsCoding(req, 'gzip')) {
+    sent = await gzipped(body, { level: 1 });
+    res.setHeader('Content-Encoding', 'gzip');
+  }
+  res.statusCode = 200;
+  res.setHeader('Content-Type', contentType);
+  res.setHeader('Content-Length', sent.length);
+  res.setHeader('Cache-Control', 'no-store');
+  res.setHeader('Vary', 'Accept, Accept-Encoding');
+  res.end(sent);
+  return sent.length;
+}
+
+/** Sends an error before any body; where one is under way, cuts the connection instead. */
+export function sendError(res: ServerResponse, error: unknown): void {
+  if (res.headersSent) {
+    res.destroy();
+    return;
+  }
+  const known = error instanceof CanopyError;
+  const later = known && RETRY_LATER.has(error.code);
+  res.statusCode = later ? 503 : known ? error.httpStatus : 500;
+  for (const name of ['Content-Encoding', 'Content-Length']) res.removeHeader(name);
+  if (res.statusCode === 429 || later) res.setHeader('Retry-After', '1');
+  res.setHeader('Content-Type', 'text/plain; charset=utf-8');
+  res.setHeader('Cache-Control', 'no-store');
+  // What is not a CanopyError is a bug: its text is for the log.
+  res.end(`${known ? errorText(error) : 'internal error'}\n`);
+}

@@ -1,0 +1,124 @@
+/**
+ * Filtered views between the pulls of their readers. One that is not there any more is made again
+ * by reading the journal from the key frames before the reader's place, in steps over several requests
+ * where that takes long.
+ */
+import {
+  type Clock,
+  type JournalPosition,
+  type JournalRef,
+  type JournalState,
+  type Matcher,
+  type Store,
+  comparePositions,
+} from '@canopy/model';
+import { FilterView } from './filter-view.js';
+import type { LayoutReader } from './layouts.js';
+
+const CHUNK = { maxBytes: 256 * 1024, maxEntries: 2048 };
+
+/** Where a view has to be, and how many sequence numbers before that it has to start. */
+export interface ViewPlace {
+  readonly position: JournalPosition;
+  readonly replay: number;
+}
+
+/** Port of the views of one selection. */
+export interface ViewSource {
+  /** The view at a place; null where it could not be made by `deadline` (Clock.monotonic()). */
+  at(
+    stored: JournalState,
+    ref: JournalRef,
+    place: ViewPlace,
+    deadline: number,
+  ): Promise<FilterView | null>;
+  /** Gives a view back for the pull that comes next. */
+  keep(ref: JournalRef, position: JournalPosition, view: FilterView): void;
+}
+
+const keyOf = (ref: JournalRef, { epoch, sequence }: JournalPosition) =>
+  `${ref}@${epoch}.${sequence}`;
+
+export class Views {
+  /** Views made again by reading. */
+  replays = 0;
+  undecodable = 0;
+  readonly #store: Store;
+  readonly #clock: Clock;
+  readonly #layouts: LayoutReader;
+  readonly #viewsMax: number;
+  /** By reference and position (where it is, or will be when it is made); least recently used first. */
+  readonly #kept = new Map<string, FilterView>();
+
+  constructor(store: Store, clock: Clock, layouts: LayoutReader, viewsMax: number) {
+    this.#store = store;
+    this.#clock = clock;
+    this.#layouts = layouts;
+    this.#viewsMax = viewsMax;
+  }
+
+  of(matcherSets: ReadonlyArray<readonly Matcher[]>): ViewSource {
+    return {
+      at: (stored, ref, place, deadline) => this.#at(matcherSets, stored, ref, place, deadline),
+      keep: (ref, position, view) => this.#keep(keyOf(ref, position), view),
+    };
+  }
+
+  async #at(
+    matcherSets: ReadonlyArray<readonly Matcher[]>,
+    stored: JournalState,
+    ref: JournalRef,
+    place: ViewPlace,
+    deadline: number,
+  ): Promise<FilterView | null> {
+    const key = keyOf(ref, place.position);
+    let view = this.#kept.get(key);
+    this.#kept.delete(key);
+    if (view === undefined) {
+      const start = startOf(place, stored.trimmed);
+      if (comparePositions(start, place.position) < 0) this.replays++;
+      view = new FilterView(matcherSets, await this.#layouts.all(stored.ref), start);
+    }
+    const done = await this.#catchUp(view, stored.ref, place.position, deadline);
+    if (done) return view;
+    this.#keep(key, view);
+    return null;
+  }
+
+  async #catchUp(
+    view: FilterView,
+    stored: JournalRef,
+    target: JournalPosition,
+    deadline: number,
+  ): Promise<boolean> {
+    while (comparePositions(view.position, target) < 0) {
+      const read = await this.#store.readEntries(stored, view.position, CHUNK);
+      for (const entry of read) {
+        if (comparePositions(entry, target) > 0) break;
+        view.offer(entry);
+      }
+      const last = read.at(-1);
+      if (last === undefined || comparePositions(last, target) >= 0) view.skipTo(target);
+      else if (this.#clock.monotonic() >= deadline) return false;
+    }
+    return true;
+  }
+
+  #keep(key: string, view: FilterView): void {
+    this.undecodable += view.undecodable;
+    view.undecodable = 0;
+    this.#kept.set(key, view);
+    for (const oldest of this.#kept.keys()) {
+      if (this.#kept.size <= this.#viewsMax) break;
+      this.#kept.delete(oldest);
+    }
+  }
+}
+
+/** Frames before `trimmed` are gone, and none after it needs them. */
+function startOf({ position, replay }: ViewPlace, trimmed: JournalPosition): JournalPosition {
+  if (comparePositions(position, trimmed) <= 0) return position;
+  const sequence = Math.max(0, position.sequence - replay);
+  const start = { epoch: position.epoch, sequence };
+  return comparePositions(start, trimmed) < 0 ? trimmed : start;
+}
