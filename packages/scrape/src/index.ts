@@ -19,10 +19,16 @@ export { makeTarget, scrapeOffset } from './target.js';
 export type { Target, TargetOutcome } from './target.js';
 /** Where targets come from. */
 export type { Discovery, DiscoveryReport, DiscoveryRun } from './discovery/discovery.js';
-export { StaticDiscovery } from './discovery/static.js';
 export { FileDiscovery } from './discovery/file.js';
+/** Reads one file of target groups. */
+export { parseTargetFile } from './discovery/target-file.js';
 /** Gets bodies over HTTP. */
-export type { FetchRequest, FetchedBody, Fetcher } from './fetch.js';
+export { HttpFetcher } from './fetch.js';
+export type { FetchRequest, FetchedBody, Fetcher, HttpFetcherOptions } from './fetch.js';
+/** Series that a scrape makes of itself. */
+export { REPORT_NAMES } from './target-series.js';
 /** Runs it all. */
 export { ScrapeManager } from './manager.js';
-export type { ScrapeLimits, ScrapeLog, ScrapeManagerOptions, ScrapeTotals } from './manager.js';
+export type { ScrapeLimits, ScrapeManagerOptions } from './manager.js';
+export type { LogLevel, ScrapeLog } from './log.js';
+export type { ScrapeTotals } from './totals.js';

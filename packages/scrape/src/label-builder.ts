@@ -68,11 +68,8 @@ export class LabelBuilder {
       names[at] = name;
       values[at] = value;
     }
-    const flat = new Array<string>(names.length * 2);
-    for (let i = 0; i < names.length; i++) {
-      flat[2 * i] = names[i];
-      flat[2 * i + 1] = values[i];
-    }
+    const flat: string[] = [];
+    for (let i = 0; i < names.length; i++) flat.push(names[i], values[i]);
     return flat;
   }
 }

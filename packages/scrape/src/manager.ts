@@ -11,19 +11,17 @@ import type {
 import type { ScrapeConfig } from './config.js';
 import type { Discovery } from './discovery/discovery.js';
 import type { Fetcher } from './fetch.js';
-
-export type ScrapeLog = (
-  level: 'debug' | 'info' | 'warn' | 'error',
-  message: string,
-  fields: Readonly<Record<string, unknown>>,
-) => void;
+import { type JobWorld, LiveLoops, ScrapeJob } from './job.js';
+import type { ScrapeLog } from './log.js';
+import { StringPool } from './series-table.js';
+import { type ScrapeTotals, emptyTotals } from './totals.js';
 
 export interface ScrapeLimits {
   /** Most series texts of one target; a body with more is refused. */
   readonly seriesPerTargetMax: number;
-  /** Most targets of one job; over it the rest is not scraped, and said. */
+  /** Most targets of one job; what is beyond is not scraped, and said in the log. */
   readonly targetsPerJobMax: number;
-  /** Dropped targets listed for each job; the rest is only counted. */
+  /** Dropped targets listed for each job. */
   readonly droppedTargetsMax: number;
 }
 
@@ -31,15 +29,16 @@ export interface ScrapeManagerOptions {
   readonly clock: Clock;
   readonly journal: Journal;
   readonly fetcher: Fetcher;
-  /** Bounds bodies of text being received and parsed. */
+  /** Bounds bodies of text being received and read. */
   readonly gate: Gate;
-  /** The same for answers in `pullFormat`, whose taking waits for the store. */
+  /** The same for answers in `pullFormat`, whose taking may wait for the store. */
   readonly pullGate: Gate;
+  /** Undefined where nothing is pulled by cursor. */
   readonly pullFormat: PullFormat | undefined;
   readonly configs: readonly ScrapeConfig[];
   /** Attached to every series that has no label of that name. */
   readonly externalLabels: Labels;
-  /** Further sources of targets for jobs in `configs`. */
+  /** Further sources of targets for jobs of `configs`, now or after a reload. */
   readonly discoveries: ReadonlyArray<{ readonly jobName: string; readonly discovery: Discovery }>;
   /** Spreads the scrapes of processes that scrape the same targets. */
   readonly offsetSeed: string;
@@ -47,38 +46,80 @@ export interface ScrapeManagerOptions {
   readonly log: ScrapeLog;
 }
 
-/** Counts since the start. */
-export interface ScrapeTotals {
-  /** Scrapes begun, pulls included. */
-  scrapes: number;
-  failed: number;
-  /** Failed scrapes by reason. */
-  failedByReason: Record<string, number>;
-  /** Samples written, synthetic ones and stale marks not counted; pulled ones counted. */
-  samples: number;
-  /** Samples left out, by reason. */
-  refused: Record<string, number>;
-  /** Ticks that passed while the scrape before was still running. */
-  missed: number;
-  /** Scrapes that began later than Prometheus's tolerance after their tick. */
-  late: number;
-}
-
 /** All targets of a process. */
 export class ScrapeManager implements TargetsView {
-  constructor(_options: ScrapeManagerOptions) {}
+  readonly #options: ScrapeManagerOptions;
+  readonly #world: JobWorld;
+  readonly #jobs = new Map<string, ScrapeJob>();
+  /** Jobs that are gone from the configuration, until their series have ended. */
+  readonly #leaving = new Set<ScrapeJob>();
+  readonly #totals = emptyTotals();
+  #stopped = false;
+
+  constructor(options: ScrapeManagerOptions) {
+    this.#options = options;
+    this.#world = {
+      ...options,
+      ...options.limits,
+      totals: this.#totals,
+      pool: new StringPool(),
+      live: new LiveLoops(),
+    };
+  }
+
   get totals(): Readonly<ScrapeTotals> {
-    throw new Error('BUG: being written');
+    return this.#totals;
   }
-  start(): void {}
+
+  start(): void {
+    this.#apply(this.#options.configs, this.#options.externalLabels);
+  }
+
   /** Ends without stale marks: the next start goes on. Resolves when nothing runs any more. */
-  async stop(): Promise<void> {}
-  /** Takes another configuration; targets that stay the same are not disturbed. */
-  reload(_configs: readonly ScrapeConfig[], _externalLabels: Labels): void {}
-  active(): readonly TargetStatus[] {
-    return [];
+  async stop(): Promise<void> {
+    this.#stopped = true;
+    const jobs = [...this.#jobs.values(), ...this.#leaving];
+    this.#jobs.clear();
+    this.#leaving.clear();
+    await Promise.all(jobs.map((job) => job.stop()));
   }
+
+  /**
+   * Takes another configuration. Targets that stay the same are not disturbed; those that are gone
+   * get their stale marks when the next scrape would have been.
+   */
+  reload(configs: readonly ScrapeConfig[], externalLabels: Labels): void {
+    if (!this.#stopped) this.#apply(configs, externalLabels);
+  }
+
+  active(): readonly TargetStatus[] {
+    return Array.from(this.#jobs.values()).flatMap((job) => job.active());
+  }
+
   dropped(): readonly DroppedTarget[] {
-    return [];
+    return Array.from(this.#jobs.values()).flatMap((job) => job.dropped());
+  }
+
+  #apply(configs: readonly ScrapeConfig[], externalLabels: Labels): void {
+    const names = new Set(configs.map((config) => config.jobName));
+    for (const [name, job] of this.#jobs) {
+      if (names.has(name)) continue;
+      this.#jobs.delete(name);
+      this.#leaving.add(job);
+      void job.remove().then(() => this.#leaving.delete(job));
+    }
+    for (const config of configs) {
+      const known = this.#jobs.get(config.jobName);
+      if (known !== undefined) {
+        known.reload(config, externalLabels);
+        continue;
+      }
+      const extra = this.#options.discoveries
+        .filter(({ jobName }) => jobName === config.jobName)
+        .map(({ discovery }) => discovery);
+      const job = new ScrapeJob(this.#world, config, externalLabels, extra);
+      this.#jobs.set(config.jobName, job);
+      job.start();
+    }
   }
 }

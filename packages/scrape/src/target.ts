@@ -7,7 +7,6 @@ import {
   CanopyError,
   type DurationMs,
   type Labels,
-  METRIC_NAME,
   compareUtf8,
   formatDuration,
   labelsKey,
@@ -23,7 +22,6 @@ const SCHEME = '__scheme__';
 const INTERVAL = '__scrape_interval__';
 const TIMEOUT = '__scrape_timeout__';
 const PARAM_PREFIX = '__param_';
-const META_PREFIX = '__meta_';
 const RESERVED_PREFIX = '__';
 
 /** One target, ready to be scraped. */
@@ -102,7 +100,7 @@ function finish(builder: LabelBuilder, config: ScrapeConfig, discoveredLabels: L
   // Only now: an expression may have made `instance` of a `__meta_…` label.
   if (builder.get('instance') === '') builder.set('instance', address);
   builder.forEach((name) => {
-    if (name.startsWith(RESERVED_PREFIX) || name === METRIC_NAME) builder.delete(name);
+    if (name.startsWith(RESERVED_PREFIX)) builder.delete(name);
   });
   return {
     jobName: config.jobName,
@@ -129,7 +127,7 @@ function scrapeUrl(builder: LabelBuilder, config: ScrapeConfig, address: string)
   const params = new Map<string, string[]>();
   for (const [name, values] of Object.entries(config.params)) params.set(name, [...values]);
   builder.forEach((name, value) => {
-    if (!name.startsWith(PARAM_PREFIX) || name.startsWith(META_PREFIX)) return;
+    if (!name.startsWith(PARAM_PREFIX)) return;
     const values = params.get(name.slice(PARAM_PREFIX.length));
     if (values !== undefined && values.length > 0) values[0] = value;
     else params.set(name.slice(PARAM_PREFIX.length), [value]);
@@ -148,7 +146,8 @@ function scrapeUrl(builder: LabelBuilder, config: ScrapeConfig, address: string)
   for (const name of [...params.keys()].sort(compareUtf8)) {
     for (const value of params.get(name) ?? []) url.searchParams.append(name, value);
   }
-  return url.href;
+  // Not `href`: the address stays as it was written (`:80` included).
+  return base + url.pathname + url.search;
 }
 
 function refuse(message: string): CanopyError {

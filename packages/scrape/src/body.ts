@@ -1,0 +1,116 @@
+/**
+ * A response's body, received and decompressed within a limit.
+ */
+import type { IncomingMessage } from 'node:http';
+import {
+  type BrotliOptions,
+  type InputType,
+  type ZlibOptions,
+  brotliDecompress,
+  gunzip,
+} from 'node:zlib';
+import { CanopyError } from '@canopy/model';
+
+export interface Body {
+  readonly body: Uint8Array;
+  readonly wireBytes: number;
+}
+
+const FIRST_BYTES = 16 * 1024;
+/** What a `Content-Length` alone may make us allocate. */
+const FIRST_BYTES_MAX = 1 << 20;
+
+/**
+ * @throws CanopyError `limit` for a body over `bytesMax`, `format` for one that does not decompress
+ * or ends too early; the signal's reason.
+ */
+export async function readBody(
+  response: IncomingMessage,
+  bytesMax: number,
+  signal: AbortSignal,
+): Promise<Body> {
+  const encoding = (response.headers['content-encoding'] ?? '').trim().toLowerCase();
+  const announced = Number(response.headers['content-length'] ?? Number.NaN);
+  if (announced > bytesMax) {
+    response.destroy();
+    throw tooLarge(bytesMax);
+  }
+  const raw = await collect(response, announced, bytesMax, signal);
+  const body = await decompress(raw, encoding, bytesMax);
+  return { body, wireBytes: raw.length };
+}
+
+function collect(
+  response: IncomingMessage,
+  announced: number,
+  bytesMax: number,
+  signal: AbortSignal,
+): Promise<Buffer> {
+  return new Promise((resolve, reject) => {
+    let buffer = Buffer.allocUnsafeSlow(Math.min(announced || FIRST_BYTES, FIRST_BYTES_MAX));
+    let length = 0;
+    const finish = (error: unknown): void => {
+      signal.removeEventListener('abort', onAbort);
+      response.removeListener('data', onData);
+      if (error === null) return resolve(buffer.subarray(0, length));
+      response.destroy();
+      reject(error as Error);
+    };
+    const onAbort = (): void => finish(signal.reason);
+    const onCut = (): void => finish(new CanopyError('format', 'unexpected EOF'));
+    const onData = (chunk: Buffer): void => {
+      if (length + chunk.length > bytesMax) return finish(tooLarge(bytesMax));
+      if (length + chunk.length > buffer.length) {
+        const larger = Buffer.allocUnsafeSlow(Math.max(2 * buffer.length, length + chunk.length));
+        buffer.copy(larger, 0, 0, length);
+        buffer = larger;
+      }
+      length += chunk.copy(buffer, length);
+    };
+    // Cut off while it waited at the gate: its events are over.
+    if (response.destroyed) return onCut();
+    signal.addEventListener('abort', onAbort, { once: true });
+    response.on('data', onData);
+    response.once('end', () => finish(null));
+    response.once('error', onCut);
+    // Without `end` before it: cut off by the other side.
+    response.once('close', () => {
+      if (!response.readableEnded) onCut();
+    });
+  });
+}
+
+type Decompress = (
+  input: InputType,
+  options: ZlibOptions & BrotliOptions,
+  done: (error: Error | null, output: Buffer) => void,
+) => void;
+
+/** On a thread of its own; output stops at `bytesMax`, so that a small bomb stays small. */
+function decompress(raw: Buffer, encoding: string, bytesMax: number): Promise<Uint8Array> {
+  if (encoding === '' || encoding === 'identity') return Promise.resolve(raw);
+  const known: Record<string, Decompress> = {
+    gzip: gunzip,
+    'x-gzip': gunzip,
+    br: brotliDecompress,
+  };
+  const run = known[encoding];
+  if (run === undefined) {
+    return Promise.reject(new CanopyError('format', `unsupported Content-Encoding "${encoding}"`));
+  }
+  // Exporter text shrinks about eight times; one chunk that fits saves joining many.
+  const chunkSize = Math.min(Math.max(8 * raw.length, FIRST_BYTES), 1 << 20);
+  return new Promise((resolve, reject) => {
+    run(raw, { maxOutputLength: bytesMax, chunkSize }, (error, output) => {
+      if (error === null) return resolve(output);
+      if ((error as NodeJS.ErrnoException).code === 'ERR_BUFFER_TOO_LARGE') {
+        return reject(tooLarge(bytesMax));
+      }
+      reject(new CanopyError('format', `body is not valid ${encoding}: ${error.message}`));
+    });
+  });
+}
+
+function tooLarge(bytesMax: number): CanopyError {
+  return new CanopyError('limit', `body size limit exceeded (limit: ${bytesMax} bytes)`);
+}

@@ -1,0 +1,345 @@
+/**
+ * The life of one target: wait for its tick, fetch, read, write a frame; and its end.
+ */
+import {
+  CanopyError,
+  type Clock,
+  type DurationMs,
+  type Gate,
+  type Journal,
+  type Labels,
+  type Milliseconds,
+  type PullFormat,
+  type PullTarget,
+  type TargetHealth,
+  type TargetStatus,
+  type Timer,
+  asDuration,
+  asTime,
+  errorText,
+} from '@canopy/model';
+import type { ScrapeColumns } from '@canopy/exposition';
+import type { ScrapeConfig } from './config.js';
+import type { FetchedBody, Fetcher } from './fetch.js';
+import type { ScrapeLog } from './log.js';
+import type { Relabel } from './relabel.js';
+import { catchUpBudget, isPunctual, nextTick } from './schedule.js';
+import type { StringPool } from './series-table.js';
+import { type ScrapeReport, TargetSeries } from './target-series.js';
+import { type Target, scrapeOffset } from './target.js';
+import { type ScrapeTotals, countUp } from './totals.js';
+
+/** What all loops of a process share. */
+export interface LoopWorld {
+  readonly clock: Clock;
+  readonly journal: Journal;
+  readonly fetcher: Fetcher;
+  readonly gate: Gate;
+  readonly pullGate: Gate;
+  readonly pullFormat: PullFormat | undefined;
+  readonly pool: StringPool;
+  readonly totals: ScrapeTotals;
+  readonly offsetSeed: string;
+  readonly seriesPerTargetMax: number;
+  readonly log: ScrapeLog;
+}
+
+export interface LoopOptions {
+  readonly target: Target;
+  readonly config: ScrapeConfig;
+  readonly metricRelabel: Relabel;
+  readonly externalLabels: Labels;
+}
+
+/** What one request brought. */
+type Answer =
+  | { readonly kind: 'text'; readonly columns: ScrapeColumns }
+  | { readonly kind: 'frames'; readonly samples: number; readonly more: boolean };
+
+const TEXT_ACCEPT =
+  'text/plain;version=1.0.0;escaping=allow-utf-8;q=0.6,text/plain;version=0.0.4;q=0.5,*/*;q=0.1';
+
+export class ScrapeLoop {
+  /** Replaced by one with the same labels and URL where only what was discovered differs. */
+  target: Target;
+  readonly #world: LoopWorld;
+  readonly #options: LoopOptions;
+  readonly #pullTarget: PullTarget;
+  readonly #offset: number;
+  readonly #abort = new AbortController();
+  #series: TargetSeries | undefined;
+  #timer: Timer | undefined;
+  #running: Promise<void> | undefined;
+  /** Set where the job as a whole may not be scraped (target_limit); every scrape fails with it. */
+  forcedError: CanopyError | undefined;
+  #health: TargetHealth = 'unknown';
+  #lastError = '';
+  #lastScrape: Milliseconds | undefined;
+  #lastDuration = asDuration(0);
+  #lastSamples = 0;
+  /** Time of the first frame; undefined before it. */
+  #firstTime: Milliseconds | undefined;
+
+  constructor(world: LoopWorld, options: LoopOptions) {
+    this.#world = world;
+    this.#options = options;
+    this.target = options.target;
+    const { url, labels, interval } = options.target;
+    this.#pullTarget = { url, labels, interval };
+    this.#offset = scrapeOffset(options.target, world.offsetSeed);
+  }
+
+  start(): void {
+    this.#schedule();
+  }
+
+  get firstTime(): Milliseconds | undefined {
+    return this.#firstTime;
+  }
+
+  /** Time of the last frame; 0 before the first. */
+  get lastTime(): Milliseconds {
+    return this.#series?.lastTime ?? asTime(0);
+  }
+
+  status(): TargetStatus {
+    const { target } = this;
+    return {
+      scrapePool: target.jobName,
+      discoveredLabels: target.discoveredLabels,
+      labels: target.labels,
+      scrapeUrl: target.url,
+      health: this.#health,
+      lastError: this.#lastError,
+      lastScrape: this.#lastScrape,
+      lastScrapeDuration: this.#lastDuration,
+      scrapeInterval: target.interval,
+      scrapeTimeout: target.timeout,
+      lastSamples: this.#lastSamples,
+    };
+  }
+
+  /** No scrape begins any more, one under way is given up. Resolves when nothing runs; writes nothing. */
+  async stop(): Promise<void> {
+    this.#timer?.cancel();
+    this.#timer = undefined;
+    if (!this.#abort.signal.aborted) {
+      this.#abort.abort(new CanopyError('canceled', 'the target is not scraped any more'));
+    }
+    await this.#running;
+  }
+
+  /** The tick at which the next scrape would be. */
+  nextTick(): Milliseconds {
+    return nextTick(this.#world.clock.now(), this.target.interval, this.#offset);
+  }
+
+  /** After `stop`: ends all series at `time`. Nothing where nothing was ever written. */
+  writeEnd(time: Milliseconds): void {
+    if (this.#series !== undefined && this.lastTime > 0) this.#series.writeEnd(time);
+  }
+
+  /** After `stop`. */
+  close(): void {
+    this.#series?.close();
+    this.#series = undefined;
+  }
+
+  #schedule(): void {
+    const { clock } = this.#world;
+    const tick = this.nextTick();
+    this.#timer = clock.after(asDuration(tick - clock.now()), () => {
+      this.#running = this.#onTick(tick);
+    });
+  }
+
+  async #onTick(tick: Milliseconds): Promise<void> {
+    const { clock, totals, log } = this.#world;
+    const { interval } = this.target;
+    const now = clock.now();
+    const punctual = isPunctual(now, tick, interval);
+    if (!punctual) totals.late++;
+    const started = clock.monotonic();
+    try {
+      await this.#scrape(punctual ? tick : now);
+    } catch (error) {
+      // Only a fault of the program or of the journal gets here; the other targets go on.
+      totals.failed++;
+      countUp(totals.failedByReason, 'internal');
+      log('error', 'scrape could not be written', {
+        url: this.target.url,
+        error: errorText(error),
+      });
+    }
+    if (this.#abort.signal.aborted) return;
+    totals.missed += Math.floor((clock.monotonic() - started) / interval);
+    this.#schedule();
+  }
+
+  async #scrape(time: Milliseconds): Promise<void> {
+    const { clock, totals } = this.#world;
+    const series = this.#open();
+    // After a small step back of the clock there is nothing to write until it is past the last frame
+    // again. A larger one is left to the journal, which begins a new run.
+    const back = series.lastTime - time;
+    if (back >= 0 && back <= this.target.interval) {
+      countUp(totals.refused, 'clock_back');
+      return;
+    }
+    totals.scrapes++;
+    const started = clock.monotonic();
+    const report: ScrapeReport = {
+      up: 0,
+      durationSeconds: 0,
+      samplesScraped: 0,
+      samplesKept: 0,
+      seriesAdded: 0,
+    };
+    let columns: ScrapeColumns | undefined;
+    let error: unknown;
+    try {
+      const answer = await this.#ask(series, report, started);
+      if (answer.kind === 'text') columns = answer.columns;
+      report.up = 1;
+    } catch (thrown) {
+      error = thrown;
+    }
+    if (this.#abort.signal.aborted) return;
+    const duration = clock.monotonic() - started;
+    report.durationSeconds = duration / 1000;
+    const written = series.write(time, clock.now(), columns, report);
+    this.#firstTime ??= time;
+    totals.samples += written.samples;
+    countUp(totals.refused, 'duplicate', written.duplicates);
+    countUp(totals.refused, 'out_of_bounds', written.outOfBounds);
+    this.#conclude(time, asDuration(duration), report, error);
+  }
+
+  #open(): TargetSeries {
+    const { config, externalLabels, metricRelabel, target } = this.#options;
+    const { journal, pool, seriesPerTargetMax } = this.#world;
+    this.#series ??= new TargetSeries({
+      target,
+      config,
+      journal,
+      externalLabels,
+      metricRelabel,
+      pool,
+      seriesMax: seriesPerTargetMax,
+    });
+    return this.#series;
+  }
+
+  /** Asks once; a source of frames that has more, again until the next scrape is near. */
+  async #ask(series: TargetSeries, report: ScrapeReport, started: number): Promise<Answer> {
+    if (this.forcedError !== undefined) throw this.forcedError;
+    const { clock } = this.#world;
+    const until = started + catchUpBudget(this.target.interval);
+    let samples = 0;
+    for (;;) {
+      const answer = await this.#fetch(series, report);
+      if (answer.kind === 'text') return answer;
+      samples += answer.samples;
+      this.#world.totals.samples += answer.samples;
+      report.samplesScraped = samples;
+      report.samplesKept = samples;
+      const again = answer.more && clock.monotonic() < until && !this.#abort.signal.aborted;
+      if (!again) return { kind: 'frames', samples, more: answer.more };
+    }
+  }
+
+  async #fetch(series: TargetSeries, report: ScrapeReport): Promise<Answer> {
+    const { fetcher, pullFormat, gate, pullGate } = this.#world;
+    const { config } = this.#options;
+    const pullHeaders = await pullFormat?.requestHeaders(this.#pullTarget);
+    const accept = pullFormat ? `${pullFormat.mediaType},${TEXT_ACCEPT}` : TEXT_ACCEPT;
+    return fetcher.fetch<Answer>(
+      {
+        url: this.target.url,
+        headers: {
+          accept,
+          'accept-encoding': pullFormat ? 'br, gzip' : 'gzip',
+          ...pullHeaders,
+        },
+        auth: config.auth,
+        timeout: this.target.timeout,
+        bodyBytesMax: config.bodySizeLimit,
+        followRedirects: config.followRedirects,
+        signal: this.#abort.signal,
+      },
+      (contentType) => (this.#isPull(contentType) ? pullGate : gate),
+      async (answer) => {
+        if (pullFormat !== undefined && this.#isPull(answer.contentType)) {
+          const taken = await pullFormat.take(this.#pullTarget, answer.headers, answer.body);
+          return { kind: 'frames', ...taken };
+        }
+        return { kind: 'text', columns: this.#read(answer, series, report) };
+      },
+    );
+  }
+
+  #isPull(contentType: string): boolean {
+    const { pullFormat } = this.#world;
+    return pullFormat !== undefined && mediaType(contentType) === mediaType(pullFormat.mediaType);
+  }
+
+  #read(answer: FetchedBody, series: TargetSeries, report: ScrapeReport): ScrapeColumns {
+    if (!this.#options.config.fallbackToText) checkContentType(answer.contentType);
+    const conflicts = series.conflicts;
+    const columns = series.parse(answer.body);
+    countUp(this.#world.totals.refused, 'conflict', series.conflicts - conflicts);
+    report.samplesScraped = columns.samplesScraped;
+    report.samplesKept = columns.samplesKept;
+    report.seriesAdded = columns.seriesAdded;
+    series.checkSampleLimit(columns);
+    return columns;
+  }
+
+  #conclude(time: Milliseconds, duration: DurationMs, report: ScrapeReport, error: unknown): void {
+    const { totals, log } = this.#world;
+    const healthBefore = this.#health;
+    this.#health = report.up === 1 ? 'up' : 'down';
+    this.#lastError = report.up === 1 ? '' : errorText(error);
+    this.#lastScrape = time;
+    this.#lastDuration = duration;
+    if (report.up === 1) {
+      this.#lastSamples = report.samplesScraped;
+      if (healthBefore === 'down') log('info', 'target is up again', { url: this.target.url });
+      return;
+    }
+    totals.failed++;
+    const expected = error instanceof CanopyError;
+    countUp(totals.failedByReason, expected ? error.code : 'internal');
+    const fields = { url: this.target.url, job: this.target.jobName, error: this.#lastError };
+    if (!expected) log('error', 'scrape failed unexpectedly', fields);
+    else if (healthBefore !== 'down') log('warn', 'target is down', fields);
+    else log('debug', 'scrape failed', fields);
+  }
+}
+
+function mediaType(contentType: string): string {
+  return contentType.split(';', 1)[0].trim().toLowerCase();
+}
+
+/** Prometheus 3 reads no body whose type it does not know. */
+function checkContentType(contentType: string): void {
+  const type = mediaType(contentType);
+  if (type === 'text/plain') return;
+  throw new CanopyError(
+    'format',
+    type === ''
+      ? 'non-compliant scrape target sending blank Content-Type and no fallback_scrape_protocol specified for target'
+      : `received unsupported Content-Type "${contentType}" and no fallback_scrape_protocol specified for target`,
+  );
+}
+
+/** When the series of a removed target end: at its next tick, or just before another loop has them. */
+export function endTime(
+  tick: Milliseconds,
+  lastTime: Milliseconds,
+  replacedAt: Milliseconds | undefined,
+): Milliseconds {
+  const taken =
+    replacedAt !== undefined && replacedAt > lastTime ? Math.min(replacedAt, tick) : tick;
+  return asTime(Math.max(lastTime + 1, taken - 1));
+}

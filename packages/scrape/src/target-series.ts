@@ -1,0 +1,216 @@
+/**
+ * What is remembered of one target between scrapes: its parser, its series, its groups. Turns a
+ * body into frames; knows nothing of time-outs or schedules.
+ */
+import { type ScrapeColumns, ScrapeParser, type SeriesResolver } from '@canopy/exposition';
+import {
+  CanopyError,
+  type Family,
+  type Journal,
+  type Labels,
+  METRIC_NAME,
+  type Milliseconds,
+  labelValue,
+} from '@canopy/model';
+import type { ScrapeConfig } from './config.js';
+import type { Relabel } from './relabel.js';
+import { SampleLabels, familyAfter } from './sample-labels.js';
+import { SeriesTable, type StringPool } from './series-table.js';
+import { AlignedGroup, type GroupMetaOfTarget, LooseGroup } from './target-groups.js';
+import type { Target } from './target.js';
+
+/** Series that the scrape itself makes, under Prometheus's names, in the order of `ScrapeReport`. */
+export const REPORT_NAMES = [
+  'up',
+  'scrape_duration_seconds',
+  'scrape_samples_scraped',
+  'scrape_samples_post_metric_relabeling',
+  'scrape_series_added',
+] as const;
+
+/** Values of the series in `REPORT_NAMES`. */
+export interface ScrapeReport {
+  up: 0 | 1;
+  durationSeconds: number;
+  samplesScraped: number;
+  samplesKept: number;
+  seriesAdded: number;
+}
+
+/** Samples written and left out by one frame. */
+export interface WriteTotals {
+  samples: number;
+  duplicates: number;
+  outOfBounds: number;
+}
+
+export interface TargetSeriesOptions {
+  readonly target: Target;
+  readonly config: ScrapeConfig;
+  readonly journal: Journal;
+  readonly externalLabels: Labels;
+  /** The job's compiled `metricRelabelConfigs`. */
+  readonly metricRelabel: Relabel;
+  readonly pool: StringPool;
+  /** Most series texts of the target; a body with more is refused. */
+  readonly seriesMax: number;
+}
+
+/** Bodies between two rounds of forgetting, and how many bodies a forgotten text was absent from. */
+const FORGET_AFTER = 8;
+/** Fewer remembered series than this are not worth renumbering. */
+const COMPACT_MIN = 64;
+
+export class TargetSeries implements SeriesResolver {
+  readonly #options: TargetSeriesOptions;
+  readonly #labels: SampleLabels;
+  /** The series of `REPORT_NAMES` are the first in it. */
+  readonly #table = new SeriesTable();
+  readonly #meta: GroupMetaOfTarget;
+  readonly #aligned: AlignedGroup;
+  #loose: LooseGroup | undefined;
+  readonly #parser: ScrapeParser;
+  #parses = 0;
+  /** Series left out because the scrape itself makes one of that name. */
+  conflicts = 0;
+
+  constructor(options: TargetSeriesOptions) {
+    const { target, config, externalLabels, pool, journal } = options;
+    this.#options = options;
+    this.#labels = new SampleLabels({
+      config,
+      targetLabels: target.labels,
+      externalLabels,
+      relabel: options.metricRelabel,
+      pool,
+    });
+    this.#meta = {
+      target: this.#labels.ofTarget(),
+      scrapeUrl: target.url,
+      interval: target.interval,
+    };
+    for (const name of REPORT_NAMES) this.#table.add(this.#labels.ofReport(name), undefined);
+    this.#aligned = new AlignedGroup(journal, this.#meta, this.#table);
+    this.#parser = new ScrapeParser({
+      resolver: this,
+      honorTimestamps: config.honorTimestamps,
+      maxSeries: options.seriesMax,
+    });
+  }
+
+  /** Time of the last frame; 0 before the first. */
+  get lastTime(): Milliseconds {
+    return this.#aligned.lastTime;
+  }
+
+  resolve(pairs: Labels, family: Family | undefined): number {
+    const labels = this.#labels.of(pairs);
+    if (labels === undefined) return -1;
+    const fitting = familyAfter(
+      family,
+      labelValue(pairs, METRIC_NAME),
+      labelValue(labels, METRIC_NAME),
+    );
+    const series = this.#table.add(labels, fitting);
+    if (series >= REPORT_NAMES.length) return series;
+    this.conflicts++;
+    return -1;
+  }
+
+  describe(family: Family): void {
+    this.#aligned.describe(family);
+    this.#loose?.describe(family);
+  }
+
+  /**
+   * Reads a body. The columns are valid until the next call, and say nothing yet: `write` writes them.
+   * @throws FormatError, CanopyError `limit` or `bad_data`: the scrape is refused whole.
+   */
+  parse(body: Uint8Array): ScrapeColumns {
+    const columns = this.#parser.parse(body);
+    if (++this.#parses % FORGET_AFTER === 0) this.#parser.forget(FORGET_AFTER);
+    return columns;
+  }
+
+  /** @throws CanopyError `limit` where `sample_limit` is exceeded. */
+  checkSampleLimit(columns: ScrapeColumns): void {
+    const { sampleLimit } = this.#options.config;
+    if (sampleLimit > 0 && columns.samplesKept > sampleLimit) {
+      throw new CanopyError(
+        'limit',
+        `sample limit exceeded (${columns.samplesKept} samples, limit: ${sampleLimit})`,
+      );
+    }
+  }
+
+  /**
+   * Writes the frame of one scrape: its samples, stale marks for what vanished, the report. `columns`
+   * undefined: nothing was scraped as text, so all has vanished.
+   */
+  write(
+    time: Milliseconds,
+    now: Milliseconds,
+    columns: ScrapeColumns | undefined,
+    report: ScrapeReport,
+  ): WriteTotals {
+    const aligned = this.#aligned;
+    const totals = { samples: 0, duplicates: 0, outOfBounds: 0 };
+    aligned.begin();
+    aligned.put(0, report.up);
+    aligned.put(1, report.durationSeconds);
+    aligned.put(2, report.samplesScraped);
+    aligned.put(3, report.samplesKept);
+    aligned.put(4, report.seriesAdded);
+    if (columns !== undefined) totals.samples += aligned.putAll(columns);
+    aligned.commit(time);
+    if (columns !== undefined && columns.looseCount > 0) {
+      this.#loose ??= new LooseGroup(this.#options.journal, this.#meta, this.#table);
+    }
+    if (this.#loose !== undefined) {
+      const staleAt = this.#options.config.trackTimestampsStaleness ? time : undefined;
+      const loose = this.#loose.write(columns, now, staleAt);
+      totals.samples += loose.written;
+      totals.outOfBounds = loose.outOfBounds;
+    }
+    totals.duplicates = columns?.duplicates ?? 0;
+    this.#compact(report.up === 1);
+    return totals;
+  }
+
+  /** Ends every series, the report's own included. */
+  writeEnd(time: Milliseconds): void {
+    this.#aligned.begin();
+    this.#aligned.commit(time);
+    if (this.#options.config.trackTimestampsStaleness) this.#loose?.write(undefined, time, time);
+  }
+
+  close(): void {
+    this.#aligned.close();
+    this.#loose?.close();
+  }
+
+  /** Gives back what series that are gone hold: slots, then their numbers. */
+  #compact(scraped: boolean): void {
+    // After a failure all is absent, and most of it will be back.
+    if (scraped) {
+      this.#aligned.rebaseIfSparse();
+      this.#loose?.rebaseIfSparse();
+    }
+    const { count } = this.#table;
+    if (count < COMPACT_MIN || count < 2 * this.#countLive()) return;
+    const keep = new Uint8Array(count);
+    for (let series = 0; series < count; series++) keep[series] = this.#isLive(series) ? 1 : 0;
+    const map = this.#table.compact(keep);
+    this.#aligned.renumber(map);
+    this.#loose?.renumber(map);
+    this.#parser.renumber(map);
+  }
+
+  #countLive(): number {
+    return this.#aligned.slotCount + (this.#loose?.slotCount ?? 0);
+  }
+
+  #isLive(series: number): boolean {
+    return this.#aligned.has(series) || this.#loose?.has(series) === true;
+  }
+}
