@@ -205,6 +205,14 @@ describe('refused scrapes', () => {
     expect(resolver.described.filter((family) => family.type === 'counter')).toEqual([]);
   });
 
+  test('what a refused scrape brought is asked for again', () => {
+    const { resolver, parser } = make();
+    parser.parse(Buffer.from('a 1\n'));
+    expect(() => parser.parse(Buffer.from('a 1\nb 2\nx{'))).toThrow(FormatError);
+    parser.parse(Buffer.from('a 1\nb 2\n'));
+    expect(resolver.calls).toBe(3);
+  });
+
   test('an error names the line', () => {
     const { parser } = make();
     parser.parse(Buffer.from('a 1\nb 2\n'));
