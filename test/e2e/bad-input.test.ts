@@ -12,7 +12,7 @@ import {
   query,
   sleep,
   waitReady,
-} from './processes.js';
+} from '../processes.js';
 
 const site = new Site();
 const servers: Server[] = [];

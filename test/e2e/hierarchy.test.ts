@@ -16,7 +16,7 @@ import {
   query,
   sleep,
   waitReady,
-} from './processes.js';
+} from '../processes.js';
 
 const hasRedis = !isWithout('redis');
 const hasPrometheus = !isWithout('prometheus');

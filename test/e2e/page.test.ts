@@ -2,7 +2,7 @@
 import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
 import { afterAll, expect, it } from 'vitest';
-import { Site, eventually, freePort, isWithout, query, waitReady } from './processes.js';
+import { Site, eventually, freePort, isWithout, query, waitReady } from '../processes.js';
 
 const site = new Site();
 afterAll(() => site[Symbol.asyncDispose]());

@@ -3,7 +3,7 @@ import { spawn } from 'node:child_process';
 import { createServer } from 'node:http';
 import { fileURLToPath } from 'node:url';
 import { afterAll, expect, it } from 'vitest';
-import { Site, eventually, freePort, get, query } from './processes.js';
+import { Site, eventually, freePort, get, query } from '../processes.js';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
 const site = new Site();

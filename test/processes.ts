@@ -9,7 +9,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
-export const MAIN = fileURLToPath(new URL('../../packages/canopy/dist/main.js', import.meta.url));
+export const MAIN = fileURLToPath(new URL('../packages/canopy/dist/main.js', import.meta.url));
 
 /** Whether tests with this peer were left out by `--without`; says so once. */
 export function isWithout(peer: string): boolean {

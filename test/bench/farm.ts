@@ -1,0 +1,39 @@
+/**
+ * A farm of exporters in one process, for benchmarks: every path `/metrics?target=N` is an exporter with `series` series
+ * of which a share changes from scrape to scrape. Bodies are made before they are asked for, so that
+ * making them does not disturb what is measured. `node farm.js PORT SERIES CHANGED`.
+ */
+import { createServer } from 'node:http';
+
+const [port, series, changed] = process.argv.slice(2).map(Number);
+const BODIES = 8;
+
+/** Bodies that follow one another in a circle; a counter goes on counting through each circle. */
+function makeBodies(): Buffer[] {
+  const values = Array.from({ length: series }, (_, i) => (i * 7919) % 100_000);
+  return Array.from({ length: BODIES }, () => {
+    const lines: string[] = [];
+    for (let i = 0; i < series; i++) {
+      if (i % 100 === 0) {
+        lines.push(`# HELP farm_metric_${i / 100}_total Things that were counted.`);
+        lines.push(`# TYPE farm_metric_${i / 100}_total counter`);
+      }
+      if (i % Math.round(1 / changed) === 0) values[i] += 1 + ((i * 31) % 1000);
+      const labels = `path="/api/v1/resource/${i % 100}",method="GET",code="200",zone="zone-${i % 3}"`;
+      lines.push(`farm_metric_${Math.floor(i / 100)}_total{${labels}} ${values[i]}`);
+    }
+    return Buffer.from(`${lines.join('\n')}\n`);
+  });
+}
+
+const bodies = makeBodies();
+const scrapes = new Map<string, number>();
+
+createServer((req, res) => {
+  // Each reader and target has a count of its own, so that two servers see the same sequence.
+  const key = `${req.headers['user-agent']} ${req.url}`;
+  const count = scrapes.get(key) ?? 0;
+  scrapes.set(key, count + 1);
+  res.setHeader('content-type', 'text/plain; version=0.0.4');
+  res.end(bodies[count % BODIES]);
+}).listen(port, '127.0.0.1');
