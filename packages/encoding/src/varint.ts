@@ -75,7 +75,7 @@ export class ByteWriter {
   /** An integer in [0, 2^53). */
   varint(value: number): void {
     // Fast path: most numbers are small.
-    if (value < 128 && value >= 0 && this.#length < this.#bytes.length) {
+    if ((value & 127) === value && this.#length < this.#bytes.length) {
       this.#bytes[this.#length++] = value;
       return;
     }

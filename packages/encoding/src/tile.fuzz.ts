@@ -1,0 +1,105 @@
+import { FormatError } from '@canopy/model';
+import { expect, it } from 'vitest';
+import { bitsOf, setNormalNan } from './bits.js';
+import { crc32c } from './crc32c.js';
+import { type Rng, anyValue, makeRng } from './testing/index.js';
+import { type TileColumns, TileReader, encodeTile } from './tile.js';
+
+const ROUNDS = Number(process.env.CANOPY_FUZZ_ROUNDS ?? 300);
+
+/** A column that keeps one habit for a while, as series do. */
+function fillValues(rng: Rng, values: Float64Array, from: number, count: number): void {
+  const habit = rng.below(6);
+  const scale = rng.pick([1, 10, 100, 1000, 1e6]);
+  let value = rng.below(rng.pick([10, 1e6, 2 ** 45]));
+  for (let i = from; i < from + count; i++) {
+    if (habit === 0 && rng() < 0.1) value += rng.below(50);
+    if (habit === 1) value += rng.below(100);
+    if (habit === 2) value = rng.below(1000) / scale;
+    if (habit === 3) value += rng();
+    values[i] = habit === 4 || rng() < 0.01 ? anyValue(rng) : value;
+    if (habit === 5 && rng() < 0.2) value += (rng() - 0.5) * 2 ** 40;
+  }
+}
+
+function randomColumns(rng: Rng): TileColumns {
+  const loose = rng() < 0.3;
+  const slotCount = rng.below(8);
+  const count = rng.below(rng.pick([3, 40, 130]));
+  const times = new Float64Array(loose ? slotCount * count : count);
+  for (let i = 0, time = rng.below(2 ** 41); i < times.length; i++) {
+    time += rng() < 0.8 ? 5000 : 1 + rng.below(10_000);
+    times[i] = time;
+  }
+  const states = new Uint8Array(slotCount * count);
+  const values = new Float64Array(slotCount * count);
+  const lengths = new Uint32Array(slotCount);
+  for (let slot = 0; slot < slotCount; slot++) {
+    lengths[slot] = loose ? rng.below(count + 1) : count;
+    const holes = rng.pick([0, 0, 0.05, 0.5, 1]);
+    fillValues(rng, values, slot * count, lengths[slot]);
+    for (let i = slot * count; i < slot * count + lengths[slot]; i++) {
+      states[i] = rng() < holes ? rng.below(3) : 1;
+    }
+  }
+  const kind = loose ? 'loose' : 'aligned';
+  return { kind, slotCount, count, times, states, values, lengths };
+}
+
+it('decode ∘ encode is the identity', () => {
+  for (let seed = 1; seed <= ROUNDS; seed++) {
+    const columns = randomColumns(makeRng(seed));
+    const { count, slotCount, states, values, times, lengths } = columns;
+    const expected = values.slice();
+    for (let i = 0; i < states.length; i++) {
+      if (states[i] !== 1) expected[i] = 0;
+      else if (Number.isNaN(expected[i])) setNormalNan(bitsOf(expected), i);
+    }
+    const tile = new TileReader(encodeTile(columns));
+    if (columns.kind === 'aligned') expect(tile.times(), `seed ${seed}`).toEqual(times);
+    for (let slot = slotCount - 1; slot >= 0; slot--) {
+      const from = slot * count;
+      const to = from + lengths![slot];
+      const part = { states: new Uint8Array(count), values: new Float64Array(count) };
+      if (columns.kind === 'aligned') tile.readSlot(slot, part.values, part.states, 0);
+      else {
+        const read = tile.readLooseSlot(slot);
+        expect(read.times, `seed ${seed}`).toEqual(times.slice(from, to));
+        Object.assign(part, read);
+      }
+      expect(part.states, `seed ${seed}`).toEqual(states.slice(from, to));
+      expect(bitsOf(part.values), `seed ${seed}`).toEqual(bitsOf(expected.slice(from, to)));
+    }
+  }
+});
+
+/** Reads all there is: done, or a FormatError. */
+function tryBytes(bytes: Uint8Array): void {
+  try {
+    const tile = new TileReader(bytes);
+    // What a reader does before it allocates: a limit of its own.
+    if (tile.count > 10_000) return;
+    const values = new Float64Array(tile.count);
+    const states = new Uint8Array(tile.count);
+    if (tile.kind === 'aligned') tile.times();
+    for (let slot = 0; slot < Math.min(tile.slotCount, 100); slot++) {
+      if (tile.kind === 'aligned') tile.readSlot(slot, values, states, 0);
+      else tile.readLooseSlot(slot);
+    }
+  } catch (error) {
+    expect(error).toBeInstanceOf(FormatError);
+  }
+}
+
+it('any bytes give a tile or a FormatError', () => {
+  for (let seed = 1; seed <= ROUNDS; seed++) {
+    const rng = makeRng(seed);
+    const bytes = encodeTile(randomColumns(rng));
+    for (let i = 1 + rng.below(3); i > 0; i--) bytes[rng.below(bytes.length)] = rng.below(256);
+    tryBytes(bytes);
+    // With a right checksum, so that what lies behind it is reached.
+    const cut = rng() < 0.2 ? bytes.slice(0, 4 + rng.below(bytes.length - 4)) : bytes;
+    new DataView(cut.buffer).setUint32(cut.length - 4, crc32c(cut, 0, cut.length - 4), true);
+    tryBytes(cut);
+  }
+});
