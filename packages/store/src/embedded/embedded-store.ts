@@ -1,10 +1,40 @@
-import type { Clock } from '@canopy/model';
-import type { CorruptRecord, ReportingStore, StoreLog } from '../health.js';
+import { mkdir } from 'node:fs/promises';
+import {
+  CanopyError,
+  type Clock,
+  type CommitOutcome,
+  type DurationMs,
+  type Epoch,
+  type GroupId,
+  type JournalCommit,
+  type JournalEntry,
+  type JournalPosition,
+  type JournalRef,
+  type JournalState,
+  type Lease,
+  type LeaseOutcome,
+  type ReadLimits,
+  type Sequence,
+  type StoreUsage,
+  type StoredTile,
+  type TileMeta,
+  EntryKind,
+  asDuration,
+  comparePositions,
+  errorText,
+  invariant,
+} from '@canopy/model';
+import { START, checkCommit, comparePlaces, leaseLost } from '../commit.js';
+import type { CorruptRecord, ReportingStore, StoreHealth, StoreLog } from '../health.js';
+import { type FolderLock, lockFolder } from './folder-lock.js';
+import { entryKey, groupKey, journalPrefix, keyAfterAll, refOfKey } from './keys.js';
+import { Records, pointer } from './records.js';
+import { type Table, Tables } from './tables.js';
 
 export interface EmbeddedStoreOptions {
   /** Folder of the store; made when it is not there. */
   readonly path: string;
-  /** Commits are refused (`storage_full`) where they would take the store over this many bytes. */
+  /** Writes are refused (`storage_full`) where they would take the store over this many bytes. */
   readonly maxBytes: number;
   readonly clock: Clock;
   readonly log: StoreLog;
@@ -17,7 +47,403 @@ export interface EmbeddedStore extends ReportingStore {
   readonly identity: string;
 }
 
-/** @throws CanopyError `storage_locked`, `storage_unavailable` (folder cannot be used). */
-export function openEmbeddedStore(_options: EmbeddedStoreOptions): Promise<EmbeddedStore> {
-  return Promise.reject(new Error('BUG: signatures only'));
+/**
+ * Opens the store in a folder and locks the folder; the caller disposes of it.
+ * @throws CanopyError `storage_locked`, `storage_unavailable` (the folder cannot be used).
+ */
+export async function openEmbeddedStore(options: EmbeddedStoreOptions): Promise<EmbeddedStore> {
+  const { path, clock, log } = options;
+  let store: LmdbStore | undefined;
+  let lock: FolderLock;
+  try {
+    await mkdir(path, { recursive: true });
+    lock = await lockFolder(path, clock, log, () => store?.loseFolder());
+  } catch (error) {
+    if (error instanceof CanopyError) throw error;
+    const text = `the folder ${path} cannot be used: ${errorText(error)}`;
+    throw new CanopyError('storage_unavailable', text, { cause: error });
+  }
+  try {
+    const tables = Tables.open(path, options.maxBytes, clock);
+    store = new LmdbStore(options, tables, lock, await tables.identity());
+    return store;
+  } catch (error) {
+    await lock.release();
+    throw error;
+  }
+}
+
+/** Deletions in one transaction. */
+const STEP_DELETIONS = 4000;
+/** Pages, keys and headers that a record costs besides its own bytes. */
+const RECORD_OVERHEAD_BYTES = 64;
+
+type StoredState = Omit<JournalState, 'ref'>;
+
+class LmdbStore implements EmbeddedStore {
+  readonly kind = 'embedded';
+  readonly identity: string;
+  readonly #options: EmbeddedStoreOptions;
+  readonly #tables: Tables;
+  readonly #lock: FolderLock;
+  readonly #entries: Table;
+  readonly #layouts: Table;
+  readonly #tiles: Table;
+  readonly #tileMetas: Table;
+  readonly #records: Records;
+  readonly #states = new Map<JournalRef, StoredState>();
+  /** Fences outlive the process, holders do not: the folder lock says that all earlier ones are gone. */
+  readonly #fences = new Map<JournalRef, number>();
+  readonly #holders = new Map<JournalRef, { owner: string; until: number }>();
+  /** The last write of each journal: writes of one journal follow one another. */
+  readonly #turns = new Map<JournalRef, Promise<unknown>>();
+  #failure = '';
+  #closed: Promise<void> | undefined;
+
+  constructor(options: EmbeddedStoreOptions, tables: Tables, lock: FolderLock, identity: string) {
+    this.#options = options;
+    this.#tables = tables;
+    this.#lock = lock;
+    this.identity = identity;
+    this.#entries = tables.get('entries');
+    this.#layouts = tables.get('layouts');
+    this.#tiles = tables.get('tiles');
+    this.#tileMetas = tables.get('tile-metas');
+    this.#records = new Records(tables, options.onCorrupt);
+    for (const { key, value } of tables.get('states').getRange({ start: FIRST_KEY })) {
+      this.#states.set(refOfKey(key), parseState(value));
+    }
+    for (const { key, value } of tables.get('leases').getRange({ start: FIRST_KEY })) {
+      this.#fences.set(refOfKey(key), Number(value.toString()));
+    }
+  }
+
+  get health(): StoreHealth {
+    if (this.#failure !== '') return { healthy: false, message: this.#failure };
+    return { healthy: true, message: `embedded store in ${this.#options.path}` };
+  }
+
+  /** Another process has taken the folder: writing on would damage its data. */
+  loseFolder(): void {
+    this.#failure = `${this.#options.path} was taken over by another process`;
+    this.#options.log('error', 'the storage folder was taken over by another process', {
+      path: this.#options.path,
+    });
+  }
+
+  journals(): Promise<JournalState[]> {
+    return Promise.resolve([...this.#states].map(([ref, state]) => ({ ref, ...state })));
+  }
+
+  journal(ref: JournalRef): Promise<JournalState | undefined> {
+    const state = this.#states.get(ref);
+    return Promise.resolve(state === undefined ? undefined : { ref, ...state });
+  }
+
+  acquireLease(ref: JournalRef, owner: string, ttl: DurationMs): Promise<LeaseOutcome> {
+    return this.#inTurn(ref, async () => {
+      const now = this.#options.clock.monotonic();
+      const holder = this.#holders.get(ref);
+      if (holder !== undefined && holder.owner !== owner && holder.until > now) {
+        const expiresIn = asDuration(holder.until - now);
+        return { granted: false, heldBy: holder.owner, expiresIn };
+      }
+      let fence = this.#fences.get(ref) ?? 0;
+      if (holder?.owner !== owner) {
+        fence++;
+        const key = journalPrefix(ref);
+        await this.#write(0, () => {
+          void this.#tables.get('leases').put(key, Buffer.from(String(fence)));
+        });
+        this.#fences.set(ref, fence);
+      }
+      this.#holders.set(ref, { owner, until: now + ttl });
+      return { granted: true, lease: { journal: ref, owner, fence } };
+    });
+  }
+
+  releaseLease(lease: Lease): Promise<void> {
+    return this.#inTurn(lease.journal, () => {
+      if (this.#holds(lease)) this.#holders.delete(lease.journal);
+      return Promise.resolve();
+    });
+  }
+
+  commit(commit: JournalCommit): Promise<CommitOutcome> {
+    checkCommit(commit);
+    return this.#inTurn(commit.lease.journal, async () => {
+      const ref = commit.lease.journal;
+      const stored = this.#states.get(ref);
+      if (!this.#holds(commit.lease)) return { outcome: 'fenced' };
+      const place = comparePlaces(stored?.position, commit.expected, commit.position);
+      if (place === 'behind') return { outcome: place, state: { ref, ...stored! } };
+      if (place !== 'apply') return { outcome: place };
+      await this.#applyCommit(commit, stored);
+      return { outcome: 'applied' };
+    });
+  }
+
+  readEntries(
+    ref: JournalRef,
+    after: JournalPosition,
+    limits: ReadLimits,
+  ): Promise<JournalEntry[]> {
+    return this.#records.readEntries(ref, after, limits);
+  }
+
+  readLayouts(ref: JournalRef): Promise<JournalEntry[]> {
+    return this.#records.readLayouts(ref);
+  }
+
+  dropLayouts(
+    lease: Lease,
+    groups: ReadonlyArray<{ epoch: Epoch; group: GroupId }>,
+  ): Promise<void> {
+    return this.#inTurn(lease.journal, async () => {
+      this.#checkLease(lease);
+      const prefix = journalPrefix(lease.journal);
+      const keys: Uint8Array[] = [];
+      for (const { epoch, group } of groups) {
+        const start = groupKey(prefix, epoch, group, 0);
+        const end = groupKey(prefix, epoch, group, Number.MAX_SAFE_INTEGER);
+        for (const key of this.#layouts.getKeys({ start, end })) keys.push(Buffer.from(key));
+      }
+      await this.#removeAll(this.#layouts, keys);
+    });
+  }
+
+  async trimJournal(lease: Lease, upTo: JournalPosition): Promise<number> {
+    let freed = 0;
+    for (let more = true; more; ) {
+      // A turn a step, so that commits get in between.
+      const step = await this.#inTurn(lease.journal, () => {
+        this.#checkLease(lease);
+        return this.#trimStep(lease.journal, upTo);
+      });
+      freed += step.freed;
+      more = step.more;
+    }
+    return freed;
+  }
+
+  dropJournal(lease: Lease): Promise<void> {
+    return this.#inTurn(lease.journal, async () => {
+      this.#checkLease(lease);
+      const ref = lease.journal;
+      const prefix = journalPrefix(ref);
+      await this.#trimState(ref);
+      for (const table of [this.#entries, this.#layouts, this.#tileMetas, this.#tiles]) {
+        for (;;) {
+          const range = { start: prefix, end: keyAfterAll(prefix), limit: STEP_DELETIONS };
+          const keys = [...table.getKeys(range)].map((key) => Buffer.from(key));
+          await this.#removeAll(table, keys);
+          if (keys.length < STEP_DELETIONS) break;
+        }
+      }
+      await this.#write(0, () => {
+        void this.#tables.get('states').remove(prefix);
+        void this.#tables.get('leases').remove(prefix);
+      });
+      this.#states.delete(ref);
+      this.#fences.delete(ref);
+      this.#holders.delete(ref);
+    });
+  }
+
+  putTiles(lease: Lease, tiles: readonly StoredTile[]): Promise<void> {
+    if (tiles.length === 0) return Promise.resolve();
+    return this.#inTurn(lease.journal, async () => {
+      this.#checkLease(lease);
+      const prefix = journalPrefix(lease.journal);
+      let bytes = 0;
+      for (const tile of tiles) bytes += tile.bytes.length + 2 * RECORD_OVERHEAD_BYTES;
+      await this.#write(bytes, () => {
+        for (const { meta, bytes } of tiles) {
+          const key = groupKey(prefix, meta.epoch, meta.group, meta.firstSequence);
+          void this.#tiles.put(key, bytes as Buffer);
+          void this.#tileMetas.put(key, tileExtent(meta));
+        }
+      });
+    });
+  }
+
+  tiles(ref: JournalRef): Promise<TileMeta[]> {
+    return this.#records.tiles(ref);
+  }
+
+  readTiles(ref: JournalRef, tiles: readonly TileMeta[]): Promise<Array<Uint8Array | undefined>> {
+    return this.#records.readTiles(ref, tiles);
+  }
+
+  dropTiles(lease: Lease, tiles: readonly TileMeta[]): Promise<void> {
+    return this.#inTurn(lease.journal, async () => {
+      this.#checkLease(lease);
+      const prefix = journalPrefix(lease.journal);
+      for (let from = 0; from < tiles.length; from += STEP_DELETIONS) {
+        const step = tiles.slice(from, from + STEP_DELETIONS);
+        await this.#write(0, () => {
+          for (const { epoch, group, firstSequence } of step) {
+            const key = groupKey(prefix, epoch, group, firstSequence);
+            void this.#tiles.remove(key);
+            void this.#tileMetas.remove(key);
+          }
+        });
+      }
+    });
+  }
+
+  getDocument(name: string): Promise<string | undefined> {
+    return Promise.resolve(this.#tables.get('documents').getBinary(Buffer.from(name))?.toString());
+  }
+
+  async putDocument(name: string, text: string | undefined): Promise<void> {
+    const documents = this.#tables.get('documents');
+    const key = Buffer.from(name);
+    invariant(key.length > 0 && key.length <= 1024, 'BUG: document name of an impossible length');
+    const value = text === undefined ? undefined : Buffer.from(text);
+    await this.#write(value?.length ?? 0, () => {
+      void (value === undefined ? documents.remove(key) : documents.put(key, value));
+    });
+  }
+
+  usage(): Promise<StoreUsage> {
+    const usedBytes = this.#tables.usedBytes();
+    return Promise.resolve({ usedBytes, limitBytes: this.#options.maxBytes });
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    this.#closed ??= (async () => {
+      await Promise.allSettled([...this.#turns.values()]);
+      try {
+        await this.#tables.close();
+      } finally {
+        await this.#lock.release();
+      }
+    })();
+    return this.#closed;
+  }
+
+  async #applyCommit(commit: JournalCommit, stored: StoredState | undefined): Promise<void> {
+    const prefix = journalPrefix(commit.lease.journal);
+    let entryBytes = 0;
+    for (const entry of commit.entries) entryBytes += entry.bytes.length;
+    const next: StoredState = {
+      position: positionOf(commit.position),
+      trimmed: stored?.trimmed ?? commit.expected ?? START,
+      cursor: commit.cursor,
+      ledger: commit.ledger,
+      entryBytes: (stored?.entryBytes ?? 0) + entryBytes,
+    };
+    const value = Buffer.from(JSON.stringify(next));
+    const size = entryBytes + commit.entries.length * RECORD_OVERHEAD_BYTES;
+    await this.#write(size, () => {
+      for (const { epoch, sequence, kind, group, bytes } of commit.entries) {
+        const key = entryKey(prefix, epoch, sequence);
+        if (kind === EntryKind.layout) {
+          void this.#layouts.put(groupKey(prefix, epoch, group, sequence), bytes as Buffer);
+          void this.#entries.put(key, pointer(group));
+        } else {
+          void this.#entries.put(key, bytes as Buffer);
+        }
+      }
+      void this.#tables.get('states').put(prefix, value);
+    });
+    this.#states.set(commit.lease.journal, next);
+  }
+
+  /** Drops a bounded number of entries and moves `trimmed` with them, in one transaction. */
+  async #trimStep(
+    ref: JournalRef,
+    upTo: JournalPosition,
+  ): Promise<{ freed: number; more: boolean }> {
+    const state = this.#states.get(ref);
+    if (state === undefined) return { freed: 0, more: false };
+    const limit = comparePositions(upTo, state.position) < 0 ? upTo : state.position;
+    if (comparePositions(limit, state.trimmed) <= 0) return { freed: 0, more: false };
+    const { keys, bytes, last } = this.#records.oldestEntries(ref, limit, STEP_DELETIONS);
+    const trimmed = positionOf(last ?? limit);
+    const next = { ...state, trimmed, entryBytes: Math.max(0, state.entryBytes - bytes) };
+    const encoded = Buffer.from(JSON.stringify(next));
+    await this.#write(0, () => {
+      for (const key of keys) void this.#entries.remove(key);
+      void this.#tables.get('states').put(journalPrefix(ref), encoded);
+    });
+    this.#states.set(ref, next);
+    return { freed: bytes, more: last !== undefined };
+  }
+
+  /** Says that no entry is there any more, before that is made true. */
+  async #trimState(ref: JournalRef): Promise<void> {
+    const state = this.#states.get(ref);
+    if (state === undefined) return;
+    const next = { ...state, trimmed: state.position, entryBytes: 0 };
+    const encoded = Buffer.from(JSON.stringify(next));
+    await this.#write(0, () => {
+      void this.#tables.get('states').put(journalPrefix(ref), encoded);
+    });
+    this.#states.set(ref, next);
+  }
+
+  async #removeAll(table: Table, keys: readonly Uint8Array[]): Promise<void> {
+    for (let from = 0; from < keys.length; from += STEP_DELETIONS) {
+      const step = keys.slice(from, from + STEP_DELETIONS);
+      await this.#write(0, () => {
+        for (const key of step) void table.remove(key);
+      });
+    }
+  }
+
+  async #write(addedBytes: number, puts: () => void): Promise<void> {
+    if (this.#closed !== undefined) {
+      throw new CanopyError('storage_unavailable', 'the store is closed');
+    }
+    if (this.#failure !== '') throw new CanopyError('storage_unavailable', this.#failure);
+    const { maxBytes } = this.#options;
+    if (addedBytes > 0 && this.#tables.usedBytes() + addedBytes > maxBytes) {
+      throw new CanopyError('storage_full', `the store has reached its limit of ${maxBytes} bytes`);
+    }
+    await this.#tables.write(puts);
+  }
+
+  #holds(lease: Lease): boolean {
+    const holder = this.#holders.get(lease.journal);
+    return holder?.owner === lease.owner && this.#fences.get(lease.journal) === lease.fence;
+  }
+
+  #checkLease(lease: Lease): void {
+    if (!this.#holds(lease)) throw leaseLost(lease.journal);
+  }
+
+  async #inTurn<T>(ref: JournalRef, task: () => Promise<T>): Promise<T> {
+    const before = this.#turns.get(ref);
+    const turn = (before ?? Promise.resolve()).then(task, task);
+    this.#turns.set(ref, turn);
+    try {
+      return await turn;
+    } finally {
+      if (this.#turns.get(ref) === turn) this.#turns.delete(ref);
+    }
+  }
+}
+
+const FIRST_KEY = Buffer.alloc(1);
+
+function positionOf({ epoch, sequence }: { epoch: Epoch; sequence: Sequence }): JournalPosition {
+  return { epoch, sequence };
+}
+
+function tileExtent(meta: TileMeta): Buffer {
+  const { lastSequence, minTime, maxTime, byteLength } = meta;
+  return Buffer.from(JSON.stringify([lastSequence, minTime, maxTime, byteLength]));
+}
+
+/** @throws CanopyError `storage_corrupt`. */
+function parseState(value: Buffer): StoredState {
+  try {
+    return JSON.parse(value.toString()) as StoredState;
+  } catch (error) {
+    throw new CanopyError('storage_corrupt', 'the state of a journal cannot be read', {
+      cause: error,
+    });
+  }
 }

@@ -1,5 +1,38 @@
-import type { Clock, DurationMs } from '@canopy/model';
-import type { CorruptRecord, ReportingStore, StoreLog } from '../health.js';
+import {
+  type Clock,
+  type CommitOutcome,
+  type DurationMs,
+  type Epoch,
+  EntryKind,
+  type GroupId,
+  type JournalCommit,
+  type JournalEntry,
+  type JournalPosition,
+  type JournalRef,
+  type JournalState,
+  type Lease,
+  type LeaseOutcome,
+  type ReadLimits,
+  type StoreUsage,
+  type StoredTile,
+  type TileMeta,
+  asDuration,
+  invariant,
+  isJournalRef,
+} from '@canopy/model';
+import { START, checkCommit, leaseLost } from '../commit.js';
+import type { CorruptRecord, ReportingStore, StoreHealth, StoreLog } from '../health.js';
+import { RedisConnection, parseInfo } from './connection.js';
+import { RedisKeys, formatPosition, parseField, parsePosition, tileField } from './keys.js';
+import { RedisReader } from './reader.js';
+import {
+  type ScriptArgument,
+  type ScriptName,
+  type Scripts,
+  readScripts,
+  runScript,
+} from './scripts.js';
+import { type Slice, planTrim, sortedSlices } from './slices.js';
 
 export interface RedisStoreOptions {
   /** `redis://` or `rediss://`, with user, password and database number where needed. */
@@ -23,6 +56,307 @@ export interface RedisStore extends ReportingStore {
  * Resolves also where Redis does not answer yet: `health` says so and the store connects by itself.
  * @throws CanopyError `storage_unsuitable` where a Redis answers that cannot be used.
  */
-export function openRedisStore(_options: RedisStoreOptions): Promise<RedisStore> {
-  return Promise.reject(new Error('BUG: signatures only'));
+export async function openRedisStore(options: RedisStoreOptions): Promise<RedisStore> {
+  const scripts = await readScripts();
+  const connection = new RedisConnection(options);
+  await connection.open();
+  return new StreamStore(options, connection, scripts);
+}
+
+/** A slice also ends by age, so that what is old can be dropped whole. */
+const SLICE_AGE_MS = 3_600_000;
+/** Tiles and fields in one script: a script stops the server for others. */
+const SCRIPT_ITEMS = 200;
+const SCRIPT_BYTES = 4 * 1024 * 1024;
+/** Another writer of the journal would have to roll its slice each time in between. */
+const SLICE_TRIES_MAX = 5;
+
+class StreamStore implements RedisStore {
+  readonly kind = 'redis';
+  readonly #options: RedisStoreOptions;
+  readonly #connection: RedisConnection;
+  readonly #scripts: Scripts;
+  readonly #keys: RedisKeys;
+  readonly #reader: RedisReader;
+  /** The slice each journal was at when last heard; a guess, the script checks it. */
+  readonly #slices = new Map<JournalRef, number>();
+
+  constructor(options: RedisStoreOptions, connection: RedisConnection, scripts: Scripts) {
+    this.#options = options;
+    this.#connection = connection;
+    this.#scripts = scripts;
+    this.#keys = new RedisKeys(options.keyPrefix);
+    this.#reader = new RedisReader(connection, this.#keys, options.onCorrupt);
+  }
+
+  get health(): StoreHealth {
+    return this.#connection.health;
+  }
+
+  async journals(): Promise<JournalState[]> {
+    const refs = await this.#connection.run((client) => client.smembers(this.#keys.journals()));
+    const states = await Promise.all(refs.filter(isJournalRef).map((ref) => this.journal(ref)));
+    return states.filter((state) => state !== undefined);
+  }
+
+  async journal(ref: JournalRef): Promise<JournalState | undefined> {
+    const fields = await this.#connection.run((client) =>
+      client.hmget(this.#keys.state(ref), ...STATE_FIELDS),
+    );
+    return fields[0] === null ? undefined : parseState(ref, fields);
+  }
+
+  async acquireLease(ref: JournalRef, owner: string, ttl: DurationMs): Promise<LeaseOutcome> {
+    await this.#connection.run((client) => client.sadd(this.#keys.journals(), ref));
+    const args = [owner, Math.ceil(ttl)];
+    const reply = (await this.#run('lease', [this.#keys.lease(ref)], args)) as [
+      number,
+      number | string,
+      number,
+    ];
+    if (reply[0] === 1) {
+      return { granted: true, lease: { journal: ref, owner, fence: Number(reply[1]) } };
+    }
+    return { granted: false, heldBy: String(reply[1]), expiresIn: asDuration(Number(reply[2])) };
+  }
+
+  async releaseLease(lease: Lease): Promise<void> {
+    await this.#run('release', [this.#keys.lease(lease.journal)], leaseArguments(lease));
+  }
+
+  async commit(commit: JournalCommit): Promise<CommitOutcome> {
+    checkCommit(commit);
+    const ref = commit.lease.journal;
+    for (let tries = 0; tries < SLICE_TRIES_MAX; tries++) {
+      const slice = this.#slices.get(ref) ?? 1;
+      const reply = await this.#commitOnce(commit, slice);
+      const outcome = reply[0];
+      if (outcome === 'slice') {
+        this.#slices.set(ref, Number(reply[1]));
+      } else if (outcome === 'behind') {
+        return { outcome, state: parseState(ref, reply.slice(1)) };
+      } else {
+        invariant(isPlainOutcome(outcome), 'BUG: commit.lua answered something else');
+        return { outcome };
+      }
+    }
+    throw leaseLost(ref);
+  }
+
+  readEntries(
+    ref: JournalRef,
+    after: JournalPosition,
+    limits: ReadLimits,
+  ): Promise<JournalEntry[]> {
+    return this.#reader.readEntries(ref, after, limits);
+  }
+
+  readLayouts(ref: JournalRef): Promise<JournalEntry[]> {
+    return this.#reader.readLayouts(ref);
+  }
+
+  async dropLayouts(
+    lease: Lease,
+    groups: ReadonlyArray<{ epoch: Epoch; group: GroupId }>,
+  ): Promise<void> {
+    const { journal } = lease;
+    const keys = [this.#keys.lease(journal), this.#keys.layouts(journal)];
+    const gone = new Set(groups.map(({ epoch, group }) => `${epoch}-${group}`));
+    const fields = await this.#connection.run((client) => client.hkeys(keys[1]));
+    const dropped = fields.filter((field) => gone.has(parseField(field).slice(0, 2).join('-')));
+    for (let from = 0; from === 0 || from < dropped.length; from += SCRIPT_ITEMS) {
+      const some = dropped.slice(from, from + SCRIPT_ITEMS);
+      const reply = await this.#run('layouts_drop', keys, [...leaseArguments(lease), ...some]);
+      if (reply === -1) throw leaseLost(journal);
+    }
+  }
+
+  /** The result is exact for whole slices, in proportion to the number of entries for a part of one. */
+  async trimJournal(lease: Lease, upTo: JournalPosition): Promise<number> {
+    const { journal } = lease;
+    const state = await this.journal(journal);
+    const slices = await this.#readSlices(journal);
+    if (state === undefined) return 0;
+    let freed = 0;
+    for (const { slice, limit, firstKept } of planTrim(slices, state, upTo)) {
+      const keys = [
+        this.#keys.state(journal),
+        this.#keys.lease(journal),
+        this.#keys.slices(journal),
+        this.#keys.entries(journal, slice),
+      ];
+      const args = [...leaseArguments(lease), formatPosition(limit), firstKept, slice];
+      const reply = Number(await this.#run('trim', keys, args));
+      if (reply === -1) throw leaseLost(journal);
+      freed += reply;
+    }
+    return freed;
+  }
+
+  async dropJournal(lease: Lease): Promise<void> {
+    const { journal } = lease;
+    await this.dropTiles(lease, await this.tiles(journal));
+    const slices = await this.#readSlices(journal);
+    const keys = [
+      this.#keys.lease(journal),
+      this.#keys.state(journal),
+      this.#keys.slices(journal),
+      this.#keys.layouts(journal),
+      this.#keys.tiles(journal),
+      ...slices.map(({ slice }) => this.#keys.entries(journal, slice)),
+    ];
+    const reply = await this.#run('journal_drop', keys, leaseArguments(lease));
+    if (reply === -1) throw leaseLost(journal);
+    this.#slices.delete(journal);
+    await this.#connection.run((client) => client.srem(this.#keys.journals(), journal));
+  }
+
+  async putTiles(lease: Lease, tiles: readonly StoredTile[]): Promise<void> {
+    let some: StoredTile[] = [];
+    let bytes = 0;
+    for (const tile of tiles) {
+      some.push(tile);
+      bytes += tile.bytes.length;
+      if (some.length < SCRIPT_ITEMS && bytes < SCRIPT_BYTES) continue;
+      await this.#putSome(lease, some);
+      some = [];
+      bytes = 0;
+    }
+    if (some.length > 0) await this.#putSome(lease, some);
+  }
+
+  tiles(ref: JournalRef): Promise<TileMeta[]> {
+    return this.#reader.tiles(ref);
+  }
+
+  readTiles(ref: JournalRef, tiles: readonly TileMeta[]): Promise<Array<Uint8Array | undefined>> {
+    return this.#reader.readTiles(ref, tiles);
+  }
+
+  async dropTiles(lease: Lease, tiles: readonly TileMeta[]): Promise<void> {
+    const { journal } = lease;
+    for (let from = 0; from < tiles.length; from += SCRIPT_ITEMS) {
+      const some = tiles.slice(from, from + SCRIPT_ITEMS);
+      const keys = some.map((tile) => this.#keys.tile(journal, tile));
+      const reply = await this.#run(
+        'tiles_drop',
+        [this.#keys.lease(journal), this.#keys.tiles(journal), ...keys],
+        [...leaseArguments(lease), ...some.map(tileField)],
+      );
+      if (reply === -1) throw leaseLost(journal);
+    }
+  }
+
+  async getDocument(name: string): Promise<string | undefined> {
+    const key = this.#keys.document(name);
+    return (await this.#connection.run((client) => client.get(key))) ?? undefined;
+  }
+
+  async putDocument(name: string, text: string | undefined): Promise<void> {
+    const key = this.#keys.document(name);
+    await this.#connection.run<unknown>((client) =>
+      text === undefined ? client.unlink(key) : client.set(key, text),
+    );
+  }
+
+  async usage(): Promise<StoreUsage> {
+    const facts = parseInfo(await this.#connection.run((client) => client.info('memory')));
+    return {
+      usedBytes: Number(facts.get('used_memory') ?? 0),
+      limitBytes: Number(facts.get('maxmemory') ?? 0),
+    };
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.#connection.close();
+  }
+
+  async #commitOnce(commit: JournalCommit, slice: number): Promise<Array<string | null>> {
+    const { lease, expected, position, entries, cursor, ledger } = commit;
+    const ref = lease.journal;
+    const keys = [
+      this.#keys.state(ref),
+      this.#keys.lease(ref),
+      this.#keys.slices(ref),
+      this.#keys.layouts(ref),
+      this.#keys.entries(ref, slice),
+      this.#keys.entries(ref, slice + 1),
+    ];
+    const args: ScriptArgument[] = [
+      ...leaseArguments(lease),
+      expected === null ? '' : formatPosition(expected),
+      formatPosition(position),
+      cursor,
+      ledger,
+      slice,
+      this.#options.sliceBytesMax,
+      SLICE_AGE_MS,
+      formatPosition(START),
+    ];
+    for (const { epoch, sequence, kind, group, bytes } of entries) {
+      const field = kind === EntryKind.layout ? `${epoch}-${group}-${sequence}` : '';
+      args.push(`${epoch}-${sequence}`, field, group, asBuffer(bytes));
+    }
+    const reply = (await this.#run('commit', keys, args)) as Array<string | number | null>;
+    return reply.map((part) => (part === null ? null : String(part)));
+  }
+
+  async #putSome(lease: Lease, tiles: readonly StoredTile[]): Promise<void> {
+    const { journal } = lease;
+    const args: ScriptArgument[] = [...leaseArguments(lease)];
+    for (const { meta, bytes } of tiles) {
+      const extent = [meta.lastSequence, meta.minTime, meta.maxTime, meta.byteLength].join(' ');
+      args.push(tileField(meta), extent, asBuffer(bytes));
+    }
+    const keys = tiles.map(({ meta }) => this.#keys.tile(journal, meta));
+    const reply = await this.#run(
+      'tiles_put',
+      [this.#keys.lease(journal), this.#keys.tiles(journal), ...keys],
+      args,
+    );
+    if (reply === -1) throw leaseLost(journal);
+  }
+
+  async #readSlices(ref: JournalRef): Promise<Slice[]> {
+    const key = this.#keys.slices(ref);
+    return sortedSlices(await this.#connection.run((client) => client.hgetall(key)));
+  }
+
+  #run(
+    name: ScriptName,
+    keys: readonly string[],
+    args: readonly ScriptArgument[],
+  ): Promise<unknown> {
+    const script = this.#scripts.get(name)!;
+    return this.#connection.run((client) => runScript(client, script, keys, args));
+  }
+}
+
+const STATE_FIELDS = ['position', 'trimmed', 'cursor', 'ledger', 'entryBytes'] as const;
+
+/** In the order of STATE_FIELDS. */
+function parseState(ref: JournalRef, fields: ReadonlyArray<string | null>): JournalState {
+  const [position, trimmed, cursor, ledger, entryBytes] = fields;
+  return {
+    ref,
+    position: parsePosition(position ?? '0-0'),
+    trimmed: parsePosition(trimmed ?? '0-0'),
+    cursor: cursor ?? '',
+    ledger: ledger ?? '',
+    entryBytes: Number(entryBytes ?? 0),
+  };
+}
+
+type PlainOutcome = 'applied' | 'already_applied' | 'absent' | 'fenced';
+
+function isPlainOutcome(text: string | null): text is PlainOutcome {
+  return text === 'applied' || text === 'already_applied' || text === 'absent' || text === 'fenced';
+}
+
+function leaseArguments(lease: Lease): [owner: string, fence: number] {
+  return [lease.owner, lease.fence];
+}
+
+function asBuffer(bytes: Uint8Array): Buffer {
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 }

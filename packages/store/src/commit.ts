@@ -1,0 +1,36 @@
+/** What both stores decide in the same way. */
+import {
+  CanopyError,
+  type JournalCommit,
+  type JournalPosition,
+  type JournalRef,
+  comparePositions,
+  invariant,
+} from '@canopy/model';
+
+export const START: JournalPosition = { epoch: 0, sequence: 0 };
+
+/** Bugs of the caller; stored state plays no part. */
+export function checkCommit(commit: JournalCommit): void {
+  let last = commit.expected ?? START;
+  for (const entry of commit.entries) {
+    invariant(comparePositions(last, entry) < 0, 'BUG: commit with entries out of order');
+    last = entry;
+  }
+  invariant(comparePositions(last, commit.position) <= 0, 'BUG: commit ends before its entries');
+}
+
+/** The comparison of compare-and-set, once the lease is known to be held. */
+export function comparePlaces(
+  stored: JournalPosition | undefined,
+  expected: JournalPosition | null,
+  next: JournalPosition,
+): 'apply' | 'already_applied' | 'behind' | 'absent' {
+  if (stored === undefined) return expected === null ? 'apply' : 'absent';
+  if (expected !== null && comparePositions(stored, expected) === 0) return 'apply';
+  return comparePositions(stored, next) === 0 ? 'already_applied' : 'behind';
+}
+
+export function leaseLost(ref: JournalRef): CanopyError {
+  return new CanopyError('storage_unavailable', `the lease on journal ${ref} is not held any more`);
+}

@@ -1,0 +1,202 @@
+/**
+ * One process for a folder. Node has no flock, so the lock is a file that names its holder, and
+ * a holder that is gone (kill -9 included) is noticed: by pid and start time where holder and
+ * newcomer see the same processes, by a heartbeat where they do not (two containers, one volume).
+ */
+import { randomUUID } from 'node:crypto';
+import { link, readFile, readlink, rename, rm, stat, utimes, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { CanopyError, type Clock, type Timer, asDuration, errorText, sleep } from '@canopy/model';
+import type { StoreLog } from '../health.js';
+
+const HEARTBEAT_MS = asDuration(3000);
+/** A holder that cannot be looked up is gone when its heartbeat rests for this long. */
+const SILENCE_MS = asDuration(10_000);
+const TRIES_MAX = 20;
+
+interface Holder {
+  readonly pid: number;
+  /** Clock ticks since boot, from /proc; '' where there is none. */
+  readonly started: string;
+  readonly boot: string;
+  /** Processes with another one do not see each other's pids. */
+  readonly pidNamespace: string;
+  readonly token: string;
+}
+
+export interface FolderLock {
+  /** Gives the folder free; harmless more than once. */
+  release(): Promise<void>;
+}
+
+/** @throws CanopyError `storage_locked` while another process holds it. */
+export async function lockFolder(
+  folder: string,
+  clock: Clock,
+  log: StoreLog,
+  onLost: () => void,
+): Promise<FolderLock> {
+  const file = join(folder, 'lock');
+  const mine = await describeSelf();
+  const draft = join(folder, `lock.${mine.token}`);
+  await writeFile(draft, JSON.stringify(mine));
+  try {
+    for (let tries = 0; ; tries++) {
+      if (await placeLock(draft, file)) break;
+      if (tries >= TRIES_MAX) throw locked(folder, undefined);
+      await removeStale(folder, file, mine, clock, log);
+    }
+  } finally {
+    await rm(draft, { force: true });
+  }
+  return holdLock(file, mine, clock, onLost);
+}
+
+/** `link` fails where the name is taken: exactly one newcomer gets it. */
+async function placeLock(draft: string, file: string): Promise<boolean> {
+  try {
+    await link(draft, file);
+    return true;
+  } catch (error) {
+    if (codeOf(error) === 'EEXIST') return false;
+    throw error;
+  }
+}
+
+async function removeStale(
+  folder: string,
+  file: string,
+  mine: Holder,
+  clock: Clock,
+  log: StoreLog,
+): Promise<void> {
+  const seen = await readHolder(file);
+  if (seen === 'gone') return;
+  if (seen !== 'damaged' && (await isAlive(seen, mine, file, clock))) throw locked(folder, seen);
+  const aside = `${file}.stale.${mine.token}`;
+  try {
+    await rename(file, aside);
+  } catch (error) {
+    if (codeOf(error) === 'ENOENT') return;
+    throw error;
+  }
+  const moved = await readHolder(aside);
+  const same =
+    seen === 'damaged'
+      ? moved === 'damaged'
+      : typeof moved === 'object' && moved.token === seen.token;
+  if (!same) {
+    // Another newcomer was faster and what was moved aside is its lock: put it back.
+    await link(aside, file).catch(() => undefined);
+    await rm(aside, { force: true });
+    throw locked(folder, typeof moved === 'object' ? moved : undefined);
+  }
+  await rm(aside, { force: true });
+  const pid = typeof seen === 'object' ? seen.pid : 0;
+  log('warn', 'took over the storage folder of a process that is gone', { path: folder, pid });
+}
+
+async function isAlive(holder: Holder, mine: Holder, file: string, clock: Clock): Promise<boolean> {
+  const sameView = holder.boot === mine.boot && holder.pidNamespace === mine.pidNamespace;
+  if (sameView && holder.started !== '') return (await startOf(holder.pid)) === holder.started;
+  if (sameView && holder.boot === '') return pidExists(holder.pid);
+  const before = await modifiedAt(file);
+  if (clock.now() - before > SILENCE_MS) return false;
+  for (let waited = 0; waited < SILENCE_MS; waited += HEARTBEAT_MS) {
+    await sleep(clock, HEARTBEAT_MS);
+    if ((await modifiedAt(file)) !== before) return true;
+  }
+  return false;
+}
+
+function holdLock(file: string, mine: Holder, clock: Clock, onLost: () => void): FolderLock {
+  let timer: Timer | undefined;
+  let released = false;
+  const beat = async (): Promise<void> => {
+    const holder = await readHolder(file);
+    if (released) return;
+    if (typeof holder === 'object' && holder.token !== mine.token) return onLost();
+    const now = new Date(clock.now());
+    await utimes(file, now, now).catch(() => undefined);
+    if (!released) timer = clock.after(HEARTBEAT_MS, () => void beat());
+  };
+  timer = clock.after(HEARTBEAT_MS, () => void beat());
+  return {
+    async release() {
+      if (released) return;
+      released = true;
+      timer?.cancel();
+      const holder = await readHolder(file);
+      if (typeof holder === 'object' && holder.token === mine.token)
+        await rm(file, { force: true });
+    },
+  };
+}
+
+async function describeSelf(): Promise<Holder> {
+  const boot = await readFile('/proc/sys/kernel/random/boot_id', 'utf8').catch(() => '');
+  const pidNamespace = await readlink('/proc/self/ns/pid').catch(() => '');
+  return {
+    pid: process.pid,
+    started: await startOf(process.pid),
+    boot: boot.trim(),
+    pidNamespace,
+    token: randomUUID(),
+  };
+}
+
+/** When the process began, in ticks since boot; '' where there is no such process or no /proc. */
+async function startOf(pid: number): Promise<string> {
+  try {
+    const text = await readFile(`/proc/${pid}/stat`, 'utf8');
+    // The command in brackets may hold anything; fields count from behind it. See proc(5): 22.
+    return text.slice(text.lastIndexOf(')') + 2).split(' ')[19] ?? '';
+  } catch {
+    return '';
+  }
+}
+
+async function readHolder(file: string): Promise<Holder | 'gone' | 'damaged'> {
+  let text: string;
+  try {
+    text = await readFile(file, 'utf8');
+  } catch (error) {
+    if (codeOf(error) === 'ENOENT') return 'gone';
+    throw error;
+  }
+  try {
+    const holder = JSON.parse(text) as Partial<Holder> | null;
+    if (typeof holder?.pid === 'number' && typeof holder.token === 'string') {
+      return holder as Holder;
+    }
+  } catch {
+    // Falls through: not ours to understand, and whoever wrote it does not hold it.
+  }
+  return 'damaged';
+}
+
+async function modifiedAt(file: string): Promise<number> {
+  try {
+    return (await stat(file)).mtimeMs;
+  } catch {
+    return 0;
+  }
+}
+
+function pidExists(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    return codeOf(error) === 'EPERM';
+  }
+}
+
+function locked(folder: string, holder: Holder | undefined): CanopyError {
+  const who = holder === undefined ? 'another process' : `the process with pid ${holder.pid}`;
+  return new CanopyError('storage_locked', `${folder} is in use by ${who}`);
+}
+
+function codeOf(error: unknown): string {
+  return (error as NodeJS.ErrnoException).code ?? errorText(error);
+}

@@ -1,0 +1,200 @@
+/** Reading of entries, layouts and tiles: bounded steps, checked records, no long transactions. */
+import {
+  type GroupId,
+  type JournalEntry,
+  type JournalPosition,
+  type JournalRef,
+  type ReadLimits,
+  type TileMeta,
+  errorText,
+} from '@canopy/model';
+import { decodeEntry } from '@canopy/encoding';
+import type { CorruptRecord } from '../health.js';
+import {
+  entryKey,
+  groupKey,
+  journalPrefix,
+  keyAfter,
+  keyAfterAll,
+  readEntryKey,
+  readGroupKey,
+} from './keys.js';
+import type { Table, Tables } from './tables.js';
+
+/** Records and bytes looked at in one go, between two turns of the event loop. */
+const STEP_RECORDS = 1000;
+const STEP_BYTES = 8 * 1024 * 1024;
+
+/** An entry whose bytes lie among the layouts: the value is its group (u32). No record is this short. */
+const POINTER_SIZE = 4;
+
+/** What stands among the entries for a layout. */
+export function pointer(group: GroupId): Buffer {
+  const value = Buffer.allocUnsafe(POINTER_SIZE);
+  value.writeUInt32BE(group);
+  return value;
+}
+
+export class Records {
+  readonly #entries: Table;
+  readonly #layouts: Table;
+  readonly #tiles: Table;
+  readonly #tileMetas: Table;
+  readonly #onCorrupt: (record: CorruptRecord) => void;
+
+  constructor(tables: Tables, onCorrupt: (record: CorruptRecord) => void) {
+    this.#entries = tables.get('entries');
+    this.#layouts = tables.get('layouts');
+    this.#tiles = tables.get('tiles');
+    this.#tileMetas = tables.get('tile-metas');
+    this.#onCorrupt = onCorrupt;
+  }
+
+  /** As in Store. */
+  async readEntries(
+    ref: JournalRef,
+    after: JournalPosition,
+    limits: ReadLimits,
+  ): Promise<JournalEntry[]> {
+    const prefix = journalPrefix(ref);
+    const found: JournalEntry[] = [];
+    let bytes = 0;
+    const start = keyAfter(entryKey(prefix, after.epoch, after.sequence));
+    await this.#scan(this.#entries, prefix, start, (key, value) => {
+      const entry = this.#decode(ref, prefix, key, value);
+      if (entry === undefined) return true;
+      bytes += entry.bytes.length;
+      if (found.length > 0 && bytes > limits.maxBytes) return false;
+      found.push(entry);
+      return found.length < limits.maxEntries;
+    });
+    return found;
+  }
+
+  /** As in Store. */
+  async readLayouts(ref: JournalRef): Promise<JournalEntry[]> {
+    const found: JournalEntry[] = [];
+    const prefix = journalPrefix(ref);
+    await this.#scan(this.#layouts, prefix, prefix, (key, value) => {
+      const { epoch, group, sequence } = readGroupKey(key);
+      try {
+        found.push(decodeEntry(epoch, sequence, value));
+      } catch (error) {
+        this.#report(ref, 'layout', `${epoch}-${group}-${sequence}`, error);
+      }
+      return true;
+    });
+    return found;
+  }
+
+  /** As in Store. */
+  async tiles(ref: JournalRef): Promise<TileMeta[]> {
+    const found: TileMeta[] = [];
+    const prefix = journalPrefix(ref);
+    await this.#scan(this.#tileMetas, prefix, prefix, (key, value) => {
+      const { epoch, group, sequence } = readGroupKey(key);
+      const [lastSequence, minTime, maxTime, byteLength] = JSON.parse(value.toString()) as number[];
+      const extent = { lastSequence, minTime, maxTime, byteLength };
+      found.push({ epoch, group, firstSequence: sequence, ...extent } as TileMeta);
+      return true;
+    });
+    return found;
+  }
+
+  /** As in Store. */
+  async readTiles(
+    ref: JournalRef,
+    tiles: readonly TileMeta[],
+  ): Promise<Array<Uint8Array | undefined>> {
+    const prefix = journalPrefix(ref);
+    const found: Array<Uint8Array | undefined> = [];
+    let stepBytes = 0;
+    for (const { epoch, group, firstSequence } of tiles) {
+      const bytes = this.#tiles.getBinary(groupKey(prefix, epoch, group, firstSequence));
+      found.push(bytes);
+      stepBytes += bytes?.length ?? 0;
+      if (stepBytes > STEP_BYTES) {
+        stepBytes = 0;
+        await nextTurn();
+      }
+    }
+    return found;
+  }
+
+  /**
+   * Keys of the oldest entries up to `limit` inclusive, at most `countMax`; `last` is the position of the
+   * last of them where there may be more.
+   */
+  oldestEntries(
+    ref: JournalRef,
+    limit: JournalPosition,
+    countMax: number,
+  ): { keys: Uint8Array[]; bytes: number; last: JournalPosition | undefined } {
+    const prefix = journalPrefix(ref);
+    const end = keyAfter(entryKey(prefix, limit.epoch, limit.sequence));
+    const keys: Uint8Array[] = [];
+    let bytes = 0;
+    for (const { key, value } of this.#entries.getRange({ start: prefix, end, limit: countMax })) {
+      keys.push(Buffer.from(key));
+      bytes += this.#recordBytes(prefix, key, value)?.length ?? 0;
+    }
+    const full = keys.length === countMax;
+    return { keys, bytes, last: full ? readEntryKey(keys[countMax - 1]) : undefined };
+  }
+
+  #decode(
+    ref: JournalRef,
+    prefix: Uint8Array,
+    key: Uint8Array,
+    value: Buffer,
+  ): JournalEntry | undefined {
+    const bytes = this.#recordBytes(prefix, key, value);
+    // A layout that was dropped because no frame needs it any more.
+    if (bytes === undefined) return undefined;
+    const { epoch, sequence } = readEntryKey(key);
+    try {
+      return decodeEntry(epoch, sequence, bytes);
+    } catch (error) {
+      this.#report(ref, 'entry', `${epoch}-${sequence}`, error);
+      return undefined;
+    }
+  }
+
+  #recordBytes(prefix: Uint8Array, key: Uint8Array, value: Buffer): Buffer | undefined {
+    if (value.length !== POINTER_SIZE) return value;
+    const { epoch, sequence } = readEntryKey(key);
+    return this.#layouts.getBinary(groupKey(prefix, epoch, value.readUInt32BE(), sequence));
+  }
+
+  /** Visits the records of a journal from `start` on until `visit` says false, some at a time. */
+  async #scan(
+    table: Table,
+    prefix: Uint8Array,
+    start: Uint8Array,
+    visit: (key: Uint8Array, value: Buffer) => boolean,
+  ): Promise<void> {
+    const end = keyAfterAll(prefix);
+    for (let from = start; ; await nextTurn()) {
+      let count = 0;
+      let bytes = 0;
+      for (const { key, value } of table.getRange({ start: from, end, limit: STEP_RECORDS })) {
+        if (!visit(key, value)) return;
+        count++;
+        bytes += value.length;
+        if (count === STEP_RECORDS || bytes > STEP_BYTES) {
+          from = keyAfter(key);
+          break;
+        }
+      }
+      if (count < STEP_RECORDS && bytes <= STEP_BYTES) return;
+    }
+  }
+
+  #report(journal: string, what: CorruptRecord['what'], place: string, error: unknown): void {
+    this.#onCorrupt({ journal, what, place, message: errorText(error) });
+  }
+}
+
+function nextTurn(): Promise<void> {
+  return new Promise((resolve) => setImmediate(resolve));
+}

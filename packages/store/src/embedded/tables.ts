@@ -1,0 +1,147 @@
+/** The LMDB file: its tables, its atomic writes, its size. The only place that knows lmdb. */
+import { stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import { CanopyError, type Clock, asDuration, errorText } from '@canopy/model';
+import * as lmdb from 'lmdb';
+
+export type Table = lmdb.Database<Buffer, Uint8Array>;
+
+const TABLE_NAMES = [
+  'entries',
+  'layouts',
+  'tiles',
+  'tile-metas',
+  'states',
+  'leases',
+  'documents',
+] as const;
+export type TableName = (typeof TABLE_NAMES)[number];
+
+/** A disk that does not finish a flush for this long does not answer. */
+const FLUSH_TIMEOUT_MS = asDuration(60_000);
+/** Copies of pages while a transaction rewrites them, and the list of free pages. */
+const MAP_SLACK_BYTES = 64 * 1024 * 1024;
+const PAGE_BYTES = 4096;
+
+interface TableStats {
+  readonly pageSize: number;
+  readonly treeBranchPageCount: number;
+  readonly treeLeafPageCount: number;
+  readonly overflowPages: number;
+}
+
+/** All tables of one file. Keys and values are bytes; values handed out are copies. */
+export class Tables {
+  readonly #root: lmdb.RootDatabase<Buffer, Uint8Array>;
+  readonly #tables: ReadonlyMap<TableName, Table>;
+  readonly #clock: Clock;
+  readonly file: string;
+
+  private constructor(file: string, root: lmdb.RootDatabase<Buffer, Uint8Array>, clock: Clock) {
+    this.file = file;
+    this.#root = root;
+    this.#clock = clock;
+    this.#tables = new Map(
+      TABLE_NAMES.map((name) => [name, root.openDB<Buffer, Uint8Array>({ name, ...BINARY })]),
+    );
+  }
+
+  /** @throws CanopyError `storage_unavailable` where the file cannot be opened. */
+  static open(folder: string, maxBytes: number, clock: Clock): Tables {
+    const file = join(folder, 'store.mdb');
+    const mapSize = Math.ceil((maxBytes * 1.25 + MAP_SLACK_BYTES) / PAGE_BYTES) * PAGE_BYTES;
+    try {
+      const root = lmdb.open<Buffer, Uint8Array>({
+        ...BINARY,
+        path: file,
+        noSubdir: true,
+        mapSize,
+        pageSize: PAGE_BYTES,
+        maxDbs: TABLE_NAMES.length + 1,
+      });
+      return new Tables(file, root, clock);
+    } catch (error) {
+      const reason = errorText(error);
+      throw new CanopyError('storage_unavailable', `${file} cannot be opened: ${reason}`, {
+        cause: error,
+      });
+    }
+  }
+
+  get(name: TableName): Table {
+    return this.#tables.get(name)!;
+  }
+
+  /**
+   * Runs `puts` (calls of put and remove on tables) as one transaction; resolves when it is on
+   * disk. Writes queued in one turn of the event loop share a transaction and a flush.
+   * @throws CanopyError `storage_full`, `storage_unavailable`; then nothing of it was written.
+   */
+  async write(puts: () => void): Promise<void> {
+    const committed = this.#root.batch(puts);
+    // Asked for now: later writes have flushes of their own, which this one need not wait for.
+    const flushed = new Promise<void>((resolve, reject) => {
+      void this.#root.flushed.then(() => resolve(), reject);
+    });
+    flushed.catch(() => undefined);
+    try {
+      await committed;
+    } catch (error) {
+      throw await writeError(error);
+    }
+    await this.#within(flushed, 'the disk did not finish a flush');
+  }
+
+  /** Bytes of pages in use; free pages inside the file do not count. */
+  usedBytes(): number {
+    const rootStats = this.#root.getStats() as TableStats & { root: TableStats; free: TableStats };
+    let bytes = pagesBytes(rootStats.root) + pagesBytes(rootStats.free);
+    for (const table of this.#tables.values()) bytes += pagesBytes(table.getStats() as TableStats);
+    return bytes;
+  }
+
+  /** Differs between a file and its copy. */
+  async identity(): Promise<string> {
+    const { ino, birthtimeMs } = await stat(this.file);
+    return `${ino}-${Math.round(birthtimeMs)}`;
+  }
+
+  async close(): Promise<void> {
+    await this.#within(this.#root.close(), 'the disk did not finish the last flush');
+  }
+
+  async #within(done: Promise<void>, complaint: string): Promise<void> {
+    let timer: { cancel(): void } | undefined;
+    const late = new Promise<never>((_resolve, reject) => {
+      timer = this.#clock.after(FLUSH_TIMEOUT_MS, () => {
+        reject(new CanopyError('storage_unavailable', complaint));
+      });
+    });
+    try {
+      await Promise.race([done, late]);
+    } finally {
+      timer?.cancel();
+    }
+  }
+}
+
+const BINARY = { encoding: 'binary', keyEncoding: 'binary', cache: false } as const;
+
+function pagesBytes(stats: TableStats): number {
+  const pages = stats.treeBranchPageCount + stats.treeLeafPageCount + stats.overflowPages;
+  return pages * stats.pageSize;
+}
+
+/** LMDB's reason lies in a promise of its own, which is rejected in the same turn. */
+async function writeError(error: unknown): Promise<CanopyError> {
+  const { commitError } = error as { commitError?: Promise<unknown> };
+  const nextTurn = new Promise<string>((resolve) => setImmediate(() => resolve(errorText(error))));
+  const inner = commitError?.then(errorText, errorText);
+  const reason = inner === undefined ? errorText(error) : await Promise.race([inner, nextTurn]);
+  const full = /MDB_MAP_FULL|ENOSPC|EDQUOT|no space|quota|mapsize/i.test(reason);
+  return new CanopyError(
+    full ? 'storage_full' : 'storage_unavailable',
+    full ? `no room left on the disk: ${reason}` : `the disk does not take writes: ${reason}`,
+    { cause: error },
+  );
+}

@@ -1,0 +1,175 @@
+/** Reading of entries, layouts and tiles in bounded steps, with records checked. */
+import {
+  type JournalEntry,
+  type JournalPosition,
+  type JournalRef,
+  type ReadLimits,
+  type TileMeta,
+  errorText,
+} from '@canopy/model';
+import { decodeEntry } from '@canopy/encoding';
+import type { CorruptRecord } from '../health.js';
+import type { RedisConnection } from './connection.js';
+import { type RedisKeys, formatPosition, parseField, parsePosition } from './keys.js';
+import { firstSliceAfter, sortedSlices } from './slices.js';
+
+/** Entries asked for at first; then as many as fit by the size of those before. */
+const FIRST_COUNT = 64;
+const COUNT_MAX = 4096;
+const SCAN_COUNT = 500;
+const TILES_AT_ONCE = 64;
+
+type StreamReply = Array<[id: Buffer, fields: Buffer[]]>;
+
+export class RedisReader {
+  readonly #connection: RedisConnection;
+  readonly #keys: RedisKeys;
+  readonly #onCorrupt: (record: CorruptRecord) => void;
+
+  constructor(
+    connection: RedisConnection,
+    keys: RedisKeys,
+    onCorrupt: (record: CorruptRecord) => void,
+  ) {
+    this.#connection = connection;
+    this.#keys = keys;
+    this.#onCorrupt = onCorrupt;
+  }
+
+  /** As in Store. */
+  async readEntries(
+    ref: JournalRef,
+    after: JournalPosition,
+    limits: ReadLimits,
+  ): Promise<JournalEntry[]> {
+    const slicesKey = this.#keys.slices(ref);
+    const slices = sortedSlices(await this.#connection.run((client) => client.hgetall(slicesKey)));
+    const found: JournalEntry[] = [];
+    let bytes = 0;
+    let from = after;
+    for (let at = firstSliceAfter(slices, after); at < slices.length; ) {
+      const average = found.length === 0 ? 0 : bytes / found.length;
+      const wanted = average === 0 ? FIRST_COUNT : (limits.maxBytes - bytes) / average + 1;
+      const count = Math.ceil(Math.min(wanted, limits.maxEntries - found.length, COUNT_MAX));
+      const key = this.#keys.entries(ref, slices[at].slice);
+      const reply = await this.#readStream(key, from, count);
+      if (reply.length < count) at++;
+      if (reply.length === 0) continue;
+      for (const entry of await this.#decodeAll(ref, reply)) {
+        bytes += entry.bytes.length;
+        if (found.length > 0 && bytes > limits.maxBytes) return found;
+        found.push(entry);
+        if (found.length >= limits.maxEntries) return found;
+      }
+      from = parsePosition(reply[reply.length - 1][0].toString());
+    }
+    return found;
+  }
+
+  /** As in Store. */
+  async readLayouts(ref: JournalRef): Promise<JournalEntry[]> {
+    const found = new Map<string, JournalEntry>();
+    await this.#scanHash(this.#keys.layouts(ref), (field, value) => {
+      const [epoch, , sequence] = parseField(field);
+      try {
+        found.set(field, decodeEntry(epoch, sequence, value));
+      } catch (error) {
+        this.#report(ref, 'layout', field, error);
+      }
+    });
+    return [...found.values()].sort(
+      (a, b) => a.epoch - b.epoch || a.group - b.group || a.sequence - b.sequence,
+    );
+  }
+
+  /** As in Store. */
+  async tiles(ref: JournalRef): Promise<TileMeta[]> {
+    const found = new Map<string, TileMeta>();
+    await this.#scanHash(this.#keys.tiles(ref), (field, value) => {
+      const [epoch, group, firstSequence] = parseField(field);
+      const numbers = value.toString().split(' ').map(Number);
+      const [lastSequence, minTime, maxTime, byteLength] = numbers;
+      const extent = { lastSequence, minTime, maxTime, byteLength };
+      found.set(field, { epoch, group, firstSequence, ...extent } as TileMeta);
+    });
+    return [...found.values()];
+  }
+
+  /** As in Store. */
+  async readTiles(
+    ref: JournalRef,
+    tiles: readonly TileMeta[],
+  ): Promise<Array<Uint8Array | undefined>> {
+    const found: Array<Uint8Array | undefined> = [];
+    for (let from = 0; from < tiles.length; from += TILES_AT_ONCE) {
+      const keys = tiles
+        .slice(from, from + TILES_AT_ONCE)
+        .map((tile) => this.#keys.tile(ref, tile));
+      const some = await this.#connection.run((client) =>
+        Promise.all(keys.map((key) => client.getBuffer(key))),
+      );
+      for (const bytes of some) found.push(bytes ?? undefined);
+    }
+    return found;
+  }
+
+  async #readStream(key: string, after: JournalPosition, count: number): Promise<StreamReply> {
+    const start = `(${formatPosition(after)}`;
+    return (await this.#connection.run((client) =>
+      client.xrangeBuffer(key, start, '+', 'COUNT', count),
+    )) as unknown as StreamReply;
+  }
+
+  async #decodeAll(ref: JournalRef, reply: StreamReply): Promise<JournalEntry[]> {
+    const layoutFields: string[] = [];
+    for (const [id, [name, value]] of reply) {
+      if (name.toString() === 'l') layoutFields.push(layoutField(id, value));
+    }
+    const layouts = new Map<string, Buffer>();
+    if (layoutFields.length > 0) {
+      const key = this.#keys.layouts(ref);
+      const values = await this.#connection.run((client) =>
+        client.hmgetBuffer(key, ...layoutFields),
+      );
+      values.forEach((value, i) => {
+        if (value !== null) layouts.set(layoutFields[i], value);
+      });
+    }
+    const entries: JournalEntry[] = [];
+    for (const [id, [name, value]] of reply) {
+      const isLayout = name.toString() === 'l';
+      const bytes = isLayout ? layouts.get(layoutField(id, value)) : value;
+      // A layout that was dropped because no frame needs it any more.
+      if (bytes === undefined) continue;
+      const { epoch, sequence } = parsePosition(id.toString());
+      try {
+        entries.push(decodeEntry(epoch, sequence, bytes));
+      } catch (error) {
+        this.#report(ref, 'entry', id.toString(), error);
+      }
+    }
+    return entries;
+  }
+
+  /** Visits every field at least once; one that is written meanwhile perhaps twice. */
+  async #scanHash(key: string, visit: (field: string, value: Buffer) => void): Promise<void> {
+    let cursor = '0';
+    do {
+      const [next, parts] = await this.#connection.run((client) =>
+        client.hscanBuffer(key, cursor, 'COUNT', SCAN_COUNT),
+      );
+      for (let i = 0; i + 1 < parts.length; i += 2) visit(parts[i].toString(), parts[i + 1]);
+      cursor = next.toString();
+    } while (cursor !== '0');
+  }
+
+  #report(journal: string, what: CorruptRecord['what'], place: string, error: unknown): void {
+    this.#onCorrupt({ journal, what, place, message: errorText(error) });
+  }
+}
+
+/** `<epoch>-<group>-<sequence>` of the layout that stands at `id`. */
+function layoutField(id: Buffer, group: Buffer): string {
+  const { epoch, sequence } = parsePosition(id.toString());
+  return `${epoch}-${group.toString()}-${sequence}`;
+}

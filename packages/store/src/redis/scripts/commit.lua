@@ -1,0 +1,71 @@
+-- The atomic write: entries, layouts, position, cursor and ledger, or nothing.
+-- KEYS  1 state, 2 lease, 3 slices, 4 layouts, 5 entries of the caller's slice, 6 entries of the next one
+-- ARGV  1 owner, 2 fence, 3 expected position ('' where the journal must not be there), 4 new position,
+--       5 cursor, 6 ledger (JSON), 7 the slice that KEYS[5] is, 8 bytes and 9 age (ms) at which a slice is full,
+--       10 trimmed position of a new journal; then for each entry: id, field among the layouts
+--       ('' for entries of another kind), group, bytes
+-- Returns {'applied'}, {'already_applied'}, {'absent'}, {'fenced'},
+--         {'behind', position, trimmed, cursor, ledger, entry bytes}, or {'slice', the current slice}: call again.
+-- Repeating: {'already_applied'}.
+local held = redis.call('HMGET', KEYS[2], 'owner', 'fence')
+local state = redis.call('HMGET', KEYS[1], 'position', 'trimmed', 'cursor', 'ledger', 'entryBytes',
+  'slice', 'sliceBytes', 'sliceSince')
+local position = state[1]
+if not held[1] and not position and ARGV[3] ~= '' then
+  return {'absent'}
+end
+if held[1] ~= ARGV[1] or held[2] ~= ARGV[2] then
+  return {'fenced'}
+end
+if not position then
+  if ARGV[3] ~= '' then
+    return {'absent'}
+  end
+elseif position ~= ARGV[3] then
+  if position == ARGV[4] then
+    return {'already_applied'}
+  end
+  return {'behind', position, state[2], state[3], state[4], state[5]}
+end
+
+local slice = tonumber(state[6] or '1')
+if slice ~= tonumber(ARGV[7]) then
+  return {'slice', slice}
+end
+local t = redis.call('TIME')
+local now = t[1] * 1000 + math.floor(t[2] / 1000)
+local bytes = tonumber(state[7] or '0')
+local since = tonumber(state[8] or '0')
+local entries = KEYS[5]
+if bytes > 0 and (bytes >= tonumber(ARGV[8]) or now - since >= tonumber(ARGV[9])) then
+  slice, bytes, entries = slice + 1, 0, KEYS[6]
+end
+local first = #ARGV >= 11 and ARGV[11] or false
+local added = 0
+for i = 11, #ARGV, 4 do
+  local record = ARGV[i + 3]
+  added = added + #record
+  if ARGV[i + 1] == '' then
+    redis.call('XADD', entries, ARGV[i], 'e', record)
+  else
+    redis.call('HSET', KEYS[4], ARGV[i + 1], record)
+    redis.call('XADD', entries, ARGV[i], 'l', ARGV[i + 2])
+  end
+end
+if first then
+  if bytes == 0 then
+    since = now
+    redis.call('HSETNX', KEYS[3], slice, first .. ' 0')
+  end
+  bytes = bytes + added
+  local entry = redis.call('HGET', KEYS[3], slice) or (first .. ' 0')
+  redis.call('HSET', KEYS[3], slice, string.match(entry, '^%S+') .. ' ' .. string.format('%.0f', bytes))
+end
+redis.call('HSET', KEYS[1], 'position', ARGV[4], 'cursor', ARGV[5], 'ledger', ARGV[6],
+  'entryBytes', string.format('%.0f', tonumber(state[5] or '0') + added),
+  'slice', slice, 'sliceBytes', string.format('%.0f', bytes),
+  'sliceSince', string.format('%.0f', since))
+if not position then
+  redis.call('HSET', KEYS[1], 'trimmed', ARGV[10])
+end
+return {'applied'}

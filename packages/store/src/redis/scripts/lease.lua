@@ -1,0 +1,18 @@
+-- Takes or renews the lease on a journal.
+-- KEYS  1 lease (hash: owner, fence, until)
+-- ARGV  1 owner, 2 time to live (ms)
+-- Returns {1, fence} when granted, else {0, owner that holds it, ms until it expires}.
+-- Repeating: by the same owner renews, the fence stays; it goes up when the lease changes hands.
+local t = redis.call('TIME')
+local now = t[1] * 1000 + math.floor(t[2] / 1000)
+local held = redis.call('HMGET', KEYS[1], 'owner', 'fence', 'until')
+local owner, fence, expires = held[1], tonumber(held[2] or '0'), tonumber(held[3] or '0')
+if owner and owner ~= '' and owner ~= ARGV[1] and expires > now then
+  return {0, owner, expires - now}
+end
+if owner ~= ARGV[1] then
+  fence = fence + 1
+end
+redis.call('HSET', KEYS[1], 'owner', ARGV[1], 'fence', fence, 'until',
+  string.format('%.0f', now + tonumber(ARGV[2])))
+return {1, fence}

@@ -1,0 +1,39 @@
+-- Drops the oldest entries of one slice, or all of it.
+-- KEYS  1 state, 2 lease, 3 slices, 4 entries of the slice
+-- ARGV  1 owner, 2 fence, 3 position up to which is dropped, 4 the first id that stays ('' drops the slice),
+--       5 the slice
+-- Returns the bytes freed (for a part of a slice in proportion to its entries), or -1: lease lost.
+-- Repeating: 0.
+local held = redis.call('HMGET', KEYS[2], 'owner', 'fence')
+if held[1] ~= ARGV[1] or held[2] ~= ARGV[2] then
+  return -1
+end
+local entry = redis.call('HGET', KEYS[3], ARGV[5])
+if not entry then
+  return 0
+end
+local first, bytes = string.match(entry, '^(%S+) (%d+)$')
+bytes = tonumber(bytes)
+local state = redis.call('HMGET', KEYS[1], 'slice', 'entryBytes', 'sliceBytes')
+local freed
+if ARGV[4] == '' and state[1] ~= ARGV[5] then
+  redis.call('UNLINK', KEYS[4])
+  redis.call('HDEL', KEYS[3], ARGV[5])
+  freed = bytes
+else
+  local before = redis.call('XLEN', KEYS[4])
+  local dropped = before
+  if ARGV[4] == '' then
+    redis.call('UNLINK', KEYS[4])
+  else
+    dropped = redis.call('XTRIM', KEYS[4], 'MINID', '=', ARGV[4])
+  end
+  freed = before == 0 and 0 or math.floor(bytes * dropped / before)
+  redis.call('HSET', KEYS[3], ARGV[5], first .. ' ' .. string.format('%.0f', bytes - freed))
+  if state[1] == ARGV[5] then
+    redis.call('HSET', KEYS[1], 'sliceBytes', string.format('%.0f', bytes - freed))
+  end
+end
+redis.call('HSET', KEYS[1], 'trimmed', ARGV[3], 'entryBytes',
+  string.format('%.0f', math.max(0, tonumber(state[2] or '0') - freed)))
+return freed
