@@ -1,0 +1,81 @@
+/**
+ * CONFIG.md, written from the tables of flags and keys (reference.test.ts compares it with the file).
+ */
+import {
+  IGNORED_GLOBAL,
+  IGNORED_SCRAPE,
+  IGNORED_SECTIONS,
+  REFUSED_SCRAPE,
+} from '../config/keys.js';
+import { globalSchema, scrapeConfigSchema } from '../config/schema.js';
+import { METRICS, type MetricDescription } from '../metrics/names.js';
+import { FLAGS, envName } from './flags.js';
+
+interface KeySchema {
+  readonly description?: string;
+}
+
+function keyTable(shape: Readonly<Record<string, KeySchema>>): string[] {
+  return Object.entries(shape).map(
+    ([key, schema]) => `| \`${key}\` | ${schema.description ?? 'As in Prometheus'} |`,
+  );
+}
+
+const codeList = (names: Iterable<string>): string =>
+  [...names]
+    .sort()
+    .map((name) => `\`${name}\``)
+    .join(', ');
+
+export function configReference(): string {
+  const flags = FLAGS.map((flag) => {
+    const [leaf, parent] = [flag.default.leaf, flag.default.parent];
+    const initial =
+      flag.roles.length === 2 && leaf !== parent
+        ? `leaf ${leaf ?? '–'}, parent ${parent ?? '–'}`
+        : (leaf ?? parent ?? '–');
+    return `| \`--${flag.name}\` | ${flag.roles.join(', ')} | ${initial} | ${flag.help} | \`${envName(flag.name)}\` |`;
+  });
+  const metrics = Object.entries(METRICS).map(([name, metric]: [string, MetricDescription]) => {
+    const labels = metric.labels === undefined ? '' : ` (${metric.labels.join(', ')})`;
+    return `| \`${name}\`${labels} | ${metric.type} | ${metric.help} |`;
+  });
+  return [
+    '# Flags, configuration keys and metrics',
+    '',
+    'Generated from the program; `npx vitest run --config test/vitest.config.ts -u packages/canopy/src/cli` writes it anew.',
+    '',
+    '## Flags of `canopy leaf` and `canopy parent`',
+    '',
+    '| flag | role | default | meaning | environment |',
+    '|---|---|---|---|---|',
+    ...flags,
+    '',
+    '## Configuration file',
+    '',
+    'A `prometheus.yml` as it is. Keys of `global`:',
+    '',
+    '| key | meaning |',
+    '|---|---|',
+    ...keyTable(globalSchema.shape),
+    '',
+    'Keys of an entry of `scrape_configs`:',
+    '',
+    '| key | meaning |',
+    '|---|---|',
+    ...keyTable(scrapeConfigSchema.shape),
+    '',
+    '`storage.tsdb.out_of_order_time_window`: how late samples with times of their own may come (10m).',
+    '',
+    `Known and ignored, with a warning: sections ${codeList(Object.keys(IGNORED_SECTIONS))}; in \`global\` ${codeList(IGNORED_GLOBAL)}; in a scrape configuration ${codeList(IGNORED_SCRAPE)}.`,
+    '',
+    `Refused until they work, because without them other things would be scraped: ${codeList(REFUSED_SCRAPE)}.`,
+    '',
+    '## Metrics of the process itself',
+    '',
+    '| metric | type | meaning |',
+    '|---|---|---|',
+    ...metrics,
+    '',
+  ].join('\n');
+}

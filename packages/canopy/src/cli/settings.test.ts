@@ -1,0 +1,55 @@
+import { describe, expect, it } from 'vitest';
+import { flagsOf } from './flags.js';
+import { nearest } from './nearest.js';
+import { parseListenAddress, settingsOf } from './settings.js';
+
+const values = (given: Record<string, string>) => {
+  const all = new Map<string, string>();
+  for (const flag of flagsOf('parent')) {
+    if (flag.default.parent !== undefined) all.set(flag.name, flag.default.parent);
+  }
+  for (const [name, value] of Object.entries(given)) all.set(name, value);
+  return all;
+};
+
+describe('settingsOf', () => {
+  it('names a parent by its external URL', () => {
+    const settings = settingsOf('parent', values({ 'web.listen-address': '127.0.0.1:1234' }));
+    expect(settings.externalUrl).toBe('http://127.0.0.1:1234');
+    expect(settings.name).toBe('127.0.0.1:1234');
+    const behind = settingsOf('parent', values({ 'web.external-url': 'https://c.example/x/' }));
+    expect([behind.externalUrl, behind.name]).toEqual(['https://c.example/x', 'c.example']);
+  });
+
+  it('never names an address nobody can reach', () => {
+    const settings = settingsOf('parent', values({ 'web.listen-address': '0.0.0.0:1' }));
+    expect(settings.externalUrl).not.toContain('0.0.0.0');
+  });
+
+  const check = (flag: string, value: string, message: RegExp) =>
+    expect(() => settingsOf('parent', values({ [flag]: value }))).toThrow(message);
+  it('names the flag that is wrong', () => {
+    check('web.listen-address', '9090', /--web.listen-address: "9090" is not an address/);
+    check('web.listen-address', 'h:99999', /--web.listen-address/);
+    check('retention.raw', '15 d', /--retention.raw: not a valid duration/);
+    check('retention.bytes', 'lots', /--retention.bytes: not a valid size/);
+    check('store', 'http://x', /--store: not a URL like redis/);
+    check('parent', 'leaf', /--parent: "leaf" is not a URL/);
+    check('query.max-samples', '-1', /--query.max-samples/);
+  });
+});
+
+it('parseListenAddress reads what Prometheus reads', () => {
+  const check = (text: string, host: string, port: number) =>
+    expect(parseListenAddress(text)).toEqual({ host, port });
+  check('127.0.0.1:9090', '127.0.0.1', 9090);
+  check(':9090', '', 9090);
+  check('[::1]:9090', '::1', 9090);
+});
+
+it('nearest finds a misspelt name and keeps quiet about a wild one', () => {
+  const names = ['web.listen-address', 'storage.path', 'store'];
+  expect(nearest('web.listen-adress', names)).toBe('web.listen-address');
+  expect(nearest('storge.path', names)).toBe('storage.path');
+  expect(nearest('something-else', names)).toBeUndefined();
+});
