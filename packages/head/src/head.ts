@@ -1,37 +1,520 @@
-import type {
-  Appender,
-  ApplyTotals,
-  Epoch,
-  Family,
-  GroupId,
-  JournalEntry,
-  JournalPosition,
-  JournalRef,
-  Milliseconds,
-  Queryable,
-  Snapshot,
-  TileMeta,
+/** Takes in journal entries and keeps what they say at hand: the Appender and the Queryable. */
+import {
+  type LooseFrame,
+  FrameDecoder,
+  decodeGap,
+  decodeLayout,
+  entryPayload,
+  frameLayoutVersion,
+} from '@canopy/encoding';
+import {
+  type Appender,
+  type ApplyTotals,
+  EntryKind,
+  type Epoch,
+  type Family,
+  FormatError,
+  type GroupId,
+  type JournalEntry,
+  type JournalPosition,
+  type JournalRef,
+  type LayoutRecord,
+  type Milliseconds,
+  type Queryable,
+  SampleState,
+  type Snapshot,
+  type TileMeta,
+  asTime,
+  comparePositions,
 } from '@canopy/model';
+import { Group } from './group/group.js';
+import type { SharedIndex } from './group/layout.js';
+import { TileScratch } from './group/rows.js';
+import type { Tile } from './group/tile.js';
+import { JournalGroups } from './journal-groups.js';
 import type { Expired, GroupStatus, HeadOptions, HeadStats } from './options.js';
+import { Pins } from './select/pins.js';
+import { HeadSnapshot } from './select/snapshot.js';
+import { Families } from './series/families.js';
+import { Origins } from './series/origins.js';
+import { SeriesIndex } from './series/series-index.js';
 
-export declare class Head implements Appender, Queryable {
-  constructor(options: HeadOptions);
-  readonly stats: HeadStats;
-  apply(ref: JournalRef, entries: readonly JournalEntry[]): ApplyTotals;
-  restoreLayouts(ref: JournalRef, entries: readonly JournalEntry[]): void;
-  restoreTiles(ref: JournalRef, metas: readonly TileMeta[]): void;
-  position(ref: JournalRef): JournalPosition | undefined;
-  trimmable(ref: JournalRef): JournalPosition;
-  tileStored(ref: JournalRef, meta: TileMeta): void;
-  dropTiles(ref: JournalRef, metas: readonly TileMeta[]): void;
-  dropJournal(ref: JournalRef): void;
-  expire(now: Milliseconds): Expired;
-  groupsNotNeeded(
-    ref: JournalRef,
-    trimmed: JournalPosition,
-  ): Array<{ epoch: Epoch; group: GroupId }>;
-  layoutsDropped(ref: JournalRef, groups: ReadonlyArray<{ epoch: Epoch; group: GroupId }>): void;
-  groups(ref: JournalRef): GroupStatus[];
-  snapshot(): Snapshot;
-  metadata(): ReadonlyMap<string, readonly Family[]>;
+/** A frame further ahead of the clock is counted as such. Milliseconds. */
+const AHEAD_MS = 600_000;
+/** A group that has missed so many intervals is silent, however short the window. */
+const SILENT_INTERVALS = 3;
+
+/** A group's name within a journal. */
+export interface GroupPlace {
+  readonly epoch: Epoch;
+  readonly group: GroupId;
+}
+
+/**
+ * One path for all data: entries of a process's own journal, of a pull and of recovery are decoded
+ * alike. To recover: `restoreLayouts`, then `restoreTiles`, then `apply` what the journal still
+ * has; `expire` only after that. Does no I/O but through `tileSource`.
+ */
+export class Head implements Appender, Queryable {
+  readonly #options: HeadOptions;
+  readonly #index: SharedIndex;
+  readonly #journals = new Map<JournalRef, JournalGroups>();
+  /** By handle. */
+  readonly #groups: Array<Group | undefined> = [];
+  readonly #freeHandles: number[] = [];
+  /** Dropped while a snapshot was open; they leave the index later. */
+  #doomed: Group[] = [];
+  readonly #pins = new Pins();
+  readonly #looseDecoder = new FrameDecoder();
+  readonly #scratch = new TileScratch();
+  /** Tiles that keep their log for open snapshots. */
+  #loggedTiles: Tile[] = [];
+  readonly #counts = {
+    framesApplied: 0,
+    framesRepeated: 0,
+    framesUndecodable: 0,
+    framesAhead: 0,
+    samplesAppended: 0,
+    tilesClosed: 0,
+    tilesRead: 0,
+    tilesUnreadable: 0,
+    tilesWithoutLayout: 0,
+    samplesHidden: 0,
+  };
+  readonly #refused: Record<string, number> = {};
+
+  constructor(options: HeadOptions) {
+    this.#options = options;
+    this.#index = {
+      series: new SeriesIndex(options.maxSeries),
+      origins: new Origins(),
+      families: new Families(),
+    };
+  }
+
+  /** As of now; a fresh object. Takes time in proportion to groups and tiles, not to series. */
+  get stats(): HeadStats {
+    const sizes = { activeSeries: 0, groups: 0, tilesInMemory: 0, tileBytes: 0, tailBytes: 0 };
+    for (const group of this.#groups) {
+      if (group === undefined || group.released) continue;
+      sizes.groups++;
+      sizes.activeSeries += group.activeSlots;
+      sizes.tailBytes += group.tailBytes;
+      sizes.tileBytes += group.aligned?.packedBytes ?? 0;
+      for (const { bytes } of group.tiles) {
+        if (bytes === null) continue;
+        sizes.tilesInMemory++;
+        sizes.tileBytes += bytes.length;
+      }
+    }
+    return {
+      ...this.#counts,
+      ...sizes,
+      series: this.#index.series.count,
+      openSnapshots: this.#pins.count,
+      refused: { ...this.#refused },
+    };
+  }
+
+  apply(ref: JournalRef, entries: readonly JournalEntry[]): ApplyTotals {
+    const totals: ApplyTotals = {
+      frames: 0,
+      samples: 0,
+      repeated: 0,
+      undecodable: 0,
+      refused: {},
+    };
+    const journal = this.#journal(ref);
+    for (const entry of entries) {
+      if (comparePositions(entry, journal.position) <= 0) {
+        if (entry.kind === EntryKind.frame) totals.repeated++;
+        continue;
+      }
+      if (entry.epoch > journal.position.epoch) this.#endEpochsBefore(journal, entry.epoch);
+      journal.position = { epoch: entry.epoch, sequence: entry.sequence };
+      try {
+        this.#take(journal, entry, totals);
+      } catch (error) {
+        if (!(error instanceof FormatError)) throw error;
+        refuse(totals, 'corrupt', 1);
+        journal.find(entry.epoch, entry.group)?.breakChain();
+      }
+    }
+    this.#count(totals);
+    return totals;
+  }
+
+  /** Takes in layouts that the store kept, ordered by (epoch, group, version), before anything else. */
+  restoreLayouts(ref: JournalRef, entries: readonly JournalEntry[]): void {
+    const journal = this.#journal(ref);
+    for (const entry of entries) {
+      if (entry.kind !== EntryKind.layout) continue;
+      try {
+        this.#takeLayout(journal, entry);
+      } catch (error) {
+        if (!(error instanceof FormatError)) throw error;
+        this.#refused.corrupt = (this.#refused.corrupt ?? 0) + 1;
+      }
+    }
+  }
+
+  /** Takes in what tiles the store has. Frames they hold are not added again by `apply`. */
+  restoreTiles(ref: JournalRef, metas: readonly TileMeta[]): void {
+    const journal = this.#journal(ref);
+    const byGroup = new Map<Group, TileMeta[]>();
+    for (const meta of metas) {
+      const group = journal.find(meta.epoch, meta.group);
+      if (group === undefined) {
+        this.#counts.tilesWithoutLayout++;
+        continue;
+      }
+      const list = byGroup.get(group);
+      if (list === undefined) byGroup.set(group, [meta]);
+      else list.push(meta);
+      journal.newestTime = Math.max(journal.newestTime, meta.maxTime);
+    }
+    for (const [group, list] of byGroup) group.restore(list);
+  }
+
+  /** Newest entry applied in this process; undefined before the first. */
+  position(ref: JournalRef): JournalPosition | undefined {
+    const position = this.#journals.get(ref)?.position;
+    return position === undefined || position.epoch === 0 ? undefined : position;
+  }
+
+  /**
+   * The journal may be trimmed up to here: whatever is later needed after a restart comes behind
+   * it, or is in tiles that were reported as stored. Epoch 0 where nothing may be trimmed.
+   */
+  trimmable(ref: JournalRef): JournalPosition {
+    return this.#journals.get(ref)?.trimmable() ?? { epoch: 0, sequence: 0 };
+  }
+
+  /** The store has a tile that `onTileClosed` handed out. */
+  tileStored(ref: JournalRef, meta: TileMeta): void {
+    const group = this.#journals.get(ref)?.find(meta.epoch, meta.group);
+    const tile = group?.tiles.find((each) => each.meta.firstSequence === meta.firstSequence);
+    if (tile !== undefined) tile.stored = true;
+  }
+
+  /** The store has dropped tiles (retention); they are not asked for any more. */
+  dropTiles(ref: JournalRef, metas: readonly TileMeta[]): void {
+    const journal = this.#journals.get(ref);
+    if (journal === undefined) return;
+    const byGroup = new Map<Group, Set<number>>();
+    for (const meta of metas) {
+      const group = journal.find(meta.epoch, meta.group);
+      if (group === undefined) continue;
+      const sequences = byGroup.get(group);
+      if (sequences === undefined) byGroup.set(group, new Set([meta.firstSequence]));
+      else sequences.add(meta.firstSequence);
+    }
+    for (const [group, sequences] of byGroup) {
+      group.dropTiles((tile) => sequences.has(tile.meta.firstSequence));
+    }
+  }
+
+  /** Forgets a journal with all its samples; snapshots that are open lose sight of them too. */
+  dropJournal(ref: JournalRef): void {
+    const journal = this.#journals.get(ref);
+    if (journal === undefined) return;
+    this.#journals.delete(ref);
+    for (const group of journal) {
+      this.#groups[group.handle] = undefined;
+      this.#doomed.push(group);
+    }
+    if (this.#pins.count === 0) this.#releaseGroups([]);
+  }
+
+  /**
+   * Forgets what is older than the window: tiles leave memory (those the store has can still be
+   * read), groups without samples leave the index. Closes tiles of groups that have fallen silent.
+   * While a snapshot is open that is younger than the window, nothing is forgotten.
+   */
+  expire(now: Milliseconds): Expired {
+    for (const journal of this.#journals.values()) {
+      for (const group of journal) if (!group.released) this.#closeSilent(journal, group, now);
+    }
+    const { windowMs, clock } = this.#options;
+    if (this.#pins.openSince(clock.monotonic() - windowMs)) return { series: 0, tiles: 0 };
+    const horizon = now - windowMs;
+    let tiles = 0;
+    const empty: Group[] = [];
+    for (const journal of this.#journals.values()) {
+      for (const group of journal) {
+        if (group.released) continue;
+        tiles += this.#evict(group, horizon);
+        if (group.ended && group.empty) empty.push(group);
+      }
+    }
+    return { series: this.#releaseGroups(empty), tiles };
+  }
+
+  /**
+   * Groups whose layouts no tile and no frame needs any more. `trimmed`: up to where the journal
+   * has been cut; frames behind it need theirs. They are named until `layoutsDropped`.
+   */
+  groupsNotNeeded(ref: JournalRef, trimmed: JournalPosition): GroupPlace[] {
+    const places: GroupPlace[] = [];
+    for (const group of this.#journals.get(ref) ?? []) {
+      const last = { epoch: group.epoch, sequence: group.lastSequence };
+      if (!group.released || comparePositions(last, trimmed) > 0) continue;
+      places.push({ epoch: group.epoch, group: group.id });
+    }
+    return places;
+  }
+
+  /** The store has dropped the layouts of groups that were not needed. */
+  layoutsDropped(ref: JournalRef, groups: readonly GroupPlace[]): void {
+    const journal = this.#journals.get(ref);
+    for (const place of groups) {
+      const group = journal?.find(place.epoch, place.group);
+      if (group?.released) journal?.remove(place.epoch, place.group);
+    }
+  }
+
+  /** All groups of a journal that have or expect samples, in no order. */
+  groups(ref: JournalRef): GroupStatus[] {
+    const list: GroupStatus[] = [];
+    for (const group of this.#journals.get(ref) ?? []) {
+      if (group.released) continue;
+      const { kind, target, scrapeUrl, interval } = group.meta;
+      list.push({
+        epoch: group.epoch,
+        group: group.id,
+        kind,
+        target,
+        scrapeUrl,
+        interval,
+        activeSlots: group.activeSlots,
+        slotCount: group.layout.slotCount,
+        lastFrameTime: asTime(Math.max(0, group.lastTime)),
+        ended: group.ended,
+      });
+    }
+    return list;
+  }
+
+  snapshot(): Snapshot {
+    const { clock, tileSource } = this.#options;
+    const pins = this.#pins.open(clock.monotonic());
+    const input = {
+      series: this.#index.series,
+      origins: this.#index.origins,
+      groups: this.#groups,
+      tileSource,
+      counts: this.#counts,
+    };
+    return new HeadSnapshot(input, clock, pins, () => {
+      this.#pins.close(pins);
+      if (this.#pins.count > 0) return;
+      for (const tile of this.#loggedTiles) tile.log = null;
+      this.#loggedTiles = [];
+    });
+  }
+
+  metadata(): ReadonlyMap<string, readonly Family[]> {
+    return this.#index.families.all();
+  }
+
+  #journal(ref: JournalRef): JournalGroups {
+    let journal = this.#journals.get(ref);
+    if (journal === undefined) this.#journals.set(ref, (journal = new JournalGroups(ref)));
+    return journal;
+  }
+
+  /** @throws FormatError */
+  #take(journal: JournalGroups, entry: JournalEntry, totals: ApplyTotals): void {
+    if (entry.kind === EntryKind.layout) {
+      this.#takeLayout(journal, entry);
+    } else if (entry.kind === EntryKind.frame) {
+      this.#takeFrame(journal, entry, totals);
+    } else {
+      const gap = decodeGap(entryPayload(entry));
+      for (const group of journal) {
+        const concerned = gap.group === 0 || gap.group === group.id;
+        if (group.epoch === entry.epoch && concerned) group.breakChain();
+      }
+    }
+  }
+
+  /** @throws FormatError where a record is no next step of its group's layout. */
+  #takeLayout(journal: JournalGroups, entry: JournalEntry): void {
+    const record = decodeLayout(entryPayload(entry));
+    const { epoch } = entry;
+    if (record.group !== entry.group) throw new FormatError('layout of another group');
+    let group = journal.find(epoch, record.group);
+    if (group === undefined || group.released) {
+      if (record.version !== 1 && record.slotNumbers === null) {
+        throw new FormatError('layout without its first record');
+      }
+      group = this.#openGroup(journal, epoch, record);
+    }
+    if (record.version > group.layout.version) {
+      if (!group.layout.follows(record)) throw new FormatError('layout record out of turn');
+      group.layout.extend(record, entry.time, group.rowCount);
+    }
+    group.lastSequence = Math.max(group.lastSequence, entry.sequence);
+    group.touchedTime = Math.max(group.touchedTime, entry.time);
+    const before = journal.find(epoch, record.meta.continues);
+    if (record.meta.continues !== 0 && before !== undefined) this.#endGroup(before);
+  }
+
+  #openGroup(journal: JournalGroups, epoch: Epoch, record: LayoutRecord): Group {
+    const handle = this.#freeHandles.pop() ?? this.#groups.length;
+    const place = { ref: journal.ref, epoch, id: record.group };
+    const { tileFrames } = this.#options;
+    const group = new Group(place, record.meta, this.#index, handle, tileFrames);
+    this.#groups[handle] = group;
+    journal.add(group);
+    this.#pins.note(group);
+    return group;
+  }
+
+  /** @throws FormatError */
+  #takeFrame(journal: JournalGroups, entry: JournalEntry, totals: ApplyTotals): void {
+    const group = journal.find(entry.epoch, entry.group);
+    const payload = entryPayload(entry);
+    if (
+      group === undefined ||
+      group.released ||
+      frameLayoutVersion(payload) > group.layout.version
+    ) {
+      group?.breakChain();
+      totals.undecodable++;
+      return;
+    }
+    group.lastSequence = Math.max(group.lastSequence, entry.sequence);
+    group.touchedTime = Math.max(group.touchedTime, entry.time);
+    if (entry.time > this.#options.clock.now() + AHEAD_MS) this.#counts.framesAhead++;
+    else journal.newestTime = Math.max(journal.newestTime, entry.time);
+    if (group.meta.kind === 'aligned') this.#takeAligned(group, entry, payload, totals);
+    else this.#takeLoose(group, entry, payload, totals);
+  }
+
+  #takeAligned(group: Group, entry: JournalEntry, payload: Uint8Array, totals: ApplyTotals): void {
+    if (!entry.key && group.waiting) {
+      totals.undecodable++;
+      return;
+    }
+    const frame = group.decoder.decodeAligned(payload, entry.key);
+    if (frame.slotCount > group.layout.slotCount) throw new FormatError('frame beyond its layout');
+    group.waiting = false;
+    if (entry.key) group.keySequence = entry.sequence;
+    if (entry.sequence <= group.storedSequence) {
+      totals.repeated++;
+      return;
+    }
+    this.#pins.note(group);
+    group.ended = false;
+    if (entry.key) this.#closeTile(group);
+    if (entry.time <= group.lastTime) {
+      refuse(totals, 'out_of_order', frame.samples);
+      return;
+    }
+    const pinned = this.#pins.count > 0;
+    group.appendAligned(entry.sequence, entry.time, frame, pinned, this.#scratch);
+    totals.frames++;
+    totals.samples += frame.samples;
+    const { refusedSlots, refusals } = group.layout;
+    for (let i = 0; i < refusedSlots.length; i++) {
+      const slot = refusedSlots[i];
+      if (slot >= frame.slotCount || frame.states[slot] === SampleState.none) continue;
+      refuse(totals, refusals[i], 1);
+      totals.samples--;
+    }
+  }
+
+  #takeLoose(group: Group, entry: JournalEntry, payload: Uint8Array, totals: ApplyTotals): void {
+    if (entry.sequence <= group.storedSequence) {
+      totals.repeated++;
+      return;
+    }
+    const frame: LooseFrame = this.#looseDecoder.decodeLoose(payload, entry.time);
+    this.#pins.note(group);
+    group.ended = false;
+    group.keySequence = entry.sequence;
+    const { tileFrames, outOfOrderWindow } = this.#options;
+    const log = group.loose;
+    if (log !== null && (log.frameCount >= tileFrames || log.full)) this.#closeTile(group);
+    totals.frames++;
+    totals.samples += group.appendLoose(entry.sequence, frame, outOfOrderWindow, (reason) =>
+      refuse(totals, reason, 1),
+    );
+  }
+
+  #closeTile(group: Group): void {
+    const pinned = this.#pins.count > 0;
+    const tile = group.closeTile(pinned, this.#scratch);
+    if (tile === null) return;
+    if (tile.log !== null) this.#loggedTiles.push(tile);
+    this.#counts.tilesClosed++;
+    this.#options.onTileClosed(group.ref, { meta: tile.meta, bytes: tile.bytes! });
+  }
+
+  #endGroup(group: Group): void {
+    if (group.ended) return;
+    this.#pins.note(group);
+    this.#closeTile(group);
+    group.end();
+  }
+
+  #endEpochsBefore(journal: JournalGroups, epoch: Epoch): void {
+    for (const group of journal.before(epoch)) this.#endGroup(group);
+  }
+
+  /** A group that its journal has left behind has ended; one whose journal is late may go on. */
+  #closeSilent(journal: JournalGroups, group: Group, now: number): void {
+    if (group.ended) return;
+    const patience = Math.max(this.#options.windowMs, group.meta.interval * SILENT_INTERVALS);
+    const last = Math.max(group.lastTime, group.touchedTime);
+    if (journal.newestTime - last > patience) {
+      this.#endGroup(group);
+    } else if (now - last > patience && !group.silent) {
+      this.#closeTile(group);
+      group.silent = true;
+    }
+  }
+
+  /** Tiles of a group that leave memory, or the head where no store has them. */
+  #evict(group: Group, horizon: number): number {
+    const { tileSource } = this.#options;
+    if (tileSource === null) return group.dropTiles((tile) => tile.meta.maxTime < horizon);
+    let evicted = 0;
+    for (const tile of group.tiles) {
+      if (!tile.stored || tile.bytes === null || tile.meta.maxTime >= horizon) continue;
+      tile.evict();
+      evicted++;
+    }
+    return evicted;
+  }
+
+  /** Takes groups out of the index, those that were to go earlier too. Returns series that went with them. */
+  #releaseGroups(groups: readonly Group[]): number {
+    const orphans: number[] = [];
+    for (const group of [...groups, ...this.#doomed]) {
+      group.layout.release(orphans);
+      group.released = true;
+      group.end();
+      this.#groups[group.handle] = undefined;
+      this.#freeHandles.push(group.handle);
+    }
+    this.#doomed = [];
+    this.#index.series.remove(orphans);
+    return orphans.length;
+  }
+
+  #count(totals: ApplyTotals): void {
+    this.#counts.framesApplied += totals.frames;
+    this.#counts.framesRepeated += totals.repeated;
+    this.#counts.framesUndecodable += totals.undecodable;
+    this.#counts.samplesAppended += totals.samples;
+    for (const [reason, count] of Object.entries(totals.refused)) {
+      this.#refused[reason] = (this.#refused[reason] ?? 0) + count;
+    }
+  }
+}
+
+function refuse(totals: ApplyTotals, reason: string, count: number): void {
+  totals.refused[reason] = (totals.refused[reason] ?? 0) + count;
 }

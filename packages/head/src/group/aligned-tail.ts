@@ -1,0 +1,133 @@
+/** The open tile of an aligned group: packed runs of rows, then the newest rows as they came. */
+import { type AlignedFrame, TileReader, encodeTile } from '@canopy/encoding';
+import { type Piece, TilePiece } from './piece.js';
+import { SampleState } from '@canopy/model';
+import { Rows, type TileScratch } from './rows.js';
+
+/** A packed run of rows. */
+interface Pack {
+  readonly reader: TileReader;
+  readonly byteLength: number;
+}
+
+/** Where a tile begins in its journal. */
+export interface TileStart {
+  /** The group's row number of the tile's first row. */
+  readonly row: number;
+  readonly sequence: number;
+  /** Sequence of the key frame that its first frame builds on: the first frame itself, mostly. */
+  readonly keySequence: number;
+}
+
+export class AlignedTail {
+  readonly start: TileStart;
+  lastSequence: number;
+  rowCount = 0;
+  readonly minTime: number;
+  maxTime: number;
+  readonly #packs: Pack[] = [];
+  #packedRows = 0;
+  #rows: Rows;
+
+  constructor(start: TileStart, time: number, rows: Rows) {
+    this.start = start;
+    this.lastSequence = start.sequence;
+    this.minTime = time;
+    this.maxTime = time;
+    this.#rows = rows;
+  }
+
+  get packedBytes(): number {
+    return this.#packs.reduce((total, pack) => total + pack.byteLength, 0);
+  }
+
+  get rows(): Rows {
+    return this.#rows;
+  }
+
+  /**
+   * Adds one row. `pinned`: somebody reads older rows, so arrays that are full are left to them.
+   * `last`: time of each slot's newest entry, brought up to date when rows are packed.
+   */
+  append(
+    sequence: number,
+    time: number,
+    frame: AlignedFrame,
+    allValues: boolean,
+    pinned: boolean,
+    last: Float64Array,
+    scratch: TileScratch,
+  ): void {
+    const fits = this.#rows.fits(frame.slotCount);
+    if (this.#rows.full || (!fits && this.#rows.count > 0)) this.#pack(pinned, last, scratch);
+    if (!fits) this.#rows = new Rows(frame.slotCount, this.#rows.rowsMax);
+    this.#rows.append(time, frame, allValues);
+    this.rowCount++;
+    this.lastSequence = sequence;
+    this.maxTime = time;
+  }
+
+  /** Pieces with entries in [minTime, maxTime] among the first `rowsMax` rows, in order. */
+  pieces(minTime: number, maxTime: number, rowsMax: number, out: Piece[]): void {
+    let row = 0;
+    for (const { reader } of this.#packs) {
+      if (row >= rowsMax) return;
+      if (reader.maxTime >= minTime && reader.minTime <= maxTime) {
+        out.push(new TilePiece(reader, rowsMax - row));
+      }
+      row += reader.count;
+    }
+    if (row >= rowsMax || this.#rows.count === 0) return;
+    const { times, count } = this.#rows;
+    if (times[count - 1] >= minTime && times[0] <= maxTime)
+      out.push(this.#rows.piece(rowsMax - row));
+  }
+
+  /** Time of row `index` of the tile. */
+  timeOfRow(index: number): number {
+    let row = index;
+    for (const { reader } of this.#packs) {
+      if (row < reader.count) return reader.times()[row];
+      row -= reader.count;
+    }
+    return this.#rows.times[row];
+  }
+
+  /** The whole run as one encoded tile; fresh bytes. */
+  encode(last: Float64Array, scratch: TileScratch): Uint8Array {
+    this.#rows.noteLast(last);
+    if (this.#packs.length === 0) return this.#rows.encode(scratch);
+    const slotCount = this.#rows.stride;
+    const count = this.rowCount;
+    const times = new Float64Array(count);
+    scratch.reserve(slotCount * count);
+    let offset = 0;
+    for (const { reader } of this.#packs) {
+      times.set(reader.times(), offset);
+      for (let slot = 0; slot < slotCount; slot++) {
+        const at = slot * count + offset;
+        if (slot < reader.slotCount) reader.readSlot(slot, scratch.values, scratch.states, at);
+        else scratch.states.fill(SampleState.none, at, at + reader.count);
+      }
+      offset += reader.count;
+    }
+    times.set(this.#rows.times.subarray(0, this.#rows.count), offset);
+    this.#rows.copyColumns(scratch, count, offset);
+    const columns = scratch.columns(slotCount * count);
+    return encodeTile({ kind: 'aligned', slotCount, count, times, ...columns });
+  }
+
+  /** Whether a slot has an entry at or after `time` in the newest rows. */
+  hasSince(slot: number, time: number, rowsMax: number): boolean {
+    return this.#rows.hasSince(slot, time, rowsMax - this.#packedRows);
+  }
+
+  #pack(pinned: boolean, last: Float64Array, scratch: TileScratch): void {
+    this.#rows.noteLast(last);
+    const bytes = this.#rows.encode(scratch);
+    this.#packs.push({ reader: new TileReader(bytes), byteLength: bytes.length });
+    this.#packedRows += this.#rows.count;
+    if (pinned) this.#rows = new Rows(this.#rows.stride, this.#rows.rowsMax);
+    else this.#rows.clear();
+  }
+}

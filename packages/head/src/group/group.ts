@@ -1,0 +1,331 @@
+/** One group of one journal: its layout, its tiles, and the tile that is being filled. */
+import { type AlignedFrame, FrameDecoder, type LooseFrame } from '@canopy/encoding';
+import {
+  type Epoch,
+  type GroupId,
+  type GroupMeta,
+  type JournalRef,
+  SampleState,
+  type TileMeta,
+  asTime,
+} from '@canopy/model';
+import { grownFloat64 } from '../series/grow.js';
+import { AlignedTail } from './aligned-tail.js';
+import { GroupLayout, type SharedIndex } from './layout.js';
+import { LooseLog } from './loose-log.js';
+import { Rows, type TileScratch } from './rows.js';
+import { Tile } from './tile.js';
+
+/** What a snapshot sees of a group. */
+export interface GroupPin {
+  /** Rows (aligned) or samples (loose) taken in. */
+  readonly rowCount: number;
+  /** Time of the newest row or sample; -Infinity before the first. */
+  readonly lastTime: number;
+  readonly ended: boolean;
+}
+
+const NEVER = Number.NEGATIVE_INFINITY;
+
+/** Rows that are kept uncompressed, as a part of a tile's. */
+const TAIL_PARTS = 4;
+
+export class Group implements GroupPin {
+  readonly ref: JournalRef;
+  readonly epoch: Epoch;
+  readonly id: GroupId;
+  readonly handle: number;
+  readonly meta: GroupMeta;
+  readonly layout: GroupLayout;
+  /** Ascending by sequence. */
+  tiles: Tile[] = [];
+  aligned: AlignedTail | null = null;
+  loose: LooseLog | null = null;
+
+  rowCount = 0;
+  /** Time of the oldest row or sample; Infinity where there is none. */
+  minTime = Number.POSITIVE_INFINITY;
+  lastTime = NEVER;
+  /** Nothing more is expected. */
+  ended = false;
+  /** Closed because nothing came, though its journal may only be late: its key frame stays needed. */
+  silent = false;
+  /** No base to decode on: everything up to the next key frame is undecodable. */
+  waiting = true;
+  keySequence = 0;
+  /** Newest entry of the group, layouts included. */
+  lastSequence = 0;
+  /** Newest frame that was in the store's tiles when this process began. */
+  storedSequence = 0;
+  /** Time of the newest entry of any kind. */
+  touchedTime = NEVER;
+  /** Out of the index: only its layout in the store is left. */
+  released = false;
+  activeSlots = 0;
+
+  #decoder: FrameDecoder | null = null;
+  /** Time of each slot's newest entry: aligned, up to the packed rows; loose, up to now. */
+  #lastTimes = new Float64Array(0);
+  /** Loose: value and state of each slot's newest entry. */
+  #lastValues = new Float64Array(0);
+  #lastStates = new Uint8Array(0);
+  readonly #rowsMax: number;
+  #spareRows: Rows | null = null;
+
+  constructor(
+    place: { ref: JournalRef; epoch: Epoch; id: GroupId },
+    meta: GroupMeta,
+    shared: SharedIndex,
+    handle: number,
+    tileFrames: number,
+  ) {
+    this.ref = place.ref;
+    this.epoch = place.epoch;
+    this.id = place.id;
+    this.meta = meta;
+    this.handle = handle;
+    this.layout = new GroupLayout(shared, handle);
+    this.#rowsMax = Math.max(1, Math.ceil(tileFrames / TAIL_PARTS));
+  }
+
+  get decoder(): FrameDecoder {
+    this.#decoder ??= new FrameDecoder();
+    return this.#decoder;
+  }
+
+  /** Nothing in memory and nothing in the store. */
+  get empty(): boolean {
+    return this.aligned === null && this.loose === null && this.tiles.length === 0;
+  }
+
+  get tailBytes(): number {
+    return (this.aligned?.rows.byteLength ?? 0) + (this.loose?.byteLength ?? 0);
+  }
+
+  /** The oldest sequence that must stay in the journal; Infinity where none must. */
+  get neededSequence(): number {
+    let needed = Number.POSITIVE_INFINITY;
+    for (const tile of this.tiles) if (!tile.stored) needed = Math.min(needed, tile.keySequence);
+    if (this.aligned !== null) needed = Math.min(needed, this.aligned.start.keySequence);
+    if (this.loose !== null) needed = Math.min(needed, this.loose.startSequence);
+    if (this.silent && !this.ended) needed = Math.min(needed, this.keySequence);
+    return needed;
+  }
+
+  /** The chain of frames is broken: what comes before the next key frame cannot be decoded. */
+  breakChain(): void {
+    this.waiting = true;
+    this.#decoder?.reset();
+  }
+
+  /** Nothing more is expected; memory for decoding is given back. The open tile stays open. */
+  end(): void {
+    this.ended = true;
+    this.waiting = true;
+    this.#decoder = null;
+    this.#spareRows = null;
+    this.activeSlots = 0;
+  }
+
+  /** Takes in tiles that the store has, from before this process. */
+  restore(metas: readonly TileMeta[]): void {
+    for (const meta of metas) {
+      const same = this.tiles.find((tile) => tile.meta.firstSequence === meta.firstSequence);
+      if (same !== undefined) continue;
+      this.tiles.push(new Tile(meta, -1, meta.firstSequence, null, true));
+      this.storedSequence = Math.max(this.storedSequence, meta.lastSequence);
+      this.lastSequence = Math.max(this.lastSequence, meta.lastSequence);
+      this.lastTime = Math.max(this.lastTime, meta.maxTime);
+      this.minTime = Math.min(this.minTime, meta.minTime);
+    }
+    this.tiles.sort((a, b) => a.meta.firstSequence - b.meta.firstSequence);
+    if (this.meta.kind === 'aligned') {
+      this.#growSlots();
+      this.#lastTimes.fill(this.lastTime);
+    }
+  }
+
+  /** Forgets the tiles that `gone` says. Returns their number. */
+  dropTiles(gone: (tile: Tile) => boolean): number {
+    const kept = this.tiles.filter((tile) => !gone(tile));
+    const dropped = this.tiles.length - kept.length;
+    if (dropped === 0) return 0;
+    this.tiles = kept;
+    this.minTime = this.aligned?.minTime ?? this.loose?.minTime ?? Number.POSITIVE_INFINITY;
+    for (const tile of kept) this.minTime = Math.min(this.minTime, tile.meta.minTime);
+    return dropped;
+  }
+
+  /** Adds one row. `pinned`: a snapshot is open. The frame must be newer than the last. */
+  appendAligned(
+    sequence: number,
+    time: number,
+    frame: AlignedFrame,
+    pinned: boolean,
+    scratch: TileScratch,
+  ): void {
+    this.#growSlots();
+    const { states, slotCount } = frame;
+    let active = 0;
+    for (let slot = 0; slot < slotCount; slot++) {
+      if (states[slot] === SampleState.value) active++;
+    }
+    if (this.aligned === null) {
+      const rows = this.#spareRows ?? new Rows(slotCount, this.#rowsMax);
+      this.#spareRows = null;
+      const { keySequence } = this;
+      this.aligned = new AlignedTail({ row: this.rowCount, sequence, keySequence }, time, rows);
+    }
+    const allValues = active === slotCount;
+    const last = this.#lastTimes;
+    this.aligned.append(sequence, time, frame, allValues, pinned, last, scratch);
+    this.rowCount++;
+    this.minTime = Math.min(this.minTime, time);
+    this.lastTime = time;
+    this.activeSlots = active;
+    this.silent = false;
+  }
+
+  /** Adds a frame of loose samples; `refuse` is told of each one that is not taken. Returns those taken. */
+  appendLoose(
+    sequence: number,
+    frame: LooseFrame,
+    outOfOrderWindow: number,
+    refuse: (reason: string) => void,
+  ): number {
+    this.#growSlots();
+    this.loose ??= new LooseLog(this.rowCount, sequence);
+    const log = this.loose;
+    log.reserveSlots(this.layout.slotCount);
+    log.lastSequence = sequence;
+    log.frameCount++;
+    const before = this.rowCount;
+    // Of the frame as a whole, so that the order of its samples does not matter.
+    const oldest = this.lastTime - outOfOrderWindow;
+    for (let i = 0; i < frame.count; i++) {
+      const slot = frame.slots[i];
+      const state = frame.states[i];
+      if (slot >= this.layout.slotCount) {
+        refuse('unknown_slot');
+        continue;
+      }
+      const verdict = this.#judge(log, slot, frame.times[i], state, frame.values[i], oldest);
+      if (verdict === 'repeated') continue;
+      if (verdict !== null) refuse(verdict);
+      else if (!log.append(slot, frame.times[i], state, frame.values[i])) refuse('tile_limit');
+      else this.#noteLoose(slot, frame.times[i], state, frame.values[i]);
+    }
+    this.silent = false;
+    return this.rowCount - before;
+  }
+
+  /** Time of a slot's newest entry up to what is packed; -Infinity where it never had one. */
+  lastTimeOf(slot: number): number {
+    return slot < this.#lastTimes.length ? this.#lastTimes[slot] : NEVER;
+  }
+
+  /** Encodes what is open as a tile of this group; null where nothing is. */
+  closeTile(pinned: boolean, scratch: TileScratch): Tile | null {
+    const tile =
+      this.aligned === null ? this.#closeLoose(pinned) : this.#closeAligned(pinned, scratch);
+    if (tile !== null) this.tiles.push(tile);
+    return tile;
+  }
+
+  #closeAligned(pinned: boolean, scratch: TileScratch): Tile | null {
+    const tail = this.aligned;
+    if (tail === null) return null;
+    this.aligned = null;
+    const bytes = tail.encode(this.#lastTimes, scratch);
+    if (!pinned && !this.ended) {
+      this.#spareRows = tail.rows;
+      this.#spareRows.clear();
+    }
+    const { sequence, keySequence, row } = tail.start;
+    const meta = this.#tileMeta(sequence, tail.lastSequence, tail.minTime, tail.maxTime, bytes);
+    return new Tile(meta, row, keySequence, bytes, false);
+  }
+
+  #closeLoose(pinned: boolean): Tile | null {
+    const log = this.loose;
+    if (log === null) return null;
+    this.loose = null;
+    // Frames of nothing but repeats leave nothing to keep.
+    if (log.count === 0) return null;
+    const bytes = log.encode();
+    const { startSequence, lastSequence, minTime, maxTime } = log;
+    const meta = this.#tileMeta(startSequence, lastSequence, minTime, maxTime, bytes);
+    const tile = new Tile(meta, log.startEntry, startSequence, bytes, false);
+    if (pinned) tile.log = log;
+    return tile;
+  }
+
+  #tileMeta(
+    firstSequence: number,
+    lastSequence: number,
+    minTime: number,
+    maxTime: number,
+    bytes: Uint8Array,
+  ): TileMeta {
+    return {
+      epoch: this.epoch,
+      group: this.id,
+      firstSequence,
+      lastSequence,
+      minTime: asTime(minTime),
+      maxTime: asTime(maxTime),
+      byteLength: bytes.length,
+    };
+  }
+
+  /** Why a loose sample is not taken; null where it is. */
+  #judge(
+    log: LooseLog,
+    slot: number,
+    time: number,
+    state: number,
+    value: number,
+    oldest: number,
+  ): 'repeated' | 'duplicate' | 'too_old' | null {
+    if (time > this.#lastTimes[slot]) return null;
+    if (time === this.#lastTimes[slot]) {
+      return state === this.#lastStates[slot] && Object.is(value, this.#lastValues[slot])
+        ? 'repeated'
+        : 'duplicate';
+    }
+    const entry = log.find(slot, time);
+    if (entry >= 0) {
+      return state === log.state(entry) && Object.is(value, log.value(entry))
+        ? 'repeated'
+        : 'duplicate';
+    }
+    // In a closed tile a double may lie as well; selects show the first of them.
+    return time < oldest ? 'too_old' : null;
+  }
+
+  #noteLoose(slot: number, time: number, state: number, value: number): void {
+    this.rowCount++;
+    if (time > this.lastTime) this.lastTime = time;
+    if (time < this.minTime) this.minTime = time;
+    if (time < this.#lastTimes[slot]) return;
+    if (state === SampleState.value && this.#lastStates[slot] !== SampleState.value) {
+      this.activeSlots++;
+    } else if (state !== SampleState.value && this.#lastStates[slot] === SampleState.value) {
+      this.activeSlots = Math.max(0, this.activeSlots - 1);
+    }
+    this.#lastTimes[slot] = time;
+    this.#lastValues[slot] = value;
+    this.#lastStates[slot] = state;
+  }
+
+  #growSlots(): void {
+    const { slotCount } = this.layout;
+    if (this.#lastTimes.length >= slotCount) return;
+    this.#lastTimes = grownFloat64(this.#lastTimes, slotCount, NEVER);
+    if (this.meta.kind !== 'loose') return;
+    this.#lastValues = grownFloat64(this.#lastValues, slotCount, 0);
+    const states = new Uint8Array(this.#lastTimes.length);
+    states.set(this.#lastStates);
+    this.#lastStates = states;
+  }
+}

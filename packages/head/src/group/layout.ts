@@ -1,0 +1,147 @@
+/** What the slots of a group are. */
+import type { Family, LayoutRecord, Labels } from '@canopy/model';
+import type { Families } from '../series/families.js';
+import { grownUint32 } from '../series/grow.js';
+import type { Origins } from '../series/origins.js';
+import { NO_SERIES, type SeriesIndex } from '../series/series-index.js';
+
+/** Why a slot that has a label set is not in the index. */
+export type SlotRefusal = 'series_limit' | 'conflict';
+
+/** One layout record's slots: `[firstSlot, next step's firstSlot)`. */
+interface Step {
+  readonly firstSlot: number;
+  /** When the layout record was made. */
+  readonly time: number;
+  /** The group's number of rows before it. */
+  readonly row: number;
+}
+
+/** Parts of a head that all groups share. */
+export interface SharedIndex {
+  readonly series: SeriesIndex;
+  readonly origins: Origins;
+  readonly families: Families;
+}
+
+export class GroupLayout {
+  readonly #shared: SharedIndex;
+  readonly #handle: number;
+  version = 0;
+  slotCount = 0;
+  /** Slots whose samples are refused, and why; both columns are of one length. */
+  readonly refusedSlots: number[] = [];
+  readonly refusals: SlotRefusal[] = [];
+  #refs = new Uint32Array(0);
+  /** Index into the group's families + 1; 0 for none. */
+  #slotFamilies = new Uint32Array(0);
+  readonly #families: Array<Family | undefined> = [];
+  readonly #newestFamily = new Map<string, Family>();
+  readonly #steps: Step[] = [];
+
+  /** `handle`: the group's number in `shared.origins`. */
+  constructor(shared: SharedIndex, handle: number) {
+    this.#shared = shared;
+    this.#handle = handle;
+  }
+
+  /** Whether a record is the next one of this layout; a filtered view may leave out whole records. */
+  follows(record: LayoutRecord): boolean {
+    if (record.slotCount < record.firstSlot) return false;
+    if (record.slotNumbers !== null) {
+      return record.version > this.version && record.firstSlot >= this.slotCount;
+    }
+    return (
+      record.version === this.version + 1 &&
+      record.firstSlot === this.slotCount &&
+      record.firstFamily === this.#families.length
+    );
+  }
+
+  /** Takes in the next record. `row`: rows the group has so far. */
+  extend(record: LayoutRecord, time: number, row: number): void {
+    // A filtered view may have left out records, and their families with them.
+    while (this.#families.length < record.firstFamily) this.#families.push(undefined);
+    for (const family of record.families) {
+      const shared = this.#shared.families.retain(family);
+      this.#families.push(shared);
+      this.#newestFamily.set(shared.name, shared);
+    }
+    this.#refs = grownUint32(this.#refs, record.slotCount);
+    this.#refs.fill(NO_SERIES, this.slotCount, record.slotCount);
+    this.#slotFamilies = grownUint32(this.#slotFamilies, record.slotCount);
+    const { slots, slotNumbers } = record;
+    for (let i = 0; i < slots.length; i++) {
+      const slot = slotNumbers === null ? record.firstSlot + i : slotNumbers[i];
+      if (slot < record.firstSlot || slot >= record.slotCount) continue;
+      this.#slotFamilies[slot] = slots[i].family + 1;
+      this.#enter(slot, slots[i].labels);
+    }
+    this.#steps.push({ firstSlot: record.firstSlot, time, row });
+    this.version = record.version;
+    this.slotCount = record.slotCount;
+  }
+
+  /** NO_SERIES where the slot has none. */
+  ref(slot: number): number {
+    return slot < this.slotCount ? this.#refs[slot] : NO_SERIES;
+  }
+
+  family(slot: number): Family | undefined {
+    const family = this.#families[this.#slotFamilies[slot] - 1];
+    return family === undefined ? undefined : this.#newestFamily.get(family.name);
+  }
+
+  /** When the slot was added; decides which of two origins came first. */
+  slotTime(slot: number): number {
+    return this.#step(slot).time;
+  }
+
+  /** Rows the group had when the slot was added. */
+  slotRow(slot: number): number {
+    return this.#step(slot).row;
+  }
+
+  /** Leaves the index. Adds the refs of series that have no column left to `orphans`. */
+  release(orphans: number[]): void {
+    for (const family of this.#families) {
+      if (family !== undefined) this.#shared.families.release(family);
+    }
+    for (let slot = 0; slot < this.slotCount; slot++) {
+      const ref = this.#refs[slot];
+      if (ref === NO_SERIES) continue;
+      if (this.#shared.origins.remove(ref, this.#handle)) orphans.push(ref);
+    }
+    this.#families.length = 0;
+    this.#newestFamily.clear();
+    this.refusedSlots.length = 0;
+    this.refusals.length = 0;
+    this.#refs = new Uint32Array(0);
+    this.#slotFamilies = new Uint32Array(0);
+    this.slotCount = 0;
+  }
+
+  #enter(slot: number, labels: Labels): void {
+    const ref = this.#shared.series.intern(labels);
+    const taken = ref !== NO_SERIES && this.#shared.origins.has(ref, this.#handle);
+    if (ref === NO_SERIES || taken) {
+      this.refusedSlots.push(slot);
+      this.refusals.push(taken ? 'conflict' : 'series_limit');
+      return;
+    }
+    this.#refs[slot] = ref;
+    this.#shared.origins.add(ref, this.#handle, slot);
+  }
+
+  #step(slot: number): Step {
+    const steps = this.#steps;
+    let low = 0;
+    let high = steps.length - 1;
+    while (low < high) {
+      const middle = (low + high + 1) >>> 1;
+      if (steps[middle].firstSlot <= slot) low = middle;
+      else high = middle - 1;
+    }
+    return steps[low];
+  }
+}

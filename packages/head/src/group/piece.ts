@@ -1,0 +1,98 @@
+/** A run of rows of one aligned group, as selects read it. */
+import { SampleState } from '@canopy/model';
+import type { TileReader } from '@canopy/encoding';
+
+/** Stays readable though the group goes on: what it refers to is not changed afterwards. */
+export interface Piece {
+  /** Ascending; `count` counts. Not to be written to. */
+  readonly times: Float64Array;
+  readonly count: number;
+  /**
+   * Writes `count` entries of a slot into the out arrays from `offset` on.
+   * Returns whether all are values.
+   * @throws FormatError where stored bytes are wrong.
+   */
+  read(slot: number, outValues: Float64Array, outStates: Uint8Array, offset: number): boolean;
+}
+
+/** Rows in an encoded tile; the first `count` of them. */
+export class TilePiece implements Piece {
+  readonly times: Float64Array;
+  readonly count: number;
+  readonly #reader: TileReader;
+
+  constructor(reader: TileReader, countMax: number) {
+    this.#reader = reader;
+    this.times = reader.times();
+    this.count = Math.min(countMax, reader.count);
+  }
+
+  read(slot: number, outValues: Float64Array, outStates: Uint8Array, offset: number): boolean {
+    const reader = this.#reader;
+    if (slot >= reader.slotCount) {
+      // The slot was added after this tile.
+      outStates.fill(SampleState.none, offset, offset + this.count);
+      outValues.fill(0, offset, offset + this.count);
+      return this.count === 0;
+    }
+    if (this.count === reader.count) {
+      return reader.readSlot(slot, outValues, outStates, offset).statesNull;
+    }
+    const values = new Float64Array(reader.count);
+    const states = new Uint8Array(reader.count);
+    const { statesNull } = reader.readSlot(slot, values, states, 0);
+    outValues.set(values.subarray(0, this.count), offset);
+    if (statesNull) outStates.fill(SampleState.value, offset, offset + this.count);
+    else outStates.set(states.subarray(0, this.count), offset);
+    return statesNull;
+  }
+}
+
+/** Rows that are not encoded yet: row i of slot s at `i * stride + s`. */
+export class RowsPiece implements Piece {
+  readonly times: Float64Array;
+  readonly count: number;
+  readonly #stride: number;
+  readonly #values: Float64Array;
+  readonly #states: Uint8Array | null;
+
+  /** `states` null: all are values. */
+  constructor(
+    times: Float64Array,
+    count: number,
+    stride: number,
+    values: Float64Array,
+    states: Uint8Array | null,
+  ) {
+    this.times = times;
+    this.count = count;
+    this.#stride = stride;
+    this.#values = values;
+    this.#states = states;
+  }
+
+  read(slot: number, outValues: Float64Array, outStates: Uint8Array, offset: number): boolean {
+    const stride = this.#stride;
+    const values = this.#values;
+    const states = this.#states;
+    const end = offset + this.count;
+    if (slot >= stride) {
+      outStates.fill(SampleState.none, offset, end);
+      outValues.fill(0, offset, end);
+      return this.count === 0;
+    }
+    let from = slot;
+    if (states === null) {
+      for (let to = offset; to < end; to++, from += stride) outValues[to] = values[from];
+      outStates.fill(SampleState.value, offset, end);
+      return true;
+    }
+    let allValues = true;
+    for (let to = offset; to < end; to++, from += stride) {
+      outValues[to] = values[from];
+      outStates[to] = states[from];
+      if (states[from] !== SampleState.value) allValues = false;
+    }
+    return allValues;
+  }
+}

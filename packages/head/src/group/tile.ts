@@ -1,0 +1,51 @@
+/** A closed tile of a group, in memory or only in the store. */
+import { TileReader } from '@canopy/encoding';
+import type { TileMeta } from '@canopy/model';
+import type { LooseLog } from './loose-log.js';
+
+export class Tile {
+  readonly meta: TileMeta;
+  /** The group's number of its first row (aligned) or sample (loose); -1: from before this process. */
+  readonly startRow: number;
+  /** Sequence of the key frame its first frame builds on. */
+  readonly keySequence: number;
+  /** Null when only the store has it. */
+  bytes: Uint8Array | null;
+  /** The store has it. */
+  stored: boolean;
+  /** Loose: what it was made of, kept while a snapshot shows a part of it only. */
+  log: LooseLog | null = null;
+  #reader: TileReader | null = null;
+
+  constructor(
+    meta: TileMeta,
+    startRow: number,
+    keySequence: number,
+    bytes: Uint8Array | null,
+    stored: boolean,
+  ) {
+    this.meta = meta;
+    this.startRow = startRow;
+    this.keySequence = keySequence;
+    this.bytes = bytes;
+    this.stored = stored;
+  }
+
+  /**
+   * A reader over its own bytes, or over `bytes` read from the store.
+   * @throws FormatError
+   */
+  reader(bytes: Uint8Array): TileReader {
+    if (bytes !== this.bytes) return new TileReader(bytes);
+    this.#reader ??= new TileReader(bytes);
+    return this.#reader;
+  }
+
+  /** Leaves memory; returns the bytes given back. */
+  evict(): number {
+    const size = this.bytes?.length ?? 0;
+    this.bytes = null;
+    this.#reader = null;
+    return size;
+  }
+}

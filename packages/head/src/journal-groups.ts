@@ -1,0 +1,60 @@
+/** The groups of one journal, and how far it has been taken in. */
+import {
+  type Epoch,
+  type GroupId,
+  type JournalPosition,
+  type JournalRef,
+  comparePositions,
+} from '@canopy/model';
+import type { Group } from './group/group.js';
+
+const NO_POSITION: JournalPosition = { epoch: 0, sequence: 0 };
+
+export class JournalGroups implements Iterable<Group> {
+  readonly ref: JournalRef;
+  /** Newest entry applied; epoch 0 before the first. */
+  position = NO_POSITION;
+  /** Time of the newest frame, those far ahead of the clock left out. */
+  newestTime = Number.NEGATIVE_INFINITY;
+  readonly #byEpoch = new Map<Epoch, Map<GroupId, Group>>();
+
+  constructor(ref: JournalRef) {
+    this.ref = ref;
+  }
+
+  find(epoch: Epoch, id: GroupId): Group | undefined {
+    return this.#byEpoch.get(epoch)?.get(id);
+  }
+
+  add(group: Group): void {
+    let groups = this.#byEpoch.get(group.epoch);
+    if (groups === undefined) this.#byEpoch.set(group.epoch, (groups = new Map()));
+    groups.set(group.id, group);
+  }
+
+  remove(epoch: Epoch, id: GroupId): void {
+    const groups = this.#byEpoch.get(epoch);
+    if (groups?.delete(id) && groups.size === 0) this.#byEpoch.delete(epoch);
+  }
+
+  *[Symbol.iterator](): Generator<Group> {
+    for (const groups of this.#byEpoch.values()) yield* groups.values();
+  }
+
+  /** Groups of epochs before `epoch`. */
+  *before(epoch: Epoch): Generator<Group> {
+    for (const [each, groups] of this.#byEpoch) if (each < epoch) yield* groups.values();
+  }
+
+  /** Position before the oldest entry that still has to be there after a restart. */
+  trimmable(): JournalPosition {
+    let trimmable = this.position;
+    for (const group of this) {
+      const needed = group.neededSequence;
+      if (needed === Number.POSITIVE_INFINITY) continue;
+      const before = { epoch: group.epoch, sequence: Math.max(0, needed - 1) };
+      if (comparePositions(before, trimmable) < 0) trimmable = before;
+    }
+    return trimmable;
+  }
+}

@@ -1,0 +1,176 @@
+/** Columns of one group in a stretch of time, wherever they lie. */
+import type { TileReader } from '@canopy/encoding';
+import { FormatError, SampleState } from '@canopy/model';
+import type { Group, GroupPin } from '../group/group.js';
+import type { LooseColumn } from '../group/loose-log.js';
+import { type Piece, TilePiece } from '../group/piece.js';
+import type { Tile } from '../group/tile.js';
+
+/** A group as one snapshot sees it. */
+export interface Source {
+  readonly group: Group;
+  readonly pin: GroupPin;
+}
+
+/** Bytes of tiles that have been read back from the store for this select. */
+export type ColdTiles = ReadonlyMap<Tile, Uint8Array>;
+
+/** What a select counts. */
+export interface ReadCounts {
+  tilesRead: number;
+  tilesUnreadable: number;
+  samplesHidden: number;
+}
+
+/** Rows (samples) of a tile that a snapshot sees; those from before this process all. */
+function visibleRows(tile: Tile, pin: GroupPin): number {
+  return tile.startRow < 0 ? Number.POSITIVE_INFINITY : pin.rowCount - tile.startRow;
+}
+
+/** Tiles of a source that have something in [minTime, maxTime]. */
+export function tilesIn(source: Source, minTime: number, maxTime: number): Tile[] {
+  return source.group.tiles.filter(
+    (tile) =>
+      tile.meta.maxTime >= minTime &&
+      tile.meta.minTime <= maxTime &&
+      visibleRows(tile, source.pin) > 0,
+  );
+}
+
+/** Undefined, and counted, where a tile cannot be read. */
+function openTile(tile: Tile, cold: ColdTiles, counts: ReadCounts): TileReader | undefined {
+  const bytes = tile.bytes ?? cold.get(tile);
+  if (bytes === undefined) return undefined;
+  try {
+    return tile.reader(bytes);
+  } catch (error) {
+    if (!(error instanceof FormatError)) throw error;
+    counts.tilesUnreadable++;
+    return undefined;
+  }
+}
+
+/** Pieces of an aligned group, in order of time. */
+export function alignedPieces(
+  source: Source,
+  minTime: number,
+  maxTime: number,
+  cold: ColdTiles,
+  counts: ReadCounts,
+): Piece[] {
+  const pieces: Piece[] = [];
+  for (const tile of tilesIn(source, minTime, maxTime)) {
+    const reader = openTile(tile, cold, counts);
+    if (reader !== undefined) pieces.push(new TilePiece(reader, visibleRows(tile, source.pin)));
+  }
+  const tail = source.group.aligned;
+  if (tail !== null) {
+    tail.pieces(minTime, maxTime, source.pin.rowCount - tail.start.row, pieces);
+  }
+  return pieces;
+}
+
+/** The times of pieces one after another: one array for all series that are read from them. */
+export function joinTimes(pieces: readonly Piece[]): Float64Array {
+  if (pieces.length === 1) return pieces[0].times.subarray(0, pieces[0].count);
+  const times = new Float64Array(pieces.reduce((total, piece) => total + piece.count, 0));
+  let offset = 0;
+  for (const { times: part, count } of pieces) {
+    times.set(part.subarray(0, count), offset);
+    offset += count;
+  }
+  return times;
+}
+
+/** Reads one slot from pieces, from entry `offset` on. Returns whether all are values. */
+export function readPieces(
+  pieces: readonly Piece[],
+  slot: number,
+  values: Float64Array,
+  states: Uint8Array,
+  offset: number,
+  counts: ReadCounts,
+): boolean {
+  let allValues = true;
+  let at = offset;
+  for (const piece of pieces) {
+    try {
+      if (!piece.read(slot, values, states, at)) allValues = false;
+    } catch (error) {
+      if (!(error instanceof FormatError)) throw error;
+      counts.tilesUnreadable++;
+      states.fill(SampleState.none, at, at + piece.count);
+      allValues = false;
+    }
+    at += piece.count;
+  }
+  return allValues;
+}
+
+/** One slot of a loose group, in order of time; of samples of one time the first that came. */
+export function looseColumn(
+  source: Source,
+  slot: number,
+  minTime: number,
+  maxTime: number,
+  cold: ColdTiles,
+  counts: ReadCounts,
+): LooseColumn {
+  const parts: LooseColumn[] = [];
+  for (const tile of tilesIn(source, minTime, maxTime)) {
+    if (tile.log !== null) {
+      parts.push(tile.log.column(slot, visibleRows(tile, source.pin)));
+      continue;
+    }
+    const reader = openTile(tile, cold, counts);
+    if (reader === undefined || slot >= reader.slotCount) continue;
+    try {
+      parts.push(reader.readLooseSlot(slot));
+    } catch (error) {
+      if (!(error instanceof FormatError)) throw error;
+      counts.tilesUnreadable++;
+    }
+  }
+  const log = source.group.loose;
+  if (log !== null) parts.push(log.column(slot, source.pin.rowCount - log.startEntry));
+  return parts.length === 1 ? parts[0] : sortParts(parts);
+}
+
+function sortParts(parts: readonly LooseColumn[]): LooseColumn {
+  const order: Array<readonly [part: LooseColumn, index: number]> = [];
+  for (const part of parts) for (let i = 0; i < part.times.length; i++) order.push([part, i]);
+  // Stable: of one time, the sample that came first stays first.
+  order.sort(([a, i], [b, j]) => a.times[i] - b.times[j]);
+  const kept = order.filter(
+    ([part, i], at) => at === 0 || order[at - 1][0].times[order[at - 1][1]] !== part.times[i],
+  );
+  return {
+    times: Float64Array.from(kept, ([part, i]) => part.times[i]),
+    values: Float64Array.from(kept, ([part, i]) => part.values[i]),
+    states: Uint8Array.from(kept, ([part, i]) => part.states[i]),
+  };
+}
+
+/** First index with `times[index] >= time`. */
+export function lowerBound(times: Float64Array, time: number): number {
+  let low = 0;
+  let high = times.length;
+  while (low < high) {
+    const middle = (low + high) >>> 1;
+    if (times[middle] < time) low = middle + 1;
+    else high = middle;
+  }
+  return low;
+}
+
+/** First index with `times[index] > time`. */
+export function upperBound(times: Float64Array, time: number): number {
+  let low = 0;
+  let high = times.length;
+  while (low < high) {
+    const middle = (low + high) >>> 1;
+    if (times[middle] <= time) low = middle + 1;
+    else high = middle;
+  }
+  return low;
+}

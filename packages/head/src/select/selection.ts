@@ -1,0 +1,319 @@
+/** One select: from series numbers to columns. */
+import type { JournalRef, SelectedSeries, TileMeta, TimeRange } from '@canopy/model';
+import { SampleState } from '@canopy/model';
+import type { Group } from '../group/group.js';
+import type { Tile } from '../group/tile.js';
+import type { TileSource } from '../options.js';
+import type { Origins } from '../series/origins.js';
+import type { SeriesIndex } from '../series/series-index.js';
+import type { Breath } from './breath.js';
+import {
+  type ReadCounts,
+  type Source,
+  alignedPieces,
+  joinTimes,
+  looseColumn,
+  lowerBound,
+  readPieces,
+  tilesIn,
+  upperBound,
+} from './gather.js';
+import { type OriginColumn, mergeOrigins } from './merge.js';
+import type { PinSet } from './pins.js';
+
+/** What a select reads from. */
+export interface SelectInput {
+  readonly series: SeriesIndex;
+  readonly origins: Origins;
+  /** By handle; undefined where a group has gone. */
+  readonly groups: ReadonlyArray<Group | undefined>;
+  readonly tileSource: TileSource | null;
+  readonly counts: ReadCounts;
+}
+
+/** Encoded tiles read back from the store at a time. */
+const COLD_BYTES_MAX = 16 << 20;
+/** Entries of one allocation that columns are cut from: 1 MiB of values. */
+const SLAB_ENTRIES = 1 << 17;
+/** Groups without an interval: a series is gone after PromQL's usual lookback. Milliseconds. */
+const RUN_BREAK_UNKNOWN = 300_000;
+
+const runBreakOf = ({ meta }: Group): number =>
+  meta.interval > 0 ? meta.interval * 2 : RUN_BREAK_UNKNOWN;
+
+/** Series that have their samples in the same groups. */
+interface Bucket {
+  /** By time of their oldest sample. */
+  readonly sources: readonly Source[];
+  readonly refs: number[];
+  /** `sources.length` slots a series, in the order of `sources`. */
+  readonly slots: number[];
+}
+
+export class Selection {
+  readonly #input: SelectInput;
+  readonly #pins: PinSet;
+  readonly #range: TimeRange;
+  readonly #breath: Breath;
+  readonly #sources = new Map<number, Source | null>();
+  readonly #out: SelectedSeries[] = [];
+  #cold = new Map<Tile, Uint8Array>();
+
+  constructor(input: SelectInput, pins: PinSet, range: TimeRange, breath: Breath) {
+    this.#input = input;
+    this.#pins = pins;
+    this.#range = range;
+    this.#breath = breath;
+  }
+
+  async run(refs: Uint32Array): Promise<SelectedSeries[]> {
+    const buckets = await this.#plan(refs);
+    for (let i = 0; i < buckets.length; i++) {
+      await this.#fetchCold(buckets, i);
+      const { sources } = buckets[i];
+      if (sources.every(({ group }) => group.meta.kind === 'aligned') && this.#follow(sources)) {
+        await this.#readAligned(buckets[i]);
+      } else {
+        await this.#readMerged(buckets[i]);
+      }
+    }
+    return this.#out;
+  }
+
+  async #plan(refs: Uint32Array): Promise<Bucket[]> {
+    const { origins } = this.#input;
+    const buckets = new Map<number | string, Bucket>();
+    const columns: Array<[source: Source, slot: number]> = [];
+    for (let i = 0; i < refs.length; i++) {
+      if ((i & 1023) === 1023) await this.#breath.take();
+      columns.length = 0;
+      for (let at = origins.first(refs[i]); at >= 0; at = origins.next(at)) {
+        const source = this.#source(origins.group(at));
+        if (source !== null) columns.push([source, origins.slot(at)]);
+      }
+      if (columns.length === 0) continue;
+      if (columns.length > 1) columns.sort(([a], [b]) => a.group.minTime - b.group.minTime);
+      // Fast path: nearly all series have one origin.
+      const key =
+        columns.length === 1
+          ? columns[0][0].group.handle
+          : columns.map(([{ group }]) => group.handle).join();
+      let bucket = buckets.get(key);
+      if (bucket === undefined) {
+        bucket = { sources: columns.map(([source]) => source), refs: [], slots: [] };
+        buckets.set(key, bucket);
+      }
+      bucket.refs.push(refs[i]);
+      for (const [, slot] of columns) bucket.slots.push(slot);
+    }
+    return [...buckets.values()];
+  }
+
+  /** Null where the snapshot sees nothing of the group in or near the range. */
+  #source(handle: number): Source | null {
+    let source = this.#sources.get(handle);
+    if (source === undefined) {
+      const group = this.#input.groups[handle];
+      source = group === undefined ? null : this.#visible(group);
+      this.#sources.set(handle, source);
+    }
+    return source;
+  }
+
+  #visible(group: Group): Source | null {
+    const pin = this.#pins.view(group);
+    const margin = runBreakOf(group);
+    if (pin.lastTime < this.#range.minTime - margin) return null;
+    return group.minTime > this.#range.maxTime + margin ? null : { group, pin };
+  }
+
+  /** Reads tiles of the bucket that only the store has, and of the next ones while there is room. */
+  async #fetchCold(buckets: readonly Bucket[], from: number): Promise<void> {
+    const { tileSource, counts } = this.#input;
+    if (tileSource === null || this.#missing(buckets[from]).length === 0) return;
+    const byRef = new Map<JournalRef, Set<Tile>>();
+    let bytes = 0;
+    for (let i = from; i < buckets.length && (i === from || bytes < COLD_BYTES_MAX); i++) {
+      for (const [ref, tile] of this.#missing(buckets[i])) {
+        let tiles = byRef.get(ref);
+        if (tiles === undefined) byRef.set(ref, (tiles = new Set()));
+        tiles.add(tile);
+        bytes += tile.meta.byteLength;
+      }
+    }
+    this.#cold = new Map();
+    for (const [ref, tileSet] of byRef) {
+      const tiles = [...tileSet];
+      const metas: TileMeta[] = tiles.map((tile) => tile.meta);
+      const read = await tileSource.readTiles(ref, metas);
+      this.#breath.signal?.throwIfAborted();
+      for (let i = 0; i < tiles.length; i++) {
+        const part = read[i];
+        if (part === undefined) counts.tilesUnreadable++;
+        else {
+          counts.tilesRead++;
+          this.#cold.set(tiles[i], part);
+        }
+      }
+    }
+  }
+
+  #missing(bucket: Bucket): Array<[JournalRef, Tile]> {
+    const missing: Array<[JournalRef, Tile]> = [];
+    for (const source of bucket.sources) {
+      for (const tile of tilesIn(source, ...this.#reach(bucket))) {
+        if (tile.bytes === null && tile.log === null && !this.#cold.has(tile)) {
+          missing.push([source.group.ref, tile]);
+        }
+      }
+    }
+    return missing;
+  }
+
+  /** What to read: with several origins beyond the range, so that runs of samples are seen whole. */
+  #reach({ sources }: Bucket): [minTime: number, maxTime: number] {
+    const { minTime, maxTime } = this.#range;
+    if (sources.length === 1) return [minTime, maxTime];
+    const margin = Math.max(...sources.map(({ group }) => runBreakOf(group)));
+    return [minTime - margin, maxTime + margin];
+  }
+
+  /** Whether groups come one after the other and none may still go on: then nothing is hidden. */
+  #follow(sources: readonly Source[]): boolean {
+    const newest = newestTime(sources);
+    for (let i = 1; i < sources.length; i++) {
+      const { group, pin } = sources[i - 1];
+      if (pin.lastTime >= sources[i].group.minTime) return false;
+      if (!pin.ended && newest <= pin.lastTime + runBreakOf(group)) return false;
+    }
+    return true;
+  }
+
+  async #readAligned(bucket: Bucket): Promise<void> {
+    const { sources, refs, slots } = bucket;
+    const { counts } = this.#input;
+    const reach = this.#reach(bucket);
+    const parts = sources.map((source) => alignedPieces(source, ...reach, this.#cold, counts));
+    const times = joinTimes(parts.flat());
+    const from = lowerBound(times, this.#range.minTime);
+    const to = upperBound(times, this.#range.maxTime);
+    if (from >= to) return;
+    const length = times.length;
+    const perSlab = Math.max(1, Math.min(refs.length, Math.floor(SLAB_ENTRIES / length)));
+    let values = new Float64Array(0);
+    let states = new Uint8Array(0);
+    for (let i = 0; i < refs.length; i++) {
+      const inSlab = i % perSlab;
+      if (inSlab === 0) {
+        await this.#breath.take();
+        const count = Math.min(perSlab, refs.length - i) * length;
+        values = new Float64Array(count);
+        states = new Uint8Array(count);
+      }
+      const start = inSlab * length;
+      let offset = start;
+      let allValues = true;
+      for (let k = 0; k < parts.length; k++) {
+        const slot = slots[i * parts.length + k];
+        if (!readPieces(parts[k], slot, values, states, offset, counts)) allValues = false;
+        for (const piece of parts[k]) offset += piece.count;
+      }
+      const own = allValues ? null : states.subarray(start, start + length);
+      if (own !== null && !hasSample(own, from, to)) continue;
+      const newest = sources[sources.length - 1].group;
+      const slot = slots[(i + 1) * parts.length - 1];
+      this.#add(
+        refs[i],
+        newest,
+        slot,
+        times,
+        values.subarray(start, start + length),
+        own,
+        from,
+        to,
+      );
+    }
+  }
+
+  async #readMerged(bucket: Bucket): Promise<void> {
+    const { sources, refs, slots } = bucket;
+    const { counts } = this.#input;
+    const [minTime, maxTime] = this.#reach(bucket);
+    const newest = newestTime(sources);
+    const reads = sources.map((source) => {
+      if (source.group.meta.kind === 'loose') {
+        return (slot: number) => looseColumn(source, slot, minTime, maxTime, this.#cold, counts);
+      }
+      const pieces = alignedPieces(source, minTime, maxTime, this.#cold, counts);
+      const times = joinTimes(pieces);
+      return (slot: number) => {
+        const values = new Float64Array(times.length);
+        const states = new Uint8Array(times.length);
+        const allValues = readPieces(pieces, slot, values, states, 0, counts);
+        return { times, values, states: allValues ? null : states };
+      };
+    });
+    let sharedTimes = new Float64Array(0) as Float64Array;
+    for (let i = 0; i < refs.length; i++) {
+      if ((i & 63) === 0) await this.#breath.take();
+      const own = slots.slice(i * sources.length, (i + 1) * sources.length);
+      const columns = byPrecedence(sources, own).map((k): OriginColumn => {
+        const { group, pin } = sources[k];
+        return { ...reads[k](own[k]), runBreak: runBreakOf(group), open: !pin.ended };
+      });
+      const merged = mergeOrigins(columns, newest);
+      counts.samplesHidden += merged.hidden;
+      if (sameTimes(sharedTimes, merged.times)) merged.times = sharedTimes;
+      sharedTimes = merged.times;
+      const from = lowerBound(merged.times, this.#range.minTime);
+      const to = upperBound(merged.times, this.#range.maxTime);
+      if (from >= to) continue;
+      const last = sources.length - 1;
+      const { times, values, states } = merged;
+      this.#add(refs[i], sources[last].group, own[last], times, values, states, from, to);
+    }
+  }
+
+  #add(
+    ref: number,
+    group: Group,
+    slot: number,
+    times: Float64Array,
+    values: Float64Array,
+    states: Uint8Array | null,
+    from: number,
+    to: number,
+  ): void {
+    const labels = this.#input.series.labels(ref);
+    const family = group.layout.family(slot);
+    this.#out.push({ labels, family, times, values, states, from, to });
+  }
+}
+
+const newestTime = (sources: readonly Source[]): number =>
+  sources.reduce((newest, { pin }) => Math.max(newest, pin.lastTime), Number.NEGATIVE_INFINITY);
+
+/** Indexes of sources, that which got the series first before the others. */
+function byPrecedence(sources: readonly Source[], slots: readonly number[]): number[] {
+  return [...sources.keys()].sort((a, b) => {
+    const left = sources[a].group;
+    const right = sources[b].group;
+    return (
+      left.layout.slotTime(slots[a]) - right.layout.slotTime(slots[b]) ||
+      (left.ref < right.ref ? -1 : left.ref > right.ref ? 1 : 0) ||
+      left.epoch - right.epoch ||
+      left.id - right.id
+    );
+  });
+}
+
+function hasSample(states: Uint8Array, from: number, to: number): boolean {
+  for (let i = from; i < to; i++) if (states[i] !== SampleState.none) return true;
+  return false;
+}
+
+function sameTimes(a: Float64Array, b: Float64Array): boolean {
+  if (a.length !== b.length) return false;
+  for (let i = 0; i < a.length; i++) if (a[i] !== b[i]) return false;
+  return true;
+}

@@ -1,0 +1,370 @@
+/** Which series there are, and which of them matchers mean. */
+import type { Labels, Matcher } from '@canopy/model';
+import { grownUint32 } from './grow.js';
+import { Postings, intersect, joinDisjoint, subtract } from './postings.js';
+import { Symbols } from './symbols.js';
+
+/** In place of a SeriesRef: the index is full. */
+export const NO_SERIES = 0xffffffff;
+
+const NO_REFS = new Uint32Array(0);
+const TOMBSTONE = 0xffffffff;
+
+/**
+ * Label set ⇄ SeriesRef (u32, of this process only, given again after removal), and label values
+ * → refs. A label set is kept as symbol numbers in one pool: 4 bytes a name or value.
+ */
+export class SeriesIndex {
+  readonly #seriesMax: number;
+  readonly #symbols = new Symbols();
+  /** name → value → the one ref, or a Postings of two and more. */
+  readonly #names = new Map<number, Map<number, number | Postings>>();
+  readonly #all = new Postings();
+  #free: number[] = [];
+  #count = 0;
+  #bound = 0;
+
+  /** Label sets: at `#offsets[ref]` the number of symbols, then name, value, name, … Offset 0: no series. */
+  #pool = new Uint32Array(4096);
+  #poolLength = 1;
+  #poolDead = 0;
+  #offsets = new Uint32Array(1024);
+
+  /** Open addressing, ref + 1; 0 is empty. */
+  #table = new Uint32Array(2048);
+  #tableUsed = 0;
+  #scratch = new Uint32Array(64);
+
+  constructor(seriesMax: number) {
+    this.#seriesMax = seriesMax;
+  }
+
+  get count(): number {
+    return this.#count;
+  }
+
+  /** Refs are below this. */
+  get bound(): number {
+    return this.#bound;
+  }
+
+  /** The ref of a label set, new where it is not known; NO_SERIES where the index is full. */
+  intern(labels: Labels): number {
+    let hash = 0;
+    let known = true;
+    this.#scratch = grownUint32(this.#scratch, labels.length);
+    for (let i = 0; i < labels.length; i++) {
+      const id = this.#symbols.find(labels[i]);
+      if (id < 0) {
+        known = false;
+        break;
+      }
+      this.#scratch[i] = id;
+      hash = mix(hash, id);
+    }
+    if (known) {
+      const ref = this.#lookup(hash, labels.length);
+      if (ref !== NO_SERIES) return ref;
+    }
+    return this.#count >= this.#seriesMax ? NO_SERIES : this.#insert(labels);
+  }
+
+  has(ref: number): boolean {
+    return ref < this.#bound && this.#offsets[ref] !== 0;
+  }
+
+  /** A fresh array. */
+  labels(ref: number): Labels {
+    const offset = this.#offsets[ref];
+    const length = this.#pool[offset];
+    const labels: string[] = [];
+    for (let i = 0; i < length; i++) {
+      labels.push(this.#symbols.text(this.#pool[offset + 1 + i]));
+    }
+    return labels;
+  }
+
+  /** Refs of series that all matchers match, ascending; the caller's. */
+  match(matchers: readonly Matcher[]): Uint32Array {
+    const lists: Uint32Array[] = [];
+    const rest: Matcher[] = [];
+    for (const matcher of matchers) {
+      if (matcher.op !== '=' || matcher.value === '') {
+        rest.push(matcher);
+        continue;
+      }
+      const list = this.#postings(matcher.name, matcher.value);
+      if (list.length === 0) return NO_REFS;
+      lists.push(list);
+    }
+    lists.sort((a, b) => a.length - b.length);
+    let found: Uint32Array | null = lists.length === 0 ? null : lists[0].slice();
+    for (let i = 1; i < lists.length; i++) found = intersect(found!, lists[i]);
+    for (const matcher of rest) {
+      found = this.#narrow(found, matcher);
+      if (found !== null && found.length === 0) return NO_REFS;
+    }
+    return found ?? this.#all.view().slice();
+  }
+
+  /** Label names of all series, in no order. */
+  names(): string[] {
+    return [...this.#names.keys()].map((id) => this.#symbols.text(id));
+  }
+
+  /** Values of a label, in no order, and which series have each (views, valid until the next change). */
+  *values(name: string): Generator<[value: string, refs: ArrayLike<number>]> {
+    const byValue = this.#names.get(this.#symbols.find(name));
+    if (byValue === undefined) return;
+    for (const [id, entry] of byValue) yield [this.#symbols.text(id), refsOf(entry)];
+  }
+
+  /** The value of a label of one series; '' where it has none. */
+  value(ref: number, name: string): string {
+    const symbol = this.#valueSymbol(ref, this.#symbols.find(name));
+    return symbol < 0 ? '' : this.#symbols.text(symbol);
+  }
+
+  /** Calls `visit` with each label name of a series. */
+  eachName(ref: number, visit: (name: string) => void): void {
+    const offset = this.#offsets[ref];
+    const end = offset + this.#pool[offset];
+    for (let i = offset + 1; i <= end; i += 2) visit(this.#symbols.text(this.#pool[i]));
+  }
+
+  /** Forgets series. Their refs may be given again at once. */
+  remove(refs: readonly number[]): void {
+    if (refs.length === 0) return;
+    const dead = new Uint8Array(this.#bound);
+    const touched = new Map<number, Set<number>>();
+    for (const ref of refs) {
+      dead[ref] = 1;
+      this.#eraseFromTable(ref);
+      this.#forgetLabels(ref, touched);
+      this.#free.push(ref);
+      this.#count--;
+    }
+    this.#all.removeDead(dead);
+    for (const [name, values] of touched) this.#removeDead(name, values, dead);
+    // The lowest refs are given first, so that postings stay ascending most of the time.
+    this.#free.sort((a, b) => b - a);
+    if (this.#poolDead * 2 > this.#poolLength) this.#compactPool();
+  }
+
+  #lookup(hash: number, length: number): number {
+    const table = this.#table;
+    const mask = table.length - 1;
+    for (let at = hash & mask; ; at = (at + 1) & mask) {
+      const entry = table[at];
+      if (entry === 0) return NO_SERIES;
+      if (entry !== TOMBSTONE && this.#sameLabels(entry - 1, length)) return entry - 1;
+    }
+  }
+
+  /** Whether a series' symbols are those in the scratch. */
+  #sameLabels(ref: number, length: number): boolean {
+    const pool = this.#pool;
+    const offset = this.#offsets[ref];
+    if (pool[offset] !== length) return false;
+    for (let i = 0; i < length; i++) if (pool[offset + 1 + i] !== this.#scratch[i]) return false;
+    return true;
+  }
+
+  #insert(labels: Labels): number {
+    const ref = this.#free.pop() ?? this.#bound++;
+    this.#offsets = grownUint32(this.#offsets, ref + 1);
+    this.#pool = grownUint32(this.#pool, this.#poolLength + labels.length + 1);
+    const offset = this.#poolLength;
+    this.#poolLength += labels.length + 1;
+    this.#offsets[ref] = offset;
+    this.#pool[offset] = labels.length;
+    let hash = 0;
+    for (let i = 0; i < labels.length; i++) {
+      const id = this.#symbols.retain(labels[i]);
+      this.#pool[offset + 1 + i] = id;
+      hash = mix(hash, id);
+    }
+    for (let i = 1; i < labels.length; i += 2) {
+      this.#addPosting(this.#pool[offset + i], this.#pool[offset + 1 + i], ref);
+    }
+    this.#all.add(ref);
+    this.#count++;
+    this.#enterInTable(hash, ref);
+    return ref;
+  }
+
+  #addPosting(name: number, value: number, ref: number): void {
+    let byValue = this.#names.get(name);
+    if (byValue === undefined) {
+      byValue = new Map();
+      this.#names.set(name, byValue);
+    }
+    const entry = byValue.get(value);
+    if (entry === undefined) {
+      byValue.set(value, ref);
+    } else if (typeof entry === 'number') {
+      const postings = new Postings();
+      postings.add(Math.min(entry, ref));
+      postings.add(Math.max(entry, ref));
+      byValue.set(value, postings);
+    } else {
+      entry.add(ref);
+    }
+  }
+
+  #enterInTable(hash: number, ref: number): void {
+    if ((this.#tableUsed + 1) * 2 > this.#table.length) this.#rebuildTable();
+    // The rebuilt table may hold it already: it is in `#offsets`.
+    const table = this.#table;
+    const mask = table.length - 1;
+    let at = hash & mask;
+    while (table[at] !== 0) {
+      if (table[at] === ref + 1) return;
+      at = (at + 1) & mask;
+    }
+    table[at] = ref + 1;
+    this.#tableUsed++;
+  }
+
+  #rebuildTable(): void {
+    let size = 2048;
+    while (size < this.#count * 4) size *= 2;
+    const table = new Uint32Array(size);
+    let used = 0;
+    for (let ref = 0; ref < this.#bound; ref++) {
+      if (this.#offsets[ref] === 0) continue;
+      let at = this.#hashOf(ref) & (size - 1);
+      while (table[at] !== 0) at = (at + 1) & (size - 1);
+      table[at] = ref + 1;
+      used++;
+    }
+    this.#table = table;
+    this.#tableUsed = used;
+  }
+
+  #eraseFromTable(ref: number): void {
+    const mask = this.#table.length - 1;
+    let at = this.#hashOf(ref) & mask;
+    while (this.#table[at] !== ref + 1) at = (at + 1) & mask;
+    this.#table[at] = TOMBSTONE;
+  }
+
+  #hashOf(ref: number): number {
+    const offset = this.#offsets[ref];
+    const length = this.#pool[offset];
+    let hash = 0;
+    for (let i = 1; i <= length; i++) hash = mix(hash, this.#pool[offset + i]);
+    return hash;
+  }
+
+  #forgetLabels(ref: number, touched: Map<number, Set<number>>): void {
+    const offset = this.#offsets[ref];
+    const length = this.#pool[offset];
+    for (let i = 1; i <= length; i += 2) {
+      const name = this.#pool[offset + i];
+      let values = touched.get(name);
+      if (values === undefined) touched.set(name, (values = new Set()));
+      values.add(this.#pool[offset + i + 1]);
+    }
+    for (let i = 1; i <= length; i++) this.#symbols.release(this.#pool[offset + i]);
+    this.#poolDead += length + 1;
+    this.#offsets[ref] = 0;
+  }
+
+  #removeDead(name: number, values: ReadonlySet<number>, dead: Uint8Array): void {
+    const byValue = this.#names.get(name)!;
+    for (const value of values) {
+      const entry = byValue.get(value)!;
+      if (typeof entry === 'number') {
+        byValue.delete(value);
+        continue;
+      }
+      entry.removeDead(dead);
+      if (entry.length === 0) byValue.delete(value);
+    }
+    if (byValue.size === 0) this.#names.delete(name);
+  }
+
+  #compactPool(): void {
+    const pool = new Uint32Array(this.#poolLength - this.#poolDead + 1024);
+    let length = 1;
+    for (let ref = 0; ref < this.#bound; ref++) {
+      const offset = this.#offsets[ref];
+      if (offset === 0) continue;
+      const size = this.#pool[offset] + 1;
+      pool.set(this.#pool.subarray(offset, offset + size), length);
+      this.#offsets[ref] = length;
+      length += size;
+    }
+    this.#pool = pool;
+    this.#poolLength = length;
+    this.#poolDead = 0;
+  }
+
+  #postings(name: string, value: string): Uint32Array {
+    const entry = this.#names.get(this.#symbols.find(name))?.get(this.#symbols.find(value));
+    if (entry === undefined) return NO_REFS;
+    return typeof entry === 'number' ? Uint32Array.of(entry) : entry.view();
+  }
+
+  /**
+   * What of `found` (null: everything) a matcher leaves. One that matches '' also takes series
+   * without the label: it takes away those with a value it refuses.
+   */
+  #narrow(found: Uint32Array | null, matcher: Matcher): Uint32Array | null {
+    const name = this.#symbols.find(matcher.name);
+    const takesAbsent = matcher.matches('');
+    const byValue = this.#names.get(name);
+    if (byValue === undefined) return takesAbsent ? found : NO_REFS;
+    if (found !== null && found.length < byValue.size) {
+      return this.#narrowEach(found, name, matcher, takesAbsent);
+    }
+    const lists: Array<ArrayLike<number>> = [];
+    for (const [value, entry] of byValue) {
+      if (matcher.matches(this.#symbols.text(value)) !== takesAbsent) lists.push(refsOf(entry));
+    }
+    const refs = joinDisjoint(lists, this.#bound);
+    if (takesAbsent) return subtract(found ?? this.#all.view(), refs);
+    return found === null ? refs : intersect(found, refs);
+  }
+
+  /** Fewer candidates than values: ask for the values of the candidates, each value once. */
+  #narrowEach(
+    found: Uint32Array,
+    name: number,
+    matcher: Matcher,
+    takesAbsent: boolean,
+  ): Uint32Array {
+    const verdicts = new Map<number, boolean>([[-1, takesAbsent]]);
+    return found.filter((ref) => {
+      const value = this.#valueSymbol(ref, name);
+      let verdict = verdicts.get(value);
+      if (verdict === undefined) {
+        verdict = matcher.matches(this.#symbols.text(value));
+        verdicts.set(value, verdict);
+      }
+      return verdict;
+    });
+  }
+
+  #valueSymbol(ref: number, name: number): number {
+    const offset = this.#offsets[ref];
+    const end = offset + this.#pool[offset];
+    for (let i = offset + 1; i <= end; i += 2) if (this.#pool[i] === name) return this.#pool[i + 1];
+    return -1;
+  }
+}
+
+function refsOf(entry: number | Postings): ArrayLike<number> {
+  return typeof entry === 'number' ? [entry] : entry.view();
+}
+
+/** murmur3's step over one symbol number. */
+function mix(hash: number, id: number): number {
+  let k = Math.imul(id + 0x9e3779b9, 0xcc9e2d51);
+  k = (k << 15) | (k >>> 17);
+  let h = hash ^ Math.imul(k, 0x1b873593);
+  h = (h << 13) | (h >>> 19);
+  h = Math.imul(h, 5) + 0xe6546b64;
+  return (h ^ (h >>> 15)) | 0;
+}

@@ -1,0 +1,46 @@
+/** Label names and values, each text once. */
+import { grownUint32 } from './grow.js';
+
+/** Numbers are dense, below 2^31, and given again once nobody uses a text. */
+export class Symbols {
+  readonly #ids = new Map<string, number>();
+  readonly #texts: string[] = [];
+  readonly #free: number[] = [];
+  #uses = new Uint32Array(1024);
+
+  /** Number of texts held. */
+  get count(): number {
+    return this.#ids.size;
+  }
+
+  /** -1 where the text is not known. */
+  find(text: string): number {
+    return this.#ids.get(text) ?? -1;
+  }
+
+  text(id: number): string {
+    return this.#texts[id];
+  }
+
+  /** Counts one more use of `text` and returns its number. */
+  retain(text: string): number {
+    let id = this.#ids.get(text);
+    if (id === undefined) {
+      id = this.#free.pop() ?? this.#texts.length;
+      this.#texts[id] = text;
+      this.#ids.set(text, id);
+      this.#uses = grownUint32(this.#uses, id + 1);
+      this.#uses[id] = 0;
+    }
+    this.#uses[id]++;
+    return id;
+  }
+
+  /** Counts one use less; after the last one the text is forgotten. */
+  release(id: number): void {
+    if (--this.#uses[id] > 0) return;
+    this.#ids.delete(this.#texts[id]);
+    this.#texts[id] = '';
+    this.#free.push(id);
+  }
+}
