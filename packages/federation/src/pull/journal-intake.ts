@@ -250,6 +250,7 @@ export class JournalIntake {
   /** The store is elsewhere: takes its word, and shows the appender what it has that we did not write. */
   async #goOnFrom(state: JournalState, before: JournalPosition): Promise<void> {
     this.#known = knownFrom(state);
+    // What was applied before is in the stored ledger, or was not written at all.
     this.#forgetPending();
     for (let after = before; comparePositions(after, state.position) < 0; ) {
       const entries = await this.#options.store.readEntries(this.#ref, after, STORED_CHUNK);
@@ -257,7 +258,6 @@ export class JournalIntake {
       await this.#apply(entries);
       after = entries[entries.length - 1];
     }
-    this.#forgetPending();
   }
 
   async #load(): Promise<Known | null> {

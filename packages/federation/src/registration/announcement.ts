@@ -1,0 +1,77 @@
+/** What a leaf says of itself, and the reading of it. */
+import {
+  CanopyError,
+  type JournalId,
+  errorText,
+  isJournalId,
+  isLegacyLabelName,
+} from '@canopy/model';
+
+export interface Announcement {
+  readonly name: string;
+  /** Where it can be pulled, without a path: `http://host:port`. */
+  readonly url: string;
+  readonly journal: JournalId;
+  /** Labels for the target that the parent makes of it (`cluster`, …). */
+  readonly labels: Readonly<Record<string, string>>;
+}
+
+const NAME_LENGTH_MAX = 200;
+const URL_LENGTH_MAX = 500;
+const LABELS_MAX = 32;
+const LABEL_LENGTH_MAX = 1024;
+
+const refuse = (message: string): never => {
+  throw new CanopyError('bad_data', `announcement refused: ${message}`);
+};
+
+/** @throws CanopyError `bad_data` with the reason. */
+export function parseAnnouncement(text: string): Announcement {
+  let parsed: unknown;
+  try {
+    parsed = JSON.parse(text);
+  } catch (error) {
+    refuse(`not JSON: ${errorText(error)}`);
+  }
+  if (typeof parsed !== 'object' || parsed === null) return refuse('not an object');
+  const { name, url, journal, labels } = parsed as Record<string, unknown>;
+  if (typeof name !== 'string' || name === '' || name.length > NAME_LENGTH_MAX) {
+    return refuse('name is missing or too long');
+  }
+  if (typeof journal !== 'string' || !isJournalId(journal)) {
+    return refuse('journal is not a journal id');
+  }
+  return { name, url: baseUrl(url), journal, labels: labelsFrom(labels) };
+}
+
+/** `http://host:port`, in one spelling. */
+function baseUrl(text: unknown): string {
+  if (typeof text !== 'string' || text.length > URL_LENGTH_MAX || !URL.canParse(text)) {
+    return refuse('url cannot be read');
+  }
+  const url = new URL(text);
+  if (url.protocol !== 'http:' && url.protocol !== 'https:') {
+    return refuse(`url has scheme ${url.protocol.slice(0, -1)}, not http or https`);
+  }
+  if (url.username !== '' || url.password !== '') return refuse('url holds a user or password');
+  if (url.search !== '' || url.hash !== '') return refuse('url holds a query or fragment');
+  return `${url.origin}${url.pathname.replace(/\/+$/, '')}`;
+}
+
+function labelsFrom(labels: unknown): Record<string, string> {
+  if (labels === undefined) return {};
+  if (typeof labels !== 'object' || labels === null || Array.isArray(labels)) {
+    return refuse('labels are not an object');
+  }
+  const entries = Object.entries(labels);
+  if (entries.length > LABELS_MAX) return refuse('too many labels');
+  for (const [name, value] of entries) {
+    if (!isLegacyLabelName(name) || name.startsWith('__')) {
+      return refuse(`label name ${JSON.stringify(name)} is not allowed`);
+    }
+    if (typeof value !== 'string' || value.length > LABEL_LENGTH_MAX) {
+      return refuse(`label ${name} has no text for a value, or too long a one`);
+    }
+  }
+  return Object.fromEntries(entries) as Record<string, string>;
+}
