@@ -20,6 +20,8 @@ export function setNormalNan(bits: Uint32Array, index: number): void {
   bits[2 * index + LOW] = NORMAL_NAN_LOW;
 }
 
+const SAFE = Number.MAX_SAFE_INTEGER;
+
 /** 10^k for every exponent that codecs use; exact, and so is the division by it. */
 export const POWERS_OF_TEN: readonly number[] = Array.from({ length: 16 }, (_, k) =>
   Number(`1e${k}`),
@@ -31,10 +33,13 @@ export const POWERS_OF_TEN: readonly number[] = Array.from({ length: 16 }, (_, k
  * printed with few digits comes back.
  */
 export function scaledInteger(value: number, scale: number): number {
-  const m = Math.round(value * scale);
-  if (m / scale !== value || m > Number.MAX_SAFE_INTEGER || m < -Number.MAX_SAFE_INTEGER) {
-    return Number.NaN;
+  if (scale === 1) {
+    // Fast path: integers, by far the most.
+    const whole = Math.floor(value) === value && value <= SAFE && value >= -SAFE;
+    return whole && (value !== 0 || 1 / value > 0) ? value : Number.NaN;
   }
+  const m = Math.round(value * scale);
+  if (m / scale !== value || m > SAFE || m < -SAFE) return Number.NaN;
   // -0 is equal to 0 but not the same bits.
   if (m === 0 && 1 / value < 0) return Number.NaN;
   return m;

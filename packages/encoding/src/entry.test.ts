@@ -27,7 +27,11 @@ it('brings entries back', () => {
   check(FIELDS, [1, 2, 3], 14);
   check({ ...FIELDS, key: false, group: 1 }, [], 13);
   check({ ...FIELDS, time: asTime(0), group: 0 }, [], 8);
-  check({ ...FIELDS, time: asTime(-5), group: 2 ** 32 - 1 }, new Array<number>(300).fill(7), 13);
+  check(
+    { ...FIELDS, time: asTime(-5), group: 2 ** 32 - 1 },
+    Array.from({ length: 300 }, () => 7),
+    13,
+  );
   check({ ...FIELDS, time: asTime(2 ** 53 - 1) }, [], 16);
   check({ ...FIELDS, kind: EntryKind.layout as typeof FIELDS.kind, key: false }, [1], 14);
 });

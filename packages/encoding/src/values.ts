@@ -23,13 +23,27 @@ export const CLASS_NONE = 9;
 export const FIRST_FORGOTTEN = CLASS_NAN;
 
 const VALUE_SIZE_MAX = 9;
+const SAFE = Number.MAX_SAFE_INTEGER;
 const PAIR = new Float64Array(2);
 const PAIR_BITS = bitsOf(PAIR);
 
 /** The base's integer at a scale; both sides compute the same, so it need not be exact. */
 function scaledBase(base: number, scale: number): number {
-  const m = Math.round(base * scale);
-  return m <= Number.MAX_SAFE_INTEGER && m >= -Number.MAX_SAFE_INTEGER ? m : 0;
+  // Fast path: an integer stays one.
+  const m = scale === 1 && Math.floor(base) === base ? base : Math.round(base * scale);
+  return m <= SAFE && m >= -SAFE ? m : 0;
+}
+
+/** The integer class with the fewest digits that holds the value, else CLASS_BITS. */
+function classify(value: number): number {
+  let top = INTEGER_CLASSES - 1;
+  while (top > 0 && Math.abs(value) * SCALES[top] > SAFE) top--;
+  // Fast path: what the most digits do not hold, fewer do not either.
+  if (Number.isNaN(scaledInteger(value, SCALES[top]))) return CLASS_BITS;
+  for (let kind = 0; kind < top; kind++) {
+    if (!Number.isNaN(scaledInteger(value, SCALES[kind]))) return kind;
+  }
+  return top;
 }
 
 /** Writes one column; begin, then put or mark for each sample in order, then finish. */
@@ -68,14 +82,12 @@ export class ValueWriter {
     }
     // Also where many digits were remembered and none is needed any more.
     if (m !== m || (kind > 3 && m % 1000 === 0)) {
-      for (kind = 0; kind < INTEGER_CLASSES; kind++) {
-        m = scaledInteger(value, SCALES[kind]);
-        if (m === m) break;
-      }
+      kind = classify(value);
+      m = kind === CLASS_BITS ? Number.NaN : scaledInteger(value, SCALES[kind]);
     }
     if (m === m) {
       const delta = m - scaledBase(base, SCALES[kind]);
-      if (delta <= Number.MAX_SAFE_INTEGER && delta >= -Number.MAX_SAFE_INTEGER) {
+      if (delta <= SAFE && delta >= -SAFE) {
         if (kind !== remembered) this.#run(kind);
         this.#index++;
         if (delta >= -64 && delta < 64) {
@@ -207,7 +219,7 @@ export class ValueReader {
       if (this.#at >= this.#end) break;
       const byte = this.#bytes[this.#at++];
       value += (byte & 127) * scale;
-      if (byte < 128 && value <= Number.MAX_SAFE_INTEGER) return value;
+      if (byte < 128 && value <= SAFE) return value;
     }
     return this.#fail('number too long or cut off');
   }
