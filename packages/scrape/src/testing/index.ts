@@ -1,1 +1,5 @@
-export {};
+/** For tests: a journal in memory, a web of bodies, configurations. */
+export { RecordingGroup, RecordingJournal } from './recording-journal.js';
+export type { RecordedSample } from './recording-journal.js';
+export { FakeFetcher } from './fake-fetcher.js';
+export { relabelConfig, scrapeConfig } from './configs.js';

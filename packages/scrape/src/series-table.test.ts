@@ -1,0 +1,32 @@
+import { type Labels, labelsFromObject } from '@canopy/model';
+import { expect, test } from 'vitest';
+import { SeriesTable, StringPool } from './series-table.js';
+
+const labels = (n: number): Labels => labelsFromObject({ __name__: 'x', n: String(n) });
+
+test('a label set has one number, before and after compaction', () => {
+  const table = new SeriesTable();
+  for (let n = 0; n < 1000; n++) expect(table.add(labels(n), undefined)).toBe(n);
+  for (let n = 0; n < 1000; n++) expect(table.add(labels(n), undefined)).toBe(n);
+  const keep = Uint8Array.from({ length: 1000 }, (_, n) => (n % 3 === 0 ? 1 : 0));
+  const map = table.compact(keep);
+  expect(table.count).toBe(334);
+  for (let n = 0; n < 1000; n++) {
+    expect(map[n]).toBe(n % 3 === 0 ? n / 3 : -1);
+    if (n % 3 === 0) expect(table.labels(n / 3)).toEqual(labels(n));
+  }
+  for (let n = 0; n < 1000; n += 3) expect(table.add(labels(n), undefined)).toBe(n / 3);
+  expect(table.add(labels(1), undefined)).toBe(334);
+});
+
+test('sets that differ only in where a string ends are different', () => {
+  const table = new SeriesTable();
+  expect(table.add(['a', 'bc'], undefined)).toBe(0);
+  expect(table.add(['ab', 'c'], undefined)).toBe(1);
+  expect(table.add(['a', 'b', 'c', 'd'], undefined)).toBe(2);
+});
+
+test('the pool is bounded', () => {
+  const pool = new StringPool();
+  for (let n = 0; n < 200_000; n++) expect(pool.share(`s${n}`)).toBe(`s${n}`);
+});

@@ -1,0 +1,53 @@
+import { CanopyError, type Clock, type Gate, sleep } from '@canopy/model';
+import type { FetchRequest, FetchedBody, Fetcher } from '../fetch.js';
+
+/** What a URL answers: a body, an error, or a body that takes its time. */
+export type FakeAnswer =
+  | string
+  | Error
+  | {
+      readonly body: string;
+      readonly contentType?: string;
+      /** Until the headers are there. Milliseconds. */
+      readonly delay?: number;
+    };
+
+/** Bodies by URL without a network; time-outs run on the clock given. */
+export class FakeFetcher implements Fetcher {
+  readonly #clock: Clock;
+  readonly #answer: (request: FetchRequest) => FakeAnswer;
+  readonly requests: Array<{ readonly url: string; readonly time: number }> = [];
+
+  constructor(clock: Clock, answer: (request: FetchRequest) => FakeAnswer) {
+    this.#clock = clock;
+    this.#answer = answer;
+  }
+
+  async fetch<T>(
+    request: FetchRequest,
+    gateFor: (contentType: string) => Gate,
+    take: (answer: FetchedBody) => Promise<T>,
+  ): Promise<T> {
+    this.requests.push({ url: request.url, time: this.#clock.now() });
+    const answer = this.#answer(request);
+    if (answer instanceof Error) throw answer;
+    const {
+      body,
+      contentType = 'text/plain',
+      delay = 0,
+    } = typeof answer === 'string' ? { body: answer } : answer;
+    if (delay > 0) {
+      await sleep(this.#clock, Math.min(delay, request.timeout) as never, request.signal);
+      if (delay > request.timeout) throw new CanopyError('timeout', 'context deadline exceeded');
+    }
+    const bytes = Buffer.from(body);
+    return gateFor(contentType)(() =>
+      take({
+        headers: { 'content-type': contentType },
+        contentType,
+        body: bytes,
+        wireBytes: bytes.length,
+      }),
+    );
+  }
+}
