@@ -1,7 +1,9 @@
+import { readFileSync } from 'node:fs';
 import { EntryKind, type GapRecord, asTime } from '@canopy/model';
 import { expect, it } from 'vitest';
 import { decodeEntry, encodeEntry, entryPayload } from './entry.js';
 import { decodeGap, encodeGap } from './gap.js';
+import { exampleBytes } from './testing/index.js';
 
 const FIELDS = {
   epoch: 2,
@@ -57,4 +59,17 @@ it('brings gaps back', () => {
   check({ group: 0, ...times, cause: 'refused', frames: 2 ** 40 });
   expect(() => decodeGap(Uint8Array.of(1, 2, 3, 6, 0))).toThrow(/cause/);
   expect(() => decodeGap(Uint8Array.of(1, 2))).toThrow(/early/);
+});
+
+const page = (name: string): Uint8Array[] =>
+  exampleBytes(readFileSync(new URL(name, import.meta.url), 'utf8'));
+
+it('writes the bytes of its format pages', () => {
+  const fields = { ...FIELDS, group: 3, time: asTime(1_700_000_000_000) };
+  const entry = encodeEntry(fields, Uint8Array.of(0xaa, 0xbb));
+  expect([entry.bytes]).toEqual(page('./entry.format.md'));
+  const from = asTime(1_700_000_000_000);
+  const to = asTime(1_700_000_010_000);
+  const gap = encodeGap({ group: 3, from, to, cause: 'restart', frames: -1 });
+  expect([gap]).toEqual(page('./gap.format.md'));
 });

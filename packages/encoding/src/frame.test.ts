@@ -1,7 +1,9 @@
+import { readFileSync } from 'node:fs';
 import { NORMAL_NAN_HIGH, NORMAL_NAN_LOW } from '@canopy/model';
 import { expect, it } from 'vitest';
 import { HIGH, LOW, bitsOf } from './bits.js';
 import { FrameDecoder, FrameEncoder, frameLayoutVersion } from './frame.js';
+import { exampleBytes } from './testing/index.js';
 
 /** One slot a letter: `.` none, `x` stale, else the number. */
 type Row = ReadonlyArray<number | '.' | 'x'>;
@@ -145,4 +147,30 @@ it('carries loose samples in their order', () => {
     values,
   });
   expect(() => new FrameDecoder().decodeAligned(payload, true)).toThrow(/loose/);
+});
+
+it('writes the bytes of its format page', () => {
+  const page = readFileSync(new URL('./frame.format.md', import.meta.url), 'utf8');
+  const [key, delta, loose] = exampleBytes(page);
+  const encoder = new FrameEncoder();
+  const aligned = (row: Row, isKey: boolean) => {
+    const { states, values } = columns(row);
+    return encoder.encodeAligned(2, row.length, states, values, isKey).slice();
+  };
+  expect(aligned([10, 0.25, NaN, 1 / 3, '.'], true)).toEqual(key);
+  expect(aligned([13, 0.5, NaN, 'x', '.'], false)).toEqual(delta);
+  const slots = Uint32Array.of(4, 4, 0);
+  const times = Float64Array.of(990, 1005, 1000);
+  const { states, values } = columns([7, 8, 'x']);
+  expect(encoder.encodeLoose(2, 1000, 3, slots, times, states, values)).toEqual(loose);
+});
+
+it('skips sections of later versions', () => {
+  const encoder = new FrameEncoder();
+  const { states, values } = columns([1, 2]);
+  const payload = encoder.encodeAligned(1, 2, states, values, true);
+  const later = Uint8Array.from([...payload, 77, 3, 1, 2, 3]);
+  expect(Array.from(new FrameDecoder().decodeAligned(later, true).values)).toEqual([1, 2]);
+  const cut = later.subarray(0, -1);
+  expect(() => new FrameDecoder().decodeAligned(cut, true)).toThrow(/early/);
 });

@@ -1,6 +1,8 @@
+import { readFileSync } from 'node:fs';
 import { type LayoutRecord, asDuration, labelsFromObject } from '@canopy/model';
 import { expect, it } from 'vitest';
 import { decodeLayout, encodeLayout } from './layout.js';
+import { exampleBytes } from './testing/index.js';
 
 const TARGET = labelsFromObject({ cluster: 'east', instance: '127.0.0.1:9100', job: 'node' });
 
@@ -91,4 +93,46 @@ it('keeps unpaired surrogates from breaking a table', () => {
   const slots = ['\ud800', '\udc00', '\ufffd', 'x'].map((a) => ({ labels: ['a', a], family: -1 }));
   const back = decodeLayout(encodeLayout(record({ slots })));
   expect(back.slots.map((s) => s.labels[1])).toEqual(['\ufffd', '\ufffd', '\ufffd', 'x']);
+});
+
+it('writes the bytes of its format page, and skips sections of later versions', () => {
+  const layout = record({
+    families: [{ name: 'x', type: 'counter', help: 'h', unit: '' }],
+    slots: [
+      slot({ __name__: 'up', job: 'n' }),
+      slot({ __name__: 'x', cpu: '0', job: 'n' }, 0),
+      slot({ __name__: 'x', cpu: '1', job: 'n' }, 0),
+    ],
+  });
+  const target = labelsFromObject({ job: 'n' });
+  const small = { ...layout, meta: { ...layout.meta, target, scrapeUrl: 'u' } };
+  const bytes = encodeLayout(small);
+  const page = readFileSync(new URL('./layout.format.md', import.meta.url), 'utf8');
+  expect([bytes]).toEqual(exampleBytes(page));
+  expect(decodeLayout(Uint8Array.from([...bytes, 9, 1, 255]))).toEqual(small);
+});
+
+it('refuses layouts that cannot be', () => {
+  const page = readFileSync(new URL('./layout.format.md', import.meta.url), 'utf8');
+  const [bytes] = exampleBytes(page);
+  const check = (at: number, byte: number, message: RegExp) => {
+    const wrong = bytes.slice();
+    wrong[at] = byte;
+    expect(() => decodeLayout(wrong)).toThrow(message);
+  };
+  check(0, 2, /version/);
+  check(7, 255, /early/); // the URL's length
+  check(9, 200, /out of range/); // more strings than bytes
+  check(17, 0x2f, /not sorted/); // "1" becomes "/", which is before "0"
+  check(17, 0xff, /UTF-8/);
+  const at = Buffer.from(bytes).indexOf('01060700010009', 'hex');
+  check(at + 2, 10, /out of range/); // a string that is not in the table
+  check(at + 5, 8, /metric type/);
+  check(at + 9, 2, /out of range|not described/); // fewer slots than described
+  check(at + 9, 4, /not described/);
+  check(bytes.length - 2, 0x7e, /out of range/); // beyond the last string
+  check(bytes.length - 1, 2, /family/);
+  for (let end = 0; end < bytes.length; end++) {
+    expect(() => decodeLayout(bytes.subarray(0, end)), `cut at ${end}`).toThrow(/at byte/);
+  }
 });

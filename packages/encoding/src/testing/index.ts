@@ -4,3 +4,5 @@
 export { type Rng, makeRng } from './random.js';
 /** Values and groups that behave as exporters' do. */
 export { SampleGroup, anyValue } from './samples.js';
+/** Golden bytes of a format page. */
+export { exampleBytes } from './example.js';
