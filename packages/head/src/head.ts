@@ -43,6 +43,8 @@ import { SeriesIndex } from './series/series-index.js';
 const AHEAD_MS = 600_000;
 /** A group that has missed so many intervals is silent, however short the window. */
 const SILENT_INTERVALS = 3;
+/** A source that sends no key frames gets tiles of so many times the usual length. */
+const TILES_WITHOUT_KEY = 4;
 
 /** A group's name within a journal. */
 export interface GroupPlace {
@@ -407,7 +409,9 @@ export class Head implements Appender, Queryable {
     }
     this.#pins.note(group);
     group.ended = false;
-    if (entry.key) this.#closeTile(group);
+    const rowsMax = this.#options.tileFrames * TILES_WITHOUT_KEY;
+    const full = group.aligned?.isFull(frame.slotCount, rowsMax) ?? false;
+    if (entry.key || full) this.#closeTile(group);
     if (entry.time <= group.lastTime) {
       refuse(totals, 'out_of_order', frame.samples);
       return;

@@ -4,6 +4,9 @@ import { type Piece, TilePiece } from './piece.js';
 import { SampleState } from '@canopy/model';
 import { Rows, type TileScratch } from './rows.js';
 
+/** Cells of a tile at which it closes without a key frame: 576 MiB while it is encoded. */
+const CELLS_MAX = 1 << 26;
+
 /** A packed run of rows. */
 interface Pack {
   readonly reader: TileReader;
@@ -39,6 +42,11 @@ export class AlignedTail {
 
   get packedBytes(): number {
     return this.#packs.reduce((total, pack) => total + pack.byteLength, 0);
+  }
+
+  /** Time to close even without a key frame; `rowsMax` rows at most. */
+  isFull(slotCount: number, rowsMax: number): boolean {
+    return this.rowCount >= rowsMax || (this.rowCount + 1) * slotCount > CELLS_MAX;
   }
 
   get rows(): Rows {

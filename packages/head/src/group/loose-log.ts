@@ -1,5 +1,5 @@
 /** The open tile of a loose group: samples in the order they came. */
-import { encodeTile } from '@canopy/encoding';
+import { ENTRIES_MAX, encodeTile } from '@canopy/encoding';
 import { grownFloat64, grownUint32 } from '../series/grow.js';
 
 const END = 0xffffffff;
@@ -63,7 +63,8 @@ export class LooseLog {
 
   /** Returns false, and takes nothing, where the tile would become too large. */
   append(slot: number, time: number, state: number, value: number): boolean {
-    if ((this.#lengths[slot] + 1) * this.#lengths.length > CELLS_MAX) return false;
+    const length = this.#lengths[slot] + 1;
+    if (length > ENTRIES_MAX || length * this.#lengths.length > CELLS_MAX) return false;
     this.#reserveEntry();
     const at = this.count++;
     this.#times[at] = time;

@@ -1,0 +1,36 @@
+/** Tiles in a map, for tests. */
+import type { JournalRef, StoredTile, TileMeta } from '@canopy/model';
+import type { TileSource } from '../options.js';
+
+export class TileStore implements TileSource {
+  readonly #tiles = new Map<string, StoredTile>();
+  /** Number of calls of `readTiles`, and of tiles asked for. */
+  reads = 0;
+  tilesRead = 0;
+
+  put(ref: JournalRef, tile: StoredTile): void {
+    this.#tiles.set(keyOf(ref, tile.meta), tile);
+  }
+
+  drop(ref: JournalRef, meta: TileMeta): void {
+    this.#tiles.delete(keyOf(ref, meta));
+  }
+
+  metas(ref: JournalRef): TileMeta[] {
+    const own = [...this.#tiles].filter(([key]) => key.startsWith(ref));
+    return own.map(([, tile]) => tile.meta);
+  }
+
+  async readTiles(
+    ref: JournalRef,
+    tiles: readonly TileMeta[],
+  ): Promise<Array<Uint8Array | undefined>> {
+    this.reads++;
+    this.tilesRead += tiles.length;
+    await new Promise((resolve) => setImmediate(resolve));
+    return tiles.map((meta) => this.#tiles.get(keyOf(ref, meta))?.bytes);
+  }
+}
+
+const keyOf = (ref: JournalRef, meta: TileMeta): string =>
+  `${ref}/${meta.epoch}/${meta.group}/${meta.firstSequence}`;
