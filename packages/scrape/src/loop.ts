@@ -39,6 +39,8 @@ export interface LoopWorld {
   readonly pullFormat: PullFormat | undefined;
   readonly pool: StringPool;
   readonly totals: ScrapeTotals;
+  /** Times of the scrapes that have begun and are not written yet. */
+  readonly underWay: Map<ScrapeLoop, Milliseconds>;
   readonly offsetSeed: string;
   readonly seriesPerTargetMax: number;
   readonly log: ScrapeLog;
@@ -160,8 +162,10 @@ export class ScrapeLoop {
     const punctual = isPunctual(now, tick, interval);
     if (!punctual) totals.late++;
     const started = clock.monotonic();
+    const time = punctual ? tick : now;
+    this.#world.underWay.set(this, time);
     try {
-      await this.#scrape(punctual ? tick : now);
+      await this.#scrape(time);
     } catch (error) {
       // Only a fault of the program or of the journal gets here; the other targets go on.
       totals.failed++;
@@ -170,6 +174,8 @@ export class ScrapeLoop {
         url: this.target.url,
         error: errorText(error),
       });
+    } finally {
+      this.#world.underWay.delete(this);
     }
     if (this.#abort.signal.aborted) return;
     totals.missed += Math.floor((clock.monotonic() - started) / interval);
@@ -331,15 +337,4 @@ function checkContentType(contentType: string): void {
       ? 'non-compliant scrape target sending blank Content-Type and no fallback_scrape_protocol specified for target'
       : `received unsupported Content-Type "${contentType}" and no fallback_scrape_protocol specified for target`,
   );
-}
-
-/** When the series of a removed target end: at its next tick, or just before another loop has them. */
-export function endTime(
-  tick: Milliseconds,
-  lastTime: Milliseconds,
-  replacedAt: Milliseconds | undefined,
-): Milliseconds {
-  const taken =
-    replacedAt !== undefined && replacedAt > lastTime ? Math.min(replacedAt, tick) : tick;
-  return asTime(Math.max(lastTime + 1, taken - 1));
 }

@@ -446,3 +446,20 @@ test('a source that never ends has until the next scrape', async () => {
   expect(times[1] - times[0]).toBe(INTERVAL);
   expect(rig.report().scrape_samples_scraped).toBe(9);
 });
+
+test('what is complete ends before the oldest scrape under way', async () => {
+  const rig = new Rig([scrapeConfig()]);
+  rig.answer = () => ({ delay: 3000, body: 'a 1\n' });
+  let underWay = 0;
+  for (let i = 0; i < 100; i++) {
+    await rig.clock.advance(500);
+    const complete = rig.manager.completeUpTo();
+    const begun = rig.fetcher.requests;
+    if (begun.length > (rig.journal.groups[0]?.frames.length ?? 0)) {
+      underWay++;
+      expect(complete).toBeLessThan(begun[begun.length - 1].time);
+    } else expect(complete).toBe(rig.clock.now());
+  }
+  expect(underWay).toBeGreaterThan(20);
+  await rig.manager.stop();
+});

@@ -1,18 +1,21 @@
-import type {
-  Clock,
-  DroppedTarget,
-  Gate,
-  Journal,
-  Labels,
-  PullFormat,
-  TargetStatus,
-  TargetsView,
+import {
+  type Clock,
+  type DroppedTarget,
+  type Gate,
+  type Journal,
+  type Labels,
+  type Milliseconds,
+  type PullFormat,
+  type TargetStatus,
+  type TargetsView,
+  asTime,
 } from '@canopy/model';
 import type { ScrapeConfig } from './config.js';
 import type { Discovery } from './discovery/discovery.js';
 import type { Fetcher } from './fetch.js';
 import { type JobWorld, LiveLoops, ScrapeJob } from './job.js';
 import type { ScrapeLog } from './log.js';
+import { compileRelabel } from './relabel.js';
 import { StringPool } from './series-table.js';
 import { type ScrapeTotals, emptyTotals } from './totals.js';
 
@@ -54,6 +57,7 @@ export class ScrapeManager implements TargetsView {
   /** Jobs that are gone from the configuration, until their series have ended. */
   readonly #leaving = new Set<ScrapeJob>();
   readonly #totals = emptyTotals();
+  readonly #underWay: JobWorld['underWay'] = new Map();
   #stopped = false;
 
   constructor(options: ScrapeManagerOptions) {
@@ -64,6 +68,7 @@ export class ScrapeManager implements TargetsView {
       totals: this.#totals,
       pool: new StringPool(),
       live: new LiveLoops(),
+      underWay: this.#underWay,
     };
   }
 
@@ -71,8 +76,16 @@ export class ScrapeManager implements TargetsView {
     return this.#totals;
   }
 
+  /** @throws CanopyError `bad_data` for a rule that does not compile. */
   start(): void {
     this.#apply(this.#options.configs, this.#options.externalLabels);
+  }
+
+  /** Every scrape of this time or earlier has been written; what is under way is later. */
+  completeUpTo(): Milliseconds {
+    let time = this.#options.clock.now() as number;
+    for (const begun of this.#underWay.values()) time = Math.min(time, begun - 1);
+    return asTime(time);
   }
 
   /** Ends without stale marks: the next start goes on. Resolves when nothing runs any more. */
@@ -87,6 +100,7 @@ export class ScrapeManager implements TargetsView {
   /**
    * Takes another configuration. Targets that stay the same are not disturbed; those that are gone
    * get their stale marks when the next scrape would have been.
+   * @throws CanopyError `bad_data` for a rule that does not compile; nothing has changed then.
    */
   reload(configs: readonly ScrapeConfig[], externalLabels: Labels): void {
     if (!this.#stopped) this.#apply(configs, externalLabels);
@@ -101,6 +115,11 @@ export class ScrapeManager implements TargetsView {
   }
 
   #apply(configs: readonly ScrapeConfig[], externalLabels: Labels): void {
+    // A rule that does not compile is found before anything has changed.
+    for (const config of configs) {
+      compileRelabel(config.relabelConfigs);
+      compileRelabel(config.metricRelabelConfigs);
+    }
     const names = new Set(configs.map((config) => config.jobName));
     for (const [name, job] of this.#jobs) {
       if (names.has(name)) continue;
