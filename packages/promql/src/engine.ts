@@ -1,5 +1,6 @@
 /**
- * The query engine: text to tree to plan to columns to values.
+ * The query engine: text to tree to plan to columns to values. One snapshot a query, one budget
+ * a query; everything a query may use up has a limit.
  */
 import {
   CanopyError,
@@ -9,8 +10,22 @@ import {
   type QueryEngine,
   type QueryOptions,
   type QueryResult,
+  type QueryValue,
   type Queryable,
+  type SelectedSeries,
+  type Snapshot,
+  asTime,
 } from '@canopy/model';
+import { Annotations } from './eval/annotations.js';
+import { Budget } from './eval/budget.js';
+import { Evaluator } from './eval/evaluator.js';
+import type { Grid, QueryFrame } from './eval/grid.js';
+import { type Plan, planQuery } from './plan/plan.js';
+import { Queue } from './queue.js';
+import { rangeMatrix, scalarMatrix, toMatrix, toVector } from './results.js';
+import { type Expr, typeOf, unwrapParens } from './syntax/ast.js';
+import { checkExperimental } from './syntax/check.js';
+import { parseQuery } from './syntax/parse.js';
 
 export interface EngineOptions {
   readonly queryable: Queryable;
@@ -30,24 +45,224 @@ export interface EngineOptions {
   readonly defaultSubqueryStep: DurationMs;
 }
 
+/** Counts since the engine was made; plain numbers. */
+export interface EngineTotals {
+  queries: number;
+  /** Queries that ended in an error, by its code. */
+  failed: Record<string, number>;
+  samplesRead: number;
+  /** Time spent from the first turn to the answer. Seconds. */
+  seconds: number;
+}
+
+/** Texts longer than this are refused: nobody types them, and each costs a tree. UTF-16 units. */
+const QUERY_LENGTH_MAX = 1 << 20;
+/** Steps of one grid; the HTTP API allows 11,000, subqueries may go beyond that. */
+const STEPS_MAX = 10_000_000;
+
 export class Engine implements QueryEngine {
+  readonly totals: EngineTotals = { queries: 0, failed: {}, samplesRead: 0, seconds: 0 };
   readonly #options: EngineOptions;
+  readonly #queue: Queue;
 
   constructor(options: EngineOptions) {
     this.#options = options;
+    this.#queue = new Queue(options.maxConcurrency);
   }
 
-  async instant(_query: string, _time: Milliseconds, _options?: QueryOptions): Promise<QueryResult> {
-    throw new CanopyError('unavailable', `not there yet (${this.#options.maxSamples})`);
+  /** Queries being worked out, and queries that wait for their turn. */
+  get load(): { readonly running: number; readonly waiting: number } {
+    return { running: this.#queue.running, waiting: this.#queue.waiting };
+  }
+
+  async instant(
+    query: string,
+    time: Milliseconds,
+    options: QueryOptions = {},
+  ): Promise<QueryResult> {
+    checkTime(time);
+    return this.#run(query, { start: time, step: 1, count: 1 }, 0, options);
   }
 
   async range(
-    _query: string,
-    _start: Milliseconds,
-    _end: Milliseconds,
-    _step: DurationMs,
-    _options?: QueryOptions,
+    query: string,
+    start: Milliseconds,
+    end: Milliseconds,
+    step: DurationMs,
+    options: QueryOptions = {},
   ): Promise<QueryResult> {
-    throw new CanopyError('unavailable', 'not there yet');
+    checkTime(start);
+    checkTime(end);
+    if (!(Number.isSafeInteger(step) && step > 0)) {
+      throw new CanopyError(
+        'bad_data',
+        'zero or negative query resolution step widths are not accepted',
+      );
+    }
+    if (end < start)
+      throw new CanopyError('bad_data', 'end timestamp must not be before start time');
+    const count = Math.floor((end - start) / step) + 1;
+    if (count > STEPS_MAX) throw new CanopyError('bad_data', 'too many steps');
+    return this.#run(query, { start, step, count }, step, options, end);
+  }
+
+  async #run(
+    text: string,
+    grid: Grid,
+    step: number,
+    options: QueryOptions,
+    end: number = grid.start,
+  ): Promise<QueryResult> {
+    this.totals.queries++;
+    try {
+      const expr = this.#parse(text, step > 0);
+      const frame: QueryFrame = {
+        start: grid.start,
+        end,
+        step,
+        lookback: options.lookback ?? this.#options.lookback,
+        defaultSubqueryStep: this.#options.defaultSubqueryStep,
+      };
+      const plan = planQuery(expr, grid, frame);
+      return await this.#execute(text, plan, grid, options);
+    } catch (error) {
+      const code = error instanceof CanopyError ? error.code : 'internal';
+      this.totals.failed[code] = (this.totals.failed[code] ?? 0) + 1;
+      throw error;
+    }
+  }
+
+  #parse(text: string, isRange: boolean): Expr {
+    if (text.length > QUERY_LENGTH_MAX) {
+      throw new CanopyError('bad_data', `query is longer than ${QUERY_LENGTH_MAX} characters`);
+    }
+    const expr = parseQuery(text);
+    if (!this.#options.experimentalFunctions) checkExperimental(text, expr);
+    const type = typeOf(expr);
+    if (isRange && type !== 'scalar' && type !== 'vector') {
+      const name = type === 'matrix' ? 'range vector' : type;
+      throw new CanopyError(
+        'bad_data',
+        `invalid expression type "${name}" for range query, must be Scalar or instant Vector`,
+      );
+    }
+    return expr;
+  }
+
+  async #execute(
+    text: string,
+    plan: Plan,
+    grid: Grid,
+    options: QueryOptions,
+  ): Promise<QueryResult> {
+    const { clock } = this.#options;
+    await using life = new QueryLife(clock, this.#timeout(options), options.signal);
+    await this.#queue.enter(life.signal);
+    const began = clock.monotonic();
+    const budget = new Budget({
+      clock,
+      signal: life.signal,
+      maxSamples: this.#options.maxSamples,
+      yieldEveryMs: this.#options.yieldEveryMs,
+    });
+    let snapshot: Snapshot | undefined;
+    try {
+      snapshot = this.#options.queryable.snapshot();
+      const loaded = await load(plan, snapshot, life.signal);
+      const annotations = new Annotations(text);
+      const evaluator = new Evaluator(plan, loaded, budget, annotations);
+      const value = await evaluate(evaluator, plan.expr, grid);
+      life.signal.throwIfAborted();
+      return {
+        value,
+        warnings: annotations.warnings,
+        infos: annotations.infos,
+        totalQueryableSamples: budget.samplesRead,
+        peakSamples: budget.peakSamples,
+      };
+    } finally {
+      snapshot?.release();
+      this.#queue.leave();
+      this.totals.samplesRead += budget.samplesRead;
+      this.totals.seconds += (clock.monotonic() - began) / 1000;
+    }
+  }
+
+  #timeout(options: QueryOptions): DurationMs {
+    const { timeout } = this.#options;
+    return options.timeout !== undefined && options.timeout < timeout ? options.timeout : timeout;
+  }
+}
+
+async function load(
+  plan: Plan,
+  snapshot: Snapshot,
+  signal: AbortSignal,
+): Promise<ReadonlyArray<readonly SelectedSeries[]>> {
+  return Promise.all(
+    plan.loads.map(({ matchers, minTime, maxTime }) =>
+      snapshot.select(matchers, { minTime: asTime(minTime), maxTime: asTime(maxTime) }, signal),
+    ),
+  );
+}
+
+async function evaluate(evaluator: Evaluator, expr: Expr, grid: Grid): Promise<QueryValue> {
+  const { budget, plan } = evaluator;
+  const isInstant = plan.frame.step === 0;
+  const time = asTime(grid.start);
+  switch (typeOf(expr)) {
+    case 'string': {
+      const literal = unwrapParens(expr);
+      return { type: 'string', time, value: literal.kind === 'string' ? literal.value : '' };
+    }
+    case 'scalar': {
+      const values = await evaluator.scalar(expr, grid);
+      return isInstant ? { type: 'scalar', time, value: values[0] } : scalarMatrix(values, grid);
+    }
+    case 'matrix': {
+      const node = unwrapParens(expr);
+      if (node.kind !== 'matrix' && node.kind !== 'subquery') throw new Error('BUG: not a range');
+      return rangeMatrix(await evaluator.range(node, grid), budget);
+    }
+    case 'vector': {
+      const columns = await evaluator.vector(expr, grid);
+      return isInstant ? toVector(columns, time) : toMatrix(columns, grid, budget);
+    }
+  }
+}
+
+function checkTime(time: number): void {
+  if (!Number.isSafeInteger(time)) throw new CanopyError('bad_data', 'time stamp out of range');
+}
+
+/** Ends a query by its time-out or because the caller has gone, whichever is first. */
+class QueryLife implements AsyncDisposable {
+  readonly #controller = new AbortController();
+  readonly #timer: { cancel(): void };
+  readonly #outer: AbortSignal | undefined;
+  readonly #onAbort = (): void => {
+    this.#controller.abort(
+      new CanopyError('canceled', 'query was canceled in expression evaluation'),
+    );
+  };
+
+  constructor(clock: Clock, timeout: DurationMs, outer: AbortSignal | undefined) {
+    this.#timer = clock.after(timeout, () => {
+      this.#controller.abort(
+        new CanopyError('timeout', 'query timed out in expression evaluation'),
+      );
+    });
+    this.#outer = outer;
+    if (outer?.aborted) this.#onAbort();
+    else outer?.addEventListener('abort', this.#onAbort, { once: true });
+  }
+
+  get signal(): AbortSignal {
+    return this.#controller.signal;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#timer.cancel();
+    this.#outer?.removeEventListener('abort', this.#onAbort);
   }
 }

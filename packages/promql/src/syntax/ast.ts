@@ -109,9 +109,12 @@ export type BinaryOp = ArithmeticOp | ComparisonOp | SetOp;
 
 /** How the two sides of a vector operation find each other. */
 export interface VectorMatching {
-  readonly card: 'one-to-one' | 'many-to-one' | 'one-to-many' | 'many-to-many';
+  /** Set operators match many to many, whatever stands here. */
+  readonly card: 'one-to-one' | 'many-to-one' | 'one-to-many';
   /** `on` where true, `ignoring` otherwise. */
   readonly on: boolean;
+  /** Whether `on` or `ignoring` was written at all. */
+  readonly explicit: boolean;
   readonly labels: readonly string[];
   /** Labels of `group_left(…)`, `group_right(…)`. */
   readonly include: readonly string[];
@@ -126,8 +129,9 @@ export interface Binary extends Span {
   readonly lhs: Expr;
   readonly rhs: Expr;
   readonly returnBool: boolean;
-  /** Null unless both sides are vectors. */
-  readonly matching: VectorMatching | null;
+  /** Matters only where both sides are vectors. */
+  readonly matching: VectorMatching;
+  readonly operatorStart: number;
 }
 
 export interface Unary extends Span {

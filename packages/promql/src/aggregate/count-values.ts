@@ -1,0 +1,56 @@
+/** count_values: one result series for each distinct value. */
+import { type Labels, labelsKey } from '@canopy/model';
+import type { Budget } from '../eval/budget.js';
+import type { Columns } from '../eval/columns.js';
+import { withLabel } from '../eval/labels.js';
+import { formatFloatPlain } from '../float.js';
+import { type Grouping, groupNamer } from './grouping.js';
+
+interface Counted {
+  readonly labels: Labels;
+  /** How many at each step that has any. */
+  readonly byStep: Map<number, number>;
+}
+
+export function countValues(
+  input: Columns,
+  grouping: Grouping,
+  label: string,
+  budget: Budget,
+): Columns {
+  // The label of the value counts as one to group by.
+  const names = grouping.without ? grouping.names : [...grouping.names, label];
+  const nameGroup = groupNamer({ names, without: grouping.without });
+  const { steps, values, present, labels } = input;
+  const counted = new Map<string, Counted>();
+  for (let row = 0; row < labels.length; row++) {
+    const byValue = new Map<number, Counted>();
+    for (let k = 0; k < steps; k++) {
+      if (present[row * steps + k] === 0) continue;
+      const value = values[row * steps + k];
+      let group = byValue.get(value);
+      if (group === undefined) {
+        const own = nameGroup(withLabel(labels[row], label, formatFloatPlain(value)));
+        const key = labelsKey(own);
+        group = counted.get(key);
+        if (group === undefined) {
+          group = { labels: own, byStep: new Map() };
+          counted.set(key, group);
+        }
+        byValue.set(value, group);
+      }
+      group.byStep.set(k, (group.byStep.get(k) ?? 0) + 1);
+    }
+  }
+  const output = budget.allocate(counted.size, steps);
+  let row = 0;
+  for (const group of counted.values()) {
+    output.labels[row] = group.labels;
+    for (const [k, count] of group.byStep) {
+      output.values[row * steps + k] = count;
+      output.present[row * steps + k] = 1;
+    }
+    row++;
+  }
+  return output;
+}

@@ -1,0 +1,95 @@
+/** Limits of one query: samples held, time, and turns given to the event loop. */
+import { CanopyError, type Clock, asDuration, sleep } from '@canopy/model';
+import { type Columns, countPresent } from './columns.js';
+import type { Labels } from '@canopy/model';
+
+/**
+ * Room set aside for columns before it is known how full they get, as a multiple of the samples
+ * a query may hold. Bounds memory for sparse results.
+ */
+const CELLS_PER_SAMPLE_MAX = 4;
+/** Work units (about a nanosecond or a few each) between looks at the clock. */
+const WORK_BETWEEN_LOOKS = 100_000;
+
+export class Budget {
+  readonly signal: AbortSignal;
+  /** Samples looked at in all steps. */
+  samplesRead = 0;
+  peakSamples = 0;
+  readonly #clock: Clock;
+  readonly #maxSamples: number;
+  readonly #yieldEveryMs: number;
+  #held = 0;
+  #work = 0;
+  #lastYield: number;
+
+  constructor(options: {
+    clock: Clock;
+    signal: AbortSignal;
+    maxSamples: number;
+    yieldEveryMs: number;
+  }) {
+    this.#clock = options.clock;
+    this.signal = options.signal;
+    this.#maxSamples = options.maxSamples;
+    this.#yieldEveryMs = options.yieldEveryMs;
+    this.#lastYield = options.clock.monotonic();
+  }
+
+  /** New columns, all absent. @throws CanopyError `execution` over the limit. */
+  allocate(rows: number, steps: number): Columns {
+    const cells = rows * steps;
+    if (cells > this.#maxSamples * CELLS_PER_SAMPLE_MAX) tooManySamples();
+    return {
+      steps,
+      labels: new Array<Labels>(rows),
+      values: new Float64Array(cells),
+      present: new Uint8Array(cells),
+      held: 0,
+    };
+  }
+
+  /** Counts what columns hold now. @throws CanopyError `execution` over the limit. */
+  settle(columns: Columns): Columns {
+    const count = countPresent(columns.present);
+    this.hold(count - columns.held);
+    columns.held = count;
+    return columns;
+  }
+
+  /** The columns are not used any more. */
+  release(columns: Columns): void {
+    this.#held -= columns.held;
+    columns.held = 0;
+  }
+
+  hold(samples: number): void {
+    this.#held += samples;
+    if (this.#held > this.peakSamples) this.peakSamples = this.#held;
+    if (this.#held > this.#maxSamples) tooManySamples();
+  }
+
+  /**
+   * Counts work done; true where it is time to `await pause()`. Cheap enough for every row.
+   */
+  due(work: number): boolean {
+    this.#work += work;
+    if (this.#work < WORK_BETWEEN_LOOKS) return false;
+    this.#work = 0;
+    return this.#clock.monotonic() - this.#lastYield >= this.#yieldEveryMs;
+  }
+
+  /** Lets others run. @throws the reason of an abort (time-out, client gone). */
+  async pause(): Promise<void> {
+    this.signal.throwIfAborted();
+    await sleep(this.#clock, asDuration(0), this.signal);
+    this.#lastYield = this.#clock.monotonic();
+  }
+}
+
+function tooManySamples(): never {
+  throw new CanopyError(
+    'execution',
+    'query processing would load too many samples into memory in query execution',
+  );
+}

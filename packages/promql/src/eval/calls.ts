@@ -1,0 +1,300 @@
+/** Function calls: arguments worked out, then the function's own table or file. */
+import { CanopyError, NO_LABELS } from '@canopy/model';
+import { histogramFraction, histogramQuantiles } from '../functions/classic-histograms.js';
+import { CALENDAR, ELEMENTWISE, goMax, goMin, roundTo } from '../functions/elementwise.js';
+import { OVER_TIME_KERNELS } from '../functions/over-time.js';
+import type { RangeKernel } from '../functions/range-kernel.js';
+import { RATE_KERNELS } from '../functions/rates.js';
+import { TREND_KERNELS } from '../functions/trends.js';
+import {
+  absence,
+  absentLabels,
+  labelJoin,
+  labelReplace,
+  sortByLabels,
+  sortByValue,
+  toScalar,
+} from '../functions/vector-functions.js';
+import {
+  type Call,
+  type MatrixSelector,
+  type Subquery,
+  typeOf,
+  unwrapParens,
+} from '../syntax/ast.js';
+import { isValidLabelName, quote } from '../syntax/strings.js';
+import type { Columns } from './columns.js';
+import type { Evaluator } from './evaluator.js';
+import { type Grid, sameGrid } from './grid.js';
+import { dropNames } from './labels.js';
+import { applyRangeFunction } from './ranges.js';
+
+const RANGE_KERNELS: Readonly<Record<string, RangeKernel>> = {
+  ...RATE_KERNELS,
+  ...OVER_TIME_KERNELS,
+  ...TREND_KERNELS,
+};
+const KEEPS_NAME: ReadonlySet<string> = new Set(['last_over_time', 'first_over_time']);
+const COUNTER_SUFFIX = /(?:_total|_sum|_count|_bucket)$/;
+
+/** Calls of functions that give a scalar. */
+export async function callScalarFunction(
+  evaluator: Evaluator,
+  node: Call,
+  grid: Grid,
+): Promise<Float64Array> {
+  const { frame } = evaluator.plan;
+  const constant = (value: number): Float64Array => new Float64Array(grid.count).fill(value);
+  switch (node.func.name) {
+    case 'pi':
+      return constant(Math.PI);
+    case 'start':
+      return constant(frame.start / 1000);
+    case 'end':
+      return constant(frame.end / 1000);
+    case 'step':
+      return constant(frame.step / 1000);
+    case 'range':
+      return constant((frame.end - frame.start) / 1000);
+    case 'time':
+      return Float64Array.from(constant(0), (_zero, k) => (grid.start + k * grid.step) / 1000);
+    case 'scalar': {
+      const input = await evaluator.vector(node.args[0], grid);
+      evaluator.budget.release(input);
+      return toScalar(input).subarray(0, grid.count);
+    }
+    case 'min_of':
+    case 'max_of': {
+      const pick = node.func.name === 'min_of' ? goMin : goMax;
+      const left = await evaluator.scalar(node.args[0], grid);
+      const right = await evaluator.scalar(node.args[1], grid);
+      return left.map((value, k) => pick(value, right[k]));
+    }
+    default:
+      return notSupported(node);
+  }
+}
+
+function notSupported(node: Call): never {
+  throw new CanopyError('execution', `function "${node.func.name}" is not supported yet`);
+}
+
+/** Calls of functions that give an instant vector. */
+export async function callVectorFunction(
+  evaluator: Evaluator,
+  node: Call,
+  grid: Grid,
+): Promise<Columns> {
+  const { name } = node.func;
+  if (RANGE_KERNELS[name] !== undefined) return callRangeFunction(evaluator, node, grid);
+  const elementwise = ELEMENTWISE[name];
+  if (elementwise !== undefined) {
+    return mapValues(await evaluator.vector(node.args[0], grid), elementwise);
+  }
+  if (CALENDAR[name] !== undefined) return callCalendar(evaluator, node, grid);
+  switch (name) {
+    case 'vector':
+      return oneRow(await evaluator.scalar(node.args[0], grid));
+    case 'clamp':
+    case 'clamp_min':
+    case 'clamp_max':
+      return callClamp(evaluator, node, grid);
+    case 'round': {
+      const to = node.args.length > 1 ? await evaluator.scalar(node.args[1], grid) : null;
+      const input = await evaluator.vector(node.args[0], grid);
+      return mapValues(input, (value, k) => roundTo(value, to === null ? 1 : to[k]));
+    }
+    case 'timestamp':
+      return callTimestamp(evaluator, node, grid);
+    case 'absent': {
+      const input = await evaluator.vector(node.args[0], grid);
+      evaluator.budget.release(input);
+      return evaluator.budget.settle(absence(input, absentLabels(node.args[0])));
+    }
+    case 'label_replace':
+      return labelReplace(await evaluator.vector(node.args[0], grid), texts(node));
+    case 'label_join':
+      return labelJoin(await evaluator.vector(node.args[0], grid), texts(node));
+    case 'sort':
+    case 'sort_desc':
+    case 'sort_by_label':
+    case 'sort_by_label_desc':
+      return callSort(evaluator, node, grid);
+    case 'histogram_quantile':
+    case 'histogram_quantiles':
+    case 'histogram_fraction':
+      return callHistogram(evaluator, node, grid);
+    case 'histogram_avg':
+    case 'histogram_count':
+    case 'histogram_sum':
+    case 'histogram_stddev':
+    case 'histogram_stdvar':
+      return unsupportedHistograms(`function "${name}"`);
+    default:
+      return notSupported(node);
+  }
+}
+
+function oneRow(values: Float64Array): Columns {
+  return {
+    steps: values.length,
+    labels: [NO_LABELS],
+    values,
+    present: new Uint8Array(values.length).fill(1),
+    held: 0,
+  };
+}
+
+/** The arguments that are texts. */
+function texts(node: Call): string[] {
+  const found: string[] = [];
+  for (const arg of node.args) {
+    const inner = unwrapParens(arg);
+    if (inner.kind === 'string') found.push(inner.value);
+  }
+  return found;
+}
+
+/** In place; the result is not of the metric any more and loses its name. */
+function mapValues(columns: Columns, map: (value: number, step: number) => number): Columns {
+  const { steps, values, present } = columns;
+  for (let at = 0, k = 0; at < values.length; at++) {
+    if (present[at] !== 0) values[at] = map(values[at], k);
+    if (++k === steps) k = 0;
+  }
+  return dropNames(columns);
+}
+
+async function callCalendar(evaluator: Evaluator, node: Call, grid: Grid): Promise<Columns> {
+  const part = CALENDAR[node.func.name];
+  if (node.args.length > 0) return mapValues(await evaluator.vector(node.args[0], grid), part);
+  const values = new Float64Array(grid.count);
+  for (let k = 0; k < grid.count; k++) values[k] = part((grid.start + k * grid.step) / 1000);
+  return oneRow(values);
+}
+
+async function callClamp(evaluator: Evaluator, node: Call, grid: Grid): Promise<Columns> {
+  const bound = (at: number): Promise<Float64Array> => evaluator.scalar(node.args[at], grid);
+  const { name } = node.func;
+  const least = name === 'clamp_max' ? null : await bound(1);
+  const most = name === 'clamp_min' ? null : await bound(name === 'clamp' ? 2 : 1);
+  const columns = await evaluator.vector(node.args[0], grid);
+  if (least !== null && most !== null) clearWhere(columns, (k) => most[k] < least[k]);
+  return mapValues(columns, (value, k) =>
+    goMax(
+      least === null ? Number.NEGATIVE_INFINITY : least[k],
+      goMin(most === null ? Number.POSITIVE_INFINITY : most[k], value),
+    ),
+  );
+}
+
+function clearWhere(columns: Columns, isCleared: (step: number) => boolean): void {
+  const { steps, present } = columns;
+  for (let at = 0, k = 0; at < present.length; at++) {
+    if (isCleared(k)) present[at] = 0;
+    if (++k === steps) k = 0;
+  }
+}
+
+/** Of a selector itself the samples' own times; of anything else the time of evaluation. */
+async function callTimestamp(evaluator: Evaluator, node: Call, grid: Grid): Promise<Columns> {
+  const arg = unwrapParens(node.args[0]);
+  if (arg.kind === 'selector') return dropNames(await evaluator.selector(arg, grid, 'seconds'));
+  const columns = await evaluator.vector(arg, grid);
+  return mapValues(columns, (_value, k) => (grid.start + k * grid.step) / 1000);
+}
+
+async function callSort(evaluator: Evaluator, node: Call, grid: Grid): Promise<Columns> {
+  const { name } = node.func;
+  const columns = await evaluator.vector(node.args[0], grid);
+  const { frame } = evaluator.plan;
+  if (frame.step > 0 && sameGrid(grid, rangeGrid(frame))) {
+    evaluator.annotations.sortInRangeQuery(node.start);
+  }
+  // With several steps there is no one order; results of range queries are in order of labels.
+  if (columns.steps !== 1) return columns;
+  const descending = name.endsWith('_desc');
+  return name.startsWith('sort_by_label')
+    ? sortByLabels(columns, texts(node), descending)
+    : sortByValue(columns, descending);
+}
+
+function rangeGrid(frame: { start: number; end: number; step: number }): Grid {
+  const count = Math.floor((frame.end - frame.start) / frame.step) + 1;
+  return { start: frame.start, step: frame.step, count };
+}
+
+async function callHistogram(evaluator: Evaluator, node: Call, grid: Grid): Promise<Columns> {
+  const { budget, annotations } = evaluator;
+  const vectorArg = node.args.find((arg) => typeOf(arg) === 'vector')!;
+  const scalars: Array<{ byStep: Float64Array; at: number }> = [];
+  for (const arg of node.args) {
+    if (typeOf(arg) !== 'scalar') continue;
+    scalars.push({ byStep: await evaluator.scalar(arg, grid), at: arg.start });
+  }
+  const input = await evaluator.vector(vectorArg, grid);
+  const context = { input, grid, budget, annotations, vectorAt: vectorArg.start };
+  let out: Columns;
+  if (node.func.name === 'histogram_fraction') {
+    out = histogramFraction(context, scalars[0].byStep, scalars[1].byStep);
+  } else {
+    const [label] = texts(node);
+    if (label !== undefined && !isValidLabelName(label)) {
+      throw new CanopyError('execution', `invalid label name ${quote(label)}`);
+    }
+    out = histogramQuantiles(context, scalars, label ?? null);
+  }
+  budget.release(input);
+  return budget.settle(out);
+}
+
+async function callRangeFunction(evaluator: Evaluator, node: Call, grid: Grid): Promise<Columns> {
+  const { name } = node.func;
+  const { budget, annotations } = evaluator;
+  const params: Float64Array[] = [];
+  for (const arg of node.args) {
+    if (typeOf(arg) === 'scalar') params.push(await evaluator.scalar(arg, grid));
+  }
+  const input = await evaluator.range(rangeArgument(node)!, grid);
+  const at = node.args[0].start;
+  const checksCounter = name === 'rate' || name === 'increase';
+  const columns = await applyRangeFunction(
+    {
+      kernel: RANGE_KERNELS[name],
+      input,
+      grid,
+      params,
+      // Whether anything is there at all does not depend on names.
+      keepsName: KEEPS_NAME.has(name) || name === 'absent_over_time',
+      report: { invalidQuantile: (q) => annotations.invalidQuantile(q, at) },
+      onResult: checksCounter
+        ? (metric) => {
+            if (metric !== '' && !COUNTER_SUFFIX.test(metric)) {
+              annotations.possibleNonCounter(metric, at);
+            }
+          }
+        : null,
+    },
+    budget,
+  );
+  if (input.columns !== null) budget.release(input.columns);
+  if (name !== 'absent_over_time') return columns;
+  budget.release(columns);
+  return budget.settle(absence(columns, absentLabels(node.args[0])));
+}
+
+/** The range vector argument of a call, where it has one. */
+function rangeArgument(node: Call): MatrixSelector | Subquery | null {
+  for (const arg of node.args) {
+    const inner = unwrapParens(arg);
+    if (inner.kind === 'matrix' || inner.kind === 'subquery') return inner;
+  }
+  return null;
+}
+
+function unsupportedHistograms(what: string): never {
+  throw new CanopyError(
+    'execution',
+    `${what} needs native histograms, which are not supported yet`,
+  );
+}

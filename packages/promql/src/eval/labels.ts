@@ -1,0 +1,117 @@
+/** Label sets of rows: dropping the name, and rows that have become the same series. */
+import {
+  CanopyError,
+  type Labels,
+  METRIC_NAME,
+  compareUtf8,
+  labelValue,
+  labelsKey,
+} from '@canopy/model';
+import { type Columns, truncateRows } from './columns.js';
+
+export function withoutName(labels: Labels): Labels {
+  for (let i = 0; i < labels.length; i += 2) {
+    if (labels[i] === METRIC_NAME) return [...labels.slice(0, i), ...labels.slice(i + 2)];
+  }
+  return labels;
+}
+
+/** The labels with one set, changed or (where the value is '') removed. */
+export function withLabel(labels: Labels, name: string, value: string): Labels {
+  const out: string[] = [];
+  let done = value === '';
+  for (let i = 0; i < labels.length; i += 2) {
+    if (labels[i] === name) continue;
+    if (!done && compareUtf8(name, labels[i]) < 0) {
+      out.push(name, value);
+      done = true;
+    }
+    out.push(labels[i], labels[i + 1]);
+  }
+  if (!done) out.push(name, value);
+  return out;
+}
+
+/** Only the labels of these names. */
+export function keepLabels(labels: Labels, names: ReadonlySet<string>): Labels {
+  const out: string[] = [];
+  for (let i = 0; i < labels.length; i += 2) {
+    if (names.has(labels[i])) out.push(labels[i], labels[i + 1]);
+  }
+  return out;
+}
+
+export function removeLabels(labels: Labels, names: ReadonlySet<string>): Labels {
+  const out: string[] = [];
+  for (let i = 0; i < labels.length; i += 2) {
+    if (!names.has(labels[i])) out.push(labels[i], labels[i + 1]);
+  }
+  return out;
+}
+
+/** Removes the metric's name from all rows; rows that are the same series then become one. */
+export function dropNames(columns: Columns): Columns {
+  const { labels } = columns;
+  const first = labels.length > 0 ? labelValue(labels[0], METRIC_NAME) : '';
+  let sameName = true;
+  for (let row = 0; row < labels.length; row++) {
+    if (sameName && labelValue(labels[row], METRIC_NAME) !== first) sameName = false;
+    labels[row] = withoutName(labels[row]);
+  }
+  // Fast path: series of one metric stay distinct without its name.
+  return sameName ? columns : mergeRows(columns);
+}
+
+export const SAME_LABELSET = 'vector cannot contain metrics with the same labelset';
+
+/**
+ * Rows with equal labels become one where no step has a value of both.
+ * @throws CanopyError `execution` where one has.
+ */
+export function mergeRows(columns: Columns, message = SAME_LABELSET): Columns {
+  const { labels } = columns;
+  if (labels.length < 2) return columns;
+  const rowByKey = new Map<string, number>();
+  let kept = 0;
+  for (let row = 0; row < labels.length; row++) {
+    const key = labelsKey(labels[row]);
+    const earlier = rowByKey.get(key);
+    if (earlier === undefined) {
+      rowByKey.set(key, kept);
+      if (kept !== row) copyRow(columns, row, kept);
+      kept++;
+    } else {
+      addRow(columns, row, earlier, message);
+    }
+  }
+  truncateRows(columns, kept);
+  return columns;
+}
+
+function copyRow(columns: Columns, from: number, to: number): void {
+  const { steps, values, present, labels } = columns;
+  values.copyWithin(to * steps, from * steps, (from + 1) * steps);
+  present.copyWithin(to * steps, from * steps, (from + 1) * steps);
+  labels[to] = labels[from];
+}
+
+function addRow(columns: Columns, from: number, to: number, message: string): void {
+  const { steps, values, present } = columns;
+  let source = from * steps;
+  let target = to * steps;
+  for (let k = 0; k < steps; k++, source++, target++) {
+    if (present[source] === 0) continue;
+    if (present[target] !== 0) throw new CanopyError('execution', message);
+    present[target] = 1;
+    values[target] = values[source];
+  }
+}
+
+/** `{__name__="x", a="b"}`: Prometheus's way to print a label set in errors. */
+export function describeLabels(labels: Labels): string {
+  const parts: string[] = [];
+  for (let i = 0; i < labels.length; i += 2) {
+    parts.push(`${labels[i]}=${JSON.stringify(labels[i + 1])}`);
+  }
+  return `{${parts.join(', ')}}`;
+}

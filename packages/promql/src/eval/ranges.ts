@@ -1,0 +1,111 @@
+/** Functions over range vectors: a kernel for each series, windows found once for a group of them. */
+import {
+  CanopyError,
+  type Labels,
+  METRIC_NAME,
+  type SelectedSeries,
+  labelValue,
+} from '@canopy/model';
+import { RangeCall, type RangeKernel, type RangeReport } from '../functions/range-kernel.js';
+import type { Budget } from './budget.js';
+import { type Columns, truncateRows } from './columns.js';
+import type { Grid } from './grid.js';
+import { SAME_LABELSET, dropNames } from './labels.js';
+import { WindowFinder, denseSamples } from './windows.js';
+
+/** Series and the windows that are looked at. */
+export interface RangeVector {
+  readonly series: readonly SelectedSeries[];
+  /** Right ends of the windows. */
+  readonly refs: Grid;
+  readonly rangeMs: number;
+  /** What a subquery was worked out to; released with the vector. */
+  readonly columns: Columns | null;
+}
+
+export interface RangeApplication {
+  readonly kernel: RangeKernel;
+  readonly input: RangeVector;
+  readonly grid: Grid;
+  readonly params: readonly Float64Array[];
+  readonly keepsName: boolean;
+  readonly report: RangeReport;
+  /** Told the metric of each series that gave a result. */
+  readonly onResult: ((metric: string) => void) | null;
+}
+
+export async function applyRangeFunction(
+  application: RangeApplication,
+  budget: Budget,
+): Promise<Columns> {
+  const { kernel, input, grid, params, report } = application;
+  const steps = grid.count;
+  const out = budget.allocate(input.series.length, steps);
+  const call = new RangeCall({
+    refs: input.refs,
+    evalTimes: grid,
+    rangeMs: input.rangeMs,
+    params,
+    report,
+  });
+  call.out = out.values;
+  call.present = out.present;
+  const finder = new WindowFinder(input.refs, input.rangeMs);
+  let rows = 0;
+  for (const series of input.series) {
+    const { samples, shared } = denseSamples(series);
+    const windows = finder.find(samples, shared);
+    call.times = samples.times;
+    call.values = samples.values;
+    call.from = samples.from;
+    call.to = samples.to;
+    call.lo = windows.lo;
+    call.hi = windows.hi;
+    call.base = rows * steps;
+    if (windows.total > 0) kernel(call);
+    budget.samplesRead += windows.total;
+    if (hasResult(out.present, call.base, steps)) {
+      out.labels[rows++] = series.labels;
+      application.onResult?.(labelValue(series.labels, METRIC_NAME));
+    }
+    if (budget.due(windows.total + steps * 4 + 50)) await budget.pause();
+  }
+  truncateRows(out, rows);
+  if (application.keepsName) return budget.settle(out);
+  return budget.settle(dropNamesStrictly(out));
+}
+
+/**
+ * Unlike elsewhere, two series that differ in name only are refused even where they share no step.
+ */
+function dropNamesStrictly(columns: Columns): Columns {
+  const before = columns.labels.length;
+  const merged = dropNames(columns);
+  if (merged.labels.length < before) throw new CanopyError('execution', SAME_LABELSET);
+  return merged;
+}
+
+function hasResult(present: Uint8Array, base: number, steps: number): boolean {
+  for (let k = 0; k < steps; k++) if (present[base + k] !== 0) return true;
+  return false;
+}
+
+/** Columns as series again: what a subquery hands to a function. */
+export function seriesOfColumns(columns: Columns, grid: Grid): SelectedSeries[] {
+  const { steps, labels, values, present } = columns;
+  const times = new Float64Array(steps);
+  for (let k = 0; k < steps; k++) times[k] = grid.start + k * grid.step;
+  return labels.map((own: Labels, row) => {
+    const states = present.subarray(row * steps, (row + 1) * steps);
+    return {
+      labels: own,
+      family: undefined,
+      times,
+      values: values.subarray(row * steps, (row + 1) * steps),
+      // Presence is spelt as SampleState's `none` and `value`.
+      states: states.every((state) => state !== 0) ? null : states,
+      from: 0,
+      to: steps,
+    };
+  });
+}

@@ -1,0 +1,40 @@
+/** From loaded series to columns: the newest sample at each step. */
+import type { Labels, SelectedSeries } from '@canopy/model';
+import type { Budget } from './budget.js';
+import { type Columns, truncateRows } from './columns.js';
+import type { Grid } from './grid.js';
+import { LatestFinder } from './windows.js';
+
+/** A vector selector's series at the steps of `refs`. */
+export async function selectLatest(
+  series: readonly SelectedSeries[],
+  refs: Grid,
+  lookbackMs: number,
+  what: 'value' | 'seconds',
+  budget: Budget,
+): Promise<Columns> {
+  const steps = refs.count;
+  const out = budget.allocate(series.length, steps);
+  const finder = new LatestFinder(refs, lookbackMs);
+  let rows = 0;
+  for (const one of series) {
+    const latest = finder.find(one);
+    const column = what === 'value' ? one.values : one.times;
+    const base = rows * steps;
+    let found = 0;
+    for (let k = 0; k < steps; k++) {
+      const at = latest[k];
+      if (at < 0) continue;
+      out.values[base + k] = what === 'value' ? column[at] : column[at] / 1000;
+      out.present[base + k] = 1;
+      found++;
+    }
+    if (found > 0) {
+      out.labels[rows++] = one.labels as Labels;
+      budget.samplesRead += found;
+    }
+    if (budget.due(steps * 4 + 50)) await budget.pause();
+  }
+  truncateRows(out, rows);
+  return budget.settle(out);
+}

@@ -1,0 +1,97 @@
+/** rate, increase, delta, irate, idelta, resets, changes (Prometheus promql/functions.go). */
+import type { RangeCall, RangeKernel } from './range-kernel.js';
+
+/**
+ * Entries `i` of the series with `values[i] < values[i - 1]`, ascending. Found once a series;
+ * windows then look only at those within them.
+ */
+function findResets(call: RangeCall): number[] {
+  const { values, from, to } = call;
+  const resets: number[] = [];
+  for (let i = from + 1; i < to; i++) if (values[i] < values[i - 1]) resets.push(i);
+  return resets;
+}
+
+const NO_RESETS: readonly number[] = [];
+
+/**
+ * Extrapolates the change between the first and the last sample to the window's edges where they are
+ * near (within 1.1 average intervals), else by half an interval; counters never below zero.
+ */
+function extrapolated(isCounter: boolean, perSecond: boolean): RangeKernel {
+  return (call) => {
+    const { times, values, lo, hi, rangeMs, refs } = call;
+    const resets = isCounter ? findResets(call) : NO_RESETS;
+    let nextReset = 0;
+    for (let k = 0; k < call.steps; k++) {
+      const first = lo[k];
+      const last = hi[k] - 1;
+      if (last <= first) continue;
+      let change = values[last] - values[first];
+      // Windows only move forward: resets before this one are behind all later ones.
+      while (nextReset < resets.length && resets[nextReset] <= first) nextReset++;
+      for (let r = nextReset; r < resets.length && resets[r] <= last; r++) {
+        change += values[resets[r] - 1];
+      }
+      const rangeEnd = refs.start + k * refs.step;
+      let toStart = (times[first] - (rangeEnd - rangeMs)) / 1000;
+      let toEnd = (rangeEnd - times[last]) / 1000;
+      const sampled = (times[last] - times[first]) / 1000;
+      const average = sampled / (last - first);
+      const threshold = average * 1.1;
+      if (toStart >= threshold) toStart = average / 2;
+      if (isCounter && change > 0 && values[first] >= 0) {
+        const toZero = sampled * (values[first] / change);
+        if (toZero < toStart) toStart = toZero;
+      }
+      if (toEnd >= threshold) toEnd = average / 2;
+      let factor = (sampled + toStart + toEnd) / sampled;
+      if (perSecond) factor /= rangeMs / 1000;
+      call.put(k, change * factor);
+    }
+  };
+}
+
+/** From the last two samples alone. */
+function instant(isRate: boolean): RangeKernel {
+  return (call) => {
+    const { times, values, lo, hi } = call;
+    for (let k = 0; k < call.steps; k++) {
+      const last = hi[k] - 1;
+      if (last <= lo[k]) continue;
+      const interval = times[last] - times[last - 1];
+      const isReset = isRate && values[last] < values[last - 1];
+      let change = isReset ? values[last] : values[last] - values[last - 1];
+      if (isRate) change /= interval / 1000;
+      call.put(k, change);
+    }
+  };
+}
+
+/** How many neighbours in the window `differ`. */
+function countPairs(differ: (before: number, after: number) => boolean): RangeKernel {
+  return (call) => {
+    const { values, lo, hi, from, to } = call;
+    // Running count over the series: a window's is a difference of two.
+    const counts = new Uint32Array(to - from);
+    for (let i = from + 1; i < to; i++) {
+      counts[i - from] = counts[i - from - 1] + (differ(values[i - 1], values[i]) ? 1 : 0);
+    }
+    for (let k = 0; k < call.steps; k++) {
+      if (hi[k] <= lo[k]) continue;
+      call.put(k, counts[hi[k] - 1 - from] - counts[lo[k] - from]);
+    }
+  };
+}
+
+export const RATE_KERNELS: Readonly<Record<string, RangeKernel>> = {
+  rate: extrapolated(true, true),
+  increase: extrapolated(true, false),
+  delta: extrapolated(false, false),
+  irate: instant(true),
+  idelta: instant(false),
+  resets: countPairs((before, after) => after < before),
+  changes: countPairs(
+    (before, after) => after !== before && !(Number.isNaN(after) && Number.isNaN(before)),
+  ),
+};

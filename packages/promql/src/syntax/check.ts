@@ -1,0 +1,185 @@
+/** Types and arguments: what the grammar lets through and must not be evaluated. */
+import { METRIC_NAME } from '@canopy/model';
+import { type Binary, type Call, type Expr, type ValueType, typeOf, unwrapParens } from './ast.js';
+import { parseError } from './position.js';
+import { quote } from './strings.js';
+
+const TYPE_NAMES: Readonly<Record<ValueType, string>> = {
+  scalar: 'scalar',
+  vector: 'instant vector',
+  matrix: 'range vector',
+  string: 'string',
+};
+const SET_OPERATORS: ReadonlySet<string> = new Set(['and', 'or', 'unless']);
+const COMPARISONS: ReadonlySet<string> = new Set(['==', '!=', '<', '<=', '>', '>=']);
+
+export const isSetOperator = (op: string): boolean => SET_OPERATORS.has(op);
+export const isComparison = (op: string): boolean => COMPARISONS.has(op);
+
+/**
+ * Children before parents, as in Prometheus: the first fault is reported.
+ * @throws CanopyError `bad_data`
+ */
+export function checkTypes(text: string, expr: Expr): void {
+  const fail = (at: number, message: string): never => parseError(text, at, message);
+  const check = (node: Expr): void => {
+    switch (node.kind) {
+      case 'number':
+      case 'string':
+        return;
+      case 'selector': {
+        const isNamed = node.matchers.some((m) => m.name === METRIC_NAME && !m.matches(''));
+        if (!isNamed && !node.matchers.some((matcher) => !matcher.matches(''))) {
+          fail(node.start, 'vector selector must contain at least one non-empty matcher');
+        }
+        return;
+      }
+      case 'matrix':
+        return check(node.selector);
+      case 'subquery': {
+        check(node.expr);
+        const type = typeOf(node.expr);
+        if (type !== 'vector') {
+          fail(node.start, `subquery is only allowed on instant vector, got ${type} instead`);
+        }
+        return;
+      }
+      case 'paren':
+        return check(node.expr);
+      case 'unary': {
+        check(node.expr);
+        const type = typeOf(node.expr);
+        if (type !== 'scalar' && type !== 'vector') {
+          fail(
+            node.start,
+            `unary expression only allowed on expressions of type scalar or instant vector, got "${TYPE_NAMES[type]}"`,
+          );
+        }
+        return;
+      }
+      case 'aggregate':
+        check(node.expr);
+        expect(node.expr, 'vector', 'aggregation expression');
+        if (node.param === null) return;
+        check(node.param);
+        return expect(
+          node.param,
+          node.op === 'count_values' ? 'string' : 'scalar',
+          'aggregation parameter',
+        );
+      case 'binary':
+        check(node.lhs);
+        check(node.rhs);
+        return checkBinary(node, fail);
+      case 'call':
+        return checkCall(node);
+    }
+  };
+  const expect = (node: Expr, wanted: ValueType, context: string): void => {
+    const type = typeOf(node);
+    if (type !== wanted) {
+      fail(
+        node.start,
+        `expected type ${TYPE_NAMES[wanted]} in ${context}, got ${TYPE_NAMES[type]}`,
+      );
+    }
+  };
+  const checkCall = (node: Call): void => {
+    const { func, args } = node;
+    const call = `argument(s) in call to "${func.name}", got ${args.length}`;
+    if (func.minArgs === func.maxArgs && args.length !== func.minArgs) {
+      fail(node.start, `expected ${func.minArgs} ${call}`);
+    }
+    if (args.length < func.minArgs) fail(node.start, `expected at least ${func.minArgs} ${call}`);
+    if (func.maxArgs >= 0 && args.length > func.maxArgs) {
+      fail(node.start, `expected at most ${func.maxArgs} ${call}`);
+    }
+    for (let i = 0; i < args.length; i++) {
+      check(args[i]);
+      const wanted = func.args[Math.min(i, func.args.length - 1)];
+      expect(args[i], wanted, `call to function "${func.name}"`);
+      // A parameter that is a text must be one now, not after evaluation.
+      if (wanted === 'string' && unwrapParens(args[i]).kind !== 'string') {
+        fail(args[i].start, `expected type string in call to function "${func.name}"`);
+      }
+    }
+  };
+  check(expr);
+}
+
+function checkBinary(node: Binary, fail: (at: number, message: string) => never): void {
+  const { op, matching } = node;
+  const left = typeOf(node.lhs);
+  const right = typeOf(node.rhs);
+  if (node.returnBool && !isComparison(op)) {
+    fail(node.operatorStart, 'bool modifier can only be used on comparison operators');
+  }
+  if (isComparison(op) && !node.returnBool && left === 'scalar' && right === 'scalar') {
+    fail(node.operatorStart, 'comparisons between scalars must use BOOL modifier');
+  }
+  if (matching.on) {
+    const both = matching.labels.find((label) => matching.include.includes(label));
+    if (both !== undefined) {
+      fail(
+        node.operatorStart,
+        `label ${quote(both)} must not occur in ON and GROUP clause at once`,
+      );
+    }
+  }
+  const operandTypes = 'binary expression must contain only scalar and instant vector types';
+  if (left !== 'scalar' && left !== 'vector') fail(node.lhs.start, operandTypes);
+  if (right !== 'scalar' && right !== 'vector') fail(node.rhs.start, operandTypes);
+  const filled = matching.fillLeft !== null || matching.fillRight !== null;
+  if (left !== 'vector' || right !== 'vector') {
+    if (matching.labels.length > 0) {
+      fail(node.start, 'vector matching only allowed between instant vectors');
+    }
+    if (filled) {
+      fail(node.start, 'filling in missing series only allowed between instant vectors');
+    }
+    if (isSetOperator(op)) {
+      fail(node.start, `set operator "${op}" not allowed in binary scalar expression`);
+    }
+  } else if (isSetOperator(op)) {
+    if (matching.card !== 'one-to-one') {
+      fail(node.start, `no grouping allowed for "${op}" operation`);
+    }
+    if (filled) fail(node.start, 'filling in missing series not allowed for set operators');
+  }
+}
+
+/** The first use of something that needs experimental functions switched on, as an error. */
+export function checkExperimental(text: string, expr: Expr): void {
+  const visit = (node: Expr): void => {
+    switch (node.kind) {
+      case 'call':
+        if (node.func.experimental) {
+          parseError(text, node.start, `function "${node.func.name}" is not enabled`);
+        }
+        for (const arg of node.args) visit(arg);
+        return;
+      case 'aggregate':
+        if (node.op === 'limitk' || node.op === 'limit_ratio') {
+          parseError(
+            text,
+            node.start,
+            `${node.op}() is experimental and must be enabled with --enable-feature=promql-experimental-functions`,
+          );
+        }
+        if (node.param !== null) visit(node.param);
+        return visit(node.expr);
+      case 'binary':
+        if (node.matching.fillLeft !== null || node.matching.fillRight !== null) {
+          parseError(text, node.start, 'binop fill modifiers are experimental and not enabled');
+        }
+        visit(node.lhs);
+        return visit(node.rhs);
+      case 'unary':
+      case 'paren':
+      case 'subquery':
+        return visit(node.expr);
+      default:
+    }
+  };
+  visit(expr);
+}
