@@ -152,7 +152,7 @@ export class Head implements Appender, Queryable {
     for (const entry of entries) {
       if (entry.kind !== EntryKind.layout) continue;
       try {
-        this.#takeLayout(journal, entry);
+        this.#takeLayout(journal, entry, true);
       } catch (error) {
         if (!(error instanceof FormatError)) throw error;
         this.#refused.corrupt = (this.#refused.corrupt ?? 0) + 1;
@@ -328,7 +328,7 @@ export class Head implements Appender, Queryable {
   /** @throws FormatError */
   #take(journal: JournalGroups, entry: JournalEntry, totals: ApplyTotals): void {
     if (entry.kind === EntryKind.layout) {
-      this.#takeLayout(journal, entry);
+      this.#takeLayout(journal, entry, false);
     } else if (entry.kind === EntryKind.frame) {
       this.#takeFrame(journal, entry, totals);
     } else {
@@ -341,7 +341,7 @@ export class Head implements Appender, Queryable {
   }
 
   /** @throws FormatError where a record is no next step of its group's layout. */
-  #takeLayout(journal: JournalGroups, entry: JournalEntry): void {
+  #takeLayout(journal: JournalGroups, entry: JournalEntry, recovery: boolean): void {
     const record = decodeLayout(entryPayload(entry));
     const { epoch } = entry;
     if (record.group !== entry.group) throw new FormatError('layout of another group');
@@ -354,7 +354,7 @@ export class Head implements Appender, Queryable {
     }
     if (record.version > group.layout.version) {
       if (!group.layout.follows(record)) throw new FormatError('layout record out of turn');
-      group.layout.extend(record, entry.time, group.rowCount);
+      group.layout.extend(record, entry.time, recovery ? -1 : group.rowCount);
     }
     group.lastSequence = Math.max(group.lastSequence, entry.sequence);
     group.touchedTime = Math.max(group.touchedTime, entry.time);

@@ -13,7 +13,7 @@ interface Step {
   readonly firstSlot: number;
   /** When the layout record was made. */
   readonly time: number;
-  /** The group's number of rows before it. */
+  /** The group's number of rows before it; -1: it was there before this process. */
   readonly row: number;
 }
 
@@ -58,7 +58,7 @@ export class GroupLayout {
     );
   }
 
-  /** Takes in the next record. `row`: rows the group has so far. */
+  /** Takes in the next record. `row`: rows the group has so far; -1 in recovery. */
   extend(record: LayoutRecord, time: number, row: number): void {
     // A filtered view may have left out records, and their families with them.
     while (this.#families.length < record.firstFamily) this.#families.push(undefined);
@@ -97,9 +97,9 @@ export class GroupLayout {
     return this.#step(slot).time;
   }
 
-  /** Rows the group had when the slot was added. */
-  slotRow(slot: number): number {
-    return this.#step(slot).row;
+  /** Whether a slot was there when the group had `rowCount` rows. */
+  isSeen(slot: number, rowCount: number): boolean {
+    return this.#step(slot).row < rowCount;
   }
 
   /** Leaves the index. Adds the refs of series that have no column left to `orphans`. */

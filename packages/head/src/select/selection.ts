@@ -48,6 +48,14 @@ interface Bucket {
   readonly refs: number[];
   /** `sources.length` slots a series, in the order of `sources`. */
   readonly slots: number[];
+  /** Newest time of all groups that have the series, also of those out of reach. */
+  readonly newestTime: number;
+}
+
+/** A group that the snapshot sees something of. */
+interface Known extends Source {
+  /** In the range, or so near that it matters there. */
+  readonly near: boolean;
 }
 
 export class Selection {
@@ -55,7 +63,7 @@ export class Selection {
   readonly #pins: PinSet;
   readonly #range: TimeRange;
   readonly #breath: Breath;
-  readonly #sources = new Map<number, Source | null>();
+  readonly #known = new Map<number, Known | null>();
   readonly #out: SelectedSeries[] = [];
   #cold = new Map<Tile, Uint8Array>();
 
@@ -71,7 +79,7 @@ export class Selection {
     for (let i = 0; i < buckets.length; i++) {
       await this.#fetchCold(buckets, i);
       const { sources } = buckets[i];
-      if (sources.every(({ group }) => group.meta.kind === 'aligned') && this.#follow(sources)) {
+      if (sources.every(({ group }) => group.meta.kind === 'aligned') && follow(buckets[i])) {
         await this.#readAligned(buckets[i]);
       } else {
         await this.#readMerged(buckets[i]);
@@ -83,15 +91,16 @@ export class Selection {
   async #plan(refs: Uint32Array): Promise<Bucket[]> {
     const { origins } = this.#input;
     const buckets = new Map<number | string, Bucket>();
-    const columns: Array<[source: Source, slot: number]> = [];
+    const columns: Array<[known: Known, slot: number]> = [];
     for (let i = 0; i < refs.length; i++) {
       if ((i & 1023) === 1023) await this.#breath.take();
       columns.length = 0;
       for (let at = origins.first(refs[i]); at >= 0; at = origins.next(at)) {
-        const source = this.#source(origins.group(at));
-        if (source !== null) columns.push([source, origins.slot(at)]);
+        const known = this.#group(origins.group(at));
+        const slot = origins.slot(at);
+        if (known?.group.layout.isSeen(slot, known.pin.rowCount)) columns.push([known, slot]);
       }
-      if (columns.length === 0) continue;
+      if (!columns.some(([{ near }]) => near)) continue;
       if (columns.length > 1) columns.sort(([a], [b]) => a.group.minTime - b.group.minTime);
       // Fast path: nearly all series have one origin.
       const key =
@@ -99,32 +108,31 @@ export class Selection {
           ? columns[0][0].group.handle
           : columns.map(([{ group }]) => group.handle).join();
       let bucket = buckets.get(key);
-      if (bucket === undefined) {
-        bucket = { sources: columns.map(([source]) => source), refs: [], slots: [] };
-        buckets.set(key, bucket);
-      }
+      if (bucket === undefined) buckets.set(key, (bucket = newBucket(columns)));
       bucket.refs.push(refs[i]);
-      for (const [, slot] of columns) bucket.slots.push(slot);
+      for (const [{ near }, slot] of columns) if (near) bucket.slots.push(slot);
     }
     return [...buckets.values()];
   }
 
-  /** Null where the snapshot sees nothing of the group in or near the range. */
-  #source(handle: number): Source | null {
-    let source = this.#sources.get(handle);
-    if (source === undefined) {
+  /** Null where the snapshot sees nothing of the group at all. */
+  #group(handle: number): Known | null {
+    let known = this.#known.get(handle);
+    if (known === undefined) {
       const group = this.#input.groups[handle];
-      source = group === undefined ? null : this.#visible(group);
-      this.#sources.set(handle, source);
+      known = group === undefined ? null : this.#look(group);
+      this.#known.set(handle, known);
     }
-    return source;
+    return known;
   }
 
-  #visible(group: Group): Source | null {
+  #look(group: Group): Known | null {
     const pin = this.#pins.view(group);
+    if (pin.lastTime === Number.NEGATIVE_INFINITY) return null;
+    const { minTime, maxTime } = this.#range;
     const margin = runBreakOf(group);
-    if (pin.lastTime < this.#range.minTime - margin) return null;
-    return group.minTime > this.#range.maxTime + margin ? null : { group, pin };
+    const near = pin.lastTime >= minTime - margin && group.minTime <= maxTime + margin;
+    return { group, pin, near };
   }
 
   /** Reads tiles of the bucket that only the store has, and of the next ones while there is room. */
@@ -178,17 +186,6 @@ export class Selection {
     return [minTime - margin, maxTime + margin];
   }
 
-  /** Whether groups come one after the other and none may still go on: then nothing is hidden. */
-  #follow(sources: readonly Source[]): boolean {
-    const newest = newestTime(sources);
-    for (let i = 1; i < sources.length; i++) {
-      const { group, pin } = sources[i - 1];
-      if (pin.lastTime >= sources[i].group.minTime) return false;
-      if (!pin.ended && newest <= pin.lastTime + runBreakOf(group)) return false;
-    }
-    return true;
-  }
-
   async #readAligned(bucket: Bucket): Promise<void> {
     const { sources, refs, slots } = bucket;
     const { counts } = this.#input;
@@ -239,7 +236,6 @@ export class Selection {
     const { sources, refs, slots } = bucket;
     const { counts } = this.#input;
     const [minTime, maxTime] = this.#reach(bucket);
-    const newest = newestTime(sources);
     const reads = sources.map((source) => {
       if (source.group.meta.kind === 'loose') {
         return (slot: number) => looseColumn(source, slot, minTime, maxTime, this.#cold, counts);
@@ -261,7 +257,7 @@ export class Selection {
         const { group, pin } = sources[k];
         return { ...reads[k](own[k]), runBreak: runBreakOf(group), open: !pin.ended };
       });
-      const merged = mergeOrigins(columns, newest);
+      const merged = mergeOrigins(columns, bucket.newestTime);
       counts.samplesHidden += merged.hidden;
       if (sameTimes(sharedTimes, merged.times)) merged.times = sharedTimes;
       sharedTimes = merged.times;
@@ -290,8 +286,21 @@ export class Selection {
   }
 }
 
-const newestTime = (sources: readonly Source[]): number =>
-  sources.reduce((newest, { pin }) => Math.max(newest, pin.lastTime), Number.NEGATIVE_INFINITY);
+function newBucket(columns: ReadonlyArray<readonly [Known, number]>): Bucket {
+  const sources = columns.map(([known]) => known).filter(({ near }) => near);
+  const newestTime = Math.max(...columns.map(([{ pin }]) => pin.lastTime));
+  return { sources, refs: [], slots: [], newestTime };
+}
+
+/** Whether groups come one after the other and none may still go on: then nothing is hidden. */
+function follow({ sources, newestTime }: Bucket): boolean {
+  for (let i = 1; i < sources.length; i++) {
+    const { group, pin } = sources[i - 1];
+    if (pin.lastTime >= sources[i].group.minTime) return false;
+    if (!pin.ended && newestTime <= pin.lastTime + runBreakOf(group)) return false;
+  }
+  return true;
+}
 
 /** Indexes of sources, that which got the series first before the others. */
 function byPrecedence(sources: readonly Source[], slots: readonly number[]): number[] {

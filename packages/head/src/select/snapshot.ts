@@ -120,7 +120,7 @@ export class HeadSnapshot implements Snapshot {
   #slotVisible(group: Group, slot: number, { minTime, maxTime }: TimeRange): boolean {
     const pin = this.#pins.view(group);
     if (pin.lastTime < minTime || group.minTime > maxTime) return false;
-    if (group.layout.slotRow(slot) >= pin.rowCount && group.tiles[0]?.startRow !== -1) return false;
+    if (!group.layout.isSeen(slot, pin.rowCount)) return false;
     if (group.lastTimeOf(slot) >= minTime) return true;
     // Loose groups know every slot's newest sample, but not those of before this process.
     if (group.meta.kind === 'loose') return group.tiles.some((tile) => tile.startRow === -1);
