@@ -177,6 +177,26 @@ test('a place at the gate is taken when headers are there, and time runs while w
   expect(asked).toBe(1);
 });
 
+test('cut off while it waits at the gate', async () => {
+  const late: Gate = async (task) => {
+    await new Promise((done) => setTimeout(done, 100));
+    return task();
+  };
+  await expect(run(`${base}/cut`, {}, late)).rejects.toThrow(/^unexpected EOF$/);
+});
+
+test('a kept connection that the other side has closed is no failure', async () => {
+  const closing = http.createServer((_req, res) => res.end(BODY));
+  closing.keepAliveTimeout = 1;
+  await new Promise<void>((done) => closing.listen(0, '127.0.0.1', done));
+  const url = `http://127.0.0.1:${(closing.address() as AddressInfo).port}/`;
+  for (let i = 0; i < 5; i++) {
+    expect(await run(url)).toBe(BODY);
+    closing.closeIdleConnections();
+  }
+  closing.close();
+});
+
 test('aborting ends it', async () => {
   const controller = new AbortController();
   const result = run(`${base}/slow-body`, { signal: controller.signal });

@@ -133,13 +133,17 @@ export class HttpFetcher implements Fetcher, Disposable {
     const secure = url.protocol === 'https:';
     const send = (): Promise<http.IncomingMessage> =>
       new Promise((resolve, reject) => {
+        let answered = false;
+        const onResponse = (response: http.IncomingMessage): void => {
+          answered = true;
+          resolve(response);
+        };
         const request = secure
-          ? https.request(url, { headers, signal, agent: this.#httpsAgent }, resolve)
-          : http.request(url, { headers, signal, agent: this.#httpAgent }, resolve);
+          ? https.request(url, { headers, signal, agent: this.#httpsAgent }, onResponse)
+          : http.request(url, { headers, signal, agent: this.#httpAgent }, onResponse);
         request.on('error', (error) => {
-          const stale =
-            request.reusedSocket && (error as NodeJS.ErrnoException).code === 'ECONNRESET';
-          if (stale) send().then(resolve, reject);
+          const stale = (error as NodeJS.ErrnoException).code === 'ECONNRESET';
+          if (stale && request.reusedSocket && !answered) send().then(resolve, reject);
           else reject(error);
         });
         request.end();

@@ -13,8 +13,9 @@ import {
 import type { ScrapeConfig, TargetGroup } from './config.js';
 import type { Discovery, DiscoveryRun } from './discovery/discovery.js';
 import { FileDiscovery } from './discovery/file.js';
-import { type LoopWorld, ScrapeLoop, endTime } from './loop.js';
+import { type LoopWorld, ScrapeLoop } from './loop.js';
 import { compileRelabel } from './relabel.js';
+import { endTime } from './schedule.js';
 import { type Target, makeTarget, targetKey } from './target.js';
 
 export interface JobWorld extends LoopWorld {

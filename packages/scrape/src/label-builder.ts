@@ -70,6 +70,7 @@ export class LabelBuilder {
     }
     const flat: string[] = [];
     for (let i = 0; i < names.length; i++) flat.push(names[i], values[i]);
-    return flat;
+    // A copy is as long as it needs to be; what was pushed to has room to grow, and is kept for long.
+    return flat.slice();
   }
 }

@@ -1,6 +1,6 @@
 import { asDuration, asTime } from '@canopy/model';
 import { expect, test } from 'vitest';
-import { isPunctual, nextTick } from './schedule.js';
+import { endTime, isPunctual, nextTick } from './schedule.js';
 
 test('the next tick', () => {
   const check = (now: number, offset: number, expected: number): void =>
@@ -23,4 +23,25 @@ test('punctual: within 2 ms, and within a hundredth of the interval', () => {
   check(9997, 10_000, false);
   check(10_001, 100, true);
   check(10_002, 100, false);
+});
+
+test('the end of a removed target', () => {
+  const check = (
+    tick: number,
+    last: number,
+    replacedAt: number | undefined,
+    expected: number,
+  ): void =>
+    expect(
+      endTime(
+        asTime(tick),
+        asTime(last),
+        replacedAt === undefined ? undefined : asTime(replacedAt),
+      ),
+    ).toBe(expected);
+  check(20_000, 10_000, undefined, 19_999);
+  check(20_000, 10_000, 15_000, 14_999); // another loop had them before
+  check(20_000, 10_000, 25_000, 19_999);
+  check(20_000, 10_000, 9000, 19_999); // had them all the time: scraped twice
+  check(10_000, 10_000, undefined, 10_001); // a frame is never before the last one
 });

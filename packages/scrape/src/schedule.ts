@@ -21,3 +21,17 @@ export function isPunctual(now: Milliseconds, tick: Milliseconds, interval: Dura
 export function catchUpBudget(interval: DurationMs): DurationMs {
   return asDuration(interval * 0.9);
 }
+
+/**
+ * When the series of a removed target end: just before its next tick, or before the first frame of
+ * another loop that goes on with the same labels (`replacedAt`), so that there is no hole between them.
+ */
+export function endTime(
+  tick: Milliseconds,
+  lastTime: Milliseconds,
+  replacedAt: Milliseconds | undefined,
+): Milliseconds {
+  const replaced = replacedAt !== undefined && replacedAt > lastTime && replacedAt < tick;
+  const next = replaced ? replacedAt : tick;
+  return asTime(Math.max(lastTime + 1, next - 1));
+}

@@ -28,6 +28,8 @@ const FREE = -1;
 export class SeriesTable {
   readonly #labels: Labels[] = [];
   readonly #families: Array<Family | undefined> = [];
+  /** By series. */
+  #hashes = new Int32Array(32);
   #buckets = new Int32Array(64).fill(FREE);
 
   get count(): number {
@@ -44,11 +46,14 @@ export class SeriesTable {
 
   /** The number of a label set, a new one where it is not known yet. Keeps `labels`. */
   add(labels: Labels, family: Family | undefined): number {
-    const bucket = this.#find(labels);
+    const hash = hashLabels(labels);
+    const bucket = this.#find(labels, hash);
     if (this.#buckets[bucket] !== FREE) return this.#buckets[bucket];
     const series = this.#labels.length;
     this.#labels.push(labels);
     this.#families.push(family);
+    if (series === this.#hashes.length) this.#hashes = grown(this.#hashes);
+    this.#hashes[series] = hash;
     this.#buckets[bucket] = series;
     if (2 * (series + 1) > this.#buckets.length) this.#rehash(this.#buckets.length * 2);
     return series;
@@ -66,35 +71,45 @@ export class SeriesTable {
       }
       this.#labels[next] = this.#labels[series];
       this.#families[next] = this.#families[series];
+      this.#hashes[next] = this.#hashes[series];
       map[series] = next++;
     }
     this.#labels.length = next;
     this.#families.length = next;
     let size = 64;
     while (size < 2 * (next + 1)) size *= 2;
+    this.#hashes = this.#hashes.slice(0, Math.max(32, next));
     this.#rehash(size);
     return map;
   }
 
   /** The bucket of a label set, or the free one where it belongs. */
-  #find(labels: Labels): number {
+  #find(labels: Labels, hash: number): number {
     const mask = this.#buckets.length - 1;
-    let bucket = hashLabels(labels) & mask;
-    while (this.#buckets[bucket] !== FREE && !equal(this.#labels[this.#buckets[bucket]], labels)) {
+    let bucket = hash & mask;
+    for (;;) {
+      const series = this.#buckets[bucket];
+      if (series === FREE) return bucket;
+      if (this.#hashes[series] === hash && equal(this.#labels[series], labels)) return bucket;
       bucket = (bucket + 1) & mask;
     }
-    return bucket;
   }
 
   #rehash(size: number): void {
     this.#buckets = new Int32Array(size).fill(FREE);
     const mask = size - 1;
     for (let series = 0; series < this.#labels.length; series++) {
-      let bucket = hashLabels(this.#labels[series]) & mask;
+      let bucket = this.#hashes[series] & mask;
       while (this.#buckets[bucket] !== FREE) bucket = (bucket + 1) & mask;
       this.#buckets[bucket] = series;
     }
   }
+}
+
+function grown(column: Int32Array): Int32Array<ArrayBuffer> {
+  const larger = new Int32Array(2 * column.length);
+  larger.set(column);
+  return larger;
 }
 
 function equal(a: Labels, b: Labels): boolean {

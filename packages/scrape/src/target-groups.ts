@@ -39,6 +39,11 @@ class GroupSlots {
     return this.writer.slotCount;
   }
 
+  /** Slots by series, -1 for none; valid until a series gets a slot. */
+  get bySeries(): Int32Array {
+    return this.#slotOf;
+  }
+
   has(series: number): boolean {
     return series < this.#slotOf.length && this.#slotOf[series] >= 0;
   }
@@ -131,8 +136,11 @@ export class AlignedGroup {
 
   /** Starts a frame in which every series of the frame before has ended. */
   begin(): void {
-    for (let slot = 0; slot < this.#slots.count; slot++) {
-      this.#states[slot] = this.#present[slot] === 1 ? SampleState.stale : SampleState.none;
+    const { count } = this.#slots;
+    const present = this.#present;
+    const states = this.#states;
+    for (let slot = 0; slot < count; slot++) {
+      states[slot] = present[slot] === 1 ? SampleState.stale : SampleState.none;
     }
   }
 
@@ -146,11 +154,24 @@ export class AlignedGroup {
   /** Puts the samples that have no time of their own. Returns their number. */
   putAll(columns: ScrapeColumns): number {
     const { slotCount, states, values } = columns;
+    let slotOf = this.#slots.bySeries;
+    let ownStates = this.#states;
+    let ownValues = this.#values;
     let put = 0;
     for (let series = 0; series < slotCount; series++) {
       if (states[series] !== SampleState.value) continue;
-      this.put(series, values[series]);
       put++;
+      const slot = series < slotOf.length ? slotOf[series] : -1;
+      if (slot >= 0) {
+        // Fast path: the series has its slot, so the columns are long enough.
+        ownStates[slot] = SampleState.value;
+        ownValues[slot] = values[series];
+      } else {
+        this.put(series, values[series]);
+        slotOf = this.#slots.bySeries;
+        ownStates = this.#states;
+        ownValues = this.#values;
+      }
     }
     return put;
   }
@@ -158,12 +179,15 @@ export class AlignedGroup {
   commit(time: Milliseconds): void {
     this.#slots.writer.write(time, this.#states, this.#values);
     this.lastTime = time;
-    this.#presentCount = 0;
-    for (let slot = 0; slot < this.#slots.count; slot++) {
-      const present = this.#states[slot] === SampleState.value ? 1 : 0;
-      this.#present[slot] = present;
-      this.#presentCount += present;
+    const { count } = this.#slots;
+    const present = this.#present;
+    const states = this.#states;
+    let presentCount = 0;
+    for (let slot = 0; slot < count; slot++) {
+      present[slot] = states[slot] === SampleState.value ? 1 : 0;
+      presentCount += present[slot];
     }
+    this.#presentCount = presentCount;
   }
 
   /** Drops absent slots where they are more than half. True where it did. */

@@ -41,6 +41,7 @@ function readYaml(path: string, text: string): Parsed {
   // Only strings: `9100` or `yes` as a label's value is text, as it is to Prometheus.
   const document = parseDocument(text, {
     schema: 'failsafe',
+    logLevel: 'error',
     lineCounter: lines,
     prettyErrors: false,
   });
