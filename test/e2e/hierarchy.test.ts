@@ -5,6 +5,7 @@
  */
 import { execFileSync, spawnSync } from 'node:child_process';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { completeUpTo, gapsOf, rawSamples } from '../hierarchy.js';
 import {
   type ApiSeries,
   type Program,
@@ -88,33 +89,6 @@ const PULL_FAST = 'global: { scrape_interval: 1s }\n';
 function pulls(...targets: Array<keyof typeof ports>): string {
   const list = targets.map((name) => `"127.0.0.1:${ports[name]}"`).join(', ');
   return `scrape_configs:\n  - job_name: below\n    metrics_path: /federate\n    static_configs: [{ targets: [${list}] }]\n`;
-}
-
-/** Raw samples of every series that matches, by label set, up to `time` (Unix seconds). */
-async function raw(base: string, selector: string, time: number): Promise<Map<string, string>> {
-  const result = await query(base, `${selector}[30m]`, time);
-  return new Map(result.map((series) => [labelsText(series), JSON.stringify(series.values)]));
-}
-
-const labelsText = (series: ApiSeries): string =>
-  JSON.stringify(Object.entries(series.metric).sort(([a], [b]) => (a < b ? -1 : 1)));
-
-/** Waits until `base` is complete for every source up to `time` (Unix seconds). */
-async function completeUpTo(base: string, time: number, sources: readonly string[]): Promise<void> {
-  await eventually(30_000, `${base} complete up to ${time}`, async () => {
-    const body = JSON.parse(await get(`${base}/api/v1/status/hierarchy`)) as {
-      data: {
-        sources: Array<{ name: string; journals: Array<{ ledger: { watermark: number } }> }>;
-      };
-    };
-    for (const name of sources) {
-      const source = body.data.sources.find((one) => one.name === name);
-      const marks = source?.journals.map((journal) => journal.ledger.watermark) ?? [];
-      if (marks.length === 0 || Math.min(...marks) < time * 1000) {
-        throw new Error(`${name}: ${JSON.stringify(marks)}`);
-      }
-    }
-  });
 }
 
 beforeAll(async () => {
@@ -227,10 +201,10 @@ describe.skipIf(!hasExporter)('a hierarchy', () => {
     await completeUpTo(url('grand'), time, ['parent']);
     for (const leaf of ['east', 'west'] as const) {
       const selector = `{cluster="${leaf}"}`;
-      const journalled = await raw(url(leaf), selector, time);
+      const journalled = await rawSamples(url(leaf), selector, time);
       expect(journalled.size).toBeGreaterThan(200);
       for (const level of levels) {
-        const there = await raw(url(level), selector, time);
+        const there = await rawSamples(url(level), selector, time);
         expect([...there.keys()].sort(), `series of ${leaf} at ${level}`).toEqual(
           [...journalled.keys()].sort(),
         );
@@ -242,20 +216,10 @@ describe.skipIf(!hasExporter)('a hierarchy', () => {
   });
 
   it('named the gap that killing a leaf made, and no other', async () => {
-    const body = JSON.parse(await get(`${url('parent')}/api/v1/status/hierarchy`)) as {
-      data: {
-        sources: Array<{
-          name: string;
-          journals: Array<{ ledger: { gaps: Array<{ cause: string }> } }>;
-        }>;
-      };
-    };
-    const causes = (name: string) =>
-      body.data.sources
-        .find((source) => source.name === name)!
-        .journals.flatMap((journal) => journal.ledger.gaps.map((gap) => gap.cause));
-    expect(new Set(causes('east'))).toEqual(new Set(['restart']));
-    expect(causes('west')).toEqual([]);
+    const causes = async (name: string) =>
+      new Set((await gapsOf(url('parent'), name)).map((gap) => gap.cause));
+    expect(await causes('east')).toEqual(new Set(['restart']));
+    expect(await causes('west')).toEqual(new Set());
   });
 
   it('shows staleness at the same step at every level', async () => {
@@ -332,12 +296,12 @@ describe.skipIf(!hasPrometheus)('plain Prometheus both ways', () => {
     });
     await sleep(3000);
     const time = Math.floor(Date.now() / 1000) - 1;
-    const own = await raw(
+    const own = await rawSamples(
       url('foreign'),
       'prometheus_http_requests_total{handler="/federate"}',
       time,
     );
-    const pulled = await raw(
+    const pulled = await rawSamples(
       url('parent'),
       'prometheus_http_requests_total{handler="/federate"}',
       time,

@@ -1,0 +1,86 @@
+/**
+ * Long enough for tiles: closed, written to the store, the journal cut behind them, and all of it
+ * read back by a parent that was killed. At ten scrapes a second a tile closes every 12 s.
+ */
+import { afterAll, describe, expect, it } from 'vitest';
+import { completeUpTo, rawSamples } from '../hierarchy.js';
+import { Site, eventually, freePort, get, isWithout, sleep, waitReady } from '../processes.js';
+
+const site = new Site();
+afterAll(() => site[Symbol.asyncDispose]());
+
+async function metric(base: string, name: string): Promise<number> {
+  const text = await get(`${base}/metrics`);
+  return Number(new RegExp(`^${name} (\\S+)$`, 'm').exec(text)?.[1]);
+}
+
+const stores = isWithout('redis') ? ['embedded'] : ['embedded', 'redis'];
+
+describe.each(stores)('tiles in the %s store', (kind) => {
+  it('come back after kill -9, and go with their retention', async () => {
+    const [leafPort, parentPort, redisPort] = [
+      await freePort(),
+      await freePort(),
+      await freePort(),
+    ];
+    const leaf = `http://127.0.0.1:${leafPort}`;
+    const parent = `http://127.0.0.1:${parentPort}`;
+    const leafConfig = site.file(
+      `${kind}-leaf.yml`,
+      `global: { scrape_interval: 100ms }\nscrape_configs: [{ job_name: self, static_configs: [{ targets: ["127.0.0.1:${leafPort}"] }] }]`,
+    );
+    const parentConfig = site.file(`${kind}-parent.yml`, 'global: { scrape_interval: 500ms }');
+    const startParent = (...more: string[]) =>
+      site.canopy(
+        `${kind} parent`,
+        ...['parent', '--config.file', parentConfig, '--storage.path', site.path(`${kind}-parent`)],
+        ...['--web.listen-address', `127.0.0.1:${parentPort}`],
+        ...(kind === 'redis' ? ['--store', `redis://127.0.0.1:${redisPort}`] : []),
+        ...more,
+      );
+    if (kind === 'redis') {
+      site.program(
+        'redis',
+        'redis-server',
+        ...['--bind', '127.0.0.1', '--port', String(redisPort), '--dir', site.folder],
+        ...['--save', '', '--maxmemory', '128mb', '--maxmemory-policy', 'noeviction'],
+      );
+    }
+    const first = startParent();
+    site.canopy(
+      `${kind} leaf`,
+      ...['leaf', '--config.file', leafConfig, '--storage.path', site.path(`${kind}-leaf`)],
+      ...[
+        '--web.listen-address',
+        `127.0.0.1:${leafPort}`,
+        '--leaf.name',
+        'leaf',
+        '--parent',
+        parent,
+      ],
+    );
+    await waitReady(parent);
+    await eventually(45_000, 'two tiles stored', async () => {
+      expect(await metric(parent, 'canopy_tiles_stored_total')).toBeGreaterThanOrEqual(2);
+    });
+    await first.kill('SIGKILL');
+    const second = startParent();
+    await waitReady(parent);
+    await sleep(2000);
+    const time = Math.floor(Date.now() / 1000);
+    await completeUpTo(parent, time, ['leaf']);
+    const journalled = await rawSamples(leaf, '{job="self"}', time);
+    const stored = await rawSamples(parent, '{job="self"}', time);
+    expect(journalled.size).toBeGreaterThan(50);
+    expect([...stored.keys()].sort()).toEqual([...journalled.keys()].sort());
+    for (const [labels, values] of journalled) expect(stored.get(labels), labels).toBe(values);
+
+    // With a retention shorter than what is there, the oldest tiles go; what is in memory stays.
+    await second.kill('SIGTERM');
+    startParent('--retention.raw', '10s');
+    await waitReady(parent);
+    await eventually(75_000, 'tiles dropped', async () => {
+      expect(await metric(parent, 'canopy_retention_dropped_bytes_total')).toBeGreaterThan(0);
+    });
+  });
+});

@@ -1,0 +1,58 @@
+/** Questions that tests put to a running hierarchy. */
+import { type ApiSeries, eventually, get, query } from './processes.js';
+
+const labelsText = (series: ApiSeries): string =>
+  JSON.stringify(Object.entries(series.metric).sort(([a], [b]) => (a < b ? -1 : 1)));
+
+/** Raw samples of every series that matches, as text by label set, of the half hour before `time` (Unix seconds). */
+export async function rawSamples(
+  base: string,
+  selector: string,
+  time: number,
+): Promise<Map<string, string>> {
+  const result = await query(base, `${selector}[30m]`, time);
+  return new Map(result.map((series) => [labelsText(series), JSON.stringify(series.values)]));
+}
+
+export interface Gap {
+  readonly cause: string;
+  readonly from: number;
+  readonly to: number;
+}
+
+interface Source {
+  readonly name: string;
+  readonly journals: ReadonlyArray<{
+    readonly ledger: { readonly watermark: number; readonly gaps: readonly Gap[] };
+  }>;
+}
+
+async function sourceOf(base: string, name: string): Promise<Source | undefined> {
+  const body = JSON.parse(await get(`${base}/api/v1/status/hierarchy`)) as {
+    data: { sources: Source[] };
+  };
+  return body.data.sources.find((source) => source.name === name);
+}
+
+/** Waits until `base` is complete for each source up to `time` (Unix seconds). */
+export async function completeUpTo(
+  base: string,
+  time: number,
+  sources: readonly string[],
+): Promise<void> {
+  await eventually(30_000, `${base} complete up to ${time}`, async () => {
+    for (const name of sources) {
+      const source = await sourceOf(base, name);
+      const marks = source?.journals.map((journal) => journal.ledger.watermark) ?? [];
+      if (marks.length === 0 || Math.min(...marks) < time * 1000) {
+        throw new Error(`${name}: ${JSON.stringify(marks)}`);
+      }
+    }
+  });
+}
+
+/** Every gap that `base` names for a source. */
+export async function gapsOf(base: string, name: string): Promise<readonly Gap[]> {
+  const source = await sourceOf(base, name);
+  return source?.journals.flatMap((journal) => journal.ledger.gaps) ?? [];
+}
