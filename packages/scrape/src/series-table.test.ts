@@ -1,6 +1,6 @@
 import { type Labels, labelsFromObject } from '@canopy/model';
 import { expect, test } from 'vitest';
-import { SeriesTable, StringPool } from './series-table.js';
+import { POOL_MAX, SeriesTable, StringPool } from './series-table.js';
 
 const labels = (n: number): Labels => labelsFromObject({ __name__: 'x', n: String(n) });
 
@@ -26,7 +26,9 @@ test('sets that differ only in where a string ends are different', () => {
   expect(table.add(['a', 'b', 'c', 'd'], undefined)).toBe(2);
 });
 
-test('the pool is bounded', () => {
+test('the pool shares, and is bounded', () => {
   const pool = new StringPool();
-  for (let n = 0; n < 200_000; n++) expect(pool.share(`s${n}`)).toBe(`s${n}`);
+  for (let n = 0; n < 3 * POOL_MAX; n++) pool.share(`s${n}`);
+  expect(pool.size).toBeLessThanOrEqual(POOL_MAX);
+  expect(pool.share('s1')).toBe('s1');
 });

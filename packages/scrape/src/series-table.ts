@@ -1,7 +1,7 @@
 import { type Family, type Labels, invariant } from '@canopy/model';
 
 /** Most strings kept for sharing; then the pool starts again. */
-const POOL_MAX = 1 << 16;
+export const POOL_MAX = 1 << 16;
 
 /**
  * Lets equal strings be one object: series of a target, and targets of a job, share most of their
@@ -10,6 +10,11 @@ const POOL_MAX = 1 << 16;
 export class StringPool {
   #strings = new Map<string, string>();
 
+  get size(): number {
+    return this.#strings.size;
+  }
+
+  /** The first string with this text that the pool still has, or `text` itself. */
   share(text: string): string {
     const known = this.#strings.get(text);
     if (known !== undefined) return known;

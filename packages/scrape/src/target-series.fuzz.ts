@@ -9,7 +9,7 @@ import { SeriesTable, StringPool } from './series-table.js';
 import { TargetSeries } from './target-series.js';
 import { RecordingJournal, relabelConfig, scrapeConfig } from './testing/index.js';
 
-const ROUNDS = Number(process.env.CANOPY_FUZZ_ROUNDS ?? 200);
+const ROUNDS = Number(process.env.CANOPY_FUZZ_ROUNDS ?? 100);
 
 function randomOf(seed: number): (below: number) => number {
   let state = seed;

@@ -70,6 +70,7 @@ export class TargetSeries implements SeriesResolver {
   readonly #aligned: AlignedGroup;
   #loose: LooseGroup | undefined;
   readonly #parser: ScrapeParser;
+  /** Bodies since texts were last forgotten. */
   #parses = 0;
   /** Series left out because the scrape itself makes one of that name. */
   conflicts = 0;
@@ -128,7 +129,7 @@ export class TargetSeries implements SeriesResolver {
    */
   parse(body: Uint8Array): ScrapeColumns {
     const columns = this.#parser.parse(body);
-    if (++this.#parses % FORGET_AFTER === 0) this.#parser.forget(FORGET_AFTER);
+    this.#parses++;
     return columns;
   }
 
@@ -189,8 +190,12 @@ export class TargetSeries implements SeriesResolver {
     this.#loose?.close();
   }
 
-  /** Gives back what series that are gone hold: slots, then their numbers. */
+  /** Gives back what series that are gone hold: texts, slots, then their numbers. */
   #compact(scraped: boolean): void {
+    if (this.#parses >= FORGET_AFTER) {
+      this.#parses = 0;
+      this.#parser.forget(FORGET_AFTER);
+    }
     // After a failure all is absent, and most of it will be back.
     if (scraped) {
       this.#aligned.rebaseIfSparse();
