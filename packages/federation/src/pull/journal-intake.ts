@@ -23,7 +23,7 @@ import {
   emptyLedger,
 } from '@canopy/model';
 import type { JournalSection } from '../page-types.js';
-import type { FramePullerOptions } from './puller.js';
+import type { FramePullerOptions } from './options.js';
 import type { PullTotals } from './totals.js';
 
 const START: JournalPosition = { epoch: 0, sequence: 0 };

@@ -5,51 +5,28 @@
  */
 import { createHash } from 'node:crypto';
 import {
-  type Appender,
   CanopyError,
-  type Clock,
-  type DurationMs,
   FormatError,
-  type JournalId,
   type JournalRef,
   type JournalStatus,
-  type Milliseconds,
   type PullFormat,
   type PullOutcome,
   type PullTarget,
   type SourceStatus,
-  type Store,
   errorText,
   isJournalRef,
   journalIdOf,
 } from '@canopy/model';
 import { CURSOR_HEADER, EXCLUDE_HEADER, READER_HEADER, joinCursors } from '../cursor.js';
-import type { Log } from '../log.js';
 import { FRAMES_MEDIA_TYPE, decodePage } from '../page.js';
 import type { JournalSection, Page } from '../page-types.js';
 import { JournalIntake } from './journal-intake.js';
+import type { FramePullerOptions } from './options.js';
 import { type Source, newSource, sourceStatus } from './source.js';
 import { type PullTotals, emptyTotals } from './totals.js';
 
+export type { FramePullerOptions } from './options.js';
 export type { PullTotals } from './totals.js';
-
-export interface FramePullerOptions {
-  readonly store: Store;
-  readonly appender: Appender;
-  readonly clock: Clock;
-  /** Name of this process: owner of the leases, and what sources call their reader. */
-  readonly owner: string;
-  readonly leaseTtl: DurationMs;
-  /** Journals this process writes; a source that hands them back is part of a loop. */
-  ownJournals(): ReadonlySet<JournalId>;
-  /** A journal is complete up to `watermark`, in the store and in the appender. */
-  onWatermark(ref: JournalRef, watermark: Milliseconds): void;
-  /** A larger page is refused. Bytes, before compression. */
-  readonly pageBytesMax: number;
-  /** Journals one source may have. */
-  readonly journalsMax: number;
-  readonly log: Log;
-}
 
 const HASH_DIGITS = 16;
 

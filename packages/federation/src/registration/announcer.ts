@@ -66,7 +66,7 @@ export class Announcer {
     this.#running = this.#run(this.#stopping.signal);
   }
 
-  /** No announcement is under way when it resolves. */
+  /** An announcement under way is left to itself; nothing follows it. */
   async stop(): Promise<void> {
     this.#stopping?.abort(new Error('stopped'));
     this.#stopping = undefined;
@@ -77,7 +77,7 @@ export class Announcer {
     const { clock, interval, backoffMax } = this.#options;
     let failures = 0;
     while (!signal.aborted) {
-      failures = (await this.#announce()) ? 0 : failures + 1;
+      failures = (await this.#announce(signal)) ? 0 : failures + 1;
       const backoff = Math.min(backoffMax, BACKOFF_MIN_MS * 2 ** Math.min(20, failures - 1));
       const wait = failures === 0 ? interval : asDuration(backoff);
       // Rejects when stopped, which ends the loop.
@@ -85,7 +85,7 @@ export class Announcer {
     }
   }
 
-  async #announce(): Promise<boolean> {
+  async #announce(signal: AbortSignal): Promise<boolean> {
     const { clock, parentUrl, post, timeout, log } = this.#options;
     const before = this.#state;
     try {
@@ -94,7 +94,7 @@ export class Announcer {
       if (token !== undefined && token !== '') headers.authorization = `Bearer ${token}`;
       const body = JSON.stringify(this.#options.announcement());
       const url = `${parentUrl.replace(/\/+$/, '')}${PATH}`;
-      const answer = await post(url, headers, body, timeout);
+      const answer = await Promise.race([post(url, headers, body, timeout), aborted(signal)]);
       if (answer.status !== 200) {
         const reason = answer.body.trim().slice(0, ANSWER_SHOWN);
         throw new Error(`the parent answered ${answer.status}: ${reason}`);
@@ -103,6 +103,7 @@ export class Announcer {
       if (before.health !== 'up') log('info', 'announced to the parent', { parent: parentUrl });
       return true;
     } catch (error) {
+      if (signal.aborted) return false;
       const lastError = errorText(error);
       this.#state = { health: 'down', lastError, lastAccepted: before.lastAccepted };
       // Once for each kind of trouble: it goes on until somebody mends it.
@@ -112,4 +113,13 @@ export class Announcer {
       return false;
     }
   }
+}
+
+/** Rejects when the signal is aborted. */
+function aborted(signal: AbortSignal): Promise<never> {
+  return new Promise((_resolve, reject) => {
+    const onAbort = (): void => reject(signal.reason as Error);
+    if (signal.aborted) onAbort();
+    else signal.addEventListener('abort', onAbort, { once: true });
+  });
 }

@@ -2,8 +2,15 @@
  * Which families a text answer has: each metric under one header, each header once, whatever the
  * sources say of them.
  */
-import { type Family, type MetricType, compareUtf8 } from '@canopy/model';
-import type { LastSample } from './text.js';
+import { type Family, type Labels, type MetricType, compareUtf8 } from '@canopy/model';
+
+/** One series as it will be written. */
+export interface LastSample {
+  readonly labels: Labels;
+  readonly family: Family | undefined;
+  readonly time: number;
+  readonly value: number;
+}
 
 /** The header of a family, as it is written. */
 export type Header = Pick<Family, 'name' | 'type' | 'help'>;

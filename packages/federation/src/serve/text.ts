@@ -25,7 +25,7 @@ import {
   labelsKey,
 } from '@canopy/model';
 import type { Log } from '../log.js';
-import { type FamilyPlan, planFamilies } from './families.js';
+import { type FamilyPlan, type LastSample, planFamilies } from './families.js';
 import { acceptsCoding, sendError } from './reply.js';
 
 export interface TextFederationOptions {
@@ -46,14 +46,6 @@ const METHODS: ReadonlySet<string | undefined> = new Set(['GET', 'HEAD']);
 const SELECTORS_MAX = 64;
 /** Written before others get their turn. */
 const SERIES_AT_ONCE = 2000;
-
-/** One series as it will be written. */
-export interface LastSample {
-  readonly labels: Labels;
-  readonly family: SelectedSeries['family'];
-  readonly time: number;
-  readonly value: number;
-}
 
 /** Answers `/federate` as text 0.0.4. */
 export class TextFederation {

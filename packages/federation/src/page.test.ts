@@ -1,0 +1,128 @@
+import { crc32c, encodeEntry, encodeGap } from '@canopy/encoding';
+import { EntryKind, type JournalEntry, type JournalRef, asTime } from '@canopy/model';
+import { expect, it } from 'vitest';
+import type { Page } from './page-types.js';
+import { decodePage, encodePage } from './page.js';
+import { id } from './testing/rig.js';
+
+const LIMITS = { pageBytesMax: 1 << 20, journalsMax: 4 };
+const hex = (bytes: Uint8Array) => Buffer.from(bytes).toString('hex');
+
+function gapEntry(epoch: number, sequence: number, time: number): JournalEntry {
+  const gap = {
+    group: 0,
+    from: asTime(time - 1),
+    to: asTime(time),
+    cause: 'restart',
+    frames: -1,
+  } as const;
+  const fields = { epoch, sequence, kind: EntryKind.gap, group: 0, time: gap.to, key: false };
+  return encodeEntry(fields, encodeGap(gap));
+}
+
+const page: Page = {
+  serverName: 'leaf',
+  serverTime: 1000,
+  report: undefined,
+  excluded: [id('c')],
+  journals: [
+    {
+      ref: id('a') as string as JournalRef,
+      from: { epoch: 1, sequence: 5 },
+      position: { epoch: 2, sequence: 4 },
+      newest: { epoch: 2, sequence: 9 },
+      trimmed: { epoch: 0, sequence: 0 },
+      watermark: 990,
+      keptFor: -1,
+      more: true,
+      epochBreak: false,
+      cursor: 'Y3Vy',
+      entries: [gapEntry(1, 7, 20), gapEntry(2, 1, 30), gapEntry(2, 4, 40)],
+    },
+  ],
+};
+
+/** The worked example of frames.format.md, field by field. */
+const GOLDEN = [
+  '43465001', // magic, version
+  '0107046c656166d00f', // section 1, 7 bytes: "leaf", 1000
+  `0310${'c'.repeat(32)}`, // section 3, 16 bytes: one excluded journal
+  `0434`, // section 4, 52 bytes
+  `10${'a'.repeat(32)}`, // reference of 16 bytes
+  '01', // flags: more
+  '0105', // from
+  '0107', // position
+  '0109', // newest
+  '0000', // trimmed
+  'bc0f', // watermark 990
+  '01', // kept for: not known
+  '0459335679', // cursor
+  '0101', // epoch 1, one entry
+  '070d130028050026280001fe95ecc1', // sequence 7, 13 bytes of record
+  '00', // no more runs
+  '8bb628a0', // checksum
+].join('');
+
+it('has the bytes of the format page', () => {
+  const journal = {
+    ...page.journals[0],
+    position: { epoch: 1, sequence: 7 },
+    newest: { epoch: 1, sequence: 9 },
+    entries: [gapEntry(1, 7, 20)],
+  };
+  const example = { ...page, journals: [journal] };
+  expect(hex(encodePage(example))).toBe(GOLDEN);
+  expect(decodePage(new Uint8Array(Buffer.from(GOLDEN, 'hex')), LIMITS)).toEqual(example);
+});
+
+it('comes back as it went', () => {
+  expect(decodePage(encodePage(page), LIMITS)).toEqual(page);
+});
+
+/** Applies a change and mends the checksum, so that what is inside is looked at. */
+function changed(change: (bytes: Uint8Array) => Uint8Array | void): Uint8Array {
+  const bytes = encodePage(page).slice();
+  const result = change(bytes) ?? bytes;
+  new DataView(result.buffer, result.byteOffset).setUint32(
+    result.length - 4,
+    crc32c(result, 0, result.length - 4),
+    true,
+  );
+  return result;
+}
+
+it('skips sections it does not know', () => {
+  const bytes = changed((whole) => {
+    const end = whole.length - 4;
+    // Type 99, three bytes.
+    return new Uint8Array([...whole.subarray(0, end), 99, 3, 1, 2, 3, 0, 0, 0, 0]);
+  });
+  expect(decodePage(bytes, LIMITS)).toEqual(page);
+});
+
+it('refuses what is not a whole page', () => {
+  const check = (bytes: Uint8Array, message: RegExp, limits = LIMITS) =>
+    expect(() => decodePage(bytes, limits)).toThrow(message);
+  check(new Uint8Array(0), /too early/);
+  check(Buffer.from('<html></html>'), /not a page/);
+  check(encodePage(page).slice(0, -1), /checksum/);
+  check(encodePage(page), /larger than allowed/, { ...LIMITS, pageBytesMax: 50 });
+  check(encodePage(page), /more journals/, { ...LIMITS, journalsMax: 0 });
+  const versioned = (version: number) => changed((bytes) => void (bytes[3] = version));
+  check(versioned(2), /version 2/); // newer: parents are upgraded first
+  check(versioned(0), /version 0/);
+  const journal = page.journals[0];
+  const withJournal = (part: Partial<typeof journal>) =>
+    encodePage({ ...page, journals: [{ ...journal, ...part }] });
+  check(withJournal({ position: { epoch: 2, sequence: 3 } }), /beyond the section/);
+  check(withJournal({ from: { epoch: 1, sequence: 7 } }), /out of order/);
+  check(withJournal({ from: { epoch: 3, sequence: 7 } }), /backwards/);
+  check(withJournal({ newest: { epoch: 1, sequence: 7 } }), /beyond its journal/);
+  check(encodePage({ ...page, journals: [journal, journal] }), /twice/);
+  // An entry count no page could hold is refused before anything is made for it.
+  const start = hex(encodePage(page)).indexOf('0459335679') / 2 + 5;
+  check(
+    changed((bytes) => void bytes.set([1, 0xff, 0xff, 0x03], start)),
+    /out of range/,
+  );
+});

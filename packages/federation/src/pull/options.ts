@@ -1,0 +1,29 @@
+/** What a puller is made of. */
+import type {
+  Appender,
+  Clock,
+  DurationMs,
+  JournalId,
+  JournalRef,
+  Milliseconds,
+  Store,
+} from '@canopy/model';
+import type { Log } from '../log.js';
+
+export interface FramePullerOptions {
+  readonly store: Store;
+  readonly appender: Appender;
+  readonly clock: Clock;
+  /** Name of this process: owner of the leases, and what sources call their reader. */
+  readonly owner: string;
+  readonly leaseTtl: DurationMs;
+  /** Journals this process writes; a source that hands them back is part of a loop. */
+  ownJournals(): ReadonlySet<JournalId>;
+  /** A journal is complete up to `watermark`, in the store and in the appender. */
+  onWatermark(ref: JournalRef, watermark: Milliseconds): void;
+  /** A larger page is refused. Bytes, before compression. */
+  readonly pageBytesMax: number;
+  /** Journals one source may have. */
+  readonly journalsMax: number;
+  readonly log: Log;
+}

@@ -1,0 +1,492 @@
+import { VirtualClock } from '@canopy/model/testing';
+import { CanopyError, EntryKind, type JournalRef, asTime, type Ledger } from '@canopy/model';
+import { afterEach, describe, expect, it } from 'vitest';
+import { FixtureJournal, RecordingAppender } from './testing/fixture-journal.js';
+import { MemoryStore } from './testing/memory-store.js';
+import { PullRig, ServerRig, id } from './testing/rig.js';
+import type { FrameServerOptions } from './serve/frames.js';
+
+const LEAF = id('a');
+const T0 = 1_700_000_000_000;
+const rigs: ServerRig[] = [];
+afterEach(async () => {
+  for (const rig of rigs.splice(0)) await rig.close();
+});
+
+async function leaf(options: Partial<FrameServerOptions> = {}) {
+  const clock = new VirtualClock(T0);
+  const store = new MemoryStore(clock);
+  const journal = new FixtureJournal(store, LEAF);
+  const server = await new ServerRig(store, clock, LEAF, options).listen();
+  rigs.push(server);
+  return { clock, store, journal, server };
+}
+
+/** Two groups, `frames` frames each: what a leaf with two targets writes. */
+async function fill(journal: FixtureJournal, frames: number, first = 0): Promise<void> {
+  if (first === 0) {
+    journal.layout(1, ['up', 'a_total']);
+    journal.layout(2, ['up', 'b_total']);
+  }
+  for (let i = first; i < first + frames; i++) {
+    journal.frame(1, T0 + i * 1000, [1, i]);
+    journal.frame(2, T0 + i * 1000 + 1, [1, i * 2]);
+  }
+  await journal.commit();
+}
+
+const ledgerOf = async (store: MemoryStore, ref: JournalRef) =>
+  JSON.parse((await store.journal(ref))!.ledger) as Ledger;
+
+describe('pages round trip', () => {
+  it('gives a fresh reader all of it, then what is new', async () => {
+    const { clock, journal, server } = await leaf({ watermark: () => T0 + 5000 });
+    await fill(journal, 10);
+    const store = new MemoryStore(clock);
+    const parent = new PullRig(store, clock);
+    expect(await parent.pull(server.target())).toEqual({ samples: 40, more: false });
+    expect(parent.appender.samples.slice(0, 4)).toEqual([
+      `up{instance="i1", job="test"} @${T0} 1`,
+      `a_total{instance="i1", job="test"} @${T0} 0`,
+      `up{instance="i2", job="test"} @${T0 + 1} 1`,
+      `b_total{instance="i2", job="test"} @${T0 + 1} 0`,
+    ]);
+    expect(parent.watermarks).toEqual([T0 + 5000]);
+    await fill(journal, 1, 10);
+    expect(await parent.pull(server.target())).toEqual({ samples: 4, more: false });
+    expect(await parent.pull(server.target())).toEqual({ samples: 0, more: false });
+    expect(parent.appender.totals.repeated).toBe(0);
+    expect((await store.journal(journal.ref))!.position).toEqual(journal.position);
+    const [source] = parent.puller.sources();
+    expect(source).toMatchObject({ name: 'leaf', health: 'up', kind: 'canopy' });
+    // 22 frames; the samples of the last page come with the next commit, the status has them already.
+    expect(source.journals[0].ledger).toMatchObject({ frames: 22, samples: 44, gapsTotal: 0 });
+    expect(server.server.oldestReader(journal.ref)).toEqual(journal.position);
+  });
+
+  it('keeps the bytes of every record', async () => {
+    const { clock, store, journal, server } = await leaf();
+    await fill(journal, 10);
+    const copy = new MemoryStore(clock);
+    await new PullRig(copy, clock).pullAll(server.target());
+    const limits = { maxBytes: 1e9, maxEntries: 1e9 };
+    const start = { epoch: 0, sequence: 0 };
+    expect(await copy.readEntries(journal.ref, start, limits)).toEqual(
+      await store.readEntries(journal.ref, start, limits),
+    );
+  });
+
+  it('bounds a page, and each page holds something', async () => {
+    const { clock, journal, server } = await leaf({ pageBytes: 1 });
+    await fill(journal, 10);
+    const parent = new PullRig(new MemoryStore(clock), clock);
+    expect(await parent.pullAll(server.target())).toBe(22);
+    expect(parent.appender.samples.length).toBe(40);
+  });
+
+  it('gives a lost page again', async () => {
+    const { clock, journal, server } = await leaf();
+    await fill(journal, 5);
+    const parent = new PullRig(new MemoryStore(clock), clock);
+    await parent.ask(server.target());
+    await parent.ask(server.target());
+    expect((await parent.pull(server.target())).samples).toBe(20);
+  });
+
+  it('takes a page twice without doubling', async () => {
+    const { clock, journal, server } = await leaf();
+    await fill(journal, 5);
+    const parent = new PullRig(new MemoryStore(clock), clock);
+    const { body } = await parent.ask(server.target());
+    expect((await parent.puller.take(server.target(), {}, body)).samples).toBe(20);
+    expect((await parent.puller.take(server.target(), {}, body)).samples).toBe(0);
+    expect(parent.puller.totals.repeated).toBe(12);
+    expect(parent.appender.samples.length).toBe(20);
+  });
+
+  it('goes on from the store after a crash between commit and apply', async () => {
+    const { clock, journal, server } = await leaf();
+    await fill(journal, 5);
+    const store = new MemoryStore(clock);
+    store.onCommit = (when) => {
+      if (when === 'after') throw new Error('killed');
+    };
+    const parent = new PullRig(store, clock);
+    await expect(parent.pull(server.target())).rejects.toThrow('killed');
+    store.onCommit = undefined;
+    // Same process (the answer of the store got lost): what is stored comes to the appender.
+    await fill(journal, 1, 5);
+    expect(await parent.pull(server.target())).toEqual({ samples: 0, more: true });
+    expect(parent.appender.samples.length).toBe(20);
+    await parent.pullAll(server.target());
+    expect(parent.appender.samples.length).toBe(24);
+    // Another process: nothing is asked again.
+    const next = new PullRig(store, clock);
+    expect(await next.pull(server.target())).toEqual({ samples: 0, more: false });
+    expect(next.puller.sources()[0].journals[0].position).toEqual(journal.position);
+  });
+
+  it('writes nothing while the store is away, and loses nothing', async () => {
+    const { clock, journal, server } = await leaf();
+    await fill(journal, 5);
+    const store = new MemoryStore(clock);
+    const parent = new PullRig(store, clock);
+    const { body } = await parent.ask(server.target());
+    store.fail = new CanopyError('storage_unavailable', 'away');
+    await expect(parent.puller.take(server.target(), {}, body)).rejects.toThrow('away');
+    expect(parent.puller.sources()[0]).toMatchObject({ health: 'down', lastError: 'away' });
+    store.fail = undefined;
+    expect((await parent.pull(server.target())).samples).toBe(20);
+  });
+
+  it('refuses a damaged page whole', async () => {
+    const { clock, journal, server } = await leaf();
+    await fill(journal, 5);
+    const store = new MemoryStore(clock);
+    const parent = new PullRig(store, clock);
+    const { body } = await parent.ask(server.target());
+    for (const at of [0, 5, 40, Math.floor(body.length / 2), body.length - 1]) {
+      const damaged = body.slice();
+      damaged[at] ^= 4;
+      await expect(parent.puller.take(server.target(), {}, damaged)).rejects.toThrow();
+    }
+    await expect(parent.puller.take(server.target(), {}, body.slice(0, -1))).rejects.toThrow();
+    expect(await store.journals()).toEqual([]);
+    expect(parent.puller.totals.corruptPages).toBe(6);
+  });
+});
+
+describe('what a journal no longer has', () => {
+  it('names the gap for a reader that stayed away, and sends the layouts it needs', async () => {
+    const { clock, journal, server } = await leaf();
+    await fill(journal, 4);
+    const store = new MemoryStore(clock);
+    const parent = new PullRig(store, clock);
+    await parent.pullAll(server.target());
+    await fill(journal, 4, 4);
+    journal.layout(3, ['late']);
+    await fill(journal, 8, 8);
+    journal.frame(3, T0 + 15_500, [7]);
+    await journal.commit();
+    // Cut before the key frames of scrape 12: sequence 2 layouts + 2 × 12 frames + the late layout.
+    await journal.trim({ epoch: 1, sequence: 27 });
+    await parent.pullAll(server.target());
+    const samples = parent.appender.samples.length;
+    expect(samples).toBe(4 * 4 + 4 * 4 + 1);
+    expect(parent.appender.gaps).toEqual([
+      { group: 0, from: T0 + 3001, to: T0 + 12_000, cause: 'trimmed', frames: -1 },
+    ]);
+    expect((await ledgerOf(store, journal.ref)).gaps).toEqual(parent.appender.gaps);
+    expect(parent.appender.totals.undecodable).toBe(0);
+    await parent.pullAll(server.target());
+    expect(parent.appender.gaps.length).toBe(1);
+  });
+
+  it('gives a fresh reader of a trimmed journal its layouts and no gap', async () => {
+    const { clock, journal, server } = await leaf({ pageBytes: 1 });
+    await fill(journal, 12);
+    await journal.trim({ epoch: 1, sequence: 18 });
+    const parent = new PullRig(new MemoryStore(clock), clock);
+    await parent.pullAll(server.target());
+    expect(parent.appender.samples.length).toBe(16);
+    expect(parent.appender.gaps).toEqual([]);
+    expect(parent.appender.totals.undecodable).toBe(0);
+    expect(server.server.totals.layoutDumps).toBeGreaterThan(0);
+  });
+
+  it('names no gap where only layouts were passed over', async () => {
+    const { clock, journal, server } = await leaf();
+    await fill(journal, 4);
+    const parent = new PullRig(new MemoryStore(clock), clock);
+    await parent.pullAll(server.target());
+    journal.layout(3, ['late']);
+    await journal.commit();
+    await journal.trim(journal.position);
+    journal.frame(3, T0 + 9000, [7]);
+    await journal.commit();
+    await parent.pullAll(server.target());
+    expect(parent.appender.gaps).toEqual([]);
+    expect(parent.appender.samples.at(-1)).toBe(`late{instance="i3", job="test"} @${T0 + 9000} 7`);
+  });
+
+  it('breaks the epoch of its own journal for a reader that has more', async () => {
+    const { clock, store, journal, server } = await leaf();
+    await fill(journal, 4);
+    const backup = store.copy();
+    await fill(journal, 4, 4);
+    const parent = new PullRig(new MemoryStore(clock), clock);
+    await parent.pullAll(server.target());
+    const had = journal.position;
+    store.become(backup);
+    expect(await parent.pull(server.target())).toEqual({ samples: 0, more: false });
+    expect(server.broken).toEqual([had]);
+    expect(parent.puller.totals.epochBreaks).toBe(1);
+    await journal.reload();
+    journal.nextEpoch();
+    await fill(journal, 2);
+    await parent.pullAll(server.target());
+    expect(parent.appender.samples.length).toBe(32 + 8);
+    expect(parent.appender.totals.undecodable).toBe(0);
+  });
+});
+
+describe('a store that is elsewhere', () => {
+  it('pulls again what a store put back has lost, and the appender drops what it has', async () => {
+    const { clock, journal, server } = await leaf();
+    const store = new MemoryStore(clock);
+    const parent = new PullRig(store, clock);
+    await fill(journal, 4);
+    await parent.pullAll(server.target());
+    const backup = store.copy();
+    await fill(journal, 4, 4);
+    await parent.pullAll(server.target());
+    store.become(backup);
+    await fill(journal, 1, 8);
+    expect(await parent.pull(server.target())).toEqual({ samples: 0, more: true });
+    await parent.pullAll(server.target());
+    expect(parent.puller.totals.behind).toBe(1);
+    expect(parent.appender.samples.length).toBe(9 * 4);
+    expect(parent.appender.totals.repeated).toBe(8);
+    const all = await store.readEntries(
+      journal.ref,
+      { epoch: 0, sequence: 0 },
+      { maxBytes: 1e9, maxEntries: 1e9 },
+    );
+    expect(all.map(({ sequence }) => sequence)).toEqual(
+      Array.from({ length: 20 }, (_, i) => i + 1),
+    );
+  });
+
+  it('pulls everything again after the store was wiped', async () => {
+    const { clock, journal, server } = await leaf();
+    const store = new MemoryStore(clock);
+    const parent = new PullRig(store, clock);
+    await fill(journal, 8);
+    await parent.pullAll(server.target());
+    await journal.trim({ epoch: 1, sequence: 10 });
+    store.wipe();
+    await fill(journal, 1, 8);
+    await parent.pullAll(server.target());
+    expect(parent.puller.totals.absent).toBe(1);
+    expect(parent.appender.samples.length).toBe(9 * 4);
+    const state = (await store.journal(journal.ref))!;
+    expect(state.position).toEqual(journal.position);
+    const { gaps } = await ledgerOf(store, journal.ref);
+    expect(gaps).toEqual([
+      { group: 0, from: 0, to: asTime(T0 + 4000), cause: 'trimmed', frames: -1 },
+    ]);
+  });
+
+  it('does not write a journal that another process pulls', async () => {
+    const { clock, journal, server } = await leaf();
+    await fill(journal, 4);
+    const store = new MemoryStore(clock);
+    const one = new PullRig(store, clock);
+    const two = new PullRig(store, clock, { owner: 'other' });
+    await one.pullAll(server.target());
+    await fill(journal, 1, 4);
+    await expect(two.pull(server.target())).rejects.toThrow(/is pulled by parent/);
+    await one.puller.close();
+    await two.pull(server.target());
+    expect((await store.journal(journal.ref))!.position).toEqual(journal.position);
+  });
+});
+
+describe('levels', () => {
+  it('hands on what it pulled, with its origin', async () => {
+    const { clock, journal, server } = await leaf();
+    await fill(journal, 6);
+    const middle = new MemoryStore(clock);
+    const parent = new PullRig(middle, clock);
+    await parent.pullAll(server.target());
+    const own = new FixtureJournal(middle, id('b'));
+    own.layout(1, ['canopy_self']);
+    own.frame(1, T0, [1]);
+    await own.commit();
+    const upper = await new ServerRig(middle, clock, own.id, { name: 'parent' }).listen();
+    rigs.push(upper);
+    const top = new MemoryStore(clock);
+    const grandparent = new PullRig(top, clock);
+    await grandparent.pullAll(upper.target());
+    expect((await top.journals()).map(({ ref }) => ref).sort()).toEqual([journal.ref, own.ref]);
+    expect(grandparent.appender.samples.length).toBe(25);
+    // A diamond: the leaf is pulled directly as well, and nothing comes twice.
+    await fill(journal, 1, 6);
+    await grandparent.pullAll(server.target());
+    await parent.pullAll(server.target());
+    await grandparent.pullAll(upper.target());
+    expect(grandparent.appender.samples.length).toBe(29);
+    expect(grandparent.appender.totals.repeated).toBe(0);
+  });
+
+  it('refuses its own journal when a source hands it back', async () => {
+    const { clock, journal, server } = await leaf();
+    await fill(journal, 4);
+    const store = new MemoryStore(clock);
+    const parent = new PullRig(store, clock, { ownJournals: () => new Set([LEAF]) });
+    // Told not to send it, the server leaves it out and says so.
+    await parent.pull(server.target());
+    expect(await store.journals()).toEqual([]);
+    // One that sends it all the same is not believed.
+    const naive = new PullRig(new MemoryStore(clock), clock);
+    const { body } = await naive.ask(server.target());
+    await parent.puller.take(server.target(), {}, body);
+    expect(parent.puller.totals.loops).toBe(1);
+    expect(await store.journals()).toEqual([]);
+  });
+});
+
+describe('limits', () => {
+  it('answers with HTTP errors', async () => {
+    const { server } = await leaf({ readersMax: 1 });
+    const get = (headers: Record<string, string>, query = '') =>
+      fetch(server.target().url + query, { headers });
+    expect((await get({ 'canopy-cursor': 'not.a.cursor' })).status).toBe(400);
+    expect((await get({ 'canopy-reader': 'a' })).status).toBe(200);
+    expect((await get({ 'canopy-reader': 'b' })).status).toBe(429);
+  });
+
+  it('says 503 while the store is away', async () => {
+    const { store, server } = await leaf();
+    store.fail = new CanopyError('storage_unavailable', 'away');
+    const response = await fetch(server.target().url);
+    expect([response.status, await response.text()]).toEqual([503, 'away\n']);
+  });
+});
+
+describe('a filtered reader', () => {
+  it('gets what matches: whole groups as they are, none of others, parts with their slot numbers', async () => {
+    const { clock, journal, server } = await leaf();
+    journal.layout(1, ['a', 'a']); // passes whole
+    journal.layout(2, ['b', 'c']); // nothing passes
+    journal.layout(3, ['b', 'a', 'c']); // a part passes
+    for (let i = 0; i < 6; i++) {
+      journal.frame(1, T0 + i * 1000, [i, 1]);
+      journal.frame(2, T0 + i * 1000, [i, 1]);
+      journal.frame(3, T0 + i * 1000, [i, i < 4 ? i * 10 : i === 4 ? 'stale' : null, 5]);
+    }
+    await journal.commit();
+    const store = new MemoryStore(clock);
+    const parent = new PullRig(store, clock);
+    await parent.pullAll(server.target('a'));
+    const group3 = parent.appender.samples.filter((line) => line.includes('i3'));
+    expect(group3.map((line) => line.split('@')[1])).toEqual([
+      `${T0} 0`,
+      `${T0 + 1000} 10`,
+      `${T0 + 2000} 20`,
+      `${T0 + 3000} 30`,
+      `${T0 + 4000} stale`,
+    ]);
+    expect(parent.appender.samples.filter((line) => line.includes('i2'))).toEqual([]);
+    const [{ ref, position }] = await store.journals();
+    expect(ref).toMatch(/^a{32}\.[0-9a-f]{8}$/);
+    expect(position).toEqual(journal.position);
+    const start = { epoch: 0, sequence: 0 };
+    const limits = { maxBytes: 1e9, maxEntries: 1e9 };
+    const original = await journalEntries();
+    const whole = (await store.readEntries(ref, start, limits)).filter((e) => e.group === 1);
+    expect(whole).toEqual(original.filter((e) => e.group === 1));
+
+    async function journalEntries() {
+      const copy = new MemoryStore(clock);
+      await new PullRig(copy, clock).pullAll(server.target());
+      return copy.readEntries(journal.ref, start, limits);
+    }
+  });
+
+  it('goes on exactly where it was, page by page and after the server forgot it', async () => {
+    for (const viewsMax of [8, 0]) {
+      const { clock, journal, server } = await leaf({ pageBytes: 1, viewsMax });
+      const parent = new PullRig(new MemoryStore(clock), clock);
+      journal.layout(1, ['a', 'b']);
+      for (let i = 0; i < 11; i++) {
+        journal.frame(1, T0 + i * 1000, [i % 3, i]);
+        await journal.commit();
+        await parent.pullAll(server.target('a'));
+      }
+      expect(parent.appender.samples.map((line) => line.split('@')[1])).toEqual(
+        Array.from({ length: 11 }, (_, i) => `${T0 + i * 1000} ${i % 3}`),
+      );
+      expect(server.server.totals.undecodable).toBe(0);
+      expect(server.server.totals.replays > 0).toBe(viewsMax === 0);
+      // Deltas stay deltas.
+      const keys = parent.appender.entries.filter(({ entry }) => entry.key).length;
+      expect(keys).toBe(3);
+    }
+  });
+
+  it('follows a group that begins to match, or no longer matches whole', async () => {
+    const { clock, journal, server } = await leaf();
+    const parent = new PullRig(new MemoryStore(clock), clock);
+    const wanted: string[] = [];
+    journal.keyEvery = 100;
+    journal.layout(1, ['a']);
+    journal.layout(2, ['b']);
+    for (let i = 0; i < 9; i++) {
+      if (i === 3) journal.layout(1, ['b']);
+      if (i === 5) journal.layout(2, ['a']);
+      const time = T0 + i * 1000;
+      journal.frame(1, time, i < 3 ? [i] : [i, 100]);
+      journal.frame(2, time, i < 5 ? [i] : [i, 200 + i]);
+      wanted.push(`${time} ${i}`);
+      if (i >= 5) wanted.push(`${time} ${200 + i}`);
+      await journal.commit();
+      await parent.pullAll(server.target('a'));
+    }
+    expect(parent.appender.samples.map((line) => line.split('@')[1])).toEqual(wanted);
+    // The same to a reader that comes later.
+    const late = new PullRig(new MemoryStore(clock), clock);
+    await late.pullAll(server.target('a'));
+    expect(late.appender.samples).toEqual(parent.appender.samples);
+  });
+
+  it('filters samples that have their own times', async () => {
+    const { clock, journal, server } = await leaf();
+    journal.layout(1, ['a', 'b'], 'loose');
+    journal.loose(1, T0, [
+      [0, T0 - 5, 1],
+      [1, T0 - 4, 2],
+      [0, T0 - 3, 3],
+    ]);
+    journal.loose(1, T0 + 1000, [[1, T0 + 999, 4]]);
+    await journal.commit();
+    const parent = new PullRig(new MemoryStore(clock), clock);
+    await parent.pullAll(server.target('a'));
+    expect(parent.appender.samples.map((line) => line.split('@')[1])).toEqual([
+      `${T0 - 5} 1`,
+      `${T0 - 3} 3`,
+    ]);
+  });
+
+  it('starts anew with another filter, beside the first', async () => {
+    const { clock, journal, server } = await leaf();
+    await fill(journal, 3);
+    const store = new MemoryStore(clock);
+    const parent = new PullRig(store, clock, { appender: new RecordingAppender() });
+    await parent.pullAll(server.target('a_total'));
+    await parent.pullAll(server.target('a_total', 'b_total'));
+    // The order and the spelling of selectors make no difference.
+    await parent.pullAll(server.target('b_total', 'a_total'));
+    expect((await store.journals()).length).toBe(2);
+    expect(parent.appender.samples.length).toBe(3 + 6);
+  });
+
+  it('filters again at the next level', async () => {
+    const { clock, journal, server } = await leaf();
+    journal.layout(1, ['a', 'b', 'c']);
+    for (let i = 0; i < 6; i++) journal.frame(1, T0 + i * 1000, [i, i * 2, i * 3]);
+    await journal.commit();
+    const middle = new MemoryStore(clock);
+    await new PullRig(middle, clock).pullAll(server.target('{__name__=~"a|b"}'));
+    const upper = await new ServerRig(middle, clock, id('b'), {}).listen();
+    rigs.push(upper);
+    const top = new PullRig(new MemoryStore(clock), clock);
+    await top.pullAll(upper.target('b'));
+    expect(top.appender.samples.map((line) => line.split('@')[1])).toEqual(
+      Array.from({ length: 6 }, (_, i) => `${T0 + i * 1000} ${i * 2}`),
+    );
+    expect(top.appender.entries.filter(({ entry }) => entry.kind === EntryKind.layout).length).toBe(
+      1,
+    );
+  });
+});

@@ -1,0 +1,307 @@
+/**
+ * A journal written by hand into a store, and an appender that notes what comes out: for round
+ * trips in tests of this package.
+ */
+import {
+  FrameDecoder,
+  FrameEncoder,
+  decodeGap,
+  decodeLayout,
+  encodeEntry,
+  encodeGap,
+  encodeLayout,
+  entryPayload,
+} from '@canopy/encoding';
+import {
+  type Appender,
+  type ApplyTotals,
+  EntryKind,
+  type Family,
+  type GapRecord,
+  type GroupKind,
+  type JournalEntry,
+  type JournalId,
+  type JournalPosition,
+  type JournalRef,
+  type Labels,
+  type Lease,
+  SampleState,
+  type Store,
+  asDuration,
+  asTime,
+  comparePositions,
+  formatLabels,
+  labelsFromObject,
+} from '@canopy/model';
+
+/** A value, `null` for no sample, `'stale'` for a stale mark. */
+export type Cell = number | null | 'stale';
+
+interface FixtureGroup {
+  readonly kind: GroupKind;
+  readonly encoder: FrameEncoder;
+  version: number;
+  slotCount: number;
+  frames: number;
+}
+
+const TTL = asDuration(3_600_000);
+
+/** Writes a journal entry by entry; nothing is seen before `commit`. */
+export class FixtureJournal {
+  readonly id: JournalId;
+  readonly #store: Store;
+  readonly #groups = new Map<number, FixtureGroup>();
+  #lease: Lease | undefined;
+  #queue: JournalEntry[] = [];
+  #stored: JournalPosition | null = null;
+  epoch = 1;
+  sequence = 0;
+  keyEvery = 4;
+
+  constructor(store: Store, id: JournalId) {
+    this.#store = store;
+    this.id = id;
+  }
+
+  get ref(): JournalRef {
+    return this.id as string as JournalRef;
+  }
+
+  get position(): JournalPosition {
+    return { epoch: this.epoch, sequence: this.sequence };
+  }
+
+  /** Adds series to a group (makes it where there is none): names, or label sets. */
+  layout(
+    group: number,
+    series: ReadonlyArray<string | Record<string, string>>,
+    kind: GroupKind = 'aligned',
+    families: readonly Family[] = [],
+  ): void {
+    let known = this.#groups.get(group);
+    if (known === undefined) {
+      known = { kind, encoder: new FrameEncoder(), version: 0, slotCount: 0, frames: 0 };
+      this.#groups.set(group, known);
+    }
+    known.version++;
+    const firstSlot = known.slotCount;
+    known.slotCount += series.length;
+    const slots = series.map((one) => ({
+      labels: labelsFromObject({
+        job: 'test',
+        instance: `i${group}`,
+        ...(typeof one === 'string' ? { __name__: one } : one),
+      }),
+      family: families.length === 0 ? -1 : 0,
+    }));
+    this.#push(EntryKind.layout, group, 0, false, () =>
+      encodeLayout({
+        group,
+        version: known.version,
+        meta: {
+          kind,
+          target: labelsFromObject({ job: 'test', instance: `i${group}` }),
+          scrapeUrl: `http://i${group}/metrics`,
+          interval: asDuration(5000),
+          continues: 0,
+        },
+        firstSlot,
+        firstFamily: 0,
+        slots,
+        slotNumbers: null,
+        families,
+        slotCount: known.slotCount,
+      }),
+    );
+  }
+
+  frame(group: number, time: number, cells: readonly Cell[]): void {
+    const known = this.#groups.get(group)!;
+    const { states, values } = columns(cells);
+    const key = known.frames++ % this.keyEvery === 0;
+    this.#push(EntryKind.frame, group, time, key, () =>
+      known.encoder.encodeAligned(known.version, known.slotCount, states, values, key),
+    );
+  }
+
+  /** Samples with times of their own: [slot, time, cell]. */
+  loose(
+    group: number,
+    time: number,
+    samples: ReadonlyArray<readonly [number, number, Cell]>,
+  ): void {
+    const known = this.#groups.get(group)!;
+    const { states, values } = columns(samples.map(([, , cell]) => cell));
+    const slots = Uint32Array.from(samples, ([slot]) => slot);
+    const times = Float64Array.from(samples, ([, at]) => at);
+    this.#push(EntryKind.frame, group, time, true, () =>
+      known.encoder.encodeLoose(known.version, time, samples.length, slots, times, states, values),
+    );
+  }
+
+  gap(gap: GapRecord): void {
+    this.#push(EntryKind.gap, gap.group, gap.to, false, () => encodeGap(gap));
+  }
+
+  /** The groups of an earlier epoch are not written any more. */
+  nextEpoch(): void {
+    this.epoch++;
+    this.sequence = 0;
+    this.#groups.clear();
+  }
+
+  async commit(): Promise<void> {
+    const lease = await this.#leased();
+    const entries = this.#queue;
+    this.#queue = [];
+    const outcome = await this.#store.commit({
+      lease,
+      expected: this.#stored,
+      position: this.position,
+      entries,
+      cursor: '',
+      ledger: '{}',
+    });
+    if (outcome.outcome !== 'applied') throw new Error(`fixture: ${outcome.outcome}`);
+    this.#stored = this.position;
+  }
+
+  async trim(upTo: JournalPosition): Promise<void> {
+    await this.#store.trimJournal(await this.#leased(), upTo);
+  }
+
+  /** The store was put back to an older state. */
+  async reload(): Promise<void> {
+    const state = await this.#store.journal(this.ref);
+    this.#lease = undefined;
+    this.#stored = state?.position ?? null;
+  }
+
+  async #leased(): Promise<Lease> {
+    if (this.#lease !== undefined) return this.#lease;
+    const outcome = await this.#store.acquireLease(this.ref, 'fixture', TTL);
+    if (!outcome.granted) throw new Error('fixture: no lease');
+    this.#lease = outcome.lease;
+    return outcome.lease;
+  }
+
+  #push(
+    kind: EntryKind,
+    group: number,
+    time: number,
+    key: boolean,
+    payload: () => Uint8Array,
+  ): void {
+    this.sequence++;
+    const { epoch, sequence } = this;
+    const fields = { epoch, sequence, kind, group, time: asTime(time), key };
+    this.#queue.push(encodeEntry(fields, payload()));
+  }
+}
+
+function columns(cells: readonly Cell[]): { states: Uint8Array; values: Float64Array } {
+  const states = Uint8Array.from(cells, (cell) =>
+    cell === null ? SampleState.none : cell === 'stale' ? SampleState.stale : SampleState.value,
+  );
+  const values = Float64Array.from(cells, (cell) => (typeof cell === 'number' ? cell : 0));
+  return { states, values };
+}
+
+interface RecordedGroup {
+  readonly kind: GroupKind;
+  readonly labels: Map<number, Labels>;
+  readonly decoder: FrameDecoder;
+  version: number;
+}
+
+/**
+ * Decodes what it is given as a head does. `samples` holds `name{…} @time value` lines by journal, in the order
+ * they came.
+ */
+export class RecordingAppender implements Appender {
+  readonly samples: string[] = [];
+  readonly entries: Array<{ ref: JournalRef; entry: JournalEntry }> = [];
+  readonly gaps: GapRecord[] = [];
+  readonly totals: ApplyTotals = {
+    frames: 0,
+    samples: 0,
+    repeated: 0,
+    undecodable: 0,
+    refused: {},
+  };
+  readonly #positions = new Map<JournalRef, JournalPosition>();
+  readonly #groups = new Map<string, RecordedGroup>();
+
+  apply(ref: JournalRef, entries: readonly JournalEntry[]): ApplyTotals {
+    const before = { ...this.totals };
+    for (const entry of entries) {
+      const position = this.#positions.get(ref);
+      if (position !== undefined && comparePositions(entry, position) <= 0) {
+        this.totals.repeated++;
+        continue;
+      }
+      this.#positions.set(ref, { epoch: entry.epoch, sequence: entry.sequence });
+      this.entries.push({ ref, entry });
+      if (entry.kind === EntryKind.gap) this.gaps.push(decodeGap(entryPayload(entry)));
+      else if (entry.kind === EntryKind.layout) this.#layout(ref, entry);
+      else this.#frame(ref, entry);
+    }
+    return {
+      frames: this.totals.frames - before.frames,
+      samples: this.totals.samples - before.samples,
+      repeated: this.totals.repeated - before.repeated,
+      undecodable: this.totals.undecodable - before.undecodable,
+      refused: {},
+    };
+  }
+
+  #layout(ref: JournalRef, entry: JournalEntry): void {
+    const layout = decodeLayout(entryPayload(entry));
+    const key = `${ref}/${entry.epoch}/${entry.group}`;
+    let group = this.#groups.get(key);
+    if (group === undefined) {
+      group = {
+        kind: layout.meta.kind,
+        labels: new Map(),
+        decoder: new FrameDecoder(),
+        version: 0,
+      };
+      this.#groups.set(key, group);
+    }
+    if (layout.version !== group.version + 1) throw new Error('layout versions out of order');
+    group.version = layout.version;
+    layout.slots.forEach((slot, i) => {
+      group.labels.set(layout.slotNumbers?.[i] ?? layout.firstSlot + i, slot.labels);
+    });
+  }
+
+  #frame(ref: JournalRef, entry: JournalEntry): void {
+    const group = this.#groups.get(`${ref}/${entry.epoch}/${entry.group}`);
+    if (group === undefined) {
+      this.totals.undecodable++;
+      return;
+    }
+    this.totals.frames++;
+    if (group.kind === 'loose') {
+      const frame = group.decoder.decodeLoose(entryPayload(entry), entry.time);
+      for (let i = 0; i < frame.count; i++) {
+        this.#sample(group, frame.slots[i], frame.times[i], frame.states[i], frame.values[i]);
+      }
+      return;
+    }
+    const frame = group.decoder.decodeAligned(entryPayload(entry), entry.key);
+    for (let slot = 0; slot < frame.slotCount; slot++) {
+      if (frame.states[slot] === SampleState.none) continue;
+      this.#sample(group, slot, entry.time, frame.states[slot], frame.values[slot]);
+    }
+  }
+
+  #sample(group: RecordedGroup, slot: number, time: number, state: number, value: number): void {
+    this.totals.samples++;
+    const labels = group.labels.get(slot);
+    if (labels === undefined) throw new Error('sample of an unknown slot');
+    const text = state === SampleState.stale ? 'stale' : String(value);
+    this.samples.push(`${formatLabels(labels)} @${time} ${text}`);
+  }
+}
