@@ -170,16 +170,66 @@ it('goes on after a restart from layouts, tiles and the journal that is left', a
   expect(second.trimmable(journal.ref)).toEqual({ epoch: 1, sequence: 9 });
 });
 
-it('tolerates what it cannot decode until the next key frame', async () => {
+it('counts frames that come before their layout or their key frame', async () => {
   const { head } = makeHead();
   const journal = new JournalScript('a');
   const group = journal.group().add({ __name__: 'x' });
-  for (let i = 0; i < 10; i++) group.frame(at(i), [i], i % 4 === 0);
-  const { entries } = journal;
-  const frames = entries.slice(1);
-  // Frames before any key frame, and one without a layout.
-  expect(head.apply(journal.ref, frames.slice(0, 1))).toMatchObject({ undecodable: 1 });
-  expect(head.apply(journal.ref, [entries[0]])).toMatchObject({ undecodable: 0, repeated: 0 });
+  for (let i = 0; i < 3; i++) group.frame(at(i), [i]);
+  group.add({ __name__: 'y' });
+  group.frame(at(3), [3, 3]);
+  group.frame(at(4), [4, 4], true);
+  const [layout, key, delta, , wider, beyond, last] = journal.entries;
+  const later = { ...layout, sequence: 2.5 };
+  expect(head.apply(journal.ref, [key])).toMatchObject({ frames: 0, undecodable: 1 });
+  expect(head.apply(journal.ref, [later, delta])).toMatchObject({ frames: 0, undecodable: 1 });
+  // A frame of a layout version that never came, then the version, then a key frame.
+  expect(head.apply(journal.ref, [wider, beyond])).toMatchObject({ frames: 0, undecodable: 1 });
+  expect(head.apply(journal.ref, [last])).toMatchObject({ frames: 1 });
+  expect(await all(head)).toEqual(['x 4:4', 'y 4:4']);
+});
+
+it('lets entries in while a select yields, and does not show them', async () => {
+  class HastyClock extends VirtualClock {
+    #elapsed = 0;
+    override monotonic(): number {
+      this.#elapsed += 11;
+      return this.#elapsed;
+    }
+  }
+  const { head } = makeHead({ clock: new HastyClock(START), tileFrames: 16 });
+  const journal = new JournalScript('a');
+  const names = Array.from({ length: 3000 }, (_, i) => ({ __name__: `n${i}` }));
+  const group = journal.group().add(...names);
+  let time = 0;
+  const apply = () => {
+    group.frame(
+      at(time),
+      Array.from(names, (_, i) => i + time),
+      time % 64 === 0,
+    );
+    time++;
+    head.apply(journal.ref, journal.take());
+  };
+  while (time < 50) apply();
+  const snapshot = head.snapshot();
+  let selecting = true;
+  const feeding = (async () => {
+    while (selecting) {
+      for (let i = 0; i < 10; i++) apply();
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+  })();
+  const selected = await snapshot.select([], EVER);
+  selecting = false;
+  await feeding;
+  expect(time).toBeGreaterThan(70); // a tile was closed and rows were packed meanwhile
+  const expected = Array.from({ length: 50 }, (_, i) => i);
+  for (const { labels, times, values, from, to } of selected) {
+    const slot = Number(labels[1].slice(1));
+    expect(Array.from(times.subarray(from, to), (each) => (each - START) / 1000)).toEqual(expected);
+    expect(Array.from(values.subarray(from, to), (value) => value - slot)).toEqual(expected);
+  }
+  snapshot.release();
 });
 
 it('leaves out a group without base, and takes it up again at a key frame', async () => {
