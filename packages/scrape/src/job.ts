@@ -5,9 +5,11 @@ import {
   CanopyError,
   type DroppedTarget,
   type Labels,
+  type Milliseconds,
   type TargetStatus,
   type Timer,
   asDuration,
+  errorText,
   labelsKey,
 } from '@canopy/model';
 import type { ScrapeConfig, TargetGroup } from './config.js';
@@ -16,7 +18,7 @@ import { FileDiscovery } from './discovery/file.js';
 import { type LoopWorld, ScrapeLoop } from './loop.js';
 import { compileRelabel } from './relabel.js';
 import { endTime } from './schedule.js';
-import { type Target, makeTarget, targetKey } from './target.js';
+import { type Target, type TargetOutcome, makeTarget, targetKey } from './target.js';
 
 export interface JobWorld extends LoopWorld {
   readonly targetsPerJobMax: number;
@@ -49,6 +51,12 @@ interface Source {
   groups: readonly TargetGroup[] | undefined;
 }
 
+/** What became of an address, and what tells its loop from others. */
+interface MadeTarget {
+  readonly key: string;
+  readonly outcome: TargetOutcome;
+}
+
 export class ScrapeJob {
   readonly #world: JobWorld;
   readonly #extra: readonly Discovery[];
@@ -57,8 +65,10 @@ export class ScrapeJob {
   #sources: Source[] = [];
   readonly #loops = new Map<string, ScrapeLoop>();
   /** Removed loops whose series are still to be ended. */
-  readonly #ending = new Map<ScrapeLoop, Timer | undefined>();
+  readonly #ending = new Map<ScrapeLoop, Timer>();
   #dropped: DroppedTarget[] = [];
+  /** By address and labels of the group, as of the last look under the present configuration. */
+  #made = new Map<string, MadeTarget>();
   #stopped = false;
 
   constructor(
@@ -89,6 +99,7 @@ export class ScrapeJob {
     if (same) return;
     this.#config = config;
     this.#externalLabels = externalLabels;
+    this.#made = new Map();
     this.#openFiles();
     this.#sync();
   }
@@ -97,7 +108,7 @@ export class ScrapeJob {
   async stop(): Promise<void> {
     this.#stopped = true;
     for (const source of this.#sources) source.run?.stop();
-    for (const timer of this.#ending.values()) timer?.cancel();
+    for (const timer of this.#ending.values()) timer.cancel();
     const loops = [...this.#loops.values(), ...this.#ending.keys()];
     this.#loops.clear();
     this.#ending.clear();
@@ -192,30 +203,22 @@ export class ScrapeJob {
   }
 
   #makeTargets(): Map<string, Target> {
-    const { totals, log, targetsPerJobMax, droppedTargetsMax } = this.#world;
+    const { log, targetsPerJobMax, droppedTargetsMax } = this.#world;
     const config = this.#config;
-    const relabel = compileRelabel(config.relabelConfigs);
-    const loopKey = loopConfigKey(config, this.#externalLabels);
+    const make = this.#maker();
     const wanted = new Map<string, Target>();
     const dropped: DroppedTarget[] = [];
     let refused = 0;
     const groups = [...config.staticConfigs, ...this.#sources.flatMap((s) => s.groups ?? [])];
     for (const group of groups) {
+      const labels = JSON.stringify(group.labels);
       for (const address of group.targets) {
-        const outcome = makeTarget(config, relabel, group, address);
+        const { key, outcome } = make(group, address, labels);
         if (outcome.kind === 'target') {
-          const { target } = outcome;
-          const key = `${targetKey(target)}\n${target.interval} ${target.timeout}\n${loopKey}`;
-          if (wanted.size < targetsPerJobMax || wanted.has(key)) wanted.set(key, target);
+          if (wanted.size < targetsPerJobMax || wanted.has(key)) wanted.set(key, outcome.target);
           else refused++;
-          continue;
-        }
-        const { discoveredLabels } = outcome;
-        if (outcome.kind === 'invalid') {
-          totals.invalidTargets++;
-          const { reason } = outcome;
-          log('warn', 'target cannot be scraped', { job: config.jobName, address, reason });
-        } else if (dropped.length < droppedTargetsMax) {
+        } else if (outcome.kind === 'dropped' && dropped.length < droppedTargetsMax) {
+          const { discoveredLabels } = outcome;
           dropped.push({ scrapePool: config.jobName, discoveredLabels });
         }
       }
@@ -227,29 +230,71 @@ export class ScrapeJob {
     return wanted;
   }
 
+  /**
+   * Makes targets of addresses; those made the last time are taken from there, for relabelling
+   * thousands of addresses again at each change of one file would hold up everything else.
+   */
+  #maker(): (group: TargetGroup, address: string, labels: string) => MadeTarget {
+    const { totals, log } = this.#world;
+    const config = this.#config;
+    const relabel = compileRelabel(config.relabelConfigs);
+    const loopKey = loopConfigKey(config, this.#externalLabels);
+    const before = this.#made;
+    const made = new Map<string, MadeTarget>();
+    this.#made = made;
+    return (group, address, labels) => {
+      const found = `${address}\n${labels}`;
+      const known = made.get(found) ?? before.get(found);
+      if (known !== undefined) {
+        made.set(found, known);
+        return known;
+      }
+      const outcome = makeTarget(config, relabel, group, address);
+      let key = '';
+      if (outcome.kind === 'target') {
+        const { target } = outcome;
+        key = `${targetKey(target)}\n${target.interval} ${target.timeout}\n${loopKey}`;
+      } else if (outcome.kind === 'invalid') {
+        totals.invalidTargets++;
+        const { reason } = outcome;
+        const fields = { job: config.jobName, address, source: group.source, reason };
+        log('warn', 'target cannot be scraped', fields);
+      }
+      made.set(found, { key, outcome });
+      return { key, outcome };
+    };
+  }
+
   /** Stops a loop and ends its series at its next tick, unless the process stops before. */
-  async #retire(loop: ScrapeLoop): Promise<void> {
-    const { clock, live, log } = this.#world;
+  #retire(loop: ScrapeLoop): Promise<void> {
+    const { clock, live } = this.#world;
     live.remove(loop);
-    this.#ending.set(loop, undefined);
     const tick = loop.nextTick();
-    await loop.stop();
-    if (!this.#ending.has(loop)) return;
-    await new Promise<void>((resolve) => {
-      const end = (): void => {
-        this.#ending.delete(loop);
-        try {
-          const replacedAt = live.successorOf(loop)?.firstTime;
-          loop.writeEnd(endTime(tick, loop.lastTime, replacedAt));
-        } catch (error) {
-          log('error', 'series of a removed target could not be ended', { error: String(error) });
-        }
-        loop.close();
+    const stopped = loop.stop();
+    return new Promise((resolve) => {
+      const end = async (): Promise<void> => {
+        await stopped;
+        if (this.#ending.delete(loop)) this.#end(loop, tick);
         resolve();
       };
-      const wait = asDuration(Math.max(0, tick - clock.now()));
-      this.#ending.set(loop, clock.after(wait, end));
+      const wait = asDuration(tick - clock.now());
+      this.#ending.set(
+        loop,
+        clock.after(wait, () => void end()),
+      );
     });
+  }
+
+  #end(loop: ScrapeLoop, tick: Milliseconds): void {
+    const { live, log } = this.#world;
+    try {
+      const replacedAt = live.successorOf(loop)?.firstTime;
+      loop.writeEnd(endTime(tick, loop.lastTime, replacedAt));
+    } catch (error) {
+      const fields = { url: loop.target.url, error: errorText(error) };
+      log('error', 'series of a removed target could not be ended', fields);
+    }
+    loop.close();
   }
 }
 

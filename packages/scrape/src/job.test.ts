@@ -1,0 +1,114 @@
+import { NO_LABELS, asDuration } from '@canopy/model';
+import { VirtualClock } from '@canopy/model/testing';
+import { expect, test } from 'vitest';
+import type { TargetGroup } from './config.js';
+import type { Discovery } from './discovery/discovery.js';
+import { ScrapeManager } from './manager.js';
+import { FakeFetcher, RecordingJournal, relabelConfig, scrapeConfig } from './testing/index.js';
+
+/** A discovery that says what a test tells it to. */
+class ToldDiscovery implements Discovery {
+  say: (groups: readonly TargetGroup[]) => void = () => {};
+  stopped = 0;
+
+  start(onGroups: (groups: readonly TargetGroup[]) => void): { stop(): void } {
+    this.say = onGroups;
+    return { stop: () => void this.stopped++ };
+  }
+}
+
+const group = (labels: Record<string, string>, ...targets: string[]): TargetGroup => ({
+  targets,
+  labels,
+  source: 'told',
+});
+
+function rig(config = scrapeConfig({ staticConfigs: [] })) {
+  const clock = new VirtualClock();
+  const journal = new RecordingJournal();
+  const discovery = new ToldDiscovery();
+  const logged: string[] = [];
+  const manager = new ScrapeManager({
+    clock,
+    journal,
+    fetcher: new FakeFetcher(clock, () => 'x 1\n'),
+    gate: (task) => task(),
+    pullGate: (task) => task(),
+    pullFormat: undefined,
+    configs: [config],
+    externalLabels: NO_LABELS,
+    discoveries: [{ jobName: 'test', discovery }],
+    offsetSeed: '',
+    limits: { seriesPerTargetMax: 100, targetsPerJobMax: 3, droppedTargetsMax: 10 },
+    log: (level, message) => logged.push(`${level} ${message}`),
+  });
+  manager.start();
+  const urls = (): string[] => manager.active().map(({ scrapeUrl }) => new URL(scrapeUrl).host);
+  return { clock, journal, discovery, manager, logged, urls };
+}
+
+test('targets follow what a discovery says; those that stay are not disturbed', async () => {
+  const { clock, journal, discovery, manager, urls } = rig();
+  expect(urls()).toEqual([]);
+  discovery.say([group({}, 'a:1', 'b:1')]);
+  await clock.advance(10_000);
+  discovery.say([group({}, 'b:1', 'c:1')]);
+  expect(urls()).toEqual(['b:1', 'c:1']);
+  await clock.advance(30_000);
+  const frames = (host: string): number =>
+    journal.groups.find(({ meta }) => meta.scrapeUrl.includes(host))?.frames.length ?? 0;
+  expect([frames('a:1'), frames('b:1'), frames('c:1')]).toEqual([2, 4, 3]);
+  // Found with another label that relabelling does not use: the same target, newly described.
+  discovery.say([group({ __meta_note: 'moved' }, 'b:1', 'c:1')]);
+  expect(manager.active()[0].discoveredLabels).toContain('__meta_note');
+  await clock.advance(10_000);
+  expect(frames('b:1')).toBe(5);
+  expect(journal.groups.length).toBe(3);
+  await manager.stop();
+  expect(discovery.stopped).toBe(1);
+  discovery.say([group({}, 'd:1')]);
+  expect(urls()).toEqual([]);
+});
+
+test('one target found twice is scraped once', async () => {
+  const { discovery, urls } = rig();
+  discovery.say([group({}, 'a:1', 'a:1'), group({}, 'a:1')]);
+  expect(urls()).toEqual(['a:1']);
+});
+
+test('more targets than a job may have: the rest is left out and said', () => {
+  const { discovery, urls, logged } = rig();
+  discovery.say([group({}, 'a:1', 'b:1', 'c:1', 'd:1')]);
+  expect(urls()).toEqual(['a:1', 'b:1', 'c:1']);
+  expect(logged).toEqual(['error too many targets in a job']);
+});
+
+test('a reload applies new rules to what was found', async () => {
+  const { discovery, manager, urls } = rig();
+  discovery.say([group({ env: 'x' }, 'a:1'), group({ env: 'y' }, 'b:1')]);
+  const keep = relabelConfig({ sourceLabels: ['env'], regex: 'y', action: 'keep' });
+  const config = scrapeConfig({ staticConfigs: [], relabelConfigs: [keep] });
+  manager.reload([config], NO_LABELS);
+  expect(urls()).toEqual(['b:1']);
+  expect(manager.dropped().length).toBe(1);
+  const broken = relabelConfig({ regex: '(', action: 'keep' });
+  expect(() => manager.reload([{ ...config, relabelConfigs: [broken] }], NO_LABELS)).toThrow();
+  expect(urls()).toEqual(['b:1']);
+});
+
+test('a job that is gone ends its targets; the process may stop meanwhile', async () => {
+  const { clock, journal, manager } = rig(scrapeConfig());
+  await clock.advance(20_000);
+  manager.reload([], NO_LABELS);
+  expect(manager.active()).toEqual([]);
+  await clock.advance(10_000);
+  expect(journal.groups[0].frames.at(-1)?.[0].value).toBe('stale');
+  manager.reload([scrapeConfig({ scrapeInterval: asDuration(20_000) })], NO_LABELS);
+  await clock.advance(40_000);
+  const frames = journal.groups[1].frames.length;
+  manager.reload([], NO_LABELS);
+  await manager.stop();
+  await clock.advance(40_000);
+  expect(journal.groups[1].frames.length).toBe(frames);
+  expect(journal.groups[1].closed).toBe(true);
+});
