@@ -212,7 +212,8 @@ export class ScrapeLoop {
     }
     if (this.#abort.signal.aborted) return;
     const duration = clock.monotonic() - started;
-    report.durationSeconds = duration / 1000;
+    // Whole microseconds: digits beyond are noise, and cost bytes at every level.
+    report.durationSeconds = Math.round(duration * 1000) / 1e6;
     const written = series.write(time, clock.now(), columns, report);
     this.#firstTime ??= time;
     totals.samples += written.samples;
