@@ -24,8 +24,9 @@ export class BitWriter {
     let rest = value;
     let bits = width;
     for (; bits > STEP; bits -= STEP) {
-      this.#step(rest % TWO_24, STEP);
-      rest = Math.floor(rest / TWO_24);
+      const above = Math.floor(rest / TWO_24); // `%` on doubles is slow
+      this.#step(rest - above * TWO_24, STEP);
+      rest = above;
     }
     this.#step(rest, bits);
   }
@@ -82,6 +83,29 @@ export class BitReader {
       scale *= TWO_24;
     }
     return value + this.#step(bits) * scale;
+  }
+
+  /** How many ones come before a zero, which is read too; at most `max`, then no zero is read. */
+  ones(max: number): number {
+    let count = 0;
+    for (;;) {
+      if (this.#waitingBits === 0) {
+        if (this.#at >= this.#end) throw new FormatError('bits end too early', this.#at);
+        this.#waiting = this.#bytes[this.#at++];
+        this.#waitingBits = 8;
+      }
+      const zeros = ~this.#waiting;
+      const here = Math.min(31 - Math.clz32(zeros & -zeros), this.#waitingBits, max - count);
+      count += here;
+      this.#waiting >>>= here;
+      this.#waitingBits -= here;
+      if (count === max) return count;
+      if (this.#waitingBits > 0) {
+        this.#waiting >>>= 1;
+        this.#waitingBits--;
+        return count;
+      }
+    }
   }
 
   #step(width: number): number {

@@ -22,15 +22,17 @@ export function setNormalNan(bits: Uint32Array, index: number): void {
 
 const SAFE = Number.MAX_SAFE_INTEGER;
 
-/** 10^k for every exponent that codecs use; exact, and so is the division by it. */
-export const POWERS_OF_TEN: readonly number[] = Array.from({ length: 16 }, (_, k) =>
+/** Powers of ten: multiplication is exact enough, and division by them rounds as reading a decimal does. */
+export const POWERS_OF_TEN: readonly number[] = Array.from({ length: 13 }, (_, k) =>
   Number(`1e${k}`),
 );
+/** Bytes often come in KiB or pages. Multiplication and division are exact. */
+export const PER_KIB = 1 / 1024;
+export const PER_PAGE = 1 / 4096;
 
 /**
  * The integer m with `m / scale` having exactly the bits of `value`, or NaN where there is none.
- * Division by a power of ten up to 10^22 rounds as reading the decimal does, so what an exporter
- * printed with few digits comes back.
+ * `scale` is a power of ten or of two.
  */
 export function scaledInteger(value: number, scale: number): number {
   if (scale === 1) {

@@ -2,10 +2,10 @@
  * One column of doubles to bytes and back; the smallest of several codings is taken.
  * See tile.format.md, "Columns".
  */
-import { FormatError } from '@canopy/model';
 import { BitReader, BitWriter } from './bit-io.js';
-import { HIGH, LOW, POWERS_OF_TEN, bitsOf, scaledInteger, setNormalNan } from './bits.js';
+import { PER_KIB, PER_PAGE, POWERS_OF_TEN, bitsOf, scaledInteger, setNormalNan } from './bits.js';
 import type { ByteReader, ByteWriter } from './varint.js';
+import { decodeXor, encodeXor } from './xor.js';
 
 /** Bits 0 to 2 of a column's first byte; numbers are part of the format. */
 const Coding = {
@@ -17,17 +17,22 @@ const Coding = {
   steps: 5,
   xor: 6,
 } as const;
-/** Bits 3 to 6 hold the exponent of ten; bit 7 is the caller's. */
-const EXPONENT_SHIFT = 3;
-const EXPONENT_MAX = 12;
+type IntegerCoding = typeof Coding.packed | typeof Coding.deltas | typeof Coding.steps;
+/** Bits 3 to 6 hold the number of a scale; bit 7 is the caller's. */
+const SCALE_SHIFT = 3;
+const SCALES = [...POWERS_OF_TEN, PER_KIB, PER_PAGE];
+const DECIMALS = POWERS_OF_TEN.length;
 export const CALLER_BIT = 128;
 /** Above this an integer coding is compared with exclusive-or. Bits a value. */
 const WIDE = 30;
+/** Integers up to this are not tried as KiB or pages. */
+const KIB_MIN = 2 ** 14;
 
 const SAFE = Number.MAX_SAFE_INTEGER;
 const BIT_WRITER = new BitWriter();
 /** Scratch of one call. */
 let integers = new Float64Array(256);
+let residuals = new Float64Array(256);
 
 /** Bits that numbers in [0, range] need. */
 function widthOf(range: number): number {
@@ -46,27 +51,45 @@ interface Extent {
   readonly steps: number;
 }
 
-/** Fills `integers` and returns the exponent of ten, or -1 where one of the values has no such form. */
+/** Fills `integers` and returns the number of their scale, or -1 where a value has no such form. */
 function toIntegers(values: Float64Array, count: number): number {
-  if (integers.length < count) integers = new Float64Array(2 * count);
-  let exponent = 0;
+  if (integers.length < count) {
+    integers = new Float64Array(2 * count);
+    residuals = new Float64Array(2 * count);
+  }
+  let scale = 0;
   let last = 0;
   for (let i = 0; i < count; i++) {
-    let m = scaledInteger(values[i], POWERS_OF_TEN[exponent]);
+    let m = scaledInteger(values[i], SCALES[scale]);
     while (m !== m) {
-      if (exponent === EXPONENT_MAX) return -1;
-      exponent++;
+      if (++scale === DECIMALS) return -1;
       last = i;
-      m = scaledInteger(values[i], POWERS_OF_TEN[exponent]);
+      m = scaledInteger(values[i], SCALES[scale]);
     }
     integers[i] = m;
   }
   // Those before the last that needed more digits.
   for (let i = 0; i < last; i++) {
-    integers[i] = scaledInteger(values[i], POWERS_OF_TEN[exponent]);
+    integers[i] = scaledInteger(values[i], SCALES[scale]);
     if (integers[i] !== integers[i]) return -1;
   }
-  return exponent;
+  return scale === 0 ? toPages(count) : scale;
+}
+
+/** Where all integers are whole KiB or pages, and not small, makes them that. */
+function toPages(count: number): number {
+  let large = false;
+  let scale = DECIMALS + 1;
+  for (let i = 0; i < count; i++) {
+    const m = integers[i];
+    if (m > KIB_MIN || m < -KIB_MIN) large = true;
+    while (Math.floor(m * SCALES[scale]) !== m * SCALES[scale]) {
+      if (--scale < DECIMALS) return 0;
+    }
+  }
+  if (!large) return 0;
+  for (let i = 0; i < count; i++) integers[i] *= SCALES[scale];
+  return scale;
 }
 
 function measure(count: number): Extent {
@@ -103,14 +126,15 @@ export function encodeColumn(
     writer.u8(callerBit | Coding.empty);
     return;
   }
-  const exponent = toIntegers(values, count);
-  if (exponent >= 0 && encodeIntegers(writer, values, count, exponent, callerBit)) return;
+  const scale = toIntegers(values, count);
+  if (scale >= 0 && encodeIntegers(writer, values, count, scale, callerBit)) return;
   if (isConstant(values, count)) {
     writer.u8(callerBit | Coding.constantBits);
     writer.f64(values[0]);
     return;
   }
-  encodeXor(writer, values, count, callerBit);
+  writer.u8(callerBit | Coding.xor);
+  encodeXor(writer, values, count);
 }
 
 function isConstant(values: Float64Array, count: number): boolean {
@@ -119,136 +143,165 @@ function isConstant(values: Float64Array, count: number): boolean {
   return true;
 }
 
-/** False where nothing was written because exclusive-or may be smaller or the range is too wide. */
+/** False where nothing was written because the range is too wide. */
 function encodeIntegers(
   writer: ByteWriter,
   values: Float64Array,
   count: number,
-  exponent: number,
+  scale: number,
   callerBit: number,
 ): boolean {
-  const head = callerBit | (exponent << EXPONENT_SHIFT);
+  const head = callerBit | (scale << SCALE_SHIFT);
   const extent = measure(count);
   if (extent.min === extent.max) {
     writer.u8(head | Coding.constant);
     writer.signed(extent.min);
     return true;
   }
-  const range = extent.max - extent.min;
-  const deltaRange = extent.maxDelta - extent.minDelta;
-  const stepRange = extent.maxStep - extent.minStep;
-  if (range > SAFE || deltaRange > SAFE) return false;
-  const packedBits = widthOf(range) * count;
-  const deltaBits = widthOf(deltaRange) * (count - 1);
-  const stepBits = count - 1 + widthOf(stepRange) * extent.steps;
-  const least = Math.min(packedBits, deltaBits, stepBits);
-  if (least > WIDE * count) {
+  if (extent.max - extent.min > SAFE / 2) return false;
+  const best = cheapest(extent, count);
+  if (best.bits > WIDE * count) {
     const before = writer.length;
-    encodeXor(writer, values, count, callerBit);
-    if ((writer.length - before) * 8 <= least) return true;
+    writer.u8(callerBit | Coding.xor);
+    encodeXor(writer, values, count);
+    if ((writer.length - before) * 8 <= best.bits) return true;
     writer.advance(before);
   }
-  if (packedBits === least) {
-    writer.u8(head | Coding.packed);
-    writer.signed(extent.min);
-    pack(writer, count, widthOf(range), 0, extent.min);
-    return true;
+  writer.u8(head | best.coding);
+  if (best.coding !== Coding.packed) writer.signed(integers[0]);
+  writer.signed(best.origin);
+  writer.u8(best.width);
+  const kept = fillResiduals(best.coding, count);
+  const out = BIT_WRITER;
+  out.begin(writer.reserve(((best.bits + count) >> 3) + 16), writer.length);
+  if (best.coding === Coding.steps) {
+    for (let i = 1; i < count; i++) out.put(integers[i] === integers[i - 1] ? 0 : 1, 1);
   }
-  const bySteps = stepBits === least;
-  writer.u8(head | (bySteps ? Coding.steps : Coding.deltas));
-  writer.signed(integers[0]);
-  if (bySteps) {
-    writer.signed(extent.minStep);
-    packSteps(writer, count, widthOf(stepRange), extent.minStep);
-  } else {
-    writer.signed(extent.minDelta);
-    pack(writer, count, widthOf(deltaRange), 1, extent.minDelta);
-  }
+  putResiduals(out, kept, best);
+  writer.advance(out.finish());
   return true;
 }
 
-/** Values (order 0) or deltas (order 1), less `least`, all of one width. */
-function pack(writer: ByteWriter, count: number, width: number, order: 0 | 1, least: number): void {
-  writer.u8(width);
-  if (width === 0) return;
-  BIT_WRITER.begin(writer.reserve(((count * width) >> 3) + 1), writer.length);
-  for (let i = order; i < count; i++) {
-    const value = order === 0 ? integers[i] : integers[i] - integers[i - 1];
-    BIT_WRITER.put(value - least, width);
-  }
-  writer.advance(BIT_WRITER.finish());
+/** A way to write an integer column; bits without the few of its head. */
+interface Plan {
+  readonly coding: IntegerCoding;
+  readonly bits: number;
+  /** What residuals are counted from: the least, or with Rice codes one in the middle. */
+  readonly origin: number;
+  /** Bits of each residual; from RICE on, the parameter of their Rice code. */
+  readonly width: number;
 }
 
-/** For each delta a bit that says whether there is one, then those there are. */
-function packSteps(writer: ByteWriter, count: number, width: number, least: number): void {
-  writer.u8(width);
-  BIT_WRITER.begin(writer.reserve(((count * (width + 1)) >> 3) + 2), writer.length);
-  for (let i = 1; i < count; i++) BIT_WRITER.put(integers[i] === integers[i - 1] ? 0 : 1, 1);
+function cheapest(extent: Extent, count: number): Plan {
+  const { min, max, minDelta, maxDelta, minStep, maxStep, steps } = extent;
+  const fixed = (coding: IntegerCoding, from: number, to: number, kept: number): Plan => {
+    const width = widthOf(to - from);
+    const marks = coding === Coding.steps ? count - 1 : 0;
+    return { coding, bits: marks + width * kept, origin: from, width };
+  };
+  const plans = [
+    fixed(Coding.packed, min, max, count),
+    fixed(Coding.deltas, minDelta, maxDelta, count - 1),
+    fixed(Coding.steps, minStep, maxStep, steps),
+  ];
+  let best = plans[0];
+  for (const plan of plans) if (plan.bits < best.bits) best = plan;
+  // Few bits leave nothing to gain; Rice codes save where a few residuals are far from the others.
+  if (best.bits < RICE_BITS_MIN) return best;
+  for (const { coding, bits } of plans) {
+    if (bits > 1.1 * best.bits) continue;
+    const plan = planRice(coding, count);
+    if (plan.bits < best.bits) best = plan;
+  }
+  return best;
+}
+
+/** Fills `residuals` with the numbers that a coding writes; returns how many there are. */
+function fillResiduals(coding: IntegerCoding, count: number): number {
+  if (coding === Coding.packed) {
+    for (let i = 0; i < count; i++) residuals[i] = integers[i];
+    return count;
+  }
+  let kept = 0;
   for (let i = 1; i < count; i++) {
     const delta = integers[i] - integers[i - 1];
-    if (delta !== 0) BIT_WRITER.put(delta - least, width);
+    if (delta !== 0 || coding === Coding.deltas) residuals[kept++] = delta;
   }
-  writer.advance(BIT_WRITER.finish());
+  return kept;
 }
 
-/**
- * Each value exclusive-or the one before (Pelkonen et al., "Gorilla", VLDB 2015): bit 0 for the same;
- * 1 0 for bits within the window of the last one; 1 1, five bits of leading zeros, six of length - 1.
- */
-function encodeXor(
-  writer: ByteWriter,
-  values: Float64Array,
-  count: number,
-  callerBit: number,
-): void {
-  writer.u8(callerBit | Coding.xor);
-  const bits = bitsOf(values);
-  const out = BIT_WRITER;
-  out.begin(writer.reserve(10 * count + 8), writer.length);
-  let leading = 64;
-  let trailing = 0;
-  let high = 0;
-  let low = 0;
-  for (let i = 0; i < count; i++) {
-    const x = high ^ bits[2 * i + HIGH];
-    const y = low ^ bits[2 * i + LOW];
-    high = bits[2 * i + HIGH];
-    low = bits[2 * i + LOW];
-    if ((x | y) === 0) {
-      out.put(0, 1);
-      continue;
-    }
-    out.put(1, 1);
-    const zerosBefore = Math.min(31, x !== 0 ? Math.clz32(x) : 32 + Math.clz32(y));
-    const zerosAfter = y !== 0 ? 31 - Math.clz32(y & -y) : 63 - Math.clz32(x & -x);
-    const length = 64 - zerosBefore - zerosAfter;
-    // A window much wider than needed costs more than a new one.
-    const inWindow = zerosBefore >= leading && zerosAfter >= trailing;
-    if (inWindow && 64 - leading - trailing <= length + 11) out.put(0, 1);
-    else {
-      leading = zerosBefore;
-      trailing = zerosAfter;
-      out.put(1, 1);
-      out.put(leading, 5);
-      out.put(length - 1, 6);
-    }
-    putWindow(x, y, trailing, 64 - leading - trailing);
-  }
-  writer.advance(out.finish());
+/** Where a Rice code's quotient would be longer, the number follows as it is. */
+const QUOTIENT_MAX = 23;
+const RAW_BITS = 53;
+const RICE = 64;
+const RICE_BITS_MIN = 160;
+
+function zigzag(value: number): number {
+  return value < 0 ? -2 * value - 1 : 2 * value;
 }
 
-/** `width` bits of the pair from bit `trailing` up. */
-function putWindow(high: number, low: number, trailing: number, width: number): void {
-  let lowBits = 0;
-  if (trailing < 32) {
-    lowBits = Math.min(width, 32 - trailing);
-    const part = low >>> trailing;
-    BIT_WRITER.put(lowBits === 32 ? part : part % 2 ** lowBits, lowBits);
+/** Rice codes around the mean without the two extremes, the parameter by the mean distance. */
+function planRice(coding: IntegerCoding, count: number): Plan {
+  const kept = fillResiduals(coding, count);
+  let sum = 0;
+  let min = Number.POSITIVE_INFINITY;
+  let max = Number.NEGATIVE_INFINITY;
+  for (let i = 0; i < kept; i++) {
+    const residual = residuals[i];
+    sum += residual;
+    if (residual < min) min = residual;
+    if (residual > max) max = residual;
   }
-  const highBits = width - lowBits;
-  if (highBits === 0) return;
-  const part = high >>> Math.max(0, trailing - 32);
-  BIT_WRITER.put(highBits === 32 ? part : part % 2 ** highBits, highBits);
+  const origin = kept > 2 ? Math.round((sum - min - max) / (kept - 2)) : Math.round(sum / kept);
+  let distance = 0;
+  let farthest = 0;
+  for (let i = 0; i < kept; i++) {
+    const z = zigzag(residuals[i] - origin);
+    distance += z;
+    if (z > farthest) farthest = z;
+  }
+  const parameter = Math.min(
+    44,
+    widthOf(Math.floor((distance - farthest) / Math.max(1, kept - 1))),
+  );
+  const marks = coding === Coding.steps ? count - 1 : 0;
+  let best = { bits: Number.POSITIVE_INFINITY, width: 0 };
+  // The mean is pulled up by what is far off: smaller parameters are tried too.
+  for (let k = Math.max(0, parameter - 2); k <= parameter; k++) {
+    const bits = marks + riceBits(kept, origin, k);
+    if (bits < best.bits) best = { bits, width: RICE + k };
+  }
+  return { coding, origin, ...best };
+}
+
+function riceBits(kept: number, origin: number, parameter: number): number {
+  const unit = 1 / 2 ** parameter;
+  let bits = 0;
+  for (let i = 0; i < kept; i++) {
+    const quotient = Math.floor(zigzag(residuals[i] - origin) * unit);
+    bits += quotient <= QUOTIENT_MAX ? quotient + 1 + parameter : QUOTIENT_MAX + 1 + RAW_BITS;
+  }
+  return bits;
+}
+
+function putResiduals(out: BitWriter, kept: number, { origin, width }: Plan): void {
+  if (width < RICE) {
+    for (let i = 0; i < kept; i++) out.put(residuals[i] - origin, width);
+    return;
+  }
+  const parameter = width - RICE;
+  const unit = 2 ** parameter;
+  for (let i = 0; i < kept; i++) {
+    const z = zigzag(residuals[i] - origin);
+    const quotient = Math.floor(z / unit);
+    if (quotient <= QUOTIENT_MAX) {
+      out.put((1 << quotient) - 1, quotient + 1); // ones, then a zero
+      out.put(z - quotient * unit, parameter);
+    } else {
+      out.put((1 << (QUOTIENT_MAX + 1)) - 1, QUOTIENT_MAX + 1);
+      out.put(z, RAW_BITS);
+    }
+  }
 }
 
 /**
@@ -266,10 +319,9 @@ export function decodeColumn(
   offset: number,
 ): void {
   const coding = first & 7;
-  const exponent = (first >> EXPONENT_SHIFT) & 15;
-  if (exponent > EXPONENT_MAX) reader.fail('exponent out of range');
   if ((coding === Coding.empty) !== (count === 0)) reader.fail('column of a wrong length');
-  const scale = POWERS_OF_TEN[exponent];
+  const scale = SCALES[(first >> SCALE_SHIFT) & 15];
+  if (scale === undefined) reader.fail('unknown scale of a column');
   switch (coding) {
     case Coding.empty:
       return;
@@ -299,10 +351,25 @@ function bitReader(reader: ByteReader, bytes: Uint8Array): BitReader {
   return new BitReader(bytes, reader.position, reader.position + reader.remaining);
 }
 
-function readWidth(reader: ByteReader): number {
+/** Reads residuals: fixed width or Rice codes. */
+function residualReader(reader: ByteReader): (packed: BitReader) => number {
+  const origin = reader.signed();
   const width = reader.u8();
-  if (width > 53) reader.fail('width out of range');
-  return width;
+  if (width < RICE) {
+    if (width > RAW_BITS) reader.fail('width out of range');
+    if (width === 0) return () => origin;
+    return (packed) => origin + packed.get(width);
+  }
+  const parameter = width - RICE;
+  if (parameter > RAW_BITS) reader.fail('width out of range');
+  const unit = 2 ** parameter;
+  return (packed) => {
+    const quotient = packed.ones(QUOTIENT_MAX + 1);
+    const z =
+      quotient > QUOTIENT_MAX ? packed.get(RAW_BITS) : quotient * unit + packed.get(parameter);
+    const half = Math.floor(z / 2);
+    return origin + (z === 2 * half ? half : -half - 1);
+  };
 }
 
 function unpack(
@@ -315,13 +382,11 @@ function unpack(
   order: 0 | 1,
 ): void {
   let value = order === 0 ? 0 : reader.signed();
-  const least = reader.signed();
-  const width = readWidth(reader);
+  const next = residualReader(reader);
   const packed = bitReader(reader, bytes);
   if (order === 1) out[offset] = value / scale;
   for (let i = order; i < count; i++) {
-    const step = least + (width === 0 ? 0 : packed.get(width));
-    value = order === 0 ? step : value + step;
+    value = order === 0 ? next(packed) : value + next(packed);
     out[offset + i] = value / scale;
   }
   reader.raw(packed.position - reader.position);
@@ -336,50 +401,15 @@ function unpackSteps(
   scale: number,
 ): void {
   let value = reader.signed();
-  const least = reader.signed();
-  const width = readWidth(reader);
-  const end = reader.position + reader.remaining;
-  const marks = new BitReader(bytes, reader.position, end);
+  const next = residualReader(reader);
+  const marks = bitReader(reader, bytes);
   // The steps begin in the middle of a byte: a second reader goes over the marks first.
-  const steps = new BitReader(bytes, reader.position, end);
+  const steps = bitReader(reader, bytes);
   for (let left = count - 1; left > 0; left -= 24) steps.get(Math.min(24, left));
   out[offset] = value / scale;
   for (let i = 1; i < count; i++) {
-    if (marks.get(1) === 1) value += least + steps.get(width);
+    if (marks.get(1) === 1) value += next(steps);
     out[offset + i] = value / scale;
   }
   reader.raw(steps.position - reader.position);
-}
-
-function decodeXor(
-  reader: ByteReader,
-  bytes: Uint8Array,
-  count: number,
-  out: Float64Array,
-  bits: Uint32Array,
-  offset: number,
-): void {
-  const packed = bitReader(reader, bytes);
-  let trailing = -1;
-  let width = 0;
-  let high = 0;
-  let low = 0;
-  for (let i = 0; i < count; i++) {
-    if (packed.get(1) === 1) {
-      if (packed.get(1) === 1) {
-        const leading = packed.get(5);
-        width = packed.get(6) + 1;
-        trailing = 64 - leading - width;
-      }
-      if (trailing < 0) throw new FormatError('bits out of range', packed.position);
-      const lowBits = trailing < 32 ? Math.min(width, 32 - trailing) : 0;
-      if (lowBits > 0) low ^= packed.get(lowBits) << trailing;
-      if (width > lowBits) high ^= packed.get(width - lowBits) << Math.max(0, trailing - 32);
-    }
-    const at = offset + i;
-    bits[2 * at + HIGH] = high;
-    bits[2 * at + LOW] = low;
-    if (out[at] !== out[at]) setNormalNan(bits, at);
-  }
-  reader.raw(packed.position - reader.position);
 }

@@ -1,4 +1,7 @@
+import { readFileSync } from 'node:fs';
 import { expect, it } from 'vitest';
+import { crc32c } from './crc32c.js';
+import { exampleBytes } from './testing/index.js';
 import { TileReader, encodeTile } from './tile.js';
 
 type Cell = number | '.' | 'x';
@@ -52,6 +55,13 @@ it('keeps columns of every shape', () => {
   check([0, -0, 0]); // not the same bits
   check([3, 1, 2, 0, 3, 1]); // packed
   check([1000, 1015, 1030, 1046, 1060]); // deltas
+  // Rice codes: a few far from the others, one too far for a quotient.
+  const jitter = Array.from({ length: 100 }, (_, i) => (i * 7919) % 60);
+  check(jitter.map((noise, i) => 5000 * i + noise + (i === 50 ? 4000 : 0)));
+  check(jitter.map((noise, i) => 5000 * i + noise + (i >= 50 ? 2 ** 45 : 0)));
+  check(jitter.map((noise, i) => (i % 3 === 0 ? 1000 : noise === 30 ? 2 ** 30 : 1000 + noise)));
+  check(jitter.map((noise) => 4096 * noise)); // whole pages
+  check(jitter.map((noise) => 1024 * noise - 2 ** 50)); // whole KiB
   check([5, 5, 5, 5, 5, 9, 9, 9, 9, 9, 9, 9, 9, 10, 10]); // steps
   check([0.1, 0.25, 1, 17.5]); // decimals of several lengths
   check([1 / 3, 2 / 3, Math.PI, Math.PI, 1e300]); // exclusive-or
@@ -112,4 +122,36 @@ it('refuses what is not a whole tile', () => {
     flipped[i] ^= 16;
     expect(() => new TileReader(flipped), `flipped ${i}`).toThrow(/tile|checksum/);
   }
+});
+
+it('writes the bytes of its format page', () => {
+  const bytes = encodeTile({
+    kind: 'aligned',
+    slotCount: 3,
+    count: 4,
+    times: Float64Array.of(1000, 2000, 3000, 4001),
+    ...columns([
+      [5, 5, 5, 5],
+      [10, 12, 'x', '.'],
+      [0.5, 0.7, 0.6, 1],
+    ]),
+  });
+  const page = readFileSync(new URL('./tile.format.md', import.meta.url), 'utf8');
+  expect([bytes]).toEqual(exampleBytes(page));
+});
+
+it('skips sections of later versions', () => {
+  const bytes = encodeTile({
+    kind: 'aligned',
+    slotCount: 1,
+    count: 2,
+    times: Float64Array.of(1, 2),
+    ...columns([[3, 4]]),
+  });
+  const later = new Uint8Array([...bytes.subarray(0, -4), 99, 2, 7, 7, 0, 0, 0, 0]);
+  const crc = crc32c(later, 0, later.length - 4);
+  new DataView(later.buffer).setUint32(later.length - 4, crc, true);
+  const values = new Float64Array(2);
+  new TileReader(later).readSlot(0, values, new Uint8Array(2), 0);
+  expect(Array.from(values)).toEqual([3, 4]);
 });

@@ -5,20 +5,21 @@
  * classes cost next to nothing while series keep their habits. See frame.format.md, "Values".
  */
 import { FormatError } from '@canopy/model';
-import { HIGH, LOW, POWERS_OF_TEN, bitsOf, scaledInteger } from './bits.js';
+import { HIGH, LOW, PER_KIB, POWERS_OF_TEN, bitsOf, scaledInteger } from './bits.js';
 import { ByteReader, ByteWriter, writeSigned } from './varint.js';
 
-/** Classes 0 to 5 hold integers after multiplication by this; the number is the class. */
-const SCALES = [0, 1, 2, 3, 6, 9].map((exponent) => POWERS_OF_TEN[exponent]);
-const INTEGER_CLASSES = SCALES.length;
+/** Classes 0 to 6 hold integers after multiplication by this; the number is the class. */
+const SCALES = [...[0, 1, 2, 3, 6, 9].map((exponent) => POWERS_OF_TEN[exponent]), PER_KIB];
+const CLASS_KIB = 6;
+const DECIMAL_CLASSES = 6;
 /** Bits exclusive-or those of the base, without zero bytes at either end. */
-export const CLASS_BITS = 6;
+export const CLASS_BITS = 7;
 /** The normal NaN; no bytes. */
-export const CLASS_NAN = 7;
+export const CLASS_NAN = 8;
 /** The series ended: a stale mark; no bytes. */
-export const CLASS_STALE = 8;
+export const CLASS_STALE = 9;
 /** No sample any more, and no stale mark; no bytes. */
-export const CLASS_NONE = 9;
+export const CLASS_NONE = 10;
 /** Classes from here on say something of one frame only and are not remembered. */
 export const FIRST_FORGOTTEN = CLASS_NAN;
 
@@ -34,9 +35,17 @@ function scaledBase(base: number, scale: number): number {
   return m <= SAFE && m >= -SAFE ? m : 0;
 }
 
-/** The integer class with the fewest digits that holds the value, else CLASS_BITS. */
+function isKib(value: number): boolean {
+  const m = value * PER_KIB;
+  return Math.floor(m) === m && m <= SAFE && m >= -SAFE;
+}
+
+/** Integers that differ by more are tried as KiB: it saves a byte or two. */
+const KIB_DELTA_MIN = 2 ** 13;
+
+/** The class with the fewest decimal digits that holds the value, else CLASS_BITS. */
 function classify(value: number): number {
-  let top = INTEGER_CLASSES - 1;
+  let top = DECIMAL_CLASSES - 1;
   while (top > 0 && Math.abs(value) * SCALES[top] > SAFE) top--;
   // Fast path: what the most digits do not hold, fewer do not either.
   if (Number.isNaN(scaledInteger(value, SCALES[top]))) return CLASS_BITS;
@@ -76,17 +85,23 @@ export class ValueWriter {
       this.mark(CLASS_NAN);
       return CLASS_NAN;
     }
-    if (kind < INTEGER_CLASSES) {
+    if (kind < CLASS_BITS) {
       // Fast path: a series keeps its class.
       m = scaledInteger(value, SCALES[kind]);
     }
     // Also where many digits were remembered and none is needed any more.
-    if (m !== m || (kind > 3 && m % 1000 === 0)) {
+    if (m !== m || (kind > 3 && kind < CLASS_KIB && m % 1000 === 0)) {
       kind = classify(value);
       m = kind === CLASS_BITS ? Number.NaN : scaledInteger(value, SCALES[kind]);
     }
     if (m === m) {
-      const delta = m - scaledBase(base, SCALES[kind]);
+      let delta = m - scaledBase(base, SCALES[kind]);
+      if (kind === 0 && (delta > KIB_DELTA_MIN || delta < -KIB_DELTA_MIN)) {
+        if (isKib(value) && isKib(base)) {
+          kind = CLASS_KIB;
+          delta = value * PER_KIB - scaledBase(base, PER_KIB);
+        }
+      }
       if (delta <= SAFE && delta >= -SAFE) {
         if (kind !== remembered) this.#run(kind);
         this.#index++;
