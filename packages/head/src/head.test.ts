@@ -198,7 +198,7 @@ it('lets entries in while a select yields, and does not show them', async () => 
   }
   const { head } = makeHead({ clock: new HastyClock(START), tileFrames: 16 });
   const journal = new JournalScript('a');
-  const names = Array.from({ length: 3000 }, (_, i) => ({ __name__: `n${i}` }));
+  const names = Array.from({ length: 900 }, (_, i) => ({ __name__: `n${i}` }));
   const group = journal.group().add(...names);
   let time = 0;
   const apply = () => {
@@ -210,20 +210,20 @@ it('lets entries in while a select yields, and does not show them', async () => 
     time++;
     head.apply(journal.ref, journal.take());
   };
-  while (time < 50) apply();
+  while (time < 63) apply(); // the next but one closes a tile
   const snapshot = head.snapshot();
   let selecting = true;
   const feeding = (async () => {
     while (selecting) {
-      for (let i = 0; i < 10; i++) apply();
       await new Promise((resolve) => setImmediate(resolve));
+      for (let i = 0; i < 40; i++) apply();
     }
   })();
   const selected = await snapshot.select([], EVER);
   selecting = false;
   await feeding;
   expect(time).toBeGreaterThan(70); // a tile was closed and rows were packed meanwhile
-  const expected = Array.from({ length: 50 }, (_, i) => i);
+  const expected = Array.from({ length: 63 }, (_, i) => i);
   for (const { labels, times, values, from, to } of selected) {
     const slot = Number(labels[1].slice(1));
     expect(Array.from(times.subarray(from, to), (each) => (each - START) / 1000)).toEqual(expected);
