@@ -48,7 +48,8 @@ function seconds(value) {
   return rest > 0 ? `${whole} ${unit} ${rest} ${next[0]}` : `${whole} ${unit}`;
 }
 
-const clockTime = (ms) => (ms > 0 ? new Date(ms).toLocaleString() : '–');
+// Sweden writes times as 2026-01-31 13:05:00, which everybody can read and which sorts.
+const clockTime = (ms) => (ms > 0 ? new Date(ms).toLocaleString('sv-SE') : '–');
 
 function link(url, text) {
   try {
@@ -276,7 +277,7 @@ async function refresh() {
     showTargets(targets.data.activeTargets);
     lastAnswer = Date.now();
     byId('freshness').className = 'dim push';
-    byId('freshness').textContent = `as of ${new Date().toLocaleTimeString()}`;
+    byId('freshness').textContent = `as of ${new Date().toLocaleTimeString('sv-SE')}`;
   } catch (error) {
     const since = lastAnswer > 0 ? `, shown as of ${clockTime(lastAnswer)}` : '';
     byId('freshness').className = 'bad push';
