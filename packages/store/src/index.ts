@@ -10,7 +10,7 @@ export { openRedisStore } from './redis/redis-store.js';
 export type { RedisStore, RedisStoreOptions } from './redis/redis-store.js';
 /** Port Journal: writes a process's own journal into a Store. */
 export { JournalWriter } from './journal/journal-writer.js';
-export type { JournalWriterOptions, JournalWriterStats } from './journal/journal-writer.js';
+export type { JournalWriterOptions, JournalWriterStats } from './journal/options.js';
 /** Retention of a process's own journal. */
 export { JournalTrimmer } from './retention.js';
 export type { JournalTrimmerOptions, TrimOutcome } from './retention.js';

@@ -174,7 +174,10 @@ class LmdbStore implements EmbeddedStore {
     return this.#inTurn(commit.lease.journal, async () => {
       const ref = commit.lease.journal;
       const stored = this.#states.get(ref);
-      if (!this.#holds(commit.lease)) return { outcome: 'fenced' };
+      if (!this.#holds(commit.lease)) {
+        const wiped = stored === undefined && commit.expected !== null && !this.#fences.has(ref);
+        return { outcome: wiped ? 'absent' : 'fenced' };
+      }
       const place = comparePlaces(stored?.position, commit.expected, commit.position);
       if (place === 'behind') return { outcome: place, state: { ref, ...stored! } };
       if (place !== 'apply') return { outcome: place };
@@ -188,11 +191,13 @@ class LmdbStore implements EmbeddedStore {
     after: JournalPosition,
     limits: ReadLimits,
   ): Promise<JournalEntry[]> {
-    return this.#records.readEntries(ref, after, limits);
+    const synced = this.#states.get(ref)?.position ?? START;
+    return this.#records.readEntries(ref, after, synced, limits);
   }
 
   readLayouts(ref: JournalRef): Promise<JournalEntry[]> {
-    return this.#records.readLayouts(ref);
+    const synced = this.#states.get(ref)?.position ?? START;
+    return this.#records.readLayouts(ref, synced);
   }
 
   dropLayouts(
@@ -313,7 +318,7 @@ class LmdbStore implements EmbeddedStore {
 
   [Symbol.asyncDispose](): Promise<void> {
     this.#closed ??= (async () => {
-      await Promise.allSettled([...this.#turns.values()]);
+      await Promise.allSettled(this.#turns.values());
       try {
         await this.#tables.close();
       } finally {

@@ -6,6 +6,7 @@ import {
   type JournalRef,
   type ReadLimits,
   type TileMeta,
+  comparePositions,
   errorText,
 } from '@canopy/model';
 import { decodeEntry } from '@canopy/encoding';
@@ -50,17 +51,22 @@ export class Records {
     this.#onCorrupt = onCorrupt;
   }
 
-  /** As in Store. */
+  /**
+   * As in Store, up to `synced` inclusive: a transaction can be read a little before it is on
+   * disk, and what nobody can rely on yet must not be seen.
+   */
   async readEntries(
     ref: JournalRef,
     after: JournalPosition,
+    synced: JournalPosition,
     limits: ReadLimits,
   ): Promise<JournalEntry[]> {
     const prefix = journalPrefix(ref);
+    const end = keyAfter(entryKey(prefix, synced.epoch, synced.sequence));
     const found: JournalEntry[] = [];
     let bytes = 0;
     const start = keyAfter(entryKey(prefix, after.epoch, after.sequence));
-    await this.#scan(this.#entries, prefix, start, (key, value) => {
+    await this.#scan(this.#entries, start, end, (key, value) => {
       const entry = this.#decode(ref, prefix, key, value);
       if (entry === undefined) return true;
       bytes += entry.bytes.length;
@@ -71,12 +77,13 @@ export class Records {
     return found;
   }
 
-  /** As in Store. */
-  async readLayouts(ref: JournalRef): Promise<JournalEntry[]> {
+  /** As in Store, up to `synced` inclusive. */
+  async readLayouts(ref: JournalRef, synced: JournalPosition): Promise<JournalEntry[]> {
     const found: JournalEntry[] = [];
     const prefix = journalPrefix(ref);
-    await this.#scan(this.#layouts, prefix, prefix, (key, value) => {
+    await this.#scan(this.#layouts, prefix, keyAfterAll(prefix), (key, value) => {
       const { epoch, group, sequence } = readGroupKey(key);
+      if (comparePositions({ epoch, sequence }, synced) > 0) return true;
       try {
         found.push(decodeEntry(epoch, sequence, value));
       } catch (error) {
@@ -91,7 +98,7 @@ export class Records {
   async tiles(ref: JournalRef): Promise<TileMeta[]> {
     const found: TileMeta[] = [];
     const prefix = journalPrefix(ref);
-    await this.#scan(this.#tileMetas, prefix, prefix, (key, value) => {
+    await this.#scan(this.#tileMetas, prefix, keyAfterAll(prefix), (key, value) => {
       const { epoch, group, sequence } = readGroupKey(key);
       const [lastSequence, minTime, maxTime, byteLength] = JSON.parse(value.toString()) as number[];
       const extent = { lastSequence, minTime, maxTime, byteLength };
@@ -166,14 +173,13 @@ export class Records {
     return this.#layouts.getBinary(groupKey(prefix, epoch, value.readUInt32BE(), sequence));
   }
 
-  /** Visits the records of a journal from `start` on until `visit` says false, some at a time. */
+  /** Visits records from `start` to before `end` until `visit` says false, some at a time. */
   async #scan(
     table: Table,
-    prefix: Uint8Array,
     start: Uint8Array,
+    end: Uint8Array,
     visit: (key: Uint8Array, value: Buffer) => boolean,
   ): Promise<void> {
-    const end = keyAfterAll(prefix);
     for (let from = start; ; await nextTurn()) {
       let count = 0;
       let bytes = 0;

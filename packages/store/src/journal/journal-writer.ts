@@ -1,75 +1,486 @@
-import type {
-  Clock,
-  DurationMs,
-  GroupMeta,
-  GroupWriter,
-  Journal,
-  JournalEntry,
-  JournalId,
-  JournalPosition,
-  JournalRef,
-  Lease,
-  Ledger,
-  Milliseconds,
-  Store,
+import {
+  CanopyError,
+  type CommitOutcome,
+  type Epoch,
+  type GroupId,
+  type GroupMeta,
+  type GroupWriter,
+  type Journal,
+  type JournalCommit,
+  type JournalId,
+  type JournalPosition,
+  type JournalRef,
+  type Lease,
+  type Ledger,
+  type Milliseconds,
+  type Sequence,
+  type Timer,
+  asDuration,
+  asTime,
+  errorText,
+  journalRef,
+  labelsKey,
 } from '@canopy/model';
-import type { StoreHealth, StoreLog } from '../health.js';
+import type { StoreHealth } from '../health.js';
+import { type Batch, makeBatch, readLedger } from './batch.js';
+import { GroupColumns, type GroupHost, type Predecessor, gapRecord } from './group-columns.js';
+import type { JournalIndex } from './journal-index.js';
+import {
+  findJournalId,
+  type Recovered,
+  recover,
+  saveCheckpoint,
+  saveCleanMark,
+  takeLease,
+} from './journal-place.js';
+import type { JournalWriterOptions, JournalWriterStats } from './options.js';
+import { type QueuedRecord, RecordQueue } from './record-queue.js';
 
-export interface JournalWriterOptions {
-  readonly store: Store;
-  readonly clock: Clock;
-  /** Cryptographically random bytes, for the journal id. */
-  readonly randomBytes: (size: number) => Uint8Array;
-  /** Holder of the lease; should differ between processes. */
-  readonly owner: string;
-  readonly leaseTtl: DurationMs;
-  readonly commitInterval: DurationMs;
-  readonly commitBytes: number;
-  /** Every so many frames of a group one needs no earlier one. */
-  readonly keyFrameEvery: number;
-  /** What waits for a store that does not take it; over it the oldest frames are dropped and named. */
-  readonly queueBytesMax: number;
-  /** Synced entries in order, and the ledger after them. Called synchronously; must not throw. */
-  readonly onCommitted: (
-    ref: JournalRef,
-    entries: readonly JournalEntry[],
-    ledger: Readonly<Ledger>,
-  ) => void;
-  /** Everything up to this time has been written or never will be; the watermark of a commit. */
-  readonly completeUpTo: () => Milliseconds;
-  readonly log: StoreLog;
-  /** Identity of the place (`EmbeddedStore.identity`); another one than stored: a copied folder. '' where there is none. */
-  readonly pathIdentity: string;
-}
+/** Groups that ended and may be gone on from. */
+const PREDECESSORS_MAX = 20_000;
+const CHECKPOINT_EVERY_MS = 60_000;
+const RETRY_MS_MIN = 100;
+const RETRY_MS_MAX = 5000;
+/** Over the limit the queue is cut down to this part of it, so that it is not cut for every frame. */
+const QUEUE_KEPT = 0.9;
 
-/** Plain numbers; `canopy` gives them names. */
-export interface JournalWriterStats {
-  commits: number;
-  commitFailures: number;
-  framesDropped: number;
-  framesRefusedByClock: number;
-  queueBytes: number;
-  lastCommitDurationMs: number;
-}
-
-export declare class JournalWriter implements Journal {
-  static open(options: JournalWriterOptions): Promise<JournalWriter>;
+/** Port Journal over any Store. */
+export class JournalWriter implements Journal {
   readonly id: JournalId;
   readonly ref: JournalRef;
-  readonly stats: Readonly<JournalWriterStats>;
-  readonly health: StoreHealth;
+  readonly index: JournalIndex;
+  readonly #options: JournalWriterOptions;
+  readonly #queue = new RecordQueue();
+  readonly #host: GroupHost;
+  readonly #open = new Set<GroupColumns>();
+  readonly #predecessors = new Map<string, Predecessor>();
+  readonly #stats: JournalWriterStats = {
+    commits: 0,
+    commitFailures: 0,
+    framesDropped: 0,
+    framesRefusedByClock: 0,
+    queueBytes: 0,
+    lastCommitDurationMs: 0,
+  };
+  #lease: Lease;
+  #leaseRenewedAt: number;
+  /** Stored position; null before the first commit. */
+  #stored: JournalPosition | null;
+  #epoch: Epoch;
+  #sequence: Sequence;
+  #nextGroup: GroupId;
+  #ledger: Ledger;
+  #batch: Batch | undefined;
+  #running: Promise<boolean> | undefined;
+  #timer: Timer | undefined;
+  #failure = '';
+  #retryMs = RETRY_MS_MIN;
+  #keyFrameRequests = 0;
+  /** In a row. */
+  #fencedTimes = 0;
+  #breakAbove: JournalPosition | undefined;
+  #checkpointAt: number;
+  /** Records handed in since the start. */
+  #enqueued = 0;
+  #waiters: Array<{ readonly target: number; readonly done: () => void }> = [];
+  #closed: Promise<void> | undefined;
+
+  private constructor(
+    options: JournalWriterOptions,
+    id: JournalId,
+    lease: Lease,
+    { state, index, clean }: Recovered,
+  ) {
+    this.#options = options;
+    this.id = id;
+    this.ref = journalRef(id);
+    this.index = index;
+    this.#lease = lease;
+    this.#leaseRenewedAt = options.clock.monotonic();
+    this.#checkpointAt = this.#leaseRenewedAt;
+    this.#stored = state?.position ?? null;
+    this.#epoch = Math.max(1, state?.position.epoch ?? 1);
+    this.#sequence = state?.position.sequence ?? 0;
+    this.#nextGroup = index.nextGroup;
+    this.#ledger = readLedger(state?.ledger ?? '');
+    for (const track of index.groups.values()) {
+      if (track.lastTime === 0) continue;
+      const lastTime = asTime(track.lastTime);
+      const cause = clean ? 'stopped' : 'restart';
+      this.#predecessors.set(targetKey(track), { group: track.group, lastTime, cause });
+    }
+    this.#host = this.#makeHost();
+  }
+
+  /**
+   * Takes the lease and reads where the journal ended.
+   * @throws CanopyError of the store; `storage_locked` while another process writes the journal.
+   */
+  static async open(options: JournalWriterOptions): Promise<JournalWriter> {
+    const { store, clock, owner, leaseTtl, pathIdentity, randomBytes, log } = options;
+    const id = await findJournalId(store, pathIdentity, randomBytes, log);
+    const lease = await takeLease(store, journalRef(id), owner, leaseTtl, clock);
+    return new JournalWriter(options, id, lease, await recover(store, journalRef(id)));
+  }
+
+  get stats(): Readonly<JournalWriterStats> {
+    this.#stats.queueBytes = this.#waitingBytes();
+    return this.#stats;
+  }
+
+  get health(): StoreHealth {
+    if (this.#failure === '') return { healthy: true, message: 'journal commits go through' };
+    const records = this.#waitingRecords();
+    return { healthy: false, message: `${this.#failure}; ${records} records wait` };
+  }
+
   /** Newest synced. */
-  readonly position: JournalPosition;
-  readonly ledger: Readonly<Ledger>;
-  readonly lease: Lease;
+  get position(): JournalPosition {
+    return this.#stored ?? { epoch: this.#epoch, sequence: 0 };
+  }
+
+  /** As of `position`. */
+  get ledger(): Readonly<Ledger> {
+    return this.#ledger;
+  }
+
+  /** Held until `close`; for trimming and tiles of this journal. */
+  get lease(): Lease {
+    return this.#lease;
+  }
+
   /** Complete and synced up to this time. */
-  readonly watermark: Milliseconds;
-  openGroup(meta: Omit<GroupMeta, 'continues'>): GroupWriter;
-  flush(): Promise<void>;
-  /** Starts a new epoch above `above` and the own one, with the next write. */
-  breakEpoch(above: JournalPosition): void;
-  /** The next frame of every group is a key frame. */
-  requestKeyFrames(): void;
-  /** Flushes (one try where the store does not answer), marks the stop as clean, releases the lease. */
-  close(): Promise<void>;
+  get watermark(): Milliseconds {
+    const idle = this.#queue.length === 0 && this.#batch === undefined;
+    const now = idle ? this.#options.completeUpTo() : 0;
+    return asTime(Math.max(this.#ledger.watermark, now));
+  }
+
+  /** Numbers of groups that are written; their layouts are needed whatever was trimmed. */
+  get openGroups(): ReadonlySet<GroupId> {
+    return new Set([...this.#open].map(({ group }) => group));
+  }
+
+  openGroup(meta: Omit<GroupMeta, 'continues'>): GroupWriter {
+    const key = targetKey(meta);
+    const writer = new GroupColumns(this.#host, meta, this.#predecessors.get(key));
+    this.#predecessors.delete(key);
+    this.#open.add(writer);
+    return writer;
+  }
+
+  flush(): Promise<void> {
+    const target = this.#enqueued;
+    if (this.#waitingRecords() === 0 || this.#closed !== undefined) return Promise.resolve();
+    return new Promise((done) => {
+      this.#waiters.push({ target, done });
+      if (this.#failure === '') this.#start();
+    });
+  }
+
+  /**
+   * Starts a new epoch above `above` and the own one with the next commit: a reader came that has
+   * seen more of this journal than there is. Frames not yet committed are dropped and named.
+   */
+  breakEpoch(above: JournalPosition): void {
+    if (above.epoch < this.#epoch) return;
+    const before = this.#breakAbove;
+    if (before === undefined || before.epoch < above.epoch) this.#breakAbove = above;
+    if (this.#batch === undefined) this.#applyBreak();
+  }
+
+  /** The next frame of every group is a key frame: so retention finds a place to cut. */
+  requestKeyFrames(): void {
+    this.#keyFrameRequests++;
+  }
+
+  /** Flushes (one try where the store does not answer), marks the end as clean, releases the lease. */
+  close(): Promise<void> {
+    this.#closed ??= this.#close();
+    return this.#closed;
+  }
+
+  async #close(): Promise<void> {
+    const { store, log } = this.#options;
+    this.#timer?.cancel();
+    await this.#running;
+    while (this.#batch !== undefined || this.#queue.length > 0) {
+      if (!(await this.#commitOnce())) break;
+    }
+    const left = this.#waitingRecords();
+    try {
+      if (left === 0) {
+        await saveCheckpoint(store, this.ref, this.index);
+        await saveCleanMark(store, this.ref, this.#stored);
+      }
+      await store.releaseLease(this.#lease);
+    } catch (error) {
+      log('warn', `the journal could not be closed cleanly: ${errorText(error)}`);
+    }
+    if (left > 0) log('error', 'the store did not take the last records', { records: left });
+    for (const { done } of this.#waiters.splice(0)) done();
+  }
+
+  #makeHost(): GroupHost {
+    return {
+      keyFrameEvery: this.#options.keyFrameEvery,
+      epoch: () => this.#epoch,
+      keyFrameRequests: () => this.#keyFrameRequests,
+      now: () => this.#options.clock.now(),
+      newGroup: () => this.#nextGroup++,
+      enqueue: (record) => this.#enqueue(record),
+      refuseByClock: () => void this.#stats.framesRefusedByClock++,
+      closed: (group) => this.#groupClosed(group),
+    };
+  }
+
+  #groupClosed(writer: GroupColumns): void {
+    this.#open.delete(writer);
+    const { group, lastTime } = writer;
+    if (group === 0 || lastTime === undefined) return;
+    if (this.#predecessors.size >= PREDECESSORS_MAX) {
+      const [oldest] = this.#predecessors.keys();
+      this.#predecessors.delete(oldest);
+    }
+    this.#predecessors.set(targetKey(writer.meta), { group, lastTime, cause: undefined });
+  }
+
+  #enqueue(record: QueuedRecord): void {
+    if (this.#closed !== undefined) return;
+    this.#enqueued++;
+    this.#queue.push(record);
+    const { queueBytesMax, commitBytes, commitInterval, clock } = this.#options;
+    if (this.#queue.bytes > queueBytesMax) this.#dropOverflow();
+    if (this.#failure !== '' || this.#running !== undefined) return;
+    if (this.#queue.bytes >= commitBytes) this.#start();
+    else this.#timer ??= clock.after(commitInterval, () => this.#start());
+  }
+
+  #dropOverflow(): void {
+    const { queueBytesMax } = this.#options;
+    const excess = this.#queue.bytes - queueBytesMax * QUEUE_KEPT;
+    this.#countDropped(this.#queue.dropOldest(excess), 'queue_full');
+  }
+
+  #countDropped(frames: number, reason: string): void {
+    this.#stats.framesDropped += frames;
+    const { refused } = this.#ledger;
+    if (frames > 0) refused[reason] = (refused[reason] ?? 0) + frames;
+    this.#settle();
+  }
+
+  /** Commits until the queue is empty enough to wait for the timer. */
+  #start(): void {
+    this.#timer?.cancel();
+    this.#timer = undefined;
+    if (this.#running !== undefined) return;
+    this.#running = this.#run().finally(() => {
+      this.#running = undefined;
+      this.#armTimer();
+    });
+  }
+
+  async #run(): Promise<boolean> {
+    for (;;) {
+      if (!(await this.#commitOnce())) return false;
+      if (this.#batch !== undefined) continue;
+      const waited = this.#waiters.length > 0;
+      if (this.#queue.length === 0) return true;
+      if (!waited && this.#queue.bytes < this.#options.commitBytes) return true;
+    }
+  }
+
+  #armTimer(): void {
+    if (this.#closed !== undefined || this.#timer !== undefined) return;
+    const { clock, commitInterval } = this.#options;
+    if (this.#failure !== '') {
+      this.#timer = clock.after(asDuration(this.#retryMs), () => this.#start());
+      this.#retryMs = Math.min(RETRY_MS_MAX, this.#retryMs * 2);
+    } else if (this.#waiters.length > 0) {
+      this.#start();
+    } else if (this.#queue.length > 0) {
+      this.#timer = clock.after(commitInterval, () => this.#start());
+    }
+  }
+
+  /** One try of one commit. False where the store did not take it; it stays for the next try. */
+  async #commitOnce(): Promise<boolean> {
+    const { store, clock } = this.#options;
+    if (this.#breakAbove !== undefined && this.#batch === undefined) this.#applyBreak();
+    this.#batch ??= this.#makeBatch();
+    if (this.#batch === undefined) return true;
+    const begun = clock.monotonic();
+    try {
+      await this.#renewLease();
+      const outcome = await store.commit(this.#commitOf(this.#batch));
+      this.#stats.lastCommitDurationMs = clock.monotonic() - begun;
+      return await this.#takeOutcome(outcome, this.#batch);
+    } catch (error) {
+      this.#noteFailure(error);
+      return false;
+    }
+  }
+
+  #makeBatch(): Batch | undefined {
+    const records = this.#queue.take(this.#options.commitBytes);
+    if (records.length === 0) return undefined;
+    const complete = this.#options.completeUpTo();
+    const oldest = this.#queue.oldestTime;
+    const watermark = oldest === undefined ? complete : asTime(Math.min(complete, oldest - 1));
+    const after = { epoch: this.#epoch, sequence: this.#sequence };
+    const batch = makeBatch(records, this.#stored, after, this.#ledger, watermark);
+    this.#sequence = batch.position.sequence;
+    return batch;
+  }
+
+  #commitOf({ entries, expected, position, ledger }: Batch): JournalCommit {
+    const text = JSON.stringify(ledger);
+    return { lease: this.#lease, expected, position, entries, cursor: '', ledger: text };
+  }
+
+  async #renewLease(): Promise<void> {
+    const { store, clock, owner, leaseTtl } = this.#options;
+    const now = clock.monotonic();
+    if (now - this.#leaseRenewedAt < leaseTtl / 3) return;
+    const outcome = await store.acquireLease(this.ref, owner, leaseTtl);
+    if (!outcome.granted) {
+      const text = `journal ${this.ref} is written by ${outcome.heldBy}`;
+      throw new CanopyError('storage_unavailable', text);
+    }
+    this.#lease = outcome.lease;
+    this.#leaseRenewedAt = now;
+  }
+
+  async #takeOutcome(outcome: CommitOutcome, batch: Batch): Promise<boolean> {
+    switch (outcome.outcome) {
+      case 'applied':
+      case 'already_applied':
+        await this.#committed(batch);
+        return true;
+      case 'fenced':
+        // The lease ran out or the store lost it: taken again, once without waiting.
+        this.#leaseRenewedAt = Number.NEGATIVE_INFINITY;
+        this.#fencedTimes++;
+        if (this.#fencedTimes === 1) return true;
+        throw new CanopyError('storage_unavailable', `the lease on journal ${this.ref} was lost`);
+      case 'behind':
+        this.#storeWentBack(outcome.state.position, outcome.state.ledger);
+        return true;
+      case 'absent':
+        this.#storeWentBack(null, '');
+        return true;
+    }
+  }
+
+  async #committed(batch: Batch): Promise<void> {
+    const { onCommitted, log } = this.#options;
+    // What was refused while the commit was under way is in none of its copies yet.
+    const ledger = { ...batch.ledger, refused: this.#ledger.refused };
+    this.#ledger = ledger;
+    this.#stored = batch.position;
+    this.#batch = undefined;
+    this.#stats.commits++;
+    this.#fencedTimes = 0;
+    if (this.#failure !== '') log('info', 'the store takes journal commits again');
+    this.#failure = '';
+    this.#retryMs = RETRY_MS_MIN;
+    this.index.observe(batch.entries);
+    onCommitted(this.ref, batch.entries, ledger);
+    this.#settle();
+    await this.#checkpoint();
+  }
+
+  async #checkpoint(): Promise<void> {
+    const { store, clock, log } = this.#options;
+    const now = clock.monotonic();
+    if (now - this.#checkpointAt < CHECKPOINT_EVERY_MS) return;
+    this.#checkpointAt = now;
+    try {
+      await saveCheckpoint(store, this.ref, this.index);
+    } catch (error) {
+      // A restart reads more of the journal, that is all.
+      log('debug', `the journal's checkpoint was not stored: ${errorText(error)}`);
+    }
+  }
+
+  #noteFailure(error: unknown): void {
+    const { log } = this.#options;
+    this.#stats.commitFailures++;
+    const text = errorText(error);
+    if (!(error instanceof CanopyError)) {
+      log('error', `BUG: a journal commit failed: ${text}`, { stack: (error as Error)?.stack });
+    } else if (this.#failure === '') {
+      log('error', `the store does not take journal commits: ${text}`, { code: error.code });
+    }
+    this.#failure = text;
+  }
+
+  /** The store lost what readers may have seen: nothing may be numbered as before. */
+  #storeWentBack(position: JournalPosition | null, ledgerText: string): void {
+    const { log, clock } = this.#options;
+    log('error', 'the store is behind the journal (restored or wiped): a new epoch begins', {
+      stored: position === null ? 'nothing' : `${position.epoch}-${position.sequence}`,
+    });
+    const lost = this.#ledger.watermark;
+    const kept = readLedger(ledgerText).watermark;
+    this.#stored = position;
+    this.#leaseRenewedAt = Number.NEGATIVE_INFINITY;
+    this.#newEpoch(position?.epoch ?? 0);
+    const to = asTime(Math.max(lost, clock.now()));
+    this.#enqueueGap(asTime(Math.min(kept, to)), to);
+  }
+
+  #enqueueGap(from: Milliseconds, to: Milliseconds): void {
+    this.#enqueued++;
+    this.#queue.push(gapRecord(0, from, to, 'restart', -1, undefined));
+  }
+
+  #applyBreak(): void {
+    const above = this.#breakAbove;
+    this.#breakAbove = undefined;
+    if (above === undefined || above.epoch < this.#epoch) return;
+    const { epoch, sequence } = above;
+    this.#options.log('warn', 'a reader has seen more of this journal: a new epoch begins', {
+      seen: `${epoch}-${sequence}`,
+    });
+    this.#newEpoch(epoch);
+  }
+
+  /** Groups begin anew with their next frame; frames that wait build on what is gone. */
+  #newEpoch(above: Epoch): void {
+    if (this.#batch !== undefined) {
+      for (const [writer, time] of this.#batch.sentBefore) writer.lastSentTime = time;
+      this.#queue.putBack(this.#batch.records);
+      this.#batch = undefined;
+    }
+    this.#epoch = Math.max(this.#epoch, above) + 1;
+    this.#sequence = 0;
+    this.#countDropped(this.#queue.dropAll(), 'epoch_break');
+  }
+
+  #waitingRecords(): number {
+    return this.#queue.length + (this.#batch?.records.length ?? 0);
+  }
+
+  #waitingBytes(): number {
+    return this.#queue.bytes + (this.#batch?.bytes ?? 0);
+  }
+
+  /** Lets those go on whose records are synced or dropped. */
+  #settle(): void {
+    if (this.#waiters.length === 0) return;
+    const settled = this.#enqueued - this.#waitingRecords();
+    const done = this.#waiters.filter(({ target }) => target <= settled);
+    this.#waiters = this.#waiters.filter(({ target }) => target > settled);
+    for (const waiter of done) waiter.done();
+  }
+}
+
+/** Equal for groups of one target. */
+function targetKey({
+  kind,
+  target,
+  scrapeUrl,
+}: Pick<GroupMeta, 'kind' | 'target' | 'scrapeUrl'>): string {
+  return `${kind} ${scrapeUrl} ${labelsKey(target)}`;
 }

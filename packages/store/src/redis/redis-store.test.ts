@@ -1,12 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { asDuration } from '@canopy/model';
-import {
-  type RedisServer,
-  redisIsLeftOut,
-  startRedis,
-  storeConformance,
-  systemClock,
-} from '../testing/index.js';
+import { redisIsLeftOut, startRedis, storeConformance, systemClock } from '../testing/index.js';
 import { type RedisStoreOptions, openRedisStore } from './redis-store.js';
 
 const options = (url: string): RedisStoreOptions => ({

@@ -1,0 +1,287 @@
+/** The writing end of one group: layouts, frames and gaps in their order. */
+import {
+  EntryKind,
+  type Epoch,
+  type Family,
+  type GapCause,
+  type GroupId,
+  type GroupMeta,
+  type GroupWriter,
+  type Labels,
+  type LayoutSlot,
+  type Milliseconds,
+  SampleState,
+  asTime,
+  invariant,
+} from '@canopy/model';
+import { FrameEncoder, encodeEntry, encodeGap, encodeLayout } from '@canopy/encoding';
+import type { FrameOwner, QueuedRecord } from './record-queue.js';
+
+/** A group that is silent for longer starts again with a key frame, so retention need not keep its last one. */
+export const GROUP_IDLE_MS = 30 * 60_000;
+
+/** What a group's writer needs of its journal. */
+export interface GroupHost {
+  readonly keyFrameEvery: number;
+  /** Epoch of the entries written now. */
+  epoch(): Epoch;
+  /** Goes up when every group is to write a key frame. */
+  keyFrameRequests(): number;
+  now(): Milliseconds;
+  newGroup(): GroupId;
+  enqueue(record: QueuedRecord): void;
+  refuseByClock(): void;
+  closed(writer: GroupColumns): void;
+}
+
+/** Why frames are missing before the next one. */
+interface PendingGap {
+  readonly group: GroupId;
+  readonly from: Milliseconds;
+  readonly cause: GapCause;
+  readonly frames: number;
+}
+
+/** The group that a new one goes on from. */
+export interface Predecessor {
+  readonly group: GroupId;
+  readonly lastTime: Milliseconds;
+  /** Undefined where nothing is missing in between. */
+  readonly cause: GapCause | undefined;
+}
+
+export class GroupColumns implements GroupWriter, FrameOwner {
+  readonly meta: Omit<GroupMeta, 'continues'>;
+  readonly #host: GroupHost;
+  readonly #encoder = new FrameEncoder();
+  /** Column by slot. */
+  #labels: Labels[] = [];
+  #familyOf: number[] = [];
+  readonly #families: Family[] = [];
+  /** 0 before the group's first frame, and again where a new one must begin. */
+  #group: GroupId = 0;
+  #epoch: Epoch = 0;
+  #continues: GroupId = 0;
+  #layoutVersion = 0;
+  #slotsWritten = 0;
+  #familiesWritten = 0;
+  #gap: PendingGap | undefined;
+  #lastTime: Milliseconds | undefined;
+  #framesSinceKey = 0;
+  #keyFrameRequests = 0;
+  #needsKey = true;
+  #closed = false;
+  lastSentTime: Milliseconds | undefined;
+
+  constructor(
+    host: GroupHost,
+    meta: Omit<GroupMeta, 'continues'>,
+    predecessor: Predecessor | undefined,
+  ) {
+    this.#host = host;
+    this.meta = meta;
+    if (predecessor === undefined) return;
+    const { group, lastTime, cause } = predecessor;
+    this.#continues = group;
+    this.lastSentTime = lastTime;
+    if (cause === undefined) return;
+    this.#gap = { group, from: lastTime, cause, frames: cause === 'stopped' ? 0 : -1 };
+  }
+
+  get slotCount(): number {
+    return this.#labels.length;
+  }
+
+  /** Its number, or the one it goes on from while it has none; 0 for neither. */
+  get group(): GroupId {
+    return this.#group === 0 ? this.#continues : this.#group;
+  }
+
+  get lastTime(): Milliseconds | undefined {
+    return this.#lastTime ?? this.lastSentTime;
+  }
+
+  addFamily(family: Family): number {
+    return this.#families.push(family) - 1;
+  }
+
+  addSlot(labels: Labels, family: number): number {
+    invariant(family < this.#families.length, 'BUG: slot of an unknown family');
+    this.#familyOf.push(family);
+    return this.#labels.push(labels) - 1;
+  }
+
+  write(time: Milliseconds, states: Uint8Array, values: Float64Array): void {
+    invariant(this.meta.kind === 'aligned', 'BUG: aligned frame of a loose group');
+    invariant(!this.#closed, 'BUG: frame after close');
+    const last = this.#lastTime;
+    if (last !== undefined && time <= last) {
+      if (last - time <= this.meta.interval) return this.#host.refuseByClock();
+      // Times ascend within a group: a large step back begins a new run.
+      this.#gap = this.#widenGap({ group: this.group, from: last, cause: 'clock', frames: 0 });
+      this.#startOver();
+    }
+    this.#prepare(time);
+    const idle = last !== undefined && time - last > GROUP_IDLE_MS;
+    const key = this.#takeKey(idle);
+    const count = this.slotCount;
+    const version = this.#layoutVersion;
+    const payload = this.#encoder.encodeAligned(version, count, states, values, key);
+    let samples = 0;
+    for (let slot = 0; slot < count; slot++) if (states[slot] !== SampleState.none) samples++;
+    this.#enqueueFrame(time, key, payload, samples);
+  }
+
+  writeLoose(
+    count: number,
+    slots: Uint32Array,
+    times: Float64Array,
+    states: Uint8Array,
+    values: Float64Array,
+  ): void {
+    invariant(this.meta.kind === 'loose', 'BUG: loose frame of an aligned group');
+    invariant(!this.#closed, 'BUG: frame after close');
+    if (count === 0) return;
+    // Samples have their own times; the frame's is that of its writing, so that the journal is cut by it.
+    const time = this.#host.now();
+    this.#prepare(time);
+    const version = this.#layoutVersion;
+    const payload = this.#encoder.encodeLoose(version, time, count, slots, times, states, values);
+    this.#enqueueFrame(time, true, payload, count);
+  }
+
+  rebase(keep: Uint8Array): Int32Array {
+    const map = new Int32Array(this.slotCount).fill(-1);
+    let count = 0;
+    for (let slot = 0; slot < map.length; slot++) {
+      if (keep[slot] !== 1) continue;
+      map[slot] = count;
+      this.#labels[count] = this.#labels[slot];
+      this.#familyOf[count] = this.#familyOf[slot];
+      count++;
+    }
+    this.#labels.length = count;
+    this.#familyOf.length = count;
+    this.#startOver();
+    return map;
+  }
+
+  close(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#host.closed(this);
+  }
+
+  framesDropped(group: GroupId, from: Milliseconds, count: number): void {
+    this.#needsKey = true;
+    const gap = { group, from, cause: 'refused', frames: count } as const;
+    this.#gap = this.#widenGap(gap);
+    if (this.#closed) this.#writeGap(this.#host.now());
+  }
+
+  gapBetween(group: GroupId, from: Milliseconds, to: Milliseconds, frames: number): QueuedRecord {
+    return gapRecord(group, from, to, 'refused', frames, this);
+  }
+
+  /** A gap that was not written yet takes the new one in; the older cause stays. */
+  #widenGap(gap: PendingGap): PendingGap {
+    const before = this.#gap;
+    if (before === undefined) return gap;
+    const frames = before.frames < 0 || gap.frames < 0 ? -1 : before.frames + gap.frames;
+    return { ...before, frames };
+  }
+
+  /** The next frame is the first of a group that continues this one. */
+  #startOver(): void {
+    this.#continues = this.group;
+    this.#group = 0;
+    this.#needsKey = true;
+  }
+
+  /** Writes what must come before a frame: gap, layout. */
+  #prepare(time: Milliseconds): void {
+    if (this.#group !== 0 && this.#epoch !== this.#host.epoch()) this.#startOver();
+    this.#writeGap(time);
+    if (this.#group === 0) {
+      this.#group = this.#host.newGroup();
+      this.#epoch = this.#host.epoch();
+      this.#layoutVersion = 0;
+      this.#slotsWritten = 0;
+      this.#familiesWritten = 0;
+      this.#needsKey = true;
+      this.#encoder.forget();
+    }
+    const grown =
+      this.slotCount > this.#slotsWritten || this.#families.length > this.#familiesWritten;
+    if (this.#layoutVersion === 0 || grown) this.#writeLayout(time);
+  }
+
+  #writeGap(time: Milliseconds): void {
+    if (this.#gap === undefined) return;
+    const { group, from, cause, frames } = this.#gap;
+    this.#gap = undefined;
+    this.#host.enqueue(gapRecord(group, from, time, cause, frames, this));
+  }
+
+  #writeLayout(time: Milliseconds): void {
+    const slots: LayoutSlot[] = [];
+    for (let slot = this.#slotsWritten; slot < this.slotCount; slot++) {
+      slots.push({ labels: this.#labels[slot], family: this.#familyOf[slot] });
+    }
+    this.#layoutVersion++;
+    const payload = encodeLayout({
+      group: this.#group,
+      version: this.#layoutVersion,
+      meta: { ...this.meta, continues: this.#continues },
+      firstSlot: this.#slotsWritten,
+      firstFamily: this.#familiesWritten,
+      slots,
+      slotNumbers: null,
+      families: this.#families.slice(this.#familiesWritten),
+      slotCount: this.slotCount,
+    });
+    this.#slotsWritten = this.slotCount;
+    this.#familiesWritten = this.#families.length;
+    const fields = { ...UNPLACED, kind: EntryKind.layout, group: this.#group, time, key: false };
+    const entry = encodeEntry(fields, payload);
+    this.#host.enqueue({ entry, samples: 0, gap: undefined, writer: this });
+  }
+
+  #takeKey(idle: boolean): boolean {
+    const requests = this.#host.keyFrameRequests();
+    const key =
+      this.#needsKey ||
+      idle ||
+      requests !== this.#keyFrameRequests ||
+      this.#framesSinceKey + 1 >= this.#host.keyFrameEvery;
+    this.#keyFrameRequests = requests;
+    this.#needsKey = false;
+    this.#framesSinceKey = key ? 0 : this.#framesSinceKey + 1;
+    return key;
+  }
+
+  #enqueueFrame(time: Milliseconds, key: boolean, payload: Uint8Array, samples: number): void {
+    this.#lastTime = time;
+    const fields = { ...UNPLACED, kind: EntryKind.frame, group: this.#group, time, key };
+    const entry = encodeEntry(fields, payload);
+    this.#host.enqueue({ entry, samples, gap: undefined, writer: this });
+  }
+}
+
+/** Positions are given when the commit is made. */
+const UNPLACED = { epoch: 0, sequence: 0 } as const;
+
+/** A gap as a record; `group` 0 for the whole journal. */
+export function gapRecord(
+  group: GroupId,
+  from: Milliseconds,
+  to: Milliseconds,
+  cause: GapCause,
+  frames: number,
+  writer: FrameOwner | undefined,
+): QueuedRecord {
+  const gap = { group, from, to, cause, frames };
+  const fields = { ...UNPLACED, kind: EntryKind.gap, group, time: asTime(to), key: false };
+  const entry = encodeEntry(fields, encodeGap(gap));
+  return { entry, samples: 0, gap, writer };
+}

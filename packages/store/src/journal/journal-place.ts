@@ -1,0 +1,149 @@
+/** What a journal needs to know before it is written: who it is, whether it may be written, where it ended. */
+import {
+  CanopyError,
+  type Clock,
+  type DurationMs,
+  type JournalId,
+  type JournalPosition,
+  type JournalRef,
+  type JournalState,
+  type Lease,
+  type Store,
+  asDuration,
+  comparePositions,
+  isJournalId,
+  sleep,
+} from '@canopy/model';
+import { START } from '../commit.js';
+import type { StoreLog } from '../health.js';
+import { JournalIndex } from './journal-index.js';
+
+const ID_DOCUMENT = 'journal/id';
+const CLEAN_DOCUMENT = 'journal/clean';
+const CHECKPOINT_DOCUMENT = 'journal/groups';
+const LEASE_RETRY_MS = 500;
+const SCAN_LIMITS = { maxBytes: 4 * 1024 * 1024, maxEntries: 10_000 };
+
+interface IdDocument {
+  readonly id: string;
+  readonly place: string;
+}
+
+/**
+ * The id that belongs to this place: made once, and anew where the documents were copied from
+ * elsewhere (two journals with one id would give one position to different frames).
+ */
+export async function findJournalId(
+  store: Store,
+  place: string,
+  randomBytes: (size: number) => Uint8Array,
+  log: StoreLog,
+): Promise<JournalId> {
+  const text = await store.getDocument(ID_DOCUMENT);
+  const stored = text === undefined ? undefined : parseId(text);
+  if (text !== undefined && stored === undefined) {
+    throw new CanopyError('storage_corrupt', `the document ${ID_DOCUMENT} cannot be read`);
+  }
+  if (stored !== undefined) {
+    const copied = stored.place !== '' && place !== '' && stored.place !== place;
+    if (!copied) return stored.id as JournalId;
+    log('warn', 'the storage folder is a copy of another: it goes on as a new journal', {
+      copiedJournal: stored.id,
+    });
+  }
+  const id = Buffer.from(randomBytes(16)).toString('hex') as JournalId;
+  await store.putDocument(ID_DOCUMENT, JSON.stringify({ id, place } satisfies IdDocument));
+  return id;
+}
+
+function parseId(text: string): IdDocument | undefined {
+  try {
+    const { id, place } = JSON.parse(text) as Partial<IdDocument>;
+    if (typeof id === 'string' && isJournalId(id) && typeof place === 'string') {
+      return { id, place };
+    }
+  } catch {
+    // Said by the caller.
+  }
+  return undefined;
+}
+
+/**
+ * Takes the lease; waits for one that a process before left behind, twice its life at most.
+ * @throws CanopyError `storage_locked` where another keeps it.
+ */
+export async function takeLease(
+  store: Store,
+  ref: JournalRef,
+  owner: string,
+  ttl: DurationMs,
+  clock: Clock,
+): Promise<Lease> {
+  const begun = clock.monotonic();
+  for (;;) {
+    const outcome = await store.acquireLease(ref, owner, ttl);
+    if (outcome.granted) return outcome.lease;
+    if (clock.monotonic() - begun > 2 * ttl) {
+      throw new CanopyError('storage_locked', `journal ${ref} is written by ${outcome.heldBy}`);
+    }
+    await sleep(clock, asDuration(Math.min(LEASE_RETRY_MS, outcome.expiresIn + 1)));
+  }
+}
+
+export interface Recovered {
+  /** Undefined for a journal without a commit. */
+  readonly state: JournalState | undefined;
+  readonly index: JournalIndex;
+  /** The process before ended by `close`. */
+  readonly clean: boolean;
+}
+
+/** Reads the end of the journal, from the last checkpoint on. */
+export async function recover(store: Store, ref: JournalRef): Promise<Recovered> {
+  const state = await store.journal(ref);
+  const index = new JournalIndex();
+  const cleanText = await store.getDocument(CLEAN_DOCUMENT);
+  if (cleanText !== undefined) await store.putDocument(CLEAN_DOCUMENT, undefined);
+  if (state === undefined) return { state, index, clean: false };
+  const checkpoint = await store.getDocument(CHECKPOINT_DOCUMENT);
+  const usable =
+    checkpoint !== undefined &&
+    index.restore(checkpoint, ref) &&
+    comparePositions(index.position, state.position) <= 0;
+  const base = usable ? index : new JournalIndex();
+  if (!usable) {
+    // Numbers of groups whose entries were trimmed stand in their layouts only.
+    for (const { group } of await store.readLayouts(ref)) base.reserveGroup(group);
+  }
+  const from = comparePositions(base.position, state.trimmed) < 0 ? state.trimmed : base.position;
+  let after: JournalPosition = from;
+  for (;;) {
+    const entries = await store.readEntries(ref, after, SCAN_LIMITS);
+    if (entries.length === 0) break;
+    base.observe(entries);
+    const { epoch, sequence } = entries[entries.length - 1];
+    after = { epoch, sequence };
+  }
+  return { state, index: base, clean: cleanText === cleanMark(ref, state.position) };
+}
+
+export async function saveCheckpoint(
+  store: Store,
+  ref: JournalRef,
+  index: JournalIndex,
+): Promise<void> {
+  await store.putDocument(CHECKPOINT_DOCUMENT, index.checkpoint(ref));
+}
+
+export async function saveCleanMark(
+  store: Store,
+  ref: JournalRef,
+  position: JournalPosition | null,
+): Promise<void> {
+  await store.putDocument(CLEAN_DOCUMENT, cleanMark(ref, position ?? START));
+}
+
+/** Says which end was clean: a mark that was left behind by a copy or an older end does not count. */
+function cleanMark(ref: JournalRef, { epoch, sequence }: JournalPosition): string {
+  return `${ref} ${epoch}-${sequence}`;
+}

@@ -1,0 +1,102 @@
+import type {
+  CommitOutcome,
+  DurationMs,
+  JournalCommit,
+  JournalEntry,
+  JournalPosition,
+  JournalRef,
+  JournalState,
+  Lease,
+  LeaseOutcome,
+  ReadLimits,
+  Store,
+  StoreUsage,
+  StoredTile,
+  TileMeta,
+} from '@canopy/model';
+
+/** A Store in front of another, whose commits a test can make fail before or after they are done. */
+export class FlakyStore implements Store {
+  readonly #store: Store;
+  /** Thrown instead of committing. */
+  failBefore: Error | undefined;
+  /** Thrown after committing: the outcome is lost on its way. */
+  failAfter: Error | undefined;
+  /** Awaited before each commit. */
+  hold: Promise<void> | undefined;
+  /** Commits asked for. */
+  commits: JournalCommit[] = [];
+
+  constructor(store: Store) {
+    this.#store = store;
+  }
+
+  get kind(): 'embedded' | 'redis' {
+    return this.#store.kind;
+  }
+
+  async commit(commit: JournalCommit): Promise<CommitOutcome> {
+    this.commits.push(commit);
+    await this.hold;
+    if (this.failBefore !== undefined) throw this.failBefore;
+    const outcome = await this.#store.commit(commit);
+    if (this.failAfter !== undefined) throw this.failAfter;
+    return outcome;
+  }
+
+  journals(): Promise<JournalState[]> {
+    return this.#store.journals();
+  }
+  journal(ref: JournalRef): Promise<JournalState | undefined> {
+    return this.#store.journal(ref);
+  }
+  acquireLease(ref: JournalRef, owner: string, ttl: DurationMs): Promise<LeaseOutcome> {
+    return this.#store.acquireLease(ref, owner, ttl);
+  }
+  releaseLease(lease: Lease): Promise<void> {
+    return this.#store.releaseLease(lease);
+  }
+  readEntries(
+    ref: JournalRef,
+    after: JournalPosition,
+    limits: ReadLimits,
+  ): Promise<JournalEntry[]> {
+    return this.#store.readEntries(ref, after, limits);
+  }
+  readLayouts(ref: JournalRef): Promise<JournalEntry[]> {
+    return this.#store.readLayouts(ref);
+  }
+  dropLayouts(...args: Parameters<Store['dropLayouts']>): Promise<void> {
+    return this.#store.dropLayouts(...args);
+  }
+  trimJournal(lease: Lease, upTo: JournalPosition): Promise<number> {
+    return this.#store.trimJournal(lease, upTo);
+  }
+  dropJournal(lease: Lease): Promise<void> {
+    return this.#store.dropJournal(lease);
+  }
+  putTiles(lease: Lease, tiles: readonly StoredTile[]): Promise<void> {
+    return this.#store.putTiles(lease, tiles);
+  }
+  tiles(ref: JournalRef): Promise<TileMeta[]> {
+    return this.#store.tiles(ref);
+  }
+  readTiles(...args: Parameters<Store['readTiles']>): Promise<Array<Uint8Array | undefined>> {
+    return this.#store.readTiles(...args);
+  }
+  dropTiles(lease: Lease, tiles: readonly TileMeta[]): Promise<void> {
+    return this.#store.dropTiles(lease, tiles);
+  }
+  getDocument(name: string): Promise<string | undefined> {
+    return this.#store.getDocument(name);
+  }
+  putDocument(name: string, text: string | undefined): Promise<void> {
+    return this.#store.putDocument(name, text);
+  }
+  usage(): Promise<StoreUsage> {
+    return this.#store.usage();
+  }
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#store[Symbol.asyncDispose]();
+  }
+}
