@@ -131,6 +131,7 @@ export class FramePuller implements PullFormat {
     let samples = 0;
     let more = false;
     let firstError: unknown;
+    const { absent } = this.totals;
     for (const section of sections) {
       try {
         const taken = await this.#intake(section.ref).take(section);
@@ -142,6 +143,9 @@ export class FramePuller implements PullFormat {
         if (error instanceof CanopyError && error.code === 'storage_unavailable') break;
       }
     }
+    // A store that lost a journal has lost the document as well.
+    if (this.totals.absent !== absent)
+      for (const one of this.#sources.values()) one.isSaved = false;
     if (firstError !== undefined) throw firstError;
     return { samples, more };
   }
@@ -162,18 +166,15 @@ export class FramePuller implements PullFormat {
   async #learn(source: Source, sections: readonly JournalSection[]): Promise<void> {
     const known = source.refs.size;
     for (const { ref } of sections) source.refs.add(ref);
-    if (source.refs.size === known) return;
+    if (source.refs.size === known && source.isSaved) return;
     const listed = new Set(sections.map(({ ref }) => ref));
     for (const ref of source.refs) {
       // What the source does not have now may come back; but not without end.
       if (source.refs.size > this.#options.journalsMax && !listed.has(ref)) source.refs.delete(ref);
     }
-    try {
-      await this.#options.store.putDocument(source.document, JSON.stringify([...source.refs]));
-    } catch (error) {
-      for (const ref of [...source.refs].slice(known)) source.refs.delete(ref);
-      throw error;
-    }
+    source.isSaved = false;
+    await this.#options.store.putDocument(source.document, JSON.stringify([...source.refs]));
+    source.isSaved = true;
   }
 
   /** The source of a target, with the journals it was known to have. */

@@ -10,6 +10,8 @@ export interface Source {
   /** Name of the store's document that lists its journals. */
   readonly document: string;
   readonly refs: Set<JournalRef>;
+  /** The document lists `refs`, as far as we know. */
+  isSaved: boolean;
   /** Its own name for itself; its URL before the first page. */
   name: string;
   health: SourceStatus['health'];
@@ -25,6 +27,7 @@ export function newSource(url: string, document: string, refs: readonly JournalR
     url,
     document,
     refs: new Set(refs),
+    isSaved: refs.length > 0,
     name: url,
     health: 'unknown',
     lastError: '',

@@ -30,7 +30,7 @@ import { FRAMES_MEDIA_TYPE, PAGE_ENTRIES_MAX, encodePage } from '../page.js';
 import type { JournalSection, Page } from '../page-types.js';
 import { type Budget, JournalRead } from './journal-read.js';
 import { LayoutReader } from './layouts.js';
-import { type ReaderStatus, Readers } from './readers.js';
+import { type Reader, type ReaderStatus, Readers } from './readers.js';
 import { sendBody, sendError } from './reply.js';
 import { type Selection, selectionOf, viewRef } from './selection.js';
 import { Views } from './views.js';
@@ -46,7 +46,7 @@ export interface FrameServerOptions {
   readonly ownJournal: JournalId;
   /** Starts a new epoch above both the journal's end and `above`. Repeating it is harmless. */
   breakEpoch(above: JournalPosition): void;
-  /** What this process says of itself, sent with each page; undefined to send nothing. */
+  /** What this process says of itself, sent now and then; undefined to send nothing. */
   report(): HierarchyStatus | undefined;
   /** Up to when a journal is complete at its stored position (ms since epoch); 0 unknown. */
   watermark(ref: JournalRef): number;
@@ -73,6 +73,8 @@ export interface FrameServerOptions {
 const METHODS: ReadonlySet<string | undefined> = new Set(['GET', 'HEAD']);
 const NAME_LENGTH_MAX = 200;
 const JOURNALS_MAX = 4096;
+/** A reader gets a report no more often. */
+const REPORT_INTERVAL_MS = 10_000;
 /** First-pass share of a journal: no journal is starved by one that has much to say. */
 const SHARE_MIN_BYTES = 64 * 1024;
 
@@ -80,8 +82,7 @@ interface Request {
   readonly selection: Selection;
   readonly cursors: ReadonlyMap<JournalRef, Cursor>;
   readonly excluded: ReadonlySet<string>;
-  readonly reader: string;
-  readonly remote: string;
+  readonly reader: Reader;
 }
 
 interface Open {
@@ -165,12 +166,11 @@ export class FrameServer {
     const selection = selectionOf(url.searchParams.getAll('match[]'), parseSelector);
     const cursors = parseCursors(headerText(req, CURSOR_HEADER), JOURNALS_MAX);
     const excluded = new Set(headerText(req, EXCLUDE_HEADER).split('.').filter(isJournalId));
-    const reader = headerText(req, READER_HEADER).slice(0, NAME_LENGTH_MAX);
+    const name = headerText(req, READER_HEADER).slice(0, NAME_LENGTH_MAX);
     const remote = req.socket.remoteAddress ?? '';
-    if (!this.#readers.admit(reader, remote, selection.canonical)) {
-      throw new CanopyError('too_many_requests', 'too many readers');
-    }
-    return { selection, cursors, excluded, reader, remote };
+    const reader = this.#readers.admit(name, remote, selection.canonical);
+    if (reader === undefined) throw new CanopyError('too_many_requests', 'too many readers');
+    return { selection, cursors, excluded, reader };
   }
 
   async #page(request: Request): Promise<Page> {
@@ -192,7 +192,7 @@ export class FrameServer {
     }
     this.totals.undecodable = this.#views.undecodable;
     this.totals.replays = this.#views.replays;
-    const report = this.#options.report();
+    const report = this.#report(request.reader);
     return { serverName: name, serverTime: clock.now(), report, excluded, journals };
   }
 
@@ -203,7 +203,7 @@ export class FrameServer {
     const parts = {
       store,
       layouts: this.#layouts,
-      views: matcherSets === null ? null : this.#views.of(matcherSets),
+      views: matcherSets === null ? null : this.#views.of(request.reader.key, matcherSets),
       now: () => clock.now(),
       monotonic: () => clock.monotonic(),
     };
@@ -214,7 +214,8 @@ export class FrameServer {
     this.#refs = journals.map(({ ref }) => ref);
     const opened: Open[] = [];
     const excluded = new Set<JournalId>();
-    const positions: Array<readonly [JournalRef, JournalPosition]> = [];
+    const { positions } = request.reader;
+    positions.clear();
     for (const stored of journals) {
       const id = journalIdOf(stored.ref);
       if (request.excluded.has(id)) {
@@ -225,9 +226,8 @@ export class FrameServer {
       const cursor = request.cursors.get(ref);
       const read = new JournalRead(parts, stored, ref, cursor);
       opened.push({ stored, read, watermark: watermarks.get(stored.ref) ?? 0 });
-      positions.push([stored.ref, read.from]);
+      positions.set(stored.ref, read.from);
     }
-    this.#readers.moved(request.reader, request.remote, request.selection.canonical, positions);
     opened.sort((a, b) => a.read.lastTime - b.read.lastTime);
     return { opened, excluded: [...excluded] };
   }
@@ -258,6 +258,15 @@ export class FrameServer {
         budget.entries -= entries - own.entries;
       }
     }
+  }
+
+  /** Now and then only: it may be larger than the frames of a page. */
+  #report(reader: Reader): HierarchyStatus | undefined {
+    const { clock } = this.#options;
+    const now = clock.now();
+    if (Math.abs(now - reader.lastReport) < REPORT_INTERVAL_MS) return undefined;
+    reader.lastReport = now;
+    return this.#options.report();
   }
 
   /** True where the journal is ours to break; one that is passed on comes back by itself. */

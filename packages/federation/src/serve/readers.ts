@@ -18,11 +18,15 @@ export interface ReaderStatus {
   readonly positions: ReadonlyArray<readonly [ref: JournalRef, position: JournalPosition]>;
 }
 
-interface Reader {
+/** `positions` by stored journal: what the reader has, not what it was sent. */
+export interface Reader {
+  readonly key: string;
   readonly name: string;
   readonly remote: string;
   lastSeen: Milliseconds;
   pulls: number;
+  /** When it was sent a report last; 0 never. */
+  lastReport: number;
   readonly positions: Map<JournalRef, JournalPosition>;
 }
 
@@ -38,40 +42,27 @@ export class Readers {
     this.#ttl = ttl;
   }
 
-  /** False where there is no room for one more. */
-  admit(name: string, remote: string, selection: string): boolean {
+  /** The record of a reader, made where there is none; undefined where there is no room for one more. */
+  admit(name: string, remote: string, selection: string): Reader | undefined {
     this.#expire();
     const key = JSON.stringify([name, remote, selection]);
+    const now = this.#clock.now();
     let reader = this.#readers.get(key);
     if (reader === undefined) {
-      if (this.#readers.size >= this.#readersMax) return false;
-      reader = { name, remote, lastSeen: this.#clock.now(), pulls: 0, positions: new Map() };
+      if (this.#readers.size >= this.#readersMax) return undefined;
+      reader = { key, name, remote, lastSeen: now, pulls: 0, lastReport: 0, positions: new Map() };
       this.#readers.set(key, reader);
     }
-    reader.lastSeen = this.#clock.now();
+    reader.lastSeen = now;
     reader.pulls++;
-    return true;
-  }
-
-  /** Says how far a reader is: what it has, not what it was sent. */
-  moved(
-    name: string,
-    remote: string,
-    selection: string,
-    positions: Iterable<readonly [JournalRef, JournalPosition]>,
-  ): void {
-    const reader = this.#readers.get(JSON.stringify([name, remote, selection]));
-    if (reader === undefined) return;
-    reader.positions.clear();
-    for (const [ref, position] of positions) reader.positions.set(ref, position);
+    return reader;
   }
 
   all(): ReaderStatus[] {
     this.#expire();
-    return [...this.#readers.values()].map((reader) => ({
-      ...reader,
-      positions: [...reader.positions],
-    }));
+    return [...this.#readers.values()].map(({ name, remote, lastSeen, pulls, positions }) => {
+      return { name, remote, lastSeen, pulls, positions: [...positions] };
+    });
   }
 
   oldest(ref: JournalRef): JournalPosition | undefined {

@@ -36,8 +36,8 @@ export interface ViewSource {
   keep(ref: JournalRef, position: JournalPosition, view: FilterView): void;
 }
 
-const keyOf = (ref: JournalRef, { epoch, sequence }: JournalPosition) =>
-  `${ref}@${epoch}.${sequence}`;
+const keyOf = (reader: string, ref: JournalRef, { epoch, sequence }: JournalPosition) =>
+  `${ref}@${epoch}.${sequence} ${reader}`;
 
 export class Views {
   /** Views made again by reading. */
@@ -57,21 +57,24 @@ export class Views {
     this.#viewsMax = viewsMax;
   }
 
-  of(matcherSets: ReadonlyArray<readonly Matcher[]>): ViewSource {
+  /** Readers have views of their own: two at the same place would take them from each other. */
+  of(reader: string, matcherSets: ReadonlyArray<readonly Matcher[]>): ViewSource {
     return {
-      at: (stored, ref, place, deadline) => this.#at(matcherSets, stored, ref, place, deadline),
-      keep: (ref, position, view) => this.#keep(keyOf(ref, position), view),
+      at: (stored, ref, place, deadline) => {
+        const key = keyOf(reader, ref, place.position);
+        return this.#at(key, matcherSets, stored, place, deadline);
+      },
+      keep: (ref, position, view) => this.#keep(keyOf(reader, ref, position), view),
     };
   }
 
   async #at(
+    key: string,
     matcherSets: ReadonlyArray<readonly Matcher[]>,
     stored: JournalState,
-    ref: JournalRef,
     place: ViewPlace,
     deadline: number,
   ): Promise<FilterView | null> {
-    const key = keyOf(ref, place.position);
     let view = this.#kept.get(key);
     this.#kept.delete(key);
     if (view === undefined) {
