@@ -186,6 +186,7 @@ it('serves a page that may load and call only what it came from', async () => {
   // The API itself is not a page.
   const api = await fetch(`${web.url}/api/v1/labels`);
   expect(api.headers.get('content-security-policy')).toBeNull();
+  expect(api.headers.get('x-content-type-options')).toBe('nosniff');
 });
 
 it('counts what it answered by route and status', async () => {

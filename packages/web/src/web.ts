@@ -30,6 +30,8 @@ export function createWeb(options: WebOptions): Web {
 
   app.use((req, res, next) => {
     allowOrigin(options, req, res);
+    // Label values and errors are text of strangers; no browser may take them for a page.
+    res.setHeader('X-Content-Type-Options', 'nosniff');
     if (req.method !== 'OPTIONS') return next();
     res.statusCode = 204;
     res.end();
