@@ -125,6 +125,10 @@ it('refuses frames that do not follow', () => {
   encoder.forget();
   const { states, values } = columns([1]);
   expect(() => encoder.encodeAligned(1, 1, states, values, false)).toThrow(/BUG/);
+  decoder.decodeAligned(frames[0], true, 2);
+  expect(() => decoder.decodeAligned(frames[0], true, 1)).toThrow(/out of range/);
+  const absurd = Uint8Array.of(0x10, 1, 0, 0xff, 0xff, 0xff, 0x7f, 0, 0);
+  expect(() => decoder.decodeAligned(absurd, true)).toThrow(/out of range/);
 });
 
 function at(frame: { states: Uint8Array; values: Float64Array }): [Uint8Array, Float64Array] {

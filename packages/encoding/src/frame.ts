@@ -65,8 +65,8 @@ class Memory {
   bits: Uint32Array = new Uint32Array(0);
   /** Class of the slot's last value. */
   classes = new Uint8Array(0);
-  changed = new SlotSet();
-  before = new SlotSet();
+  /** Bitmap of the slots that changed in the last frame. */
+  changed: Uint32Array = new Uint32Array(0);
   #capacity = 0;
 
   /** As before a key frame: no slots. */
@@ -74,8 +74,7 @@ class Memory {
     this.states.fill(SampleState.none);
     this.values.fill(0);
     this.classes.fill(0);
-    this.changed.clear();
-    this.before.clear();
+    this.changed.fill(0);
     this.#resize(0);
   }
 
@@ -93,17 +92,17 @@ class Memory {
       const classes = new Uint8Array(this.#capacity);
       classes.set(this.classes);
       this.classes = classes;
+      const changed = new Uint32Array((this.#capacity + 31) >> 5);
+      changed.set(this.changed);
+      this.changed = changed;
     }
-    this.changed.grow(slotCount);
-    this.before.grow(slotCount);
     this.#resize(slotCount);
   }
 
-  /** What changed becomes what had changed. */
-  turn(): void {
-    const { before } = this;
-    this.before = this.changed;
-    this.changed = before;
+  /** Keeps which slots changed for the next frame. */
+  keep(changed: SlotSet): void {
+    const words = (this.slotCount + 31) >> 5;
+    for (let w = 0; w < words; w++) this.changed[w] = changed.words[w];
   }
 
   #resize(slotCount: number): void {
@@ -114,7 +113,8 @@ class Memory {
   }
 }
 
-/** Scratch of all encoders, in use during one call only: groups are many, calls do not overlap. */
+/** Scratch of all groups, in use during one call only: groups are many, calls do not overlap. */
+const CHANGED = new SlotSet();
 const TOGGLED = new SlotSet();
 const COLUMN = new ValueWriter();
 
@@ -143,28 +143,26 @@ export class FrameEncoder {
     if (key) memory.clear();
     invariant(slotCount >= memory.slotCount, 'BUG: frame with fewer slots than before');
     memory.grow(slotCount);
-    TOGGLED.grow(slotCount);
     memory.step = key ? 0 : memory.step + 1;
 
     findChanged(memory, slotCount, states, values);
-    const { changed, before } = memory;
-    const method = chooseMethod(changed, before, TOGGLED, slotCount);
+    const method = chooseMethod(CHANGED, memory.changed, TOGGLED, slotCount);
     const writer = this.#writer;
     writer.clear();
     writer.u8((VERSION << 4) | method);
     writer.varint(layoutVersion);
     writer.varint(memory.step);
     writer.varint(slotCount);
-    writeSet(writer, method, changed, TOGGLED, slotCount);
+    writeSet(writer, method, CHANGED, TOGGLED, slotCount);
     this.#putChanged(states, values);
     COLUMN.finish(writer);
-    memory.turn();
+    memory.keep(CHANGED);
     return writer.view();
   }
 
   #putChanged(states: Uint8Array, values: Float64Array): void {
-    const { changed, classes, states: known, values: bases, bits } = this.#memory;
-    const { list, count } = changed;
+    const { classes, states: known, values: bases, bits } = this.#memory;
+    const { list, count } = CHANGED;
     const column = COLUMN;
     column.begin(count);
     for (let i = 0; i < count; i++) {
@@ -227,16 +225,17 @@ export class FrameEncoder {
   }
 }
 
-/** Fills `memory.changed` with the slots that are not the same as in the frame before. */
+/** Fills CHANGED with the slots that are not the same as in the frame before. */
 function findChanged(
   memory: Memory,
   slotCount: number,
   states: Uint8Array,
   values: Float64Array,
 ): void {
-  const { changed, states: known, bits, values: bases } = memory;
+  const { states: known, bits, values: bases } = memory;
+  const changed = CHANGED;
   const newBits = bitsOf(values);
-  changed.clear();
+  changed.begin(slotCount);
   for (let slot = 0, at = 0; slot < slotCount; slot++, at += 2) {
     const state = states[slot];
     if (state !== known[slot]) changed.push(slot);
@@ -309,10 +308,11 @@ export class FrameDecoder {
   #stale: number[] = [];
 
   /**
-   * A frame that needs no earlier one, or the one after the frame decoded last.
+   * A frame that needs no earlier one, or the one after the frame decoded last. `slotCountMax` is
+   * how many slots the group's layouts describe, where the caller knows: memory is taken for no more.
    * @throws FormatError for anything else, and for malformed bytes; then the next must be a key frame.
    */
-  decodeAligned(payload: Uint8Array, key: boolean): AlignedFrame {
+  decodeAligned(payload: Uint8Array, key: boolean, slotCountMax = SLOTS_MAX): AlignedFrame {
     const memory = this.#memory;
     const expected = key ? 0 : memory.step + 1;
     const known = key || memory.step >= 0;
@@ -323,7 +323,7 @@ export class FrameDecoder {
     if (!known) reader.fail('a frame without the frame before it');
     reader.varint();
     if (reader.varint() !== expected) reader.fail('a frame is missing before this one');
-    const slotCount = reader.count(SLOTS_MAX);
+    const slotCount = reader.count(slotCountMax);
     for (const slot of this.#stale) memory.states[slot] = SampleState.none;
     this.#stale.length = 0;
     if (key) {
@@ -332,21 +332,21 @@ export class FrameDecoder {
     }
     if (slotCount < memory.slotCount) reader.fail('fewer slots than before');
     memory.grow(slotCount);
-    readSet(reader, first, memory.changed, memory.before, slotCount);
+    readSet(reader, first, CHANGED, memory.changed, slotCount);
     this.#values.begin(payload, reader);
     this.#takeChanged();
     this.#values.finish();
     skipSections(new ByteReader(payload, this.#values.position));
-    memory.turn();
+    memory.keep(CHANGED);
     memory.step = expected;
-    const changed = memory.before.count;
+    const changed = CHANGED.count;
     const samples = this.#present + this.#stale.length;
     return { slotCount, states: memory.states, values: memory.values, changed, samples };
   }
 
   #takeChanged(): void {
-    const { changed, states, values, bits, classes } = this.#memory;
-    const { list, count } = changed;
+    const { states, values, bits, classes } = this.#memory;
+    const { list, count } = CHANGED;
     const column = this.#values;
     let present = this.#present;
     for (let i = 0; i < count; i++) {

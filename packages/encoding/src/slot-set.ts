@@ -9,28 +9,21 @@ import { varintSize } from './varint.js';
 export const SetMethod = { gaps: 0, toggles: 1, runs: 2, bitmap: 3 } as const;
 export type SetMethod = (typeof SetMethod)[keyof typeof SetMethod];
 
-/** Slots as a bitmap and as an ascending list; made once, used again. */
+/** Slots as a bitmap and as an ascending list. Scratch: made once, used again. */
 export class SlotSet {
   /** Bit i of word w is slot 32 w + i. */
-  words = new Uint32Array(0);
+  words: Uint32Array = new Uint32Array(0);
   list = new Uint32Array(0);
   count = 0;
 
-  /** Room for slots below `slotCount`; keeps what is there. */
-  grow(slotCount: number): void {
-    if (slotCount <= this.list.length) return;
-    const capacity = Math.max(slotCount, 2 * this.list.length, 32);
-    const words = new Uint32Array((capacity + 31) >> 5);
-    words.set(this.words);
-    this.words = words;
-    const list = new Uint32Array(capacity);
-    list.set(this.list);
-    this.list = list;
-  }
-
-  clear(): void {
-    this.words.fill(0);
+  /** Empties it and makes room for slots below `slotCount`. */
+  begin(slotCount: number): void {
     this.count = 0;
+    if (slotCount > this.list.length) {
+      const capacity = Math.max(slotCount, 2 * this.list.length, 32);
+      this.words = new Uint32Array((capacity + 31) >> 5);
+      this.list = new Uint32Array(capacity);
+    } else this.words.fill(0, 0, (slotCount + 31) >> 5);
   }
 
   /** Adds a slot above all that are there. */
@@ -40,27 +33,30 @@ export class SlotSet {
   }
 }
 
-/** The smallest method for `set`; `scratch` gets the slots that differ from `before`. */
+/**
+ * The smallest method for `set`; `before` is the bitmap of the frame before, `toggled` gets the
+ * list of slots that are in one of the two.
+ */
 export function chooseMethod(
   set: SlotSet,
-  before: SlotSet,
-  scratch: SlotSet,
+  before: Uint32Array,
+  toggled: SlotSet,
   slotCount: number,
 ): SetMethod {
-  scratch.count = 0;
+  toggled.begin(slotCount);
   for (let w = 0; w < (slotCount + 31) >> 5; w++) {
-    let word = set.words[w] ^ before.words[w];
+    let word = set.words[w] ^ before[w];
     while (word !== 0) {
       const bit = 31 - Math.clz32(word & -word);
       word &= word - 1;
-      scratch.list[scratch.count++] = 32 * w + bit;
+      toggled.list[toggled.count++] = 32 * w + bit;
     }
   }
   let method: SetMethod = SetMethod.bitmap;
   let best = (slotCount + 7) >> 3;
   const runs = runsSize(set);
   if (runs < best) [method, best] = [SetMethod.runs, runs];
-  const toggles = gapsSize(scratch);
+  const toggles = gapsSize(toggled);
   if (toggles < best) [method, best] = [SetMethod.toggles, toggles];
   if (gapsSize(set) <= best) method = SetMethod.gaps;
   return method;
@@ -138,23 +134,23 @@ function writeBitmap(writer: ByteWriter, set: SlotSet, slotCount: number): void 
 }
 
 /**
- * Reads into `set`, which has room for `slotCount`; `before` is the set of the frame before.
+ * Reads into `set`; `before` is the bitmap of the frame before.
  * @throws FormatError for slots at or above `slotCount`.
  */
 export function readSet(
   reader: ByteReader,
   method: number,
   set: SlotSet,
-  before: SlotSet,
+  before: Uint32Array,
   slotCount: number,
 ): void {
-  set.clear();
+  set.begin(slotCount);
   if (method === SetMethod.gaps) readGaps(reader, set, slotCount);
   else if (method === SetMethod.runs) readRuns(reader, set, slotCount);
   else if (method === SetMethod.toggles) {
     readGaps(reader, set, slotCount);
     const words = (slotCount + 31) >> 5;
-    for (let w = 0; w < words; w++) set.words[w] ^= before.words[w];
+    for (let w = 0; w < words; w++) set.words[w] ^= before[w];
     listWords(set, words);
   } else if (method === SetMethod.bitmap) {
     const bytes = reader.raw((slotCount + 7) >> 3);
