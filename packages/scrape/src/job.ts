@@ -65,7 +65,7 @@ export class ScrapeJob {
   #sources: Source[] = [];
   readonly #loops = new Map<string, ScrapeLoop>();
   /** Removed loops whose series are still to be ended. */
-  readonly #ending = new Map<ScrapeLoop, Timer>();
+  readonly #ending = new Map<ScrapeLoop, { readonly timer: Timer; readonly tick: Milliseconds }>();
   #dropped: DroppedTarget[] = [];
   /** By address and labels of the group, as of the last look under the present configuration. */
   #made = new Map<string, MadeTarget>();
@@ -108,7 +108,7 @@ export class ScrapeJob {
   async stop(): Promise<void> {
     this.#stopped = true;
     for (const source of this.#sources) source.run?.stop();
-    for (const timer of this.#ending.values()) timer.cancel();
+    for (const { timer } of this.#ending.values()) timer.cancel();
     const loops = [...this.#loops.values(), ...this.#ending.keys()];
     this.#loops.clear();
     this.#ending.clear();
@@ -126,6 +126,15 @@ export class ScrapeJob {
     const ends = [...this.#loops.values()].map((loop) => this.#retire(loop));
     this.#loops.clear();
     await Promise.all(ends);
+  }
+
+  /** The earliest time at which series of removed targets are still to be ended; Infinity for none. */
+  earliestEnd(): number {
+    let earliest = Number.POSITIVE_INFINITY;
+    for (const [loop, { tick }] of this.#ending) {
+      earliest = Math.min(earliest, this.#endTime(loop, tick));
+    }
+    return earliest;
   }
 
   active(): TargetStatus[] {
@@ -277,24 +286,24 @@ export class ScrapeJob {
         if (this.#ending.delete(loop)) this.#end(loop, tick);
         resolve();
       };
-      const wait = asDuration(tick - clock.now());
-      this.#ending.set(
-        loop,
-        clock.after(wait, () => void end()),
-      );
+      const timer = clock.after(asDuration(tick - clock.now()), () => void end());
+      this.#ending.set(loop, { timer, tick });
     });
   }
 
   #end(loop: ScrapeLoop, tick: Milliseconds): void {
-    const { live, log } = this.#world;
+    const { log } = this.#world;
     try {
-      const replacedAt = live.successorOf(loop)?.firstTime;
-      loop.writeEnd(endTime(tick, loop.lastTime, replacedAt));
+      loop.writeEnd(this.#endTime(loop, tick));
     } catch (error) {
       const fields = { url: loop.target.url, error: errorText(error) };
       log('error', 'series of a removed target could not be ended', fields);
     }
     loop.close();
+  }
+
+  #endTime(loop: ScrapeLoop, tick: Milliseconds): Milliseconds {
+    return endTime(tick, loop.lastTime, this.#world.live.successorOf(loop)?.firstTime);
   }
 }
 

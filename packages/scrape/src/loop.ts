@@ -244,7 +244,7 @@ export class ScrapeLoop {
     const until = started + catchUpBudget(this.target.interval);
     let samples = 0;
     for (;;) {
-      const answer = await this.#fetch(series, report);
+      const answer = await this.#askOnce(series, report);
       if (answer.kind === 'text') return answer;
       samples += answer.samples;
       this.#world.totals.samples += answer.samples;
@@ -255,7 +255,7 @@ export class ScrapeLoop {
     }
   }
 
-  async #fetch(series: TargetSeries, report: ScrapeReport): Promise<Answer> {
+  async #askOnce(series: TargetSeries, report: ScrapeReport): Promise<Answer> {
     const { fetcher, pullFormat, gate, pullGate } = this.#world;
     const { config } = this.#options;
     const pullHeaders = await pullFormat?.requestHeaders(this.#pullTarget);

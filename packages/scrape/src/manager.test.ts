@@ -447,19 +447,31 @@ test('a source that never ends has until the next scrape', async () => {
   expect(rig.report().scrape_samples_scraped).toBe(9);
 });
 
-test('what is complete ends before the oldest scrape under way', async () => {
-  const rig = new Rig([scrapeConfig()]);
+test('no frame comes that is not later than what was said to be complete', async () => {
+  const staticConfigs = [{ targets: ['a:1', 'b:1', 'c:1'], labels: {}, source: '0' }];
+  const rig = new Rig([scrapeConfig({ staticConfigs })]);
   rig.answer = () => ({ delay: 3000, body: 'a 1\n' });
-  let underWay = 0;
-  for (let i = 0; i < 100; i++) {
-    await rig.clock.advance(500);
-    const complete = rig.manager.completeUpTo();
-    const begun = rig.fetcher.requests;
-    if (begun.length > (rig.journal.groups[0]?.frames.length ?? 0)) {
-      underWay++;
-      expect(complete).toBeLessThan(begun[begun.length - 1].time);
-    } else expect(complete).toBe(rig.clock.now());
+  let complete = 0;
+  let newest = 0;
+  const seen = new Set<object>();
+  for (let i = 0; i < 400; i++) {
+    // Other rules: every loop is replaced, the old ones end meanwhile.
+    if (i % 57 === 56) {
+      const metricsPath = `/${i}`; // another place in the interval
+      rig.manager.reload([scrapeConfig({ staticConfigs, metricsPath })], NO_LABELS);
+    }
+    await rig.clock.advance(250);
+    for (const frame of rig.journal.groups.flatMap((group) => group.frames)) {
+      if (seen.has(frame)) continue;
+      seen.add(frame);
+      expect(frame[0].time).toBeGreaterThan(complete);
+      newest = Math.max(newest, frame[0].time);
+    }
+    complete = Math.max(complete, rig.manager.completeUpTo());
+    expect(complete).toBeLessThan(rig.clock.now());
+    expect(rig.clock.now() - rig.manager.completeUpTo()).toBeLessThan(INTERVAL + 10);
   }
-  expect(underWay).toBeGreaterThan(20);
+  expect(newest).toBeGreaterThan(0);
+  expect(seen.size).toBeGreaterThan(20);
   await rig.manager.stop();
 });

@@ -16,6 +16,7 @@ import type { Fetcher } from './fetch.js';
 import { type JobWorld, LiveLoops, ScrapeJob } from './job.js';
 import type { ScrapeLog } from './log.js';
 import { compileRelabel } from './relabel.js';
+import { TICK_TOLERANCE } from './schedule.js';
 import { StringPool } from './series-table.js';
 import { type ScrapeTotals, emptyTotals } from './totals.js';
 
@@ -81,10 +82,17 @@ export class ScrapeManager implements TargetsView {
     this.#apply(this.#options.configs, this.#options.externalLabels);
   }
 
-  /** Every scrape of this time or earlier has been written; what is under way is later. */
+  /**
+   * Every aligned frame of this time or earlier has been written; those to come are later (unless the clock
+   * steps back). Samples with times of their own are not meant.
+   */
   completeUpTo(): Milliseconds {
-    let time = this.#options.clock.now() as number;
-    for (const begun of this.#underWay.values()) time = Math.min(time, begun - 1);
+    // A scrape that begins a little late still gets its tick's time.
+    let time = this.#options.clock.now() - TICK_TOLERANCE - 1;
+    // Where a loop goes on for a removed one, that one ends just before its first frame.
+    for (const begun of this.#underWay.values()) time = Math.min(time, begun - 2);
+    for (const job of this.#jobs.values()) time = Math.min(time, job.earliestEnd() - 1);
+    for (const job of this.#leaving) time = Math.min(time, job.earliestEnd() - 1);
     return asTime(time);
   }
 

@@ -3,18 +3,18 @@
  */
 import { type DurationMs, type Milliseconds, asDuration, asTime } from '@canopy/model';
 
-/** Timers may fire this much too early or too late and still mean their tick (Prometheus's 2 ms). */
-const TOLERANCE = 2;
+/** Timers may fire this much too early or too late and still mean their tick (Prometheus's 2 ms). Milliseconds. */
+export const TICK_TOLERANCE = 2;
 
 /** The first tick after `time`, and not the one that a timer firing early stands for. */
 export function nextTick(time: Milliseconds, interval: DurationMs, offset: number): Milliseconds {
-  const after = time + TOLERANCE;
+  const after = time + TICK_TOLERANCE;
   return asTime((Math.floor((after - offset) / interval) + 1) * interval + offset);
 }
 
 /** Whether a scrape at `now` is as good as at its tick: then it gets the tick's time. */
 export function isPunctual(now: Milliseconds, tick: Milliseconds, interval: DurationMs): boolean {
-  return Math.abs(now - tick) <= Math.min(TOLERANCE, interval / 100);
+  return Math.abs(now - tick) <= Math.min(TICK_TOLERANCE, interval / 100);
 }
 
 /** How long a scrape may go on asking for more, so that the next one is on time. */
