@@ -43,6 +43,8 @@ interface FixtureGroup {
   version: number;
   slotCount: number;
   frames: number;
+  /** Sequence of its newest key frame; 0 before the first. */
+  keySequence: number;
 }
 
 const TTL = asDuration(3_600_000);
@@ -81,7 +83,14 @@ export class FixtureJournal {
   ): void {
     let known = this.#groups.get(group);
     if (known === undefined) {
-      known = { kind, encoder: new FrameEncoder(), version: 0, slotCount: 0, frames: 0 };
+      known = {
+        kind,
+        encoder: new FrameEncoder(),
+        version: 0,
+        slotCount: 0,
+        frames: 0,
+        keySequence: 0,
+      };
       this.#groups.set(group, known);
     }
     known.version++;
@@ -120,6 +129,7 @@ export class FixtureJournal {
     const known = this.#groups.get(group)!;
     const { states, values } = columns(cells);
     const key = known.frames++ % this.keyEvery === 0;
+    if (key) known.keySequence = this.sequence + 1;
     this.#push(EntryKind.frame, group, time, key, () =>
       known.encoder.encodeAligned(known.version, known.slotCount, states, values, key),
     );
@@ -169,6 +179,15 @@ export class FixtureJournal {
 
   async trim(upTo: JournalPosition): Promise<void> {
     await this.#store.trimJournal(await this.#leased(), upTo);
+  }
+
+  /** The latest place where every group can still be decoded after the cut. */
+  get safeCut(): JournalPosition {
+    let sequence = this.sequence;
+    for (const { keySequence } of this.#groups.values()) {
+      if (keySequence > 0) sequence = Math.min(sequence, keySequence - 1);
+    }
+    return { epoch: this.epoch, sequence };
   }
 
   /** The store was put back to an older state. */

@@ -17,7 +17,8 @@ import type {
   TileMeta,
   Clock,
 } from '@canopy/model';
-import { CanopyError, comparePositions, EntryKind } from '@canopy/model';
+import { decodeEntry } from '@canopy/encoding';
+import { CanopyError, comparePositions, EntryKind, FormatError } from '@canopy/model';
 
 interface MemoryJournal {
   position: JournalPosition;
@@ -46,8 +47,15 @@ export class MemoryStore implements Store {
   /** Called before a commit takes effect and after it did; throw to act a crash. */
   onCommit: ((when: 'before' | 'after', commit: JournalCommit) => void) | undefined = undefined;
 
-  constructor(clock: Clock) {
+  /** Told of records that do not pass their checks when they are read; they are left out. */
+  readonly #onCorrupt: (record: { what: 'entry'; ref: JournalRef; place: string }) => void;
+
+  constructor(
+    clock: Clock,
+    onCorrupt: (record: { what: 'entry'; ref: JournalRef; place: string }) => void = () => {},
+  ) {
     this.#clock = clock;
+    this.#onCorrupt = onCorrupt;
   }
 
   /** A deep copy: a backup that can be restored with `become`. */
@@ -156,7 +164,7 @@ export class MemoryStore implements Store {
     const found: JournalEntry[] = [];
     let bytes = 0;
     for (const entry of this.#journals.get(ref)?.entries ?? []) {
-      if (comparePositions(entry, after) <= 0) continue;
+      if (comparePositions(entry, after) <= 0 || !this.#isSound(ref, entry)) continue;
       bytes += entry.bytes.length;
       if (found.length > 0 && (bytes > limits.maxBytes || found.length >= limits.maxEntries)) break;
       found.push(entry);
@@ -166,7 +174,8 @@ export class MemoryStore implements Store {
 
   async readLayouts(ref: JournalRef): Promise<JournalEntry[]> {
     this.#check();
-    const layouts = [...(this.#journals.get(ref)?.layouts ?? [])];
+    const kept = this.#journals.get(ref)?.layouts ?? [];
+    const layouts = kept.filter((entry) => this.#isSound(ref, entry));
     return layouts.sort(
       (a, b) => a.epoch - b.epoch || a.group - b.group || a.sequence - b.sequence,
     );
@@ -189,7 +198,9 @@ export class MemoryStore implements Store {
       if (!stays) freed += entry.bytes.length;
       return stays;
     });
-    if (comparePositions(upTo, journal.trimmed) > 0) journal.trimmed = { ...upTo };
+    const { position, trimmed } = journal;
+    const reached = comparePositions(upTo, position) > 0 ? position : upTo;
+    if (comparePositions(reached, trimmed) > 0) journal.trimmed = { ...reached };
     return freed;
   }
 
@@ -235,7 +246,10 @@ export class MemoryStore implements Store {
   async usage(): Promise<StoreUsage> {
     this.#check();
     let usedBytes = 0;
-    for (const ref of this.#journals.keys()) usedBytes += this.#state(ref)!.entryBytes;
+    for (const [ref, { tiles }] of this.#journals) {
+      usedBytes += this.#state(ref)!.entryBytes;
+      for (const { bytes } of tiles.values()) usedBytes += bytes.length;
+    }
     return { usedBytes, limitBytes: 0 };
   }
 
@@ -253,8 +267,22 @@ export class MemoryStore implements Store {
     return { ref, position, trimmed, cursor, ledger, entryBytes };
   }
 
+  /** Released ones are not held; expired ones are until another takes them. */
   #holds(lease: Lease): boolean {
-    return this.#leases.get(lease.journal)?.fence === lease.fence;
+    const held = this.#leases.get(lease.journal);
+    return held !== undefined && held.fence === lease.fence && held.until > 0;
+  }
+
+  #isSound(ref: JournalRef, entry: JournalEntry): boolean {
+    const { epoch, sequence, bytes } = entry;
+    try {
+      decodeEntry(epoch, sequence, bytes);
+      return true;
+    } catch (error) {
+      if (!(error instanceof FormatError)) throw error;
+      this.#onCorrupt({ what: 'entry', ref, place: `${epoch}-${sequence}` });
+      return false;
+    }
   }
 
   #held(lease: Lease): MemoryJournal {
