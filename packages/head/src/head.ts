@@ -417,7 +417,7 @@ export class Head implements Appender, Queryable {
       return;
     }
     const pinned = this.#pins.count > 0;
-    group.appendAligned(entry.sequence, entry.time, frame, pinned, this.#scratch);
+    group.appendAligned(entry.sequence, entry.time, frame, pinned);
     totals.frames++;
     totals.samples += frame.samples;
     const { refusedSlots, refusals } = group.layout;

@@ -1,17 +1,11 @@
 /** The open tile of an aligned group: packed runs of rows, then the newest rows as they came. */
-import { type AlignedFrame, TileReader, encodeTile } from '@canopy/encoding';
-import { type Piece, TilePiece } from './piece.js';
-import { SampleState } from '@canopy/model';
+import { type AlignedFrame, encodeTile } from '@canopy/encoding';
+import { Pack, PackPiece } from './pack.js';
+import type { Piece } from './piece.js';
 import { Rows, type TileScratch } from './rows.js';
 
 /** Cells of a tile at which it closes without a key frame: 576 MiB while it is encoded. */
 const CELLS_MAX = 1 << 26;
-
-/** A packed run of rows. */
-interface Pack {
-  readonly reader: TileReader;
-  readonly byteLength: number;
-}
 
 /** Where a tile begins in its journal. */
 export interface TileStart {
@@ -64,10 +58,9 @@ export class AlignedTail {
     allValues: boolean,
     pinned: boolean,
     last: Float64Array,
-    scratch: TileScratch,
   ): void {
     const fits = this.#rows.fits(frame.slotCount);
-    if (this.#rows.full || (!fits && this.#rows.count > 0)) this.#pack(pinned, last, scratch);
+    if (this.#rows.full || (!fits && this.#rows.count > 0)) this.#pack(pinned, last);
     if (!fits) this.#rows = new Rows(frame.slotCount, this.#rows.rowsMax);
     this.#rows.append(time, frame, allValues);
     this.rowCount++;
@@ -78,27 +71,17 @@ export class AlignedTail {
   /** Pieces with entries in [minTime, maxTime] among the first `rowsMax` rows, in order. */
   pieces(minTime: number, maxTime: number, rowsMax: number, out: Piece[]): void {
     let row = 0;
-    for (const { reader } of this.#packs) {
+    for (const pack of this.#packs) {
       if (row >= rowsMax) return;
-      if (reader.maxTime >= minTime && reader.minTime <= maxTime) {
-        out.push(new TilePiece(reader, rowsMax - row));
+      if (pack.maxTime >= minTime && pack.minTime <= maxTime) {
+        out.push(new PackPiece(pack, rowsMax - row));
       }
-      row += reader.count;
+      row += pack.count;
     }
     if (row >= rowsMax || this.#rows.count === 0) return;
     const { times, count } = this.#rows;
     if (times[count - 1] >= minTime && times[0] <= maxTime)
       out.push(this.#rows.piece(rowsMax - row));
-  }
-
-  /** Time of row `index` of the tile. */
-  timeOfRow(index: number): number {
-    let row = index;
-    for (const { reader } of this.#packs) {
-      if (row < reader.count) return reader.times()[row];
-      row -= reader.count;
-    }
-    return this.#rows.times[row];
   }
 
   /** The whole run as one encoded tile; fresh bytes. */
@@ -110,14 +93,12 @@ export class AlignedTail {
     const times = new Float64Array(count);
     scratch.reserve(slotCount * count);
     let offset = 0;
-    for (const { reader } of this.#packs) {
-      times.set(reader.times(), offset);
+    for (const pack of this.#packs) {
+      times.set(pack.times, offset);
       for (let slot = 0; slot < slotCount; slot++) {
-        const at = slot * count + offset;
-        if (slot < reader.slotCount) reader.readSlot(slot, scratch.values, scratch.states, at);
-        else scratch.states.fill(SampleState.none, at, at + reader.count);
+        pack.read(slot, pack.count, scratch.values, scratch.states, slot * count + offset);
       }
-      offset += reader.count;
+      offset += pack.count;
     }
     times.set(this.#rows.times.subarray(0, this.#rows.count), offset);
     this.#rows.copyColumns(scratch, count, offset);
@@ -130,10 +111,9 @@ export class AlignedTail {
     return this.#rows.hasSince(slot, time, rowsMax - this.#packedRows);
   }
 
-  #pack(pinned: boolean, last: Float64Array, scratch: TileScratch): void {
+  #pack(pinned: boolean, last: Float64Array): void {
     this.#rows.noteLast(last);
-    const bytes = this.#rows.encode(scratch);
-    this.#packs.push({ reader: new TileReader(bytes), byteLength: bytes.length });
+    this.#packs.push(new Pack(this.#rows.view()));
     this.#packedRows += this.#rows.count;
     if (pinned) this.#rows = new Rows(this.#rows.stride, this.#rows.rowsMax);
     else this.#rows.clear();

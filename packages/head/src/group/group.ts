@@ -157,13 +157,7 @@ export class Group implements GroupPin {
   }
 
   /** Adds one row. `pinned`: a snapshot is open. The frame must be newer than the last. */
-  appendAligned(
-    sequence: number,
-    time: number,
-    frame: AlignedFrame,
-    pinned: boolean,
-    scratch: TileScratch,
-  ): void {
+  appendAligned(sequence: number, time: number, frame: AlignedFrame, pinned: boolean): void {
     this.#growSlots();
     const { states, slotCount } = frame;
     let active = 0;
@@ -178,7 +172,7 @@ export class Group implements GroupPin {
     }
     const allValues = active === slotCount;
     const last = this.#lastTimes;
-    this.aligned.append(sequence, time, frame, allValues, pinned, last, scratch);
+    this.aligned.append(sequence, time, frame, allValues, pinned, last);
     this.rowCount++;
     this.minTime = Math.min(this.minTime, time);
     this.lastTime = time;

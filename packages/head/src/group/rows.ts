@@ -6,6 +6,17 @@ import { RowsPiece } from './piece.js';
 /** Cells of the uncompressed rows of one group: 32 MiB of values. Wide groups are packed sooner. */
 const CELLS_MAX = 1 << 22;
 
+/** Rows for the time of one call. */
+export interface RowsView {
+  readonly count: number;
+  /** Row i of slot s at `i * stride + s`. */
+  readonly stride: number;
+  readonly times: Float64Array;
+  readonly values: Float64Array;
+  /** Null: all are values. */
+  readonly states: Uint8Array | null;
+}
+
 /** Up to `rowsMax` rows: 8 bytes a cell, 9 where some are not values. */
 export class Rows {
   readonly rowsMax: number;
@@ -59,6 +70,11 @@ export class Rows {
   piece(countMax: number): RowsPiece {
     const count = Math.min(countMax, this.count);
     return new RowsPiece(this.times, count, this.stride, this.#values, this.#states);
+  }
+
+  view(): RowsView {
+    const { count, stride, times } = this;
+    return { count, stride, times, values: this.#values, states: this.#states };
   }
 
   /** All rows as an encoded tile; fresh bytes. */
