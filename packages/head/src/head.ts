@@ -24,7 +24,6 @@ import {
   SampleState,
   type Snapshot,
   type TileMeta,
-  asTime,
   comparePositions,
 } from '@canopy/model';
 import { Group } from './group/group.js';
@@ -245,7 +244,7 @@ export class Head implements Appender, Queryable {
     for (const journal of this.#journals.values()) {
       for (const group of journal) {
         if (group.released) continue;
-        tiles += this.#evict(group, horizon);
+        tiles += group.expireTiles(horizon, this.#options.tileSource !== null);
         if (group.ended && group.empty) empty.push(group);
       }
     }
@@ -279,20 +278,7 @@ export class Head implements Appender, Queryable {
   groups(ref: JournalRef): GroupStatus[] {
     const list: GroupStatus[] = [];
     for (const group of this.#journals.get(ref) ?? []) {
-      if (group.released) continue;
-      const { kind, target, scrapeUrl, interval } = group.meta;
-      list.push({
-        epoch: group.epoch,
-        group: group.id,
-        kind,
-        target,
-        scrapeUrl,
-        interval,
-        activeSlots: group.activeSlots,
-        slotCount: group.layout.slotCount,
-        lastFrameTime: asTime(Math.max(0, group.lastTime)),
-        ended: group.ended,
-      });
+      if (!group.released) list.push(group.status());
     }
     return list;
   }
@@ -478,19 +464,6 @@ export class Head implements Appender, Queryable {
       this.#closeTile(group);
       group.silent = true;
     }
-  }
-
-  /** Tiles of a group that leave memory, or the head where no store has them. */
-  #evict(group: Group, horizon: number): number {
-    const { tileSource } = this.#options;
-    if (tileSource === null) return group.dropTiles((tile) => tile.meta.maxTime < horizon);
-    let evicted = 0;
-    for (const tile of group.tiles) {
-      if (!tile.stored || tile.bytes === null || tile.meta.maxTime >= horizon) continue;
-      tile.evict();
-      evicted++;
-    }
-    return evicted;
   }
 
   /** Takes groups out of the index, those that were to go earlier too. Returns series that went with them. */

@@ -1,4 +1,19 @@
-/** Takes in journal entries and answers selects: the head. */
-export { type GroupPlace, Head } from './head.js';
-/** What a head is told (`HeadOptions`, `TileSource`) and tells (`HeadStats`, `GroupStatus`, `Expired`). */
-export type { Expired, GroupStatus, HeadOptions, HeadStats, TileSource } from './options.js';
+/** Takes in journal entries and answers selects. */
+export {
+  /** A group's name within a journal. */
+  type GroupPlace,
+  /** Appender and Queryable over recent samples. */
+  Head,
+} from './head.js';
+export type {
+  /** What `expire` gave back. */
+  Expired,
+  /** One group as status pages show it. */
+  GroupStatus,
+  /** What a head is told. */
+  HeadOptions,
+  /** What a head counts. */
+  HeadStats,
+  /** Where tiles are read back from. */
+  TileSource,
+} from './options.js';

@@ -9,6 +9,7 @@ import {
   type TileMeta,
   asTime,
 } from '@canopy/model';
+import type { GroupStatus } from '../options.js';
 import { grownFloat64 } from '../series/grow.js';
 import { AlignedTail } from './aligned-tail.js';
 import { GroupLayout, type SharedIndex } from './layout.js';
@@ -143,6 +144,40 @@ export class Group implements GroupPin {
       this.#growSlots();
       this.#lastTimes.fill(this.lastTime);
     }
+  }
+
+  /**
+   * Tiles whose newest sample is before `horizon` leave memory; where a store reads them back
+   * (`cold`) only once it has them, and they stay known. Returns their number.
+   */
+  expireTiles(horizon: number, cold: boolean): number {
+    if (!cold) return this.dropTiles((tile) => tile.meta.maxTime < horizon);
+    let expired = 0;
+    for (const tile of this.tiles) {
+      if (!tile.stored || tile.bytes === null || tile.meta.maxTime >= horizon) continue;
+      tile.evict();
+      expired++;
+    }
+    return expired;
+  }
+
+  status(): GroupStatus {
+    const { kind, target, scrapeUrl, interval } = this.meta;
+    const { activeSlots, ended } = this;
+    const { slotCount } = this.layout;
+    const lastFrameTime = asTime(Math.max(0, this.lastTime));
+    const place = { epoch: this.epoch, group: this.id };
+    return {
+      ...place,
+      kind,
+      target,
+      scrapeUrl,
+      interval,
+      activeSlots,
+      slotCount,
+      lastFrameTime,
+      ended,
+    };
   }
 
   /** Forgets the tiles that `gone` says. Returns their number. */
