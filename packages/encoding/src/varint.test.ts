@@ -65,6 +65,16 @@ it('writes and reads fixed sizes', () => {
   expect([reader.u32(), reader.f64(), hex(reader.bytes())]).toEqual([0xfffffffe, -0.5, '0102']);
 });
 
+it('gives back the memory of one huge write', () => {
+  const writer = new ByteWriter(1);
+  writer.raw(new Uint8Array(20_000_000));
+  expect(writer.view().buffer.byteLength).toBeGreaterThanOrEqual(20_000_000);
+  writer.clear();
+  writer.varint(300);
+  expect(writer.view().buffer.byteLength).toBeLessThan(5_000_000);
+  expect(hex(writer.view())).toBe('ac02');
+});
+
 it('never reads beyond its end', () => {
   const check = (bytes: number[], read: (reader: ByteReader) => unknown) => {
     const buffer = Uint8Array.from([...bytes, 0, 0, 0, 0, 0, 0, 0, 0, 0]);

@@ -8,6 +8,7 @@ const TEXT_ENCODER = new TextEncoder();
 // A byte order mark is a character like any other here.
 const TEXT_DECODER = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 const TWO_28 = 2 ** 28;
+const KEPT_BYTES_MAX = 1 << 22;
 
 /** A buffer that grows; made once, used again after `clear`. */
 export class ByteWriter {
@@ -27,6 +28,8 @@ export class ByteWriter {
 
   clear(): void {
     this.#length = 0;
+    // One huge write must not hold its memory for ever.
+    if (this.#bytes.length > KEPT_BYTES_MAX) this.#replace(new Uint8Array(KEPT_BYTES_MAX));
   }
 
   /** What was written; valid until the next call of any method that writes or clears. */
@@ -119,8 +122,12 @@ export class ByteWriter {
   }
 
   #grow(needed: number): void {
-    const bytes = new Uint8Array(Math.max(needed, this.#bytes.length * 2));
+    const bytes = new Uint8Array(Math.max(needed, 2 * this.#bytes.length));
     bytes.set(this.#bytes.subarray(0, this.#length));
+    this.#replace(bytes);
+  }
+
+  #replace(bytes: Uint8Array): void {
     this.#bytes = bytes;
     this.#view = new DataView(bytes.buffer);
   }
