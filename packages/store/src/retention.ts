@@ -47,7 +47,11 @@ export interface Cut {
   readonly short: boolean;
 }
 
-/** Chooses among the places where a journal can be cut with every group decodable after it. */
+/**
+ * Chooses among the places where a journal can be cut: whatever is after the mark can be decoded
+ * then. A few frames between the cut and the mark may have lost their key frame; they are older than
+ * what is to be kept.
+ */
 export function chooseCut(marks: readonly Mark[], limits: TrimLimits): Cut {
   const { keepFrom, dropBytes, keepAfter } = limits;
   let upTo: JournalPosition | undefined;

@@ -4,11 +4,13 @@
  * newcomer see the same processes, by a heartbeat where they do not (two containers, one volume).
  */
 import { randomUUID } from 'node:crypto';
-import { link, readFile, readlink, rename, rm, stat, utimes, writeFile } from 'node:fs/promises';
+import { link, readFile, readdir, readlink, rm, stat, utimes, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { CanopyError, type Clock, type Timer, asDuration, errorText, sleep } from '@canopy/model';
 import type { StoreLog } from '../health.js';
 
+/** Lock files are numbered: a newcomer takes the number after that of a holder that is gone. */
+const LOCK = 'lock.';
 const HEARTBEAT_MS = asDuration(3000);
 /** A holder that cannot be looked up is gone when its heartbeat rests for this long. */
 const SILENCE_MS = asDuration(10_000);
@@ -36,23 +38,40 @@ export async function lockFolder(
   log: StoreLog,
   onLost: () => void,
 ): Promise<FolderLock> {
-  const file = join(folder, 'lock');
   const mine = await describeSelf();
-  const draft = join(folder, `lock.${mine.token}`);
+  const draft = join(folder, `draft.${mine.token}`);
   await writeFile(draft, JSON.stringify(mine));
+  const gone = new Map<string, Placed>();
   try {
-    for (let tries = 0; ; tries++) {
-      if (await placeLock(draft, file)) break;
-      if (tries >= TRIES_MAX) throw locked(folder, undefined);
-      await removeStale(folder, file, mine, clock, log);
+    for (let tries = 0; tries < TRIES_MAX; tries++) {
+      const before = await findAlive(folder, mine, gone, clock);
+      if (before !== undefined) throw locked(folder, before);
+      const generation = Math.max(0, ...[...gone.values()].map((placed) => placed.generation)) + 1;
+      const file = join(folder, `${LOCK}${generation}`);
+      if (!(await placeLock(draft, file))) continue;
+      // Of two that came at once, the later one sees the file of the other now, for certain.
+      const other = await findAlive(folder, mine, gone, clock);
+      if (other !== undefined) {
+        await rm(file, { force: true });
+        throw locked(folder, other);
+      }
+      await removeGone(folder, gone, log);
+      return holdLock(folder, file, generation, mine, clock, onLost);
     }
   } finally {
     await rm(draft, { force: true });
   }
-  return holdLock(file, mine, clock, onLost);
+  throw locked(folder, undefined);
 }
 
-/** `link` fails where the name is taken: exactly one newcomer gets it. */
+/** A lock file as it was read; a holder of the same name may come later. */
+interface Placed {
+  readonly file: string;
+  readonly generation: number;
+  readonly holder: Holder | undefined;
+}
+
+/** `link` fails where the name is taken: exactly one newcomer gets it, whole. */
 async function placeLock(draft: string, file: string): Promise<boolean> {
   try {
     await link(draft, file);
@@ -63,37 +82,47 @@ async function placeLock(draft: string, file: string): Promise<boolean> {
   }
 }
 
-async function removeStale(
+/** A living holder other than oneself; those found gone are added to `gone`, by what they wrote. */
+async function findAlive(
   folder: string,
-  file: string,
   mine: Holder,
+  gone: Map<string, Placed>,
   clock: Clock,
+): Promise<Holder | undefined> {
+  for (const placed of await readLocks(folder)) {
+    const { holder, file } = placed;
+    const key = `${file} ${holder?.token ?? ''}`;
+    if (gone.has(key) || holder?.token === mine.token) continue;
+    if (holder !== undefined && (await isAlive(holder, mine, file, clock))) return holder;
+    gone.set(key, placed);
+  }
+  return undefined;
+}
+
+async function readLocks(folder: string): Promise<Placed[]> {
+  const locks: Placed[] = [];
+  for (const name of await readdir(folder)) {
+    const generation = name.startsWith(LOCK) ? Number(name.slice(LOCK.length)) : Number.NaN;
+    if (!Number.isSafeInteger(generation)) continue;
+    const file = join(folder, name);
+    const holder = await readHolder(file);
+    if (holder !== 'gone') {
+      locks.push({ file, generation, holder: holder === 'damaged' ? undefined : holder });
+    }
+  }
+  return locks;
+}
+
+async function removeGone(
+  folder: string,
+  gone: ReadonlyMap<string, Placed>,
   log: StoreLog,
 ): Promise<void> {
-  const seen = await readHolder(file);
-  if (seen === 'gone') return;
-  if (seen !== 'damaged' && (await isAlive(seen, mine, file, clock))) throw locked(folder, seen);
-  const aside = `${file}.stale.${mine.token}`;
-  try {
-    await rename(file, aside);
-  } catch (error) {
-    if (codeOf(error) === 'ENOENT') return;
-    throw error;
+  for (const { file, holder } of gone.values()) {
+    await rm(file, { force: true });
+    const pid = holder?.pid ?? 0;
+    log('warn', 'took over the storage folder of a process that is gone', { path: folder, pid });
   }
-  const moved = await readHolder(aside);
-  const same =
-    seen === 'damaged'
-      ? moved === 'damaged'
-      : typeof moved === 'object' && moved.token === seen.token;
-  if (!same) {
-    // Another newcomer was faster and what was moved aside is its lock: put it back.
-    await link(aside, file).catch(() => undefined);
-    await rm(aside, { force: true });
-    throw locked(folder, typeof moved === 'object' ? moved : undefined);
-  }
-  await rm(aside, { force: true });
-  const pid = typeof seen === 'object' ? seen.pid : 0;
-  log('warn', 'took over the storage folder of a process that is gone', { path: folder, pid });
 }
 
 async function isAlive(holder: Holder, mine: Holder, file: string, clock: Clock): Promise<boolean> {
@@ -109,13 +138,21 @@ async function isAlive(holder: Holder, mine: Holder, file: string, clock: Clock)
   return false;
 }
 
-function holdLock(file: string, mine: Holder, clock: Clock, onLost: () => void): FolderLock {
+function holdLock(
+  folder: string,
+  file: string,
+  generation: number,
+  mine: Holder,
+  clock: Clock,
+  onLost: () => void,
+): FolderLock {
   let timer: Timer | undefined;
   let released = false;
   const beat = async (): Promise<void> => {
-    const holder = await readHolder(file);
+    // A folder that cannot be listed at the moment is not lost.
+    const others = await readLocks(folder).catch(() => []);
     if (released) return;
-    if (typeof holder === 'object' && holder.token !== mine.token) return onLost();
+    if (others.some((other) => other.generation > generation)) return onLost();
     const now = new Date(clock.now());
     await utimes(file, now, now).catch(() => undefined);
     if (!released) timer = clock.after(HEARTBEAT_MS, () => void beat());
