@@ -168,6 +168,13 @@ it('goes on after a restart from layouts, tiles and the journal that is left', a
   expect(totals).toMatchObject({ frames: 5, repeated: 8 });
   expect(await all(second)).toEqual(whole);
   expect(second.trimmable(journal.ref)).toEqual({ epoch: 1, sequence: 9 });
+  // The journal may also begin amid the frames of a stored tile.
+  const { head: third } = makeHead({}, store);
+  third.restoreLayouts(journal.ref, journal.entries.slice(0, 1));
+  third.restoreTiles(journal.ref, store.metas(journal.ref));
+  const rest = third.apply(journal.ref, journal.entries.slice(5));
+  expect(rest).toMatchObject({ frames: 5, repeated: 4, undecodable: 0 });
+  expect(await all(third)).toEqual(whole);
 });
 
 it('counts frames that come before their layout or their key frame', async () => {

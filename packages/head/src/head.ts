@@ -382,7 +382,9 @@ export class Head implements Appender, Queryable {
 
   #takeAligned(group: Group, entry: JournalEntry, payload: Uint8Array, totals: ApplyTotals): void {
     if (!entry.key && group.waiting) {
-      totals.undecodable++;
+      // After a restart the journal may begin amid frames that are in a stored tile.
+      if (entry.sequence <= group.storedSequence) totals.repeated++;
+      else totals.undecodable++;
       return;
     }
     const frame = group.decoder.decodeAligned(payload, entry.key);
