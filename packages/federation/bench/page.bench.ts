@@ -1,7 +1,7 @@
 /**
- * What a hop costs without the network: making a page from the store, compressing it, and taking it in
- * up to the appender. 50 groups of 1,000 slots, a fifth of them changing. Rival: the same samples as
- * gzipped text that `/federate` would send.
+ * What a hop costs without the network: making a page from the store, compressing it, and taking it
+ * in up to the appender. 50 groups of 1,000 slots, a fifth of them changing. Rival: the same
+ * samples as gzipped text that `/federate` would send.
  */
 import { brotliCompressSync, constants, gzipSync } from 'node:zlib';
 import { TextEncoder004 } from '@canopy/exposition';
@@ -81,9 +81,8 @@ for (const selectors of [[], ['{shard="3"}']]) {
   );
   console.log(selectors.length === 0 ? 'all of the journal' : 'an eighth of each group');
   console.log(`  serve ${ns(serving)}, take ${ns(taking)}, brotli ${ns(packing)}`);
-  console.log(
-    `  ${(body.length / SAMPLES).toFixed(3)} bytes a sample, ${(packed.length / SAMPLES).toFixed(3)} compressed`,
-  );
+  const size = (bytes: Uint8Array) => (bytes.length / SAMPLES).toFixed(3);
+  console.log(`  ${size(body)} bytes a sample, ${size(packed)} compressed`);
   await server.close();
 }
 
@@ -104,6 +103,8 @@ const [, writing] = await timed(async () => {
   zipped = gzipSync(whole, { level: 1 }).length;
 });
 const once = GROUPS * SLOTS;
+const perSample = (amount: number) => (amount / once).toFixed(1);
 console.log(
-  `rival, text: ${((writing * 1e6) / once).toFixed(0)} ns a sample, ${(text / once).toFixed(1)} bytes, ${(zipped / once).toFixed(1)} gzipped`,
+  `rival, text: ${perSample(writing * 1e6)} ns a sample, ` +
+    `${perSample(text)} bytes, ${perSample(zipped)} gzipped`,
 );

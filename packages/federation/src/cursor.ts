@@ -23,9 +23,14 @@ export interface Cursor {
   readonly ref: JournalRef;
   /** What was sent (or filtered out) up to here. */
   readonly position: JournalPosition;
-  /** Newest frame time sent; the gap begins there where the journal is trimmed meanwhile. 0: none yet. */
+  /**
+   * Newest frame time sent; the gap begins there where the journal is trimmed meanwhile. 0: none
+   * yet.
+   */
   readonly lastTime: number;
-  /** A gap was sent for what was trimmed; its end is `lastTime`, and its layouts are still coming. */
+  /**
+   * A gap was sent for what was trimmed; its end is `lastTime`, and its layouts are still coming.
+   */
   readonly named: boolean;
   /** A filtered view is rebuilt from this many sequence numbers before `position`. */
   readonly replay: number;

@@ -21,11 +21,13 @@ export interface JournalSection {
   /** The position before the oldest entry the source keeps. */
   readonly trimmed: JournalPosition;
   /**
-   * Somebody who has taken in this section has all that happened up to this time (ms since epoch); 0 where
-   * the source cannot say.
+   * Somebody who has taken in this section has all that happened up to this time (ms since epoch);
+   * 0 where the source cannot say.
    */
   readonly watermark: number;
-  /** How long the source keeps an entry that is written now. Milliseconds; -1 where it cannot say. */
+  /**
+   * How long the source keeps an entry that is written now. Milliseconds; -1 where it cannot say.
+   */
   readonly keptFor: number;
   /** The source has more entries after `position` at once. */
   readonly more: boolean;

@@ -1,6 +1,6 @@
 /**
- * Two laws: what was encoded comes back; any bytes give a page or a FormatError, in bounded time and
- * memory.
+ * Two laws: what was encoded comes back; any bytes give a page or a FormatError, in bounded time
+ * and memory.
  */
 import { crc32c, encodeEntry } from '@canopy/encoding';
 import { EntryKind, FormatError, type JournalEntry, type JournalRef, asTime } from '@canopy/model';

@@ -50,7 +50,7 @@ const GOLDEN = [
   `0434`, // section 4, 52 bytes
   `10${'a'.repeat(32)}`, // reference of 16 bytes
   '01', // flags: more
-  '0105', // from
+  '0105', // beginning after
   '0107', // position
   '0109', // newest
   '0000', // trimmed

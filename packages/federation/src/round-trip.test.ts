@@ -59,9 +59,17 @@ describe('pages round trip', () => {
     expect((await store.journal(journal.ref))!.position).toEqual(journal.position);
     const [source] = parent.puller.sources();
     expect(source).toMatchObject({ name: 'leaf', health: 'up', kind: 'canopy' });
-    // 22 frames; the samples of the last page come with the next commit, the status has them already.
+    // 22 frames; the samples of the last page come with the next commit, the status has them
+    // already.
     expect(source.journals[0].ledger).toMatchObject({ frames: 22, samples: 44, gapsTotal: 0 });
     expect(server.server.oldestReader(journal.ref)).toEqual(journal.position);
+    const health = () => parent.puller.sources()[0].health;
+    await clock.advance(15_001);
+    expect(health()).toBe('down');
+    await clock.advance(300_000);
+    expect(health()).toBe('lost');
+    await parent.pull(server.target());
+    expect(health()).toBe('up');
   });
 
   it('keeps the bytes of every record', async () => {
@@ -271,6 +279,10 @@ describe('a store that is elsewhere', () => {
     expect(parent.appender.samples.length).toBe(9 * 4);
     const state = (await store.journal(journal.ref))!;
     expect(state.position).toEqual(journal.position);
+    // A new process finds the journal again, and asks with its cursor.
+    const next = new PullRig(store, clock);
+    expect(await next.pull(server.target())).toEqual({ samples: 0, more: false });
+    expect(next.puller.totals.repeated).toBe(0);
     const { gaps } = await ledgerOf(store, journal.ref);
     expect(gaps).toEqual([
       { group: 0, from: 0, to: asTime(T0 + 4000), cause: 'trimmed', frames: -1 },
@@ -355,7 +367,7 @@ describe('limits', () => {
 });
 
 describe('a filtered reader', () => {
-  it('gets what matches: whole groups as they are, none of others, parts with their slot numbers', async () => {
+  it('gets groups that match as they are, none of others, parts with their slot numbers', async () => {
     const { clock, journal, server } = await leaf();
     journal.layout(1, ['a', 'a']); // passes whole
     journal.layout(2, ['b', 'c']); // nothing passes

@@ -1,6 +1,6 @@
 /**
- * One journal on its way into the store and the appender. Whatever source it comes from: the position is the
- * journal's, not the source's.
+ * One journal on its way into the store and the appender. Whatever source it comes from: the
+ * position is the journal's, not the source's.
  */
 import { decodeGap, entryPayload } from '@canopy/encoding';
 import {
@@ -247,7 +247,10 @@ export class JournalIntake {
     }
   }
 
-  /** The store is elsewhere: takes its word, and shows the appender what it has that we did not write. */
+  /**
+   * The store is elsewhere: takes its word, and shows the appender what it has that we did not
+   * write.
+   */
   async #goOnFrom(state: JournalState, before: JournalPosition): Promise<void> {
     this.#known = knownFrom(state);
     // What was applied before is in the stored ledger, or was not written at all.

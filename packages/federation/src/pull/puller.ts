@@ -1,7 +1,7 @@
 /**
- * The parent's side of a pull: a page is checked whole, then each of its journals goes into the store with its
- * position, cursor and ledger in one write, and after that into the appender. What the puller knows
- * comes from the store: it may be thrown away at any time.
+ * The parent's side of a pull: a page is checked whole, then each of its journals goes into the
+ * store with its position, cursor and ledger in one write, and after that into the appender. What
+ * the puller knows comes from the store: it may be thrown away at any time.
  */
 import { createHash } from 'node:crypto';
 import {
@@ -162,7 +162,10 @@ export class FramePuller implements PullFormat {
     source.isLoop = isLoop;
   }
 
-  /** Notes the journals of a source before anything of them is stored, so that none is asked for anew. */
+  /**
+   * Notes the journals of a source before anything of them is stored, so that none is asked for
+   * anew.
+   */
   async #learn(source: Source, sections: readonly JournalSection[]): Promise<void> {
     const known = source.refs.size;
     for (const { ref } of sections) source.refs.add(ref);
@@ -184,7 +187,8 @@ export class FramePuller implements PullFormat {
     const hash = createHash('sha256').update(target.url).digest('hex').slice(0, HASH_DIGITS);
     const document = `sources/${hash}`;
     const text = await this.#options.store.getDocument(document);
-    const source = newSource(target.url, document, refsOf(text, this.#options.journalsMax));
+    const refs = refsOf(text, this.#options.journalsMax);
+    const source = newSource(target, document, refs, this.#options.clock.now());
     for (const ref of source.refs) await this.#intake(ref).cursor();
     this.#sources.set(target.url, source);
     return source;

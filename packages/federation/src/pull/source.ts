@@ -1,9 +1,18 @@
 /** What is known of a process that is pulled from. */
-import type { HierarchyStatus, JournalRef, Milliseconds, SourceStatus } from '@canopy/model';
+import type {
+  DurationMs,
+  HierarchyStatus,
+  JournalRef,
+  Milliseconds,
+  PullTarget,
+  SourceStatus,
+} from '@canopy/model';
 import type { JournalIntake } from './journal-intake.js';
 
 /** Silent for this long, a source counts as lost. */
 const LOST_AFTER_MS = 300_000;
+/** Pulls that may fail before it counts as down. */
+const DOWN_INTERVALS = 3;
 
 export interface Source {
   readonly url: string;
@@ -14,24 +23,34 @@ export interface Source {
   isSaved: boolean;
   /** Its own name for itself; its URL before the first page. */
   name: string;
+  /** How the last page went; failures before a page came are not seen here. */
   health: SourceStatus['health'];
   lastError: string;
-  /** When its last page was taken in; 0 before the first. */
-  lastTaken: Milliseconds | 0;
+  /**
+   * When its last page was taken in, or, before the first, when it was asked for the first time.
+   */
+  lastTaken: Milliseconds;
+  readonly interval: DurationMs;
   report: HierarchyStatus | undefined;
   isLoop: boolean;
 }
 
-export function newSource(url: string, document: string, refs: readonly JournalRef[]): Source {
+export function newSource(
+  { url, interval }: PullTarget,
+  document: string,
+  refs: readonly JournalRef[],
+  now: Milliseconds,
+): Source {
   return {
     url,
+    interval,
     document,
     refs: new Set(refs),
     isSaved: refs.length > 0,
     name: url,
     health: 'unknown',
     lastError: '',
-    lastTaken: 0,
+    lastTaken: now,
     report: undefined,
     isLoop: false,
   };
@@ -42,7 +61,6 @@ export function sourceStatus(
   journals: readonly JournalIntake[],
   now: Milliseconds,
 ): SourceStatus {
-  const isLost = source.lastTaken !== 0 && now - source.lastTaken > LOST_AFTER_MS;
   let mayBeAway = -1;
   for (const journal of journals) {
     const left = journal.mayBeAwayMs(now);
@@ -51,11 +69,18 @@ export function sourceStatus(
   return {
     name: source.name,
     url: source.url,
-    health: isLost ? 'lost' : source.health,
+    health: healthOf(source, now),
     lastError: source.lastError,
     kind: 'canopy',
     journals: journals.flatMap((journal) => journal.status(now) ?? []),
     report: source.report,
     mayBeAwaySeconds: mayBeAway < 0 ? -1 : mayBeAway / 1000,
   };
+}
+
+/** A source that does not answer hands over no page: silence says so. */
+function healthOf(source: Source, now: Milliseconds): SourceStatus['health'] {
+  const silent = now - source.lastTaken;
+  if (silent > LOST_AFTER_MS) return 'lost';
+  return silent > DOWN_INTERVALS * source.interval ? 'down' : source.health;
 }

@@ -1,4 +1,7 @@
-/** The leaf's side of registration: says where it is, again and again, for parents forget and restart. */
+/**
+ * The leaf's side of registration: says where it is, again and again, for parents forget and
+ * restart.
+ */
 import {
   type Clock,
   type DurationMs,
@@ -12,7 +15,10 @@ import type { Announcement } from './announcement.js';
 
 export type { Announcement } from './announcement.js';
 
-/** Posts JSON and gives back the status and the first bytes of the answer; rejects where there is none. */
+/**
+ * Posts JSON and gives back the status and the first bytes of the answer; rejects where there is
+ * none.
+ */
 export type PostJson = (
   url: string,
   headers: Readonly<Record<string, string>>,

@@ -137,7 +137,8 @@ export class LeafRegistry {
     const token = await this.#options.readToken();
     if (token === undefined || token === '') {
       const message =
-        'announcements from other machines need a token: start parent and leaf with --federation.token-file';
+        'announcements from other machines need a token: ' +
+        'start parent and leaf with --federation.token-file';
       throw new CanopyError('forbidden', message);
     }
     const given = /^Bearer\s+(\S+)\s*$/i.exec(req.headers.authorization ?? '')?.[1] ?? '';

@@ -1,10 +1,10 @@
 /**
  * A journal through a filter. Matchers are evaluated once a series, when its layout record passes.
- * Frames of a group that passes whole go through byte for byte, those of a group of which nothing passes are left
- * out, and the others are decoded and encoded again with the slot numbers they had.
+ * Frames of a group that passes whole go through byte for byte, those of a group of which nothing
+ * passes are left out, and the others are decoded and encoded again with the slot numbers they had.
  *
- * What is sent is a function of the journal and the filter: a view that is lost can be made again from
- * the key frames before the reader's position.
+ * What is sent is a function of the journal and the filter: a view that is lost can be made again
+ * from the key frames before the reader's position.
  */
 import {
   FrameDecoder,
@@ -22,6 +22,7 @@ import {
   FormatError,
   type GroupId,
   type GroupKind,
+  type GroupMeta,
   type JournalEntry,
   type JournalPosition,
   type LayoutRecord,
@@ -42,7 +43,9 @@ interface FilteredGroup extends SlotCounts {
   kind: GroupKind;
   /** By slot: 1 where it passes. Grows by doubling. */
   mask: Uint8Array;
-  /** Frames are decoded and encoded again; so from the group's first frame on that the view sees. */
+  /**
+   * Frames are decoded and encoded again; so from the group's first frame on that the view sees.
+   */
   tracked: boolean;
   /** The next frame to be sent needs no earlier one at the reader. */
   fresh: boolean;
@@ -50,9 +53,17 @@ interface FilteredGroup extends SlotCounts {
   encoder: FrameEncoder | null;
   /** Sequence of the newest key frame seen; 0 where none was. */
   keySequence: number;
-  /** The newest frame left every slot without a value: nothing will be asked of it again. */
-  ended: boolean;
+  /** The newest frame left every slot without a value. */
+  isBlank: boolean;
+  /** Time of the newest frame. */
+  lastTime: number;
+  /** Silent for so long after a blank frame, the group is over. Milliseconds. */
+  readonly overAfter: number;
 }
+
+/** A group without a nominal interval counts as written this often. */
+const INTERVAL_MS = 60_000;
+const OVER_INTERVALS = 10;
 
 const isPartial = (counts: SlotCounts) => counts.kept > 0 && counts.kept < counts.present;
 const keyOf = (epoch: Epoch, group: GroupId) => `${epoch}/${group}`;
@@ -67,6 +78,7 @@ export class FilterView {
   #position: JournalPosition;
   /** What groups come to by the layouts known when the view was made. */
   readonly #eventual = new Map<string, SlotCounts>();
+  #newestTime = 0;
   #states = new Uint8Array(0);
 
   /**
@@ -102,7 +114,9 @@ export class FilterView {
   replayFrom(): JournalPosition {
     let sequence = this.#position.sequence;
     for (const group of this.#groups.values()) {
-      if (!group.tracked || group.ended || group.keySequence === 0) continue;
+      // A loose frame needs no other.
+      if (!group.tracked || group.kind === 'loose') continue;
+      if (group.keySequence === 0 || this.#isOver(group)) continue;
       sequence = Math.min(sequence, group.keySequence - 1);
     }
     return { epoch: this.#position.epoch, sequence };
@@ -144,6 +158,8 @@ export class FilterView {
     if (entry.kind === EntryKind.gap) return this.#offerGap(entry, group);
     if (group === undefined) return null;
     if (entry.key) group.keySequence = entry.sequence;
+    group.lastTime = entry.time;
+    if (entry.time > this.#newestTime) this.#newestTime = entry.time;
     if (!group.tracked) return group.kept > 0 || group.present === 0 ? entry : null;
     try {
       return group.kind === 'aligned'
@@ -155,6 +171,14 @@ export class FilterView {
       this.undecodable++;
       return null;
     }
+  }
+
+  /**
+   * A target that is gone leaves a frame without values and then nothing: its key frame must not
+   * hold back the place from which the view is made again for ever.
+   */
+  #isOver(group: FilteredGroup): boolean {
+    return group.isBlank && this.#newestTime - group.lastTime > group.overAfter;
   }
 
   #offerLayout(entry: JournalEntry): JournalEntry | null {
@@ -209,7 +233,7 @@ export class FilterView {
       states[slot] = mask[slot] === 1 ? state : SampleState.none;
     }
     states.fill(SampleState.none, known, slotCount);
-    group.ended = anyValue === 0;
+    group.isBlank = anyValue === 0;
     if (group.kept === 0) {
       group.fresh = true;
       return null;
@@ -236,8 +260,6 @@ export class FilterView {
       values[kept] = values[i];
       kept++;
     }
-    // Each loose frame stands alone.
-    group.ended = true;
     if (kept === 0) return null;
     const version = frameLayoutVersion(payload);
     const filtered = group.encoder.encodeLoose(
@@ -256,7 +278,7 @@ export class FilterView {
   #addLayout(layout: LayoutRecord): boolean[] {
     let group = this.#groups.get(layout.group);
     if (group === undefined) {
-      group = newGroup(layout.meta.kind);
+      group = newGroup(layout.meta);
       this.#groups.set(layout.group, group);
     }
     if (group.mask.length < layout.slotCount) {
@@ -294,7 +316,7 @@ export class FilterView {
   }
 }
 
-function newGroup(kind: GroupKind): FilteredGroup {
+function newGroup({ kind, interval }: GroupMeta): FilteredGroup {
   return {
     kind,
     present: 0,
@@ -305,7 +327,9 @@ function newGroup(kind: GroupKind): FilteredGroup {
     decoder: null,
     encoder: null,
     keySequence: 0,
-    ended: false,
+    isBlank: false,
+    lastTime: 0,
+    overAfter: OVER_INTERVALS * (interval || INTERVAL_MS),
   };
 }
 

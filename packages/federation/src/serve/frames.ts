@@ -52,7 +52,10 @@ export interface FrameServerOptions {
   watermark(ref: JournalRef): number;
   /** How long an entry written to a journal now will be kept here; -1 unknown. */
   keptFor(ref: JournalRef): DurationMs;
-  /** A frame may stand in a journal this much later than a frame that is younger (a scrape's time-out). */
+  /**
+   * A frame may stand in a journal this much later than a frame that is younger (a scrape's
+   * time-out).
+   */
   readonly reorder: DurationMs;
   parseSelector(text: string): Matcher[];
   /** Entries of a page, before compression. */
@@ -123,7 +126,9 @@ export class FrameServer {
     this.#readers = new Readers(clock, readersMax, readerTtl);
   }
 
-  /** Answers one request completely; errors become HTTP errors, never a cut body with status 200. */
+  /**
+   * Answers one request completely; errors become HTTP errors, never a cut body with status 200.
+   */
   async handle(req: IncomingMessage, res: ServerResponse, url: URL): Promise<void> {
     if (this.#pulling >= this.#options.concurrentPullsMax) {
       this.totals.refused++;
@@ -152,7 +157,10 @@ export class FrameServer {
     return this.#readers.all();
   }
 
-  /** The position of the reader of `ref` (any view of it) that is furthest behind; undefined without readers. */
+  /**
+   * The position of the reader of `ref` (any view of it) that is furthest behind; undefined without
+   * readers.
+   */
   oldestReader(ref: JournalRef): JournalPosition | undefined {
     return this.#readers.oldest(ref);
   }

@@ -122,7 +122,8 @@ export class JournalRead {
   /** The section; nothing may be read after it. */
   finish(watermark: number, keptFor: number, epochBreak: boolean, reorder: number): JournalSection {
     const isWhole = comparePositions(this.#position, this.#stored.position) >= 0;
-    // On the way, frames that are older than the last one may still come, but not by more than `reorder`.
+    // On the way, frames that are older than the last one may still come, but not by more than
+    // `reorder`.
     const reached = this.#lastTime > reorder ? this.#lastTime - reorder : 0;
     if (this.#view !== null && this.#parts.views !== null) {
       const { sequence } = this.#view.replayFrom();

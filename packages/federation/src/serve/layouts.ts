@@ -1,4 +1,7 @@
-/** Layout entries of a journal, for readers that need those of groups whose frames began before their place. */
+/**
+ * Layout entries of a journal, for readers that need those of groups whose frames began before
+ * their place.
+ */
 import {
   type Clock,
   type JournalEntry,
@@ -35,7 +38,10 @@ export class LayoutReader {
     return entries.sort(comparePositions);
   }
 
-  /** Layouts up to `trimmed`, in journal order. They do not change but for those nobody needs any more. */
+  /**
+   * Layouts up to `trimmed`, in journal order. They do not change but for those nobody needs any
+   * more.
+   */
   async upTo(ref: JournalRef, trimmed: JournalPosition): Promise<readonly JournalEntry[]> {
     const now = this.#clock.monotonic();
     const cached = this.#cached.get(ref);

@@ -42,7 +42,10 @@ export class Readers {
     this.#ttl = ttl;
   }
 
-  /** The record of a reader, made where there is none; undefined where there is no room for one more. */
+  /**
+   * The record of a reader, made where there is none; undefined where there is no room for one
+   * more.
+   */
   admit(name: string, remote: string, selection: string): Reader | undefined {
     this.#expire();
     const key = JSON.stringify([name, remote, selection]);

@@ -202,8 +202,8 @@ function lastSample(series: SelectedSeries): LastSample | null {
 }
 
 /**
- * As Prometheus: a series without `instance` gets an empty one, so that the scraper does not put its
- * own there.
+ * As Prometheus: a series without `instance` gets an empty one, so that the scraper does not put
+ * its own there.
  */
 function withInstance(labels: Labels): Labels {
   let at = 0;

@@ -1,7 +1,7 @@
 /**
  * Filtered views between the pulls of their readers. One that is not there any more is made again
- * by reading the journal from the key frames before the reader's place, in steps over several requests
- * where that takes long.
+ * by reading the journal from the key frames before the reader's place, in steps over several
+ * requests where that takes long.
  */
 import {
   type Clock,
@@ -47,7 +47,9 @@ export class Views {
   readonly #clock: Clock;
   readonly #layouts: LayoutReader;
   readonly #viewsMax: number;
-  /** By reference and position (where it is, or will be when it is made); least recently used first. */
+  /**
+   * By reference and position (where it is, or will be when it is made); least recently used first.
+   */
   readonly #kept = new Map<string, FilterView>();
 
   constructor(store: Store, clock: Clock, layouts: LayoutReader, viewsMax: number) {

@@ -235,8 +235,8 @@ interface RecordedGroup {
 }
 
 /**
- * Decodes what it is given as a head does. `samples` holds `name{…} @time value` lines by journal, in the order
- * they came.
+ * Decodes what it is given as a head does. `samples` holds `name{…} @time value` lines by journal,
+ * in the order they came.
  */
 export class RecordingAppender implements Appender {
   readonly samples: string[] = [];

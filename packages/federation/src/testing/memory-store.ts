@@ -33,8 +33,8 @@ interface MemoryJournal {
 const tileKey = (meta: TileMeta) => `${meta.epoch}/${meta.group}/${meta.firstSequence}`;
 
 /**
- * The Store port in memory, for tests: same outcomes as the real ones, nothing durable. `fail` makes every
- * method reject until it is undefined again.
+ * The Store port in memory, for tests: same outcomes as the real ones, nothing durable. `fail`
+ * makes every method reject until it is undefined again.
  */
 export class MemoryStore implements Store {
   readonly kind = 'embedded';
