@@ -1,5 +1,6 @@
 /** The times at which an expression is worked out. */
 import type { AtModifier, DurationExpr, Shift, Subquery } from '../syntax/ast.js';
+import { durationMilliseconds } from '../syntax/duration-value.js';
 import { CanopyError } from '@canopy/model';
 
 /** Evenly spaced times in ms: `start + k * step` for k < `count`; a step of 0 repeats one time. */
@@ -25,14 +26,12 @@ export function sameGrid(a: Grid, b: Grid): boolean {
   return a.start === b.start && a.step === b.step && a.count === b.count;
 }
 
-/** A duration in ms, rounded as Prometheus does. */
+/** A duration in ms. */
 export function durationMs(expr: DurationExpr, frame: QueryFrame): number {
-  const seconds = durationSeconds(expr, frame);
-  const ms = Math.trunc(Math.round(seconds * 1e9) / 1e6);
-  if (!Number.isSafeInteger(ms)) {
-    throw new CanopyError('bad_data', 'duration out of range');
-  }
-  return ms;
+  return durationMilliseconds(expr, {
+    stepSeconds: frame.step / 1000,
+    rangeSeconds: (frame.end - frame.start) / 1000,
+  });
 }
 
 /** The range of a selector or the step of a subquery: more than nothing. */
@@ -40,45 +39,6 @@ export function positiveDurationMs(expr: DurationExpr, frame: QueryFrame): numbe
   const ms = durationMs(expr, frame);
   if (ms <= 0) throw new CanopyError('bad_data', 'duration must be greater than 0');
   return ms;
-}
-
-function durationSeconds(expr: DurationExpr, frame: QueryFrame): number {
-  switch (expr.kind) {
-    case 'literal':
-      return expr.seconds;
-    case 'step':
-      return frame.step / 1000;
-    case 'range':
-      return (frame.end - frame.start) / 1000;
-    case 'negate':
-      return -durationSeconds(expr.operand, frame);
-    case 'paren':
-      return durationSeconds(expr.operand, frame);
-    case 'binary': {
-      const left = durationSeconds(expr.lhs, frame);
-      const right = durationSeconds(expr.rhs, frame);
-      switch (expr.op) {
-        case '+':
-          return left + right;
-        case '-':
-          return left - right;
-        case '*':
-          return left * right;
-        case '/':
-          if (right === 0) throw new CanopyError('bad_data', 'division by zero');
-          return left / right;
-        case '%':
-          if (right === 0) throw new CanopyError('bad_data', 'modulo by zero');
-          return left % right;
-        case '^':
-          return left ** right;
-        case 'min_of':
-          return Math.min(left, right);
-        case 'max_of':
-          return Math.max(left, right);
-      }
-    }
-  }
 }
 
 export function atTime(at: AtModifier, frame: QueryFrame): number {

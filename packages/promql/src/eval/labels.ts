@@ -9,9 +9,13 @@ import {
 } from '@canopy/model';
 import { type Columns, truncateRows } from './columns.js';
 
+/** Labels that say what a metric is; arithmetic makes something else of it. */
+const METADATA_LABELS: ReadonlySet<string> = new Set([METRIC_NAME, '__type__', '__unit__']);
+
+/** The labels without the metric's name (and type and unit, where those are labels). */
 export function withoutName(labels: Labels): Labels {
   for (let i = 0; i < labels.length; i += 2) {
-    if (labels[i] === METRIC_NAME) return [...labels.slice(0, i), ...labels.slice(i + 2)];
+    if (METADATA_LABELS.has(labels[i])) return removeLabels(labels, METADATA_LABELS);
   }
   return labels;
 }
@@ -56,7 +60,9 @@ export function dropNames(columns: Columns): Columns {
   let sameName = true;
   for (let row = 0; row < labels.length; row++) {
     if (sameName && labelValue(labels[row], METRIC_NAME) !== first) sameName = false;
-    labels[row] = withoutName(labels[row]);
+    const dropped = withoutName(labels[row]);
+    if (labels[row].length - dropped.length > 2) sameName = false;
+    labels[row] = dropped;
   }
   // Fast path: series of one metric stay distinct without its name.
   return sameName ? columns : mergeRows(columns);

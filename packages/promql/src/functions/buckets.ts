@@ -55,15 +55,19 @@ export function bucketFraction(lower: number, upper: number, buckets: Buckets): 
   return (rankOf(upper, buckets, total) - rankOf(lower, buckets, total)) / total;
 }
 
-/** Observations below `value`, interpolated. */
+/**
+ * Observations below `value`, interpolated. The first bucket starts at 0 where its bound is positive.
+ * Buckets without an end cannot be interpolated: of a last one nothing counts, of a first one all.
+ */
 function rankOf(value: number, { bounds, counts }: Buckets, total: number): number {
   let below = 0;
   for (let i = 0; i < bounds.length; i++) {
-    const lowerBound = i === 0 ? Number.NEGATIVE_INFINITY : bounds[i - 1];
-    if (lowerBound >= value) return Math.min(below, total);
+    const first = bounds[0] > 0 ? 0 : Number.NEGATIVE_INFINITY;
+    const lower = i === 0 ? first : bounds[i - 1];
+    if (lower >= value) return Math.min(below, total);
     if (bounds[i] > value) {
-      const from = i === 0 && bounds[i] > 0 ? 0 : lowerBound;
-      const rank = below + ((counts[i] - below) * (value - from)) / (bounds[i] - from);
+      if (lower === Number.NEGATIVE_INFINITY) return Math.min(counts[i], total);
+      const rank = below + ((counts[i] - below) * (value - lower)) / (bounds[i] - lower);
       return rank > total ? total : rank;
     }
     below = counts[i];

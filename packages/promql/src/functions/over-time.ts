@@ -124,9 +124,10 @@ function quantileOverTime(call: RangeCall): void {
   }
 }
 
-/** The median of the distances from the median. */
+/** The median of the distances from the median; NaN where any value is. */
 function medianDeviation(values: Float64Array, lo: number, hi: number): number {
   const sorted = sortNanFirst(values.slice(lo, hi));
+  if (Number.isNaN(sorted[0])) return Number.NaN;
   const median = quantileOfSorted(0.5, sorted);
   for (let i = 0; i < sorted.length; i++) sorted[i] = Math.abs(sorted[i] - median);
   return quantileOfSorted(0.5, sortNanFirst(sorted));

@@ -1,6 +1,15 @@
 /** Types and arguments: what the grammar lets through and must not be evaluated. */
-import { METRIC_NAME } from '@canopy/model';
-import { type Binary, type Call, type Expr, type ValueType, typeOf, unwrapParens } from './ast.js';
+import { CanopyError, METRIC_NAME } from '@canopy/model';
+import {
+  type Binary,
+  type Call,
+  type DurationExpr,
+  type Expr,
+  type ValueType,
+  typeOf,
+  unwrapParens,
+} from './ast.js';
+import { durationMilliseconds, isConstantDuration } from './duration-value.js';
 import { parseError } from './position.js';
 import { quote } from './strings.js';
 
@@ -28,6 +37,7 @@ export function checkTypes(text: string, expr: Expr): void {
       case 'string':
         return;
       case 'selector': {
+        checkDuration(text, node.offset, false);
         const isNamed = node.matchers.some((m) => m.name === METRIC_NAME && !m.matches(''));
         if (!isNamed && !node.matchers.some((matcher) => !matcher.matches(''))) {
           fail(node.start, 'vector selector must contain at least one non-empty matcher');
@@ -35,9 +45,14 @@ export function checkTypes(text: string, expr: Expr): void {
         return;
       }
       case 'matrix':
-        return check(node.selector);
+        check(node.selector);
+        checkDuration(text, node.range, true);
+        return checkDuration(text, node.selector.offset, false);
       case 'subquery': {
         check(node.expr);
+        checkDuration(text, node.range, true);
+        checkDuration(text, node.step, true);
+        checkDuration(text, node.offset, false);
         const type = typeOf(node.expr);
         if (type !== 'vector') {
           fail(node.start, `subquery is only allowed on instant vector, got ${type} instead`);
@@ -105,6 +120,20 @@ export function checkTypes(text: string, expr: Expr): void {
     }
   };
   check(expr);
+}
+
+/** What depends on step and range of the query is checked once those are known. */
+function checkDuration(text: string, expr: DurationExpr | null, positive: boolean): void {
+  if (expr === null || !isConstantDuration(expr)) return;
+  try {
+    const ms = durationMilliseconds(expr, { stepSeconds: 0, rangeSeconds: 0 });
+    if (positive && ms <= 0) {
+      throw new CanopyError('bad_data', 'duration must be greater than 0');
+    }
+  } catch (error) {
+    if (error instanceof CanopyError) parseError(text, expr.start, error.message);
+    throw error;
+  }
 }
 
 function checkBinary(node: Binary, fail: (at: number, message: string) => never): void {
