@@ -46,3 +46,37 @@ export function scaledInteger(value: number, scale: number): number {
   if (m === 0 && 1 / value < 0) return Number.NaN;
   return m;
 }
+
+const PAIR = new Float64Array(2);
+const PAIR_BITS = bitsOf(PAIR);
+
+/** How many doubles `value` is above `origin` (by magnitude); meaningless far apart or across 0. */
+export function ulpsBetween(value: number, origin: number): number {
+  PAIR[0] = value;
+  PAIR[1] = origin;
+  const high = PAIR_BITS[HIGH] - PAIR_BITS[2 + HIGH];
+  return high * 2 ** 32 + (PAIR_BITS[LOW] - PAIR_BITS[2 + LOW]);
+}
+
+/** The double `ulps` above `origin` (by magnitude); |ulps| < 2^31. */
+export function addUlps(origin: number, ulps: number): number {
+  PAIR[0] = origin;
+  const low = PAIR_BITS[LOW] + ulps;
+  if (low < 0) PAIR_BITS[HIGH] -= 1;
+  else if (low >= 2 ** 32) PAIR_BITS[HIGH] += 1;
+  PAIR_BITS[LOW] = low;
+  return PAIR[0];
+}
+
+/** Sums of decimals and products with them are this near to one, as floats. */
+export const ULPS_MAX = 1023;
+
+/**
+ * The integer m with `m / scale` at most ULPS_MAX doubles away from `value`, or NaN where there is
+ * none: many exporters add decimals up or multiply by a decimal fraction.
+ */
+export function nearInteger(value: number, scale: number): number {
+  const m = Math.round(value * scale);
+  if (m === 0 || !(m <= SAFE && m >= -SAFE)) return Number.NaN;
+  return Math.abs(ulpsBetween(value, m / scale)) <= ULPS_MAX ? m : Number.NaN;
+}

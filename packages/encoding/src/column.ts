@@ -3,7 +3,18 @@
  * See tile.format.md, "Columns".
  */
 import { BitReader, BitWriter } from './bit-io.js';
-import { PER_KIB, PER_PAGE, POWERS_OF_TEN, bitsOf, scaledInteger, setNormalNan } from './bits.js';
+import {
+  PER_KIB,
+  PER_PAGE,
+  POWERS_OF_TEN,
+  ULPS_MAX,
+  addUlps,
+  bitsOf,
+  nearInteger,
+  scaledInteger,
+  setNormalNan,
+  ulpsBetween,
+} from './bits.js';
 import type { ByteReader, ByteWriter } from './varint.js';
 import { decodeXor, encodeXor } from './xor.js';
 
@@ -16,13 +27,13 @@ const Coding = {
   deltas: 4,
   steps: 5,
   xor: 6,
+  near: 7,
 } as const;
 type IntegerCoding = typeof Coding.packed | typeof Coding.deltas | typeof Coding.steps;
-/** Bits 3 to 6 hold the number of a scale; bit 7 is the caller's. */
+/** Bits 3 to 6 hold the number of a scale; bit 7 is clear. */
 const SCALE_SHIFT = 3;
 const SCALES = [...POWERS_OF_TEN, PER_KIB, PER_PAGE];
 const DECIMALS = POWERS_OF_TEN.length;
-export const CALLER_BIT = 128;
 /** Above this an integer coding is compared with exclusive-or. Bits a value. */
 const WIDE = 30;
 /** Integers up to this are not tried as KiB or pages. */
@@ -115,26 +126,55 @@ function measure(count: number): Extent {
   return { min, max, minDelta, maxDelta, minStep, maxStep, steps };
 }
 
-/** The first `count` entries of `values`; `callerBit` 0 or CALLER_BIT comes back when it is read. */
-export function encodeColumn(
-  writer: ByteWriter,
-  values: Float64Array,
-  count: number,
-  callerBit: number,
-): void {
+/** Writes the first `count` entries of `values`. */
+export function encodeColumn(writer: ByteWriter, values: Float64Array, count: number): void {
   if (count === 0) {
-    writer.u8(callerBit | Coding.empty);
+    writer.u8(Coding.empty);
     return;
   }
   const scale = toIntegers(values, count);
-  if (scale >= 0 && encodeIntegers(writer, values, count, scale, callerBit)) return;
+  if (scale >= 0 && encodeIntegers(writer, values, count, scale)) return;
   if (isConstant(values, count)) {
-    writer.u8(callerBit | Coding.constantBits);
+    writer.u8(Coding.constantBits);
     writer.f64(values[0]);
     return;
   }
-  writer.u8(callerBit | Coding.xor);
+  const before = writer.length;
+  const near = encodeNear(writer, values, count);
+  const nearSize = writer.length - before;
+  writer.u8(Coding.xor);
   encodeXor(writer, values, count);
+  if (!near) return;
+  const end = writer.length;
+  if (end - before - nearSize >= nearSize) writer.advance(before + nearSize);
+  else {
+    writer.reserve(0).copyWithin(before, before + nearSize, end);
+    writer.advance(end - nearSize);
+  }
+}
+
+/** Exponents tried for columns that are near to decimals. */
+const NEAR_EXPONENTS = [3, 6, 9];
+
+/** A column of integers and one of doubles between; false where nothing was written. */
+function encodeNear(writer: ByteWriter, values: Float64Array, count: number): boolean {
+  for (const exponent of NEAR_EXPONENTS) {
+    const scale = SCALES[exponent];
+    let i = 0;
+    while (i < count && !Number.isNaN(nearInteger(values[i], scale))) i++;
+    if (i < count) continue;
+    const whole = new Float64Array(count);
+    const ulps = new Float64Array(count);
+    for (i = 0; i < count; i++) {
+      whole[i] = nearInteger(values[i], scale);
+      ulps[i] = ulpsBetween(values[i], whole[i] / scale);
+    }
+    writer.u8((exponent << SCALE_SHIFT) | Coding.near);
+    encodeColumn(writer, whole, count);
+    encodeColumn(writer, ulps, count);
+    return true;
+  }
+  return false;
 }
 
 function isConstant(values: Float64Array, count: number): boolean {
@@ -149,9 +189,8 @@ function encodeIntegers(
   values: Float64Array,
   count: number,
   scale: number,
-  callerBit: number,
 ): boolean {
-  const head = callerBit | (scale << SCALE_SHIFT);
+  const head = scale << SCALE_SHIFT;
   const extent = measure(count);
   if (extent.min === extent.max) {
     writer.u8(head | Coding.constant);
@@ -162,7 +201,7 @@ function encodeIntegers(
   const best = cheapest(extent, count);
   if (best.bits > WIDE * count) {
     const before = writer.length;
-    writer.u8(callerBit | Coding.xor);
+    writer.u8(Coding.xor);
     encodeXor(writer, values, count);
     if ((writer.length - before) * 8 <= best.bits) return true;
     writer.advance(before);
@@ -343,7 +382,32 @@ export function decodeColumn(
     case Coding.xor:
       return decodeXor(reader, bytes, count, out, bits, offset);
     default:
-      return reader.fail('unknown coding of a column');
+      return decodeNear(reader, bytes, count, out, bits, offset, scale);
+  }
+}
+
+function decodeNear(
+  reader: ByteReader,
+  bytes: Uint8Array,
+  count: number,
+  out: Float64Array,
+  bits: Uint32Array,
+  offset: number,
+  scale: number,
+): void {
+  const ulps = new Float64Array(count);
+  const ulpsBits = bitsOf(ulps);
+  const firstWhole = reader.u8();
+  if ((firstWhole & 7) === Coding.near) reader.fail('columns in columns');
+  decodeColumn(reader, bytes, firstWhole, count, out, bits, offset);
+  const firstUlps = reader.u8();
+  if ((firstUlps & 7) === Coding.near) reader.fail('columns in columns');
+  decodeColumn(reader, bytes, firstUlps, count, ulps, ulpsBits, 0);
+  for (let i = 0; i < count; i++) {
+    if (!(Math.abs(ulps[i]) <= ULPS_MAX)) reader.fail('too far from a decimal');
+    const value = addUlps(out[offset + i] / scale, ulps[i]);
+    out[offset + i] = value;
+    if (value !== value) setNormalNan(bits, offset + i);
   }
 }
 

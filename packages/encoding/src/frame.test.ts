@@ -75,8 +75,9 @@ it('keeps states and values from frame to frame', () => {
 it('keeps every value', () => {
   const integers = [0, -0, 1, -1, 63, 64, -64, -65, 2 ** 31, -(2 ** 31), 2 ** 53, 2 ** 53 - 1];
   const decimals = [0.1, 0.25, 12.34, -0.001, 1e-9, 123456.789, 1 / 3, Math.PI, 1e22, 1e300];
+  const near = [539 * 0.001, 541 * 0.001, 39.394997000000004, -0.30000000000000004, 1e-9 * 3];
   const edges = [Infinity, -Infinity, NaN, 5e-324, -5e-324, 1.7976931348623157e308, 2.3e-308];
-  const values = [...integers, -(2 ** 53), ...decimals, -1e-300, ...edges];
+  const values = [...integers, -(2 ** 53), ...decimals, -1e-300, ...near, ...edges];
   // Each value after each other one in one slot: all differences.
   const rows: Row[] = [];
   for (const a of values) for (const b of values) if (!Object.is(a, b)) rows.push([a], [b]);

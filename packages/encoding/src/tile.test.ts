@@ -60,6 +60,8 @@ it('keeps columns of every shape', () => {
   check(jitter.map((noise, i) => 5000 * i + noise + (i === 50 ? 4000 : 0)));
   check(jitter.map((noise, i) => 5000 * i + noise + (i >= 50 ? 2 ** 45 : 0)));
   check(jitter.map((noise, i) => (i % 3 === 0 ? 1000 : noise === 30 ? 2 ** 30 : 1000 + noise)));
+  check(jitter.map((noise, i) => (5000 * i + noise) * 0.001)); // near to decimals
+  check(jitter.map((noise, i) => -(5000 * i + noise + 1) / 1000 / 1000));
   check(jitter.map((noise) => 4096 * noise)); // whole pages
   check(jitter.map((noise) => 1024 * noise - 2 ** 50)); // whole KiB
   check([5, 5, 5, 5, 5, 9, 9, 9, 9, 9, 9, 9, 9, 10, 10]); // steps

@@ -4,7 +4,7 @@
  */
 import { FormatError, SampleState, invariant } from '@canopy/model';
 import { bitsOf, setNormalNan } from './bits.js';
-import { CALLER_BIT, decodeColumn, encodeColumn } from './column.js';
+import { decodeColumn, encodeColumn } from './column.js';
 import { crc32c } from './crc32c.js';
 import { ENTRIES_MAX, SLOTS_MAX } from './limits.js';
 import { ByteReader, ByteWriter } from './varint.js';
@@ -14,8 +14,8 @@ const VERSION = 1;
 const FLAG_LOOSE = 1;
 const CRC_SIZE = 4;
 const Section = { times: 1, slots: 2, offsets: 3 } as const;
-/** A slot's first byte says that a state column comes before its values. */
-const HAS_STATES = CALLER_BIT;
+/** A slot's first byte where a state column comes before its values; no column begins with it. */
+const HAS_STATES = 128;
 
 /**
  * Columns to encode; read during the call only. Aligned: `count` shared times, entry i of slot s
@@ -81,7 +81,7 @@ export function encodeTile(columns: TileColumns): Uint8Array {
       if (length > 0) {
         minTime = Math.min(minTime, times[from]);
         maxTime = Math.max(maxTime, times[from + length - 1]);
-        encodeColumn(SLOT_DATA, times.subarray(from, from + length), length, 0);
+        encodeColumn(SLOT_DATA, times.subarray(from, from + length), length);
       }
     }
     encodeSlot(SLOT_DATA, states, values, from, length);
@@ -106,7 +106,7 @@ export function encodeTile(columns: TileColumns): Uint8Array {
 function writeSections(writer: ByteWriter, times: Float64Array | null, ends: Uint32Array): void {
   if (times !== null) {
     const column = new ByteWriter(64);
-    encodeColumn(column, times, times.length, 0);
+    encodeColumn(column, times, times.length);
     writer.u8(Section.times);
     writer.bytes(column.view());
   }
@@ -140,7 +140,7 @@ function encodeSlot(
     writer.u8(HAS_STATES);
     writeStates(writer, states, from, length);
   }
-  encodeColumn(writer, scratch, kept, 0);
+  encodeColumn(writer, scratch, kept);
 }
 
 /** Runs of one state each: (length - 1) * 4 + state. */

@@ -5,25 +5,37 @@
  * classes cost next to nothing while series keep their habits. See frame.format.md, "Values".
  */
 import { FormatError } from '@canopy/model';
-import { HIGH, LOW, PER_KIB, POWERS_OF_TEN, bitsOf, scaledInteger } from './bits.js';
+import {
+  HIGH,
+  LOW,
+  PER_KIB,
+  ULPS_MAX,
+  addUlps,
+  bitsOf,
+  nearInteger,
+  scaledInteger,
+  ulpsBetween,
+} from './bits.js';
 import { ByteReader, ByteWriter, writeSigned } from './varint.js';
 
-/** Classes 0 to 6 hold integers after multiplication by this; the number is the class. */
-const SCALES = [...[0, 1, 2, 3, 6, 9].map((exponent) => POWERS_OF_TEN[exponent]), PER_KIB];
+/** Classes 0 to 9 hold integers after multiplication by this; the number is the class. */
+const SCALES = [1, 10, 100, 1e3, 1e6, 1e9, PER_KIB, 1e3, 1e6, 1e9];
 const CLASS_KIB = 6;
 const DECIMAL_CLASSES = 6;
+/** From here to CLASS_BITS: the value is some doubles away from the integer's. */
+const FIRST_NEAR = 7;
 /** Bits exclusive-or those of the base, without zero bytes at either end. */
-export const CLASS_BITS = 7;
+export const CLASS_BITS = 10;
 /** The normal NaN; no bytes. */
-export const CLASS_NAN = 8;
+export const CLASS_NAN = 11;
 /** The series ended: a stale mark; no bytes. */
-export const CLASS_STALE = 9;
+export const CLASS_STALE = 12;
 /** No sample any more, and no stale mark; no bytes. */
-export const CLASS_NONE = 10;
+export const CLASS_NONE = 13;
 /** Classes from here on say something of one frame only and are not remembered. */
 export const FIRST_FORGOTTEN = CLASS_NAN;
 
-const VALUE_SIZE_MAX = 9;
+const VALUE_SIZE_MAX = 10;
 const SAFE = Number.MAX_SAFE_INTEGER;
 const PAIR = new Float64Array(2);
 const PAIR_BITS = bitsOf(PAIR);
@@ -43,12 +55,24 @@ function isKib(value: number): boolean {
 /** Integers that differ by more are tried as KiB: it saves a byte or two. */
 const KIB_DELTA_MIN = 2 ** 13;
 
+/** The integer of a class, or NaN where the class does not hold the value. */
+function integerOf(value: number, kind: number): number {
+  if (kind < FIRST_NEAR) return scaledInteger(value, SCALES[kind]);
+  return kind < CLASS_BITS ? nearInteger(value, SCALES[kind]) : Number.NaN;
+}
+
 /** The class with the fewest decimal digits that holds the value, else CLASS_BITS. */
-function classify(value: number): number {
+function classify(value: number, remembered: number): number {
   let top = DECIMAL_CLASSES - 1;
   while (top > 0 && Math.abs(value) * SCALES[top] > SAFE) top--;
   // Fast path: what the most digits do not hold, fewer do not either.
-  if (Number.isNaN(scaledInteger(value, SCALES[top]))) return CLASS_BITS;
+  if (Number.isNaN(scaledInteger(value, SCALES[top]))) {
+    // What was no decimal is not looked at again before the next key frame.
+    if (remembered === CLASS_BITS) return CLASS_BITS;
+    let near = FIRST_NEAR;
+    while (near < CLASS_BITS && Number.isNaN(nearInteger(value, SCALES[near]))) near++;
+    return near;
+  }
   for (let kind = 0; kind < top; kind++) {
     if (!Number.isNaN(scaledInteger(value, SCALES[kind]))) return kind;
   }
@@ -79,44 +103,39 @@ export class ValueWriter {
 
   /** A sample whose state is `value`; returns the class taken. */
   put(value: number, base: number, remembered: number): number {
-    let kind = remembered;
-    let m = Number.NaN;
     if (value !== value) {
       this.mark(CLASS_NAN);
       return CLASS_NAN;
     }
-    if (kind < CLASS_BITS) {
-      // Fast path: a series keeps its class.
-      m = scaledInteger(value, SCALES[kind]);
-    }
+    // Fast path: a series keeps its class.
+    let kind = remembered;
+    let m = integerOf(value, kind);
     // Also where many digits were remembered and none is needed any more.
     if (m !== m || (kind > 3 && kind < CLASS_KIB && m % 1000 === 0)) {
-      kind = classify(value);
-      m = kind === CLASS_BITS ? Number.NaN : scaledInteger(value, SCALES[kind]);
+      kind = classify(value, remembered);
+      m = integerOf(value, kind);
     }
-    if (m === m) {
-      let delta = m - scaledBase(base, SCALES[kind]);
-      if (kind === 0 && (delta > KIB_DELTA_MIN || delta < -KIB_DELTA_MIN)) {
-        if (isKib(value) && isKib(base)) {
-          kind = CLASS_KIB;
-          delta = value * PER_KIB - scaledBase(base, PER_KIB);
-        }
-      }
-      if (delta <= SAFE && delta >= -SAFE) {
-        if (kind !== remembered) this.#run(kind);
-        this.#index++;
-        if (delta >= -64 && delta < 64) {
-          this.#bytes[this.#at++] = delta < 0 ? -2 * delta - 1 : 2 * delta;
-        } else {
-          this.#at = writeSigned(this.#bytes, this.#at, delta);
-        }
-        return kind;
+    let delta = m - scaledBase(base, SCALES[kind]);
+    if (kind === 0 && (delta > KIB_DELTA_MIN || delta < -KIB_DELTA_MIN)) {
+      if (isKib(value) && isKib(base)) {
+        kind = CLASS_KIB;
+        delta = value * PER_KIB - scaledBase(base, PER_KIB);
       }
     }
-    if (remembered !== CLASS_BITS) this.#run(CLASS_BITS);
+    const fits = delta <= SAFE && delta >= -SAFE; // not where m is NaN
+    if (!fits) kind = CLASS_BITS;
+    if (kind !== remembered) this.#run(kind);
     this.#index++;
-    this.#putBits(value, base);
-    return CLASS_BITS;
+    if (!fits) this.#putBits(value, base);
+    else {
+      if (delta >= -64 && delta < 64) {
+        this.#bytes[this.#at++] = delta < 0 ? -2 * delta - 1 : 2 * delta;
+      } else this.#at = writeSigned(this.#bytes, this.#at, delta);
+      if (kind >= FIRST_NEAR) {
+        this.#at = writeSigned(this.#bytes, this.#at, ulpsBetween(value, m / SCALES[kind]));
+      }
+    }
+    return kind;
   }
 
   /** A sample that needs no bytes of its own. */
@@ -219,13 +238,21 @@ export class ValueReader {
   /** The value of the next sample; its class is below CLASS_NAN. May be any NaN. */
   read(kind: number, base: number): number {
     if (kind === CLASS_BITS) return this.#readBits(base);
+    const delta = this.#signed();
+    const scale = SCALES[kind];
+    const value = (scaledBase(base, scale) + delta) / scale;
+    if (kind < FIRST_NEAR) return value;
+    const ulps = this.#signed();
+    if (ulps > ULPS_MAX || ulps < -ULPS_MAX) this.#fail('too far from a decimal');
+    return addUlps(value, ulps);
+  }
+
+  #signed(): number {
     if (this.#at >= this.#end) this.#fail('values end too early');
     const first = this.#bytes[this.#at++];
     let size = first >> 1;
     if (first >= 128) size = this.#long((first >> 1) & 63);
-    const delta = first & 1 ? -size - 1 : size;
-    const scale = SCALES[kind];
-    return (scaledBase(base, scale) + delta) / scale;
+    return first & 1 ? -size - 1 : size;
   }
 
   #long(start: number): number {

@@ -26,7 +26,7 @@ const SPECIAL = [
 
 /** Any double at all: special ones, integers, decimals, random bits. */
 export function anyValue(rng: Rng): number {
-  switch (rng.below(6)) {
+  switch (rng.below(7)) {
     case 0:
       return rng.pick(SPECIAL);
     case 1:
@@ -37,6 +37,8 @@ export function anyValue(rng: Rng): number {
       return Math.round((rng() - 0.5) * 1e6) / rng.pick([10, 100, 1000, 1e6, 1e9]);
     case 4:
       return (rng() - 0.5) * 10 ** rng.below(10);
+    case 5: // near to a decimal
+      return rng.below(1e6) * rng.pick([0.001, -0.001, 1e-6, 1e-9]) + rng.pick([0, 0.1, 1e-9]);
     default: {
       const bits = new Uint32Array([rng() * 2 ** 32, rng() * 2 ** 32]);
       return new Float64Array(bits.buffer)[0];
