@@ -138,7 +138,10 @@ export class RedisConnection {
   }
 
   #noteError(error: unknown): void {
-    this.#lastError = firstLine(error);
+    const text = firstLine(error);
+    // Says nothing where the reason came before it.
+    if (text === 'Connection is closed.' && this.#lastError !== '') return;
+    this.#lastError = text;
   }
 
   #noteClosed(): void {

@@ -1,7 +1,17 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { asDuration } from '@canopy/model';
-import { redisIsLeftOut, startRedis, storeConformance, systemClock } from '../testing/index.js';
-import { type RedisStoreOptions, openRedisStore } from './redis-store.js';
+import { type JournalPosition, type Lease, type Store, asDuration } from '@canopy/model';
+import {
+  type RedisServer,
+  redisIsLeftOut,
+  startRedis,
+  storeConformance,
+  systemClock,
+  testEntry,
+  testJournal,
+} from '../testing/index.js';
+import { findComplaint, parseInfo } from './connection.js';
+import { type RedisStore, type RedisStoreOptions, openRedisStore } from './redis-store.js';
+import { firstSliceAfter, planTrim, sortedSlices } from './slices.js';
 
 const options = (url: string): RedisStoreOptions => ({
   url,
@@ -13,6 +23,31 @@ const options = (url: string): RedisStoreOptions => ({
   log: () => {},
   onCorrupt: () => {},
 });
+const START = { epoch: 0, sequence: 0 };
+const NO_LIMITS = { maxBytes: 1e9, maxEntries: 1e9 };
+
+async function takeLease(store: Store): Promise<Lease> {
+  const outcome = await store.acquireLease(testJournal(), 'one', asDuration(60_000));
+  if (!outcome.granted) throw new Error('not granted');
+  return outcome.lease;
+}
+
+/** Commits entry `sequence` after the one before it. */
+async function add(store: Store, lease: Lease, sequence: number, size = 500): Promise<string> {
+  const expected = sequence === 1 ? null : { epoch: 1, sequence: sequence - 1 };
+  const position: JournalPosition = { epoch: 1, sequence };
+  const entries = [testEntry(position, sequence % 7 === 1 ? 'layout' : 'frame', 1, size)];
+  const commit = { lease, expected, position, entries, cursor: '', ledger: '{}' };
+  return (await store.commit(commit)).outcome;
+}
+
+async function until(done: () => boolean): Promise<void> {
+  const end = Date.now() + 10_000;
+  while (!done()) {
+    if (Date.now() > end) throw new Error('did not happen');
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+}
 
 if (!redisIsLeftOut()) {
   storeConformance(
@@ -26,4 +61,199 @@ if (!redisIsLeftOut()) {
     },
     { describe, it, expect, beforeAll, afterAll },
   );
+
+  describe('redis store', () => {
+    let server: RedisServer;
+    let store: RedisStore;
+    beforeAll(async () => {
+      server = await startRedis();
+      store = await openRedisStore(options(server.url));
+    });
+    afterAll(async () => {
+      await store[Symbol.asyncDispose]();
+      await server.stop();
+    });
+
+    it('rolls slices, reads across them and drops them whole', async () => {
+      const lease = await takeLease(store);
+      const ref = lease.journal;
+      for (let sequence = 1; sequence <= 40; sequence++) await add(store, lease, sequence);
+      const slicesKey = `canopy:{${ref}}:slices`;
+      expect(Number(await server.command('hlen', slicesKey))).toBe(10);
+      const read = async (after: number): Promise<number[]> =>
+        (await store.readEntries(ref, { epoch: 1, sequence: after }, NO_LIMITS)).map(
+          (entry) => entry.sequence,
+        );
+      for (const after of [0, 3, 4, 5, 39, 40]) {
+        expect(await read(after)).toEqual(
+          Array.from({ length: 40 - after }, (_, i) => after + i + 1),
+        );
+      }
+      const before = (await store.journal(ref))!.entryBytes;
+      const freed = await store.trimJournal(lease, { epoch: 1, sequence: 18 });
+      expect(await read(0)).toEqual(Array.from({ length: 22 }, (_, i) => 19 + i));
+      expect(Number(await server.command('hlen', slicesKey))).toBe(6);
+      expect((await store.journal(ref))!.entryBytes).toBe(before - freed);
+      expect(freed / before).toBeCloseTo(18 / 40, 1);
+      // What a client believes of slices is checked: another one goes on where this one left.
+      const other = await openRedisStore(options(server.url));
+      expect(await add(other, lease, 41)).toBe('applied');
+      for (let sequence = 42; sequence <= 60; sequence++) await add(other, lease, sequence);
+      expect(await add(store, lease, 61)).toBe('applied');
+      expect((await read(0)).at(-1)).toBe(61);
+      await other[Symbol.asyncDispose]();
+    });
+
+    it('notices a wiped Redis, and starts again', async () => {
+      const lease = await takeLease(store);
+      await add(store, lease, 1);
+      await server.command('flushall');
+      expect(await add(store, lease, 2)).toBe('absent');
+      expect(await add(store, lease, 1)).toBe('fenced');
+      const again = await store.acquireLease(lease.journal, 'one', asDuration(60_000));
+      expect(again.granted && (await add(store, again.lease, 1))).toBe('applied');
+      expect((await store.journals()).map(({ ref }) => ref)).toEqual([lease.journal]);
+    });
+
+    it('loads its scripts again where the server forgot them', async () => {
+      const lease = await takeLease(store);
+      await server.command('script', 'flush');
+      expect(await add(store, lease, 1)).toBe('applied');
+    });
+  });
+
+  describe('a Redis that is away or unsuitable', () => {
+    it('opens without it, fails fast, and connects by itself', async () => {
+      const server = await startRedis();
+      await server.kill();
+      const store = await openRedisStore(options(server.url));
+      expect(store.health.healthy).toBe(false);
+      expect(store.health.message).toContain(`127.0.0.1:${server.port}`);
+      const begun = Date.now();
+      await expect(store.journals()).rejects.toMatchObject({ code: 'storage_unavailable' });
+      await expect(store.usage()).rejects.toMatchObject({ code: 'storage_unavailable' });
+      expect(Date.now() - begun).toBeLessThan(1000);
+      await server.start();
+      await until(() => store.health.healthy);
+      const lease = await takeLease(store);
+      expect(await add(store, lease, 1)).toBe('applied');
+      await server.kill();
+      await expect(add(store, lease, 2)).rejects.toMatchObject({ code: 'storage_unavailable' });
+      await store[Symbol.asyncDispose]();
+      await server.stop();
+    });
+
+    it('bounds a command to a server that hangs', async () => {
+      const server = await startRedis();
+      const store = await openRedisStore({
+        ...options(server.url),
+        commandTimeout: asDuration(200),
+      });
+      const lease = await takeLease(store);
+      process.kill(server.pid, 'SIGSTOP');
+      await expect(add(store, lease, 1)).rejects.toMatchObject({ code: 'storage_unavailable' });
+      process.kill(server.pid, 'SIGCONT');
+      await until(() => store.health.healthy);
+      // The command that timed out may have got through: either is right, nothing is there twice.
+      expect(['applied', 'already_applied']).toContain(await add(store, lease, 1));
+      expect((await store.readEntries(lease.journal, START, NO_LIMITS)).length).toBe(1);
+      await store[Symbol.asyncDispose]();
+      await server.stop();
+    });
+
+    it('is refused where it would evict, until that is mended', async () => {
+      const server = await startRedis(['--maxmemory', '50mb', '--maxmemory-policy', 'allkeys-lru']);
+      await expect(openRedisStore(options(server.url))).rejects.toMatchObject({
+        code: 'storage_unsuitable',
+        message: expect.stringContaining('CONFIG SET maxmemory-policy noeviction') as string,
+      });
+      await server.command('config', 'set', 'maxmemory-policy', 'noeviction');
+      const said: string[] = [];
+      const log = (_level: string, message: string) => void said.push(message);
+      const store = await openRedisStore({ ...options(server.url), log });
+      expect(said.join()).toContain('maxmemory is 50MiB, the append-only file is off');
+      expect((await store.usage()).limitBytes).toBe(50 * 1024 * 1024);
+      await store[Symbol.asyncDispose]();
+      await server.stop();
+    });
+
+    it('says that it is full', async () => {
+      const server = await startRedis(['--maxmemory', '3mb']);
+      const store = await openRedisStore(options(server.url));
+      const lease = await takeLease(store);
+      let sequence = 0;
+      await expect(
+        (async () => {
+          for (;;) await add(store, lease, ++sequence, 100_000);
+        })(),
+      ).rejects.toMatchObject({ code: 'storage_full' });
+      expect(sequence).toBeGreaterThan(5);
+      const state = (await store.journal(lease.journal))!;
+      expect(state.position.sequence).toBe(sequence - 1);
+      await store.trimJournal(lease, { epoch: 1, sequence: sequence - 2 });
+      expect(await add(store, lease, sequence, 1000)).toBe('applied');
+      await store[Symbol.asyncDispose]();
+      await server.stop();
+    });
+
+    it('is refused with a wrong password, which is not repeated', async () => {
+      const server = await startRedis(['--requirepass', 'right']);
+      for (const secret of ['', ':wr0ng@']) {
+        const url = server.url.replace('//', `//${secret}`);
+        const failure: unknown = await openRedisStore(options(url)).catch(
+          (error: unknown) => error,
+        );
+        expect(failure).toMatchObject({ code: 'storage_unsuitable' });
+        expect(String(failure)).not.toContain('wr0ng');
+      }
+      const store = await openRedisStore(options(server.url.replace('//', '//:right@')));
+      expect(store.health.healthy).toBe(true);
+      await store[Symbol.asyncDispose]();
+      await server.stop();
+    });
+  });
 }
+
+describe('findComplaint', () => {
+  const check = (info: string, expected: RegExp): void => {
+    expect(findComplaint(parseInfo(info.replaceAll(' ', '\r\n')))).toMatch(expected);
+  };
+  it('knows what cannot be used', () => {
+    check('redis_version:6.2.0 maxmemory_policy:noeviction', /^$/);
+    check('redis_version:7.2.4 valkey_version:9.0.0 maxmemory_policy:noeviction', /^$/);
+    check('redis_version:6.0.16', /version 6.0.16; 6.2 or later/);
+    check('redis_version:5.0.0', /version 5.0.0/);
+    check('redis_version:8.0.0 maxmemory_policy:volatile-ttl', /volatile-ttl/);
+    check('redis_version:8.0.0 role:slave', /replica/);
+  });
+});
+
+describe('slices', () => {
+  const slices = sortedSlices({ 10: '1-100 30', 9: '1-50 20', 8: '1-1 10', 11: '2-1 5' });
+  const at = (epoch: number, sequence: number): JournalPosition => ({ epoch, sequence });
+  it('finds where to read', () => {
+    const check = (after: JournalPosition, expected: number): void => {
+      expect(slices[firstSliceAfter(slices, after)].slice).toBe(expected);
+    };
+    check(at(0, 0), 8);
+    check(at(1, 49), 8);
+    check(at(1, 50), 9);
+    check(at(1, 1000), 10);
+    check(at(2, 0), 10);
+    check(at(9, 9), 11);
+  });
+  it('plans a trim', () => {
+    const check = (upTo: JournalPosition, expected: string[]): void => {
+      const steps = planTrim(slices, { position: at(2, 7) }, upTo);
+      const words = steps.map(
+        ({ slice, limit, firstKept }) =>
+          `${slice} ${limit.epoch}-${limit.sequence} ${firstKept || 'whole'}`,
+      );
+      expect(words).toEqual(expected);
+    };
+    check(at(0, 5), []);
+    check(at(1, 49), ['8 1-49 1-50']);
+    check(at(1, 50), ['8 1-49 whole', '9 1-50 1-51']);
+    check(at(9, 9), ['8 1-49 whole', '9 1-99 whole', '10 2-0 whole', '11 2-7 2-8']);
+  });
+});
