@@ -52,8 +52,12 @@ export async function findJournalId(
     });
   }
   const id = Buffer.from(randomBytes(16)).toString('hex') as JournalId;
-  await store.putDocument(ID_DOCUMENT, JSON.stringify({ id, place } satisfies IdDocument));
+  await saveJournalId(store, id, place);
   return id;
+}
+
+export async function saveJournalId(store: Store, id: JournalId, place: string): Promise<void> {
+  await store.putDocument(ID_DOCUMENT, JSON.stringify({ id, place } satisfies IdDocument));
 }
 
 function parseId(text: string): IdDocument | undefined {

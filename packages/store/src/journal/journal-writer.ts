@@ -31,6 +31,7 @@ import {
   recover,
   saveCheckpoint,
   saveCleanMark,
+  saveJournalId,
   takeLease,
 } from './journal-place.js';
 import type { JournalWriterOptions, JournalWriterStats } from './options.js';
@@ -367,6 +368,8 @@ export class JournalWriter implements Journal {
         this.#storeWentBack(outcome.state.position, outcome.state.ledger);
         return true;
       case 'absent':
+        // The documents went with it: the next process must find this journal, not make another.
+        await saveJournalId(this.#options.store, this.id, this.#options.pathIdentity);
         this.#storeWentBack(null, '');
         return true;
     }

@@ -1,5 +1,15 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { type JournalPosition, type Lease, type Store, asDuration } from '@canopy/model';
+import { randomBytes } from 'node:crypto';
+import {
+  type JournalPosition,
+  type Lease,
+  type Store,
+  asDuration,
+  asTime,
+  labelsFromObject,
+} from '@canopy/model';
+import { JournalWriter } from '../journal/journal-writer.js';
+import { readJournal } from '../testing/journal-reader.js';
 import {
   type RedisServer,
   redisIsLeftOut,
@@ -113,6 +123,52 @@ if (!redisIsLeftOut()) {
       const again = await store.acquireLease(lease.journal, 'one', asDuration(60_000));
       expect(again.granted && (await add(store, again.lease, 1))).toBe('applied');
       expect((await store.journals()).map(({ ref }) => ref)).toEqual([lease.journal]);
+    });
+
+    it('carries a journal; wiped below it, a new epoch begins and the hole has a name', async () => {
+      const journal = await JournalWriter.open({
+        store,
+        clock: systemClock,
+        randomBytes,
+        owner: 'writer',
+        leaseTtl: asDuration(5000),
+        commitInterval: asDuration(10),
+        commitBytes: 1e6,
+        keyFrameEvery: 120,
+        queueBytesMax: 1e6,
+        onCommitted: () => {},
+        completeUpTo: () => systemClock.now(),
+        log: () => {},
+        pathIdentity: '',
+      });
+      const group = journal.openGroup({
+        kind: 'aligned',
+        target: labelsFromObject({ job: 'a' }),
+        scrapeUrl: '',
+        interval: asDuration(1000),
+      });
+      group.addSlot(labelsFromObject({ __name__: 'm' }), -1);
+      const write = (time: number): void =>
+        group.write(asTime(time), Uint8Array.of(1), Float64Array.of(time));
+      write(1000);
+      write(2000);
+      await journal.flush();
+      const before = await readJournal(store, journal.ref, 0);
+      expect(before.frames).toEqual(['a 1000 m=1000', 'a 2000 m=2000']);
+      await server.command('flushall');
+      write(3000);
+      await journal.flush();
+      write(4000);
+      await journal.flush();
+      const after = await readJournal(store, journal.ref, 0);
+      expect(after.frames).toEqual(['a 4000 m=4000']);
+      expect(after.gaps.map((gap) => [gap.group, gap.cause, gap.frames])).toEqual([
+        [0, 'restart', -1],
+        [1, 'refused', 1],
+      ]);
+      expect(journal.position.epoch).toBe(2);
+      expect(await store.getDocument('journal/id')).toContain(journal.id);
+      await journal.close();
     });
 
     it('loads its scripts again where the server forgot them', async () => {
