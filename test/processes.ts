@@ -78,7 +78,11 @@ export class Program {
   }
 
   start(): this {
-    const child = spawn(this.#command, this.#args, { stdio: ['ignore', 'pipe', 'pipe'] });
+    // A group of its own, so that a test can do what Ctrl-C in a terminal does.
+    const child = spawn(this.#command, this.#args, {
+      stdio: ['ignore', 'pipe', 'pipe'],
+      detached: true,
+    });
     const keep = (chunk: Buffer) => {
       this.output = (this.output + chunk.toString()).slice(-65_536);
     };
@@ -96,6 +100,12 @@ export class Program {
     if (child.exitCode !== null) return Promise.resolve(child.exitCode);
     if (child.signalCode !== null) return Promise.resolve(child.signalCode);
     return new Promise((done) => child.once('exit', (code, signal) => done(code ?? signal ?? 0)));
+  }
+
+  /** Ctrl-C in a terminal: the signal goes to the program and all it started in its group. */
+  async interrupt(): Promise<number | string> {
+    if (this.isRunning) process.kill(-this.pid, 'SIGINT');
+    return this.ended();
   }
 
   async kill(signal: NodeJS.Signals): Promise<number | string> {

@@ -20,6 +20,7 @@ export default defineConfig({
             'packages/*/src/**/*.test.ts',
             'packages/*/src/**/*.fuzz.ts',
             'test/architecture/**/*.test.ts',
+            'test/deploy/**/*.test.ts',
           ],
           testTimeout: 20_000,
         },

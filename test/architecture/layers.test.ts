@@ -32,18 +32,18 @@ const owners = readdirSync(packages, { withFileTypes: true })
   .map((entry) => entry.name);
 const sources = owners.flatMap(sourcesOf);
 
-/** Package names a source imports (static, dynamic and type imports alike). */
+/** `import … from 'x'`, `export … from 'x'`, `import 'x'` at the start of a line; `import('x')` anywhere. */
+const IMPORTS =
+  /^(?:(?:import|export)\s[^'"`;]*?\bfrom\s+|import\s+)['"]([^'"]+)['"]|\bimport\(\s*['"]([^'"]+)['"]\s*\)/gm;
+
+/** Package names a source imports. */
 function importsOf(source: Source): string[] {
   const found: string[] = [];
-  for (const match of source.text.matchAll(/(?:\bfrom\s+|\bimport\s*\(?\s*)['"]([^'"]+)['"]/g)) {
-    const name = match[1];
+  for (const match of source.text.matchAll(IMPORTS)) {
+    const name = match[1] ?? match[2];
     if (name.startsWith('.') || name.startsWith('node:') || builtinModules.includes(name)) continue;
-    found.push(
-      name
-        .split('/')
-        .slice(0, name.startsWith('@') ? 2 : 1)
-        .join('/'),
-    );
+    const depth = name.startsWith('@') ? 2 : 1;
+    found.push(name.split('/').slice(0, depth).join('/'));
   }
   return found;
 }

@@ -7,16 +7,7 @@ import { execFileSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { cpus } from 'node:os';
 import { fileURLToPath } from 'node:url';
-import {
-  type Program,
-  Site,
-  eventually,
-  freePort,
-  get,
-  query,
-  sleep,
-  waitReady,
-} from '../processes.js';
+import { type Program, Site, eventually, freePort, query, sleep, waitReady } from '../processes.js';
 import { type CountingProxy, anonymousBytes, countingProxy, cpuSeconds } from './measure.js';
 
 const isSmall = process.argv.includes('--small');

@@ -33,7 +33,7 @@ it('runs a hierarchy, stops within 3 s, and goes on with its data', async () => 
   expect(await get(`${base}/`)).toMatch(/<html/i);
   const before = Date.now() / 1000;
   const stopped = performance.now();
-  await first.kill('SIGINT');
+  await first.interrupt();
   expect(performance.now() - stopped).toBeLessThan(3000);
   expect(first.output).toMatch(/Open .*http/);
   expect(first.output).toMatch(/leaves 2\/2 up/);
@@ -43,7 +43,14 @@ it('runs a hierarchy, stops within 3 s, and goes on with its data', async () => 
     const result = await query(base, 'count_over_time(up{cluster="east"}[10m] @ ' + before + ')');
     expect(result.length).toBeGreaterThanOrEqual(3);
   });
-  await second.kill('SIGINT');
+  // npm killed outright: nobody is left behind.
+  await second.kill('SIGKILL');
+  await eventually(10_000, 'all three gone', async () => {
+    for (const port of ports) {
+      const answer = await fetch(`http://127.0.0.1:${port}/-/healthy`).catch(() => undefined);
+      expect(answer).toBeUndefined();
+    }
+  });
 });
 
 it('names a taken port and the flag for another one', async () => {

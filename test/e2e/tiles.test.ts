@@ -2,6 +2,7 @@
  * Long enough for tiles: closed, written to the store, the journal cut behind them, and all of it
  * read back by a parent that was killed. At ten scrapes a second a tile closes every 12 s.
  */
+import { execFileSync } from 'node:child_process';
 import { afterAll, describe, expect, it } from 'vitest';
 import { completeUpTo, rawSamples } from '../hierarchy.js';
 import { Site, eventually, freePort, get, isWithout, sleep, waitReady } from '../processes.js';
@@ -63,6 +64,15 @@ describe.each(stores)('tiles in the %s store', (kind) => {
     await eventually(45_000, 'two tiles stored', async () => {
       expect(await metric(parent, 'canopy_tiles_stored_total')).toBeGreaterThanOrEqual(2);
     });
+    if (kind === 'redis') {
+      execFileSync('redis-cli', ['-p', String(redisPort), 'flushall']);
+      // Pulled again with nobody's help, and tiles are made anew.
+      await eventually(30_000, 'what Redis lost', async () => {
+        const stored = await metric(parent, 'canopy_store_used_bytes');
+        expect(await metric(parent, 'canopy_tiles_stored_total')).toBeGreaterThanOrEqual(4);
+        expect(stored).toBeGreaterThan(0);
+      });
+    }
     await first.kill('SIGKILL');
     const second = startParent();
     await waitReady(parent);

@@ -27,13 +27,14 @@ async function runRole(role: Role, values: FlagValues): Promise<number> {
   const log = makeLog(settings.logLevel, role, settings.name);
   const abort = new AbortController();
   const signalled = new Promise<number>((done) => {
-    for (const signal of ['SIGINT', 'SIGTERM'] as const) {
-      process.on(signal, () => {
-        log('info', 'stopping', { signal });
-        abort.abort(new CanopyError('canceled', 'stopping'));
-        done(0);
-      });
-    }
+    const stop = (why: string): void => {
+      log('info', 'stopping', { why });
+      abort.abort(new CanopyError('canceled', 'stopping'));
+      done(0);
+    };
+    for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => stop(signal));
+    // Started by `canopy local`: its end is ours.
+    process.on('disconnect', () => stop('the starting process ended'));
   });
   let running: Awaited<ReturnType<Start>>;
   try {

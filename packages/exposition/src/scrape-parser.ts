@@ -18,7 +18,7 @@ export interface SeriesResolver {
   /**
    * Called once for each series text that the parser does not know (again after the scrape that
    * brought it was refused, or it was forgotten). `labels` are pairs as written (not sorted),
-   * `__name__` included, none with an empty value, no name twice; `le` and `quantile` of histograms and summaries are spelt as in
+   * `__name__` included, no name twice, empty values as written; `le` and `quantile` of histograms and summaries are spelt as in
    * OpenMetrics (`1.0`). `family` is what TYPE and HELP lines said so far of the family it belongs to.
    * Two texts of one label set must get the same slot. Slots are small integers; -1 drops the series
    * until the parser forgets its text. May throw CanopyError to refuse the scrape. Must not call the parser.

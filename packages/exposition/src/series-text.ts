@@ -21,8 +21,8 @@ const NAME_ENDS = new Set([9, 10, 32, 123]);
 const isBlank = (c: number): boolean => c === 32 || c === 9;
 
 /**
- * Label pairs of one series text, `[name, value, …]` in the order written, `__name__` first, pairs with an
- * empty value left out. The text is one that `parseText` gave to its sink; blanks before it are allowed.
+ * Label pairs of one series text, `[name, value, …]` in the order written, `__name__` first. Pairs with an empty
+ * value are kept: `instance=""` says that the series has none, which `honor_labels` respects. The text is one that `parseText` gave to its sink; blanks before it are allowed.
  * @throws FormatError where a label is given twice.
  */
 export function readSeries(body: Uint8Array, start: number, end: number): Labels {
@@ -78,18 +78,11 @@ function quotedText(bytes: Buffer, start: number, end: number): string {
 }
 
 function checkedPairs(pairs: string[]): Labels {
-  let empty = false;
-  for (let i = 3; i < pairs.length; i += 2) if (pairs[i] === '') empty = true;
   const doubled = doubledName(pairs);
   if (doubled !== undefined) {
     throw new FormatError(`label ${JSON.stringify(doubled)} is given twice in ${pairs[1]}`);
   }
-  if (!empty) return pairs;
-  const kept: string[] = [];
-  for (let i = 0; i < pairs.length; i += 2) {
-    if (pairs[i + 1] !== '') kept.push(pairs[i], pairs[i + 1]);
-  }
-  return kept;
+  return pairs;
 }
 
 function doubledName(pairs: readonly string[]): string | undefined {

@@ -70,7 +70,7 @@ describe('samples', () => {
     ['a{b="c"}1', sample(1, 'a', { b: 'c' })],
     ['a+1', sample(1, 'a')],
     ['  a\t1 ', sample(1, 'a')],
-    ['a{b=""} 1', sample(1, 'a')], // an empty value is no label
+    ['a{b=""} 1', sample(1, 'a', { b: '' })], // kept: it says that there is none
     [String.raw`a{b="\\x\n\"\t"} 1`, sample(1, 'a', { b: '\\x\n"\\t' })], // \t is no escape
     ['a{b="x\ny"} 1', sample(1, 'a', { b: 'x\ny' })],
     ['a{b="}{#,"} 1', sample(1, 'a', { b: '}{#,' })],

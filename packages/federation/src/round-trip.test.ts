@@ -253,6 +253,7 @@ describe('a store that is elsewhere', () => {
     expect(await parent.pull(server.target())).toEqual({ samples: 0, more: true });
     await parent.pullAll(server.target());
     expect(parent.puller.totals.behind).toBe(1);
+    expect(parent.wentBack).toHaveLength(1);
     expect(parent.appender.samples.length).toBe(9 * 4);
     expect(parent.appender.totals.repeated).toBe(8);
     const all = await store.readEntries(
@@ -276,6 +277,7 @@ describe('a store that is elsewhere', () => {
     await fill(journal, 1, 8);
     await parent.pullAll(server.target());
     expect(parent.puller.totals.absent).toBe(1);
+    expect(parent.wentBack).toEqual([expect.stringMatching(/gone$/)]);
     expect(parent.appender.samples.length).toBe(9 * 4);
     const state = (await store.journal(journal.ref))!;
     expect(state.position).toEqual(journal.position);

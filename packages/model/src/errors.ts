@@ -24,7 +24,10 @@ export const ERROR_CODES = {
   storage_full: { httpStatus: 500, meaning: 'no room left in the store' },
   storage_unavailable: { httpStatus: 500, meaning: 'the store does not answer; try again' },
   storage_corrupt: { httpStatus: 500, meaning: 'stored bytes do not pass their checks' },
-  storage_unsuitable: { httpStatus: 500, meaning: 'the store is set up in a way Canopy cannot use' },
+  storage_unsuitable: {
+    httpStatus: 500,
+    meaning: 'the store is set up in a way Canopy cannot use',
+  },
 } as const;
 
 export type ErrorCode = keyof typeof ERROR_CODES;

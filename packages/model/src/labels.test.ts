@@ -13,9 +13,27 @@ describe('labelsOf', () => {
     expect(labelsOf(pairs)).toEqual(expected);
   it('sorts by name, drops empty values, lets the last of a doubled name win', () => {
     check([], []);
-    check([['b', '1'], ['a', '2']], ['a', '2', 'b', '1']);
-    check([['a', ''], ['b', '1']], ['b', '1']); // empty is absent
-    check([['a', '1'], ['a', '2']], ['a', '2']);
+    check(
+      [
+        ['b', '1'],
+        ['a', '2'],
+      ],
+      ['a', '2', 'b', '1'],
+    );
+    check(
+      [
+        ['a', ''],
+        ['b', '1'],
+      ],
+      ['b', '1'],
+    ); // empty is absent
+    check(
+      [
+        ['a', '1'],
+        ['a', '2'],
+      ],
+      ['a', '2'],
+    );
   });
 });
 
@@ -57,6 +75,12 @@ describe('formatLabels', () => {
 });
 
 it('compareLabels orders by name, then value, then length', () => {
-  const sets = [{ a: '1' }, { a: '1', b: '1' }, { a: '2' }, { b: '0' }].map(labelsFromObject);
+  const objects: Array<Record<string, string>> = [
+    { a: '1' },
+    { a: '1', b: '1' },
+    { a: '2' },
+    { b: '0' },
+  ];
+  const sets = objects.map(labelsFromObject);
   expect([...sets].reverse().sort(compareLabels)).toEqual(sets);
 });

@@ -43,10 +43,7 @@ export interface Snapshot {
   /** Label sets of series with a sample in the range (approximately) that match any of the sets. */
   series(matcherSets: ReadonlyArray<readonly Matcher[]>, range: TimeRange): Promise<Labels[]>;
   /** Sorted. No matcher sets: of all series. */
-  labelNames(
-    matcherSets: ReadonlyArray<readonly Matcher[]>,
-    range: TimeRange,
-  ): Promise<string[]>;
+  labelNames(matcherSets: ReadonlyArray<readonly Matcher[]>, range: TimeRange): Promise<string[]>;
   labelValues(
     name: string,
     matcherSets: ReadonlyArray<readonly Matcher[]>,

@@ -70,11 +70,14 @@ function expand(compiled: RE2JS, text: string, template: string): string | null 
   const groups = compiled.namedGroups() as Record<string, number>;
   const count = matcher.groupCount();
   // Go's Expand: $$ is a dollar; an unknown group is empty; $1x is the group named "1x".
-  return template.replace(/\$(?:\$|\{([^}]*)\}|(\w+))/gu, (whole, braced?: string, bare?: string) => {
-    if (whole === '$$') return '$';
-    const name = braced ?? bare ?? EMPTY;
-    const index = /^\d+$/.test(name) ? Number(name) : (groups[name] ?? -1);
-    if (index < 0 || index > count) return EMPTY;
-    return matcher.group(index) ?? EMPTY;
-  });
+  return template.replace(
+    /\$(?:\$|\{([^}]*)\}|(\w+))/gu,
+    (whole, braced?: string, bare?: string) => {
+      if (whole === '$$') return '$';
+      const name = braced ?? bare ?? EMPTY;
+      const index = /^\d+$/.test(name) ? Number(name) : (groups[name] ?? -1);
+      if (index < 0 || index > count) return EMPTY;
+      return matcher.group(index) ?? EMPTY;
+    },
+  );
 }

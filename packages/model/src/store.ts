@@ -115,11 +115,7 @@ export interface Store extends AsyncDisposable {
   commit(commit: JournalCommit): Promise<CommitOutcome>;
 
   /** Entries after `after` in order; at least one where there is one, else up to the limits. */
-  readEntries(
-    ref: JournalRef,
-    after: JournalPosition,
-    limits: ReadLimits,
-  ): Promise<JournalEntry[]>;
+  readEntries(ref: JournalRef, after: JournalPosition, limits: ReadLimits): Promise<JournalEntry[]>;
 
   /** All layout entries kept, by (epoch, group, version): also of groups whose frames were trimmed. */
   readLayouts(ref: JournalRef): Promise<JournalEntry[]>;

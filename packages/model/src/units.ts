@@ -22,8 +22,7 @@ const UNIT_MS: ReadonlyArray<readonly [suffix: string, ms: number]> = [
   ['s', 1000],
   ['ms', 1],
 ];
-const DURATION =
-  /^(?:(\d+)y)?(?:(\d+)w)?(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?(?:(\d+)ms)?$/;
+const DURATION = /^(?:(\d+)y)?(?:(\d+)w)?(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?(?:(\d+)ms)?$/;
 
 /**
  * Reads a duration in Prometheus's notation: `1h30m`, `15s`, `500ms`, `0`; units from large to

@@ -173,6 +173,9 @@ test('labels: conflicts, honor_labels, external labels, metric relabelling', asy
   expect(await frameOf('x{job="j"} 1\n', { honorLabels: true })).toEqual([
     'x{instance="a:1", job="j"} 1',
   ]);
+  expect(await frameOf('x{job="j",instance=""} 1\n', { honorLabels: true })).toEqual([
+    'x{job="j"} 1',
+  ]);
   const external = labelsFromObject({ cluster: 'east', job: 'no' });
   expect(await frameOf('x 1\ny{cluster="own"} 2\n', {}, external)).toEqual([
     'x{cluster="east", instance="a:1", job="test"} 1',

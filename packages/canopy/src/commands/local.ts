@@ -166,9 +166,10 @@ function replaceFile(path: string, content: unknown): void {
 
 function startMember(one: Member): void {
   const log = createWriteStream(join(one.folder, 'canopy.log'), { flags: 'a' });
-  // A process group of its own: Ctrl-C comes to this process alone, which ends them in order.
+  // A process group of its own: Ctrl-C comes to this process alone, which ends them in order. The
+  // channel closes when this process dies, whatever way: then they end by themselves.
   const child = spawn(process.execPath, [MAIN, ...one.args], {
-    stdio: ['ignore', 'pipe', 'pipe'],
+    stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
     detached: true,
   });
   child.stdout?.pipe(log, { end: false });
@@ -194,6 +195,12 @@ function stopSignal(): Promise<'signal'> {
     for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
       process.on(signal, () => done('signal'));
     }
+    // npm may die without passing its signal on; its shell is then gone too.
+    const starter = process.ppid;
+    if (process.env.npm_lifecycle_event === undefined) return;
+    setInterval(() => {
+      if (process.ppid !== starter) done('signal');
+    }, STATUS_MS).unref();
   });
 }
 
@@ -218,6 +225,7 @@ class StatusLine {
   #timer: NodeJS.Timeout | undefined;
   #announced = false;
   #printed = 0;
+  #said = '';
 
   constructor(url: string, missingExporter: string | undefined) {
     this.#url = url;
@@ -262,9 +270,12 @@ class StatusLine {
       );
       return;
     }
+    // What is up is said at once, the numbers now and then.
+    const isNews = line.slice(0, line.indexOf(' · series')) !== this.#said;
     const now = performance.now();
-    if (this.#printed !== 0 && now - this.#printed < PLAIN_STATUS_MS) return;
+    if (!isNews && now - this.#printed < PLAIN_STATUS_MS) return;
     this.#printed = now;
+    this.#said = line.slice(0, line.indexOf(' · series'));
     process.stderr.write(`${line}\n`);
   }
 }

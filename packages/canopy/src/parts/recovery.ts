@@ -12,7 +12,8 @@ import {
 import type { Head } from '@canopy/head';
 import type { Log } from '../log.js';
 
-const READ = { maxBytes: 4 * 1024 * 1024, maxEntries: 10_000 };
+/** One step of the event loop takes in about this much. */
+const READ = { maxBytes: 128 * 1024, maxEntries: 4096 };
 const PROGRESS_MS = 2000;
 
 /** Restores all journals of the store. The event loop gets its turn between reads. */
@@ -34,6 +35,23 @@ export async function recoverHead(
     journalBytes: progress.bytes,
     seconds: Number(((performance.now() - begun) / 1000).toFixed(2)),
   });
+}
+
+/** Takes what is left of one journal in the store for all there is: its head had more. */
+export async function recoverAgain(
+  store: Store,
+  head: Head,
+  ref: JournalRef,
+  state: JournalState | undefined,
+  log: Log,
+): Promise<void> {
+  log('warn', 'the store lost what it had of a journal; it is pulled again', {
+    journal: ref,
+    left: state?.position,
+  });
+  head.dropJournal(ref);
+  if (state === undefined) return;
+  await recoverJournal(store, head, state, new Progress(state.entryBytes, log, () => {}));
 }
 
 class Progress {
@@ -75,6 +93,7 @@ async function recoverJournal(
     const entries = await store.readEntries(ref, after, READ);
     if (entries.length === 0) break;
     head.apply(ref, entries);
+    await new Promise((done) => setImmediate(done));
     const last = entries[entries.length - 1];
     after = { epoch: last.epoch, sequence: last.sequence };
     progress.add(entries.reduce((sum, entry) => sum + entry.bytes.length, 0));

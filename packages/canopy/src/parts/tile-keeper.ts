@@ -63,6 +63,11 @@ export class TileKeeper {
     this.#pending.push({ ref, tile });
   }
 
+  /** Drops what is pending of a journal that is built up anew. */
+  forget(ref: JournalRef): void {
+    this.#remove(new Set(this.#pending.filter((item) => item.ref === ref)));
+  }
+
   /** Writes what is pending, then trims. One run at a time; a failure leaves the rest for the next. */
   write(): Promise<void> {
     this.#running ??= this.#write().finally(() => {

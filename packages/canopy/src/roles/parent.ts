@@ -12,7 +12,7 @@ import { startHousekeeping } from '../parts/housekeeping.js';
 import { LEAF_JOB, LeafDiscovery, leafJob } from '../parts/leaf-discovery.js';
 import { storeAnswers } from '../parts/open-store.js';
 import { CanopyProcess, LEASE_TTL } from '../parts/process.js';
-import { recoverHead } from '../parts/recovery.js';
+import { recoverAgain, recoverHead } from '../parts/recovery.js';
 import { startScraping } from '../parts/scraping.js';
 import { bindMetrics } from '../parts/self-metrics.js';
 import { startServing } from '../parts/serving.js';
@@ -57,6 +57,10 @@ export async function startParent(
     leaseTtl: LEASE_TTL,
     ownJournals: () => new Set(process.journal === undefined ? [] : [process.journal.id]),
     onWatermark: () => {},
+    onStoreWentBack: (ref, state) => {
+      tiles.forget(ref);
+      return recoverAgain(store, head, ref, state, log);
+    },
     pageBytesMax: PAGE_BYTES_MAX,
     journalsMax: LEAVES_MAX,
   });

@@ -155,6 +155,7 @@ export class JournalIntake {
       this.#known = null;
       this.#wiped = true;
       this.#forgetPending();
+      await this.#options.onStoreWentBack(this.#ref, undefined);
       return null;
     }
     if (outcome.outcome === 'fenced') {
@@ -255,6 +256,10 @@ export class JournalIntake {
     this.#known = knownFrom(state);
     // What was applied before is in the stored ledger, or was not written at all.
     this.#forgetPending();
+    if (comparePositions(state.position, before) < 0) {
+      await this.#options.onStoreWentBack(this.#ref, state);
+      return;
+    }
     for (let after = before; comparePositions(after, state.position) < 0; ) {
       const entries = await this.#options.store.readEntries(this.#ref, after, STORED_CHUNK);
       if (entries.length === 0) break;

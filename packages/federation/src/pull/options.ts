@@ -5,6 +5,7 @@ import type {
   DurationMs,
   JournalId,
   JournalRef,
+  JournalState,
   Milliseconds,
   Store,
 } from '@canopy/model';
@@ -21,6 +22,12 @@ export interface FramePullerOptions {
   ownJournals(): ReadonlySet<JournalId>;
   /** A journal is complete up to `watermark`, in the store and in the appender. */
   onWatermark(ref: JournalRef, watermark: Milliseconds): void;
+  /**
+   * The store has lost what it had of a journal (wiped, an older copy): `state` is what is left, undefined:
+   * nothing. What the appender has of it must not be taken for stored any more. Awaited before the journal
+   * is pulled again from there.
+   */
+  onStoreWentBack(ref: JournalRef, state: JournalState | undefined): Promise<void>;
   /** A larger page is refused. Bytes, before compression. */
   readonly pageBytesMax: number;
   /** Journals one source may have. */

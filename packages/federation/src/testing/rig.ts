@@ -85,6 +85,8 @@ export class PullRig {
   readonly puller: FramePuller;
   readonly appender: RecordingAppender;
   readonly watermarks: number[] = [];
+  /** First digit of the journal and the sequence that is left. */
+  readonly wentBack: string[] = [];
 
   constructor(
     store: Store,
@@ -99,6 +101,10 @@ export class PullRig {
       leaseTtl: asDuration(15_000),
       ownJournals: () => new Set(),
       onWatermark: (_ref, watermark) => void this.watermarks.push(watermark),
+      onStoreWentBack: (ref, state) => {
+        this.wentBack.push(`${ref.slice(0, 1)} ${state?.position.sequence ?? 'gone'}`);
+        return Promise.resolve();
+      },
       pageBytesMax: 64 * 1024 * 1024,
       journalsMax: 100,
       log: () => undefined,
