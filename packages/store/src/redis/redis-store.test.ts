@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { randomBytes } from 'node:crypto';
 import {
   type JournalPosition,
@@ -179,8 +179,18 @@ if (!redisIsLeftOut()) {
   });
 
   describe('a Redis that is away or unsuitable', () => {
+    const servers: RedisServer[] = [];
+    const start = async (...args: string[]): Promise<RedisServer> => {
+      const server = await startRedis(args);
+      servers.push(server);
+      return server;
+    };
+    afterEach(async () => {
+      for (const server of servers.splice(0)) await server.stop();
+    });
+
     it('opens without it, fails fast, and connects by itself', async () => {
-      const server = await startRedis();
+      const server = await start();
       await server.kill();
       const store = await openRedisStore(options(server.url));
       expect(store.health.healthy).toBe(false);
@@ -196,11 +206,10 @@ if (!redisIsLeftOut()) {
       await server.kill();
       await expect(add(store, lease, 2)).rejects.toMatchObject({ code: 'storage_unavailable' });
       await store[Symbol.asyncDispose]();
-      await server.stop();
     });
 
     it('bounds a command to a server that hangs', async () => {
-      const server = await startRedis();
+      const server = await start();
       const store = await openRedisStore({
         ...options(server.url),
         commandTimeout: asDuration(200),
@@ -214,11 +223,10 @@ if (!redisIsLeftOut()) {
       expect(['applied', 'already_applied']).toContain(await add(store, lease, 1));
       expect((await store.readEntries(lease.journal, START, NO_LIMITS)).length).toBe(1);
       await store[Symbol.asyncDispose]();
-      await server.stop();
     });
 
     it('is refused where it would evict, until that is mended', async () => {
-      const server = await startRedis(['--maxmemory', '50mb', '--maxmemory-policy', 'allkeys-lru']);
+      const server = await start('--maxmemory', '50mb', '--maxmemory-policy', 'allkeys-lru');
       await expect(openRedisStore(options(server.url))).rejects.toMatchObject({
         code: 'storage_unsuitable',
         message: expect.stringContaining('CONFIG SET maxmemory-policy noeviction') as string,
@@ -230,11 +238,10 @@ if (!redisIsLeftOut()) {
       expect(said.join()).toContain('maxmemory is 50MiB, the append-only file is off');
       expect((await store.usage()).limitBytes).toBe(50 * 1024 * 1024);
       await store[Symbol.asyncDispose]();
-      await server.stop();
     });
 
     it('says that it is full', async () => {
-      const server = await startRedis(['--maxmemory', '3mb']);
+      const server = await start('--maxmemory', '3mb');
       const store = await openRedisStore(options(server.url));
       const lease = await takeLease(store);
       let sequence = 0;
@@ -249,11 +256,10 @@ if (!redisIsLeftOut()) {
       await store.trimJournal(lease, { epoch: 1, sequence: sequence - 2 });
       expect(await add(store, lease, sequence, 1000)).toBe('applied');
       await store[Symbol.asyncDispose]();
-      await server.stop();
     });
 
     it('is refused with a wrong password, which is not repeated', async () => {
-      const server = await startRedis(['--requirepass', 'right']);
+      const server = await start('--requirepass', 'right');
       for (const secret of ['', ':wr0ng@']) {
         const url = server.url.replace('//', `//${secret}`);
         const failure: unknown = await openRedisStore(options(url)).catch(
@@ -265,7 +271,6 @@ if (!redisIsLeftOut()) {
       const store = await openRedisStore(options(server.url.replace('//', '//:right@')));
       expect(store.health.healthy).toBe(true);
       await store[Symbol.asyncDispose]();
-      await server.stop();
     });
   });
 }

@@ -35,6 +35,9 @@ export async function startRedis(args: readonly string[] = []): Promise<RedisSer
   const folder = await mkdtemp(join(tmpdir(), 'canopy-redis-'));
   const port = await freePort();
   let child = await launch(port, folder, args);
+  // A test that fails in between leaves no server behind.
+  const onExit = (): void => void child.kill('SIGKILL');
+  process.once('exit', onExit);
   const stopChild = async (): Promise<void> => {
     if (child.exitCode !== null || child.signalCode !== null) return;
     const exited = once(child, 'exit');
@@ -62,6 +65,7 @@ export async function startRedis(args: readonly string[] = []): Promise<RedisSer
       child = await launch(port, folder, args);
     },
     async stop() {
+      process.removeListener('exit', onExit);
       await stopChild();
       await rm(folder, { recursive: true, force: true });
     },
