@@ -224,6 +224,25 @@ it('reads a selector once, however often it is used, and leaves what it reads al
   expect(await range(testEngine(inner), 'm_total', 50, 10)).toEqual(before);
 });
 
+it('works out what is nested as deep as the parser lets through', async () => {
+  const engine = testEngine(filled(1, 10));
+  const nested = (open: string, close: string, times = 450): string =>
+    `${open.repeat(times)}m_total${close.repeat(times)}`;
+  const check = async (query: string, value: number): Promise<void> => {
+    const answer = await engine.instant(query, T(1));
+    const samples = answer.value.type === 'vector' ? answer.value.samples : [];
+    expect(samples.map((sample) => sample.value)).toEqual([value]);
+  };
+  await check(nested('(', ')'), 1000);
+  await check(nested('-', ''), 1000);
+  await check(nested('sum(', ')'), 1000);
+  await check(nested('abs(', ')'), 1000);
+  await check(nested('', ' + 1'), 1450);
+  await check(nested('1 + (', ')', 160), 1160);
+  await check(nested('last_over_time((', ')[1s:1s])', 160), 1000);
+  await check(nested('m_total ^ 1 ^ ', '', 1), 1000);
+});
+
 it('takes the look back of the query where it has one', async () => {
   const engine = testEngine(filled(1, 1));
   const at = async (seconds: number, lookback: number): Promise<number> => {

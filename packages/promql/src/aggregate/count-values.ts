@@ -24,11 +24,13 @@ export function countValues(
   const { steps, values, present, labels } = input;
   const counted = new Map<string, Counted>();
   for (let row = 0; row < labels.length; row++) {
-    const byValue = new Map<number, Counted>();
+    const byValue = new Map<number | '-0', Counted>();
     for (let k = 0; k < steps; k++) {
       if (present[row * steps + k] === 0) continue;
       const value = values[row * steps + k];
-      let group = byValue.get(value);
+      // A Map takes -0 for 0, the label tells them apart.
+      const cacheKey = Object.is(value, -0) ? '-0' : value;
+      let group = byValue.get(cacheKey);
       if (group === undefined) {
         const own = nameGroup(withLabel(labels[row], label, formatFloatPlain(value)));
         const key = labelsKey(own);
@@ -37,7 +39,7 @@ export function countValues(
           group = { labels: own, byStep: new Map() };
           counted.set(key, group);
         }
-        byValue.set(value, group);
+        byValue.set(cacheKey, group);
       }
       group.byStep.set(k, (group.byStep.get(k) ?? 0) + 1);
     }

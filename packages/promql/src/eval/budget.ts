@@ -1,13 +1,12 @@
 /** Limits of one query: samples held, time, and turns given to the event loop. */
-import { CanopyError, type Clock, asDuration, sleep } from '@canopy/model';
+import { CanopyError, type Clock, NO_LABELS, asDuration, sleep } from '@canopy/model';
 import { type Columns, countPresent } from './columns.js';
-import type { Labels } from '@canopy/model';
 
 /**
  * Room set aside for columns before it is known how full they get, as a multiple of the samples
  * a query may hold. Bounds memory for sparse results.
  */
-const CELLS_PER_SAMPLE_MAX = 4;
+const CELLS_PER_SAMPLE_MAX = 2;
 /** Work units (about a nanosecond or a few each) between looks at the clock. */
 const WORK_BETWEEN_LOOKS = 100_000;
 
@@ -42,7 +41,7 @@ export class Budget {
     if (cells > this.#maxSamples * CELLS_PER_SAMPLE_MAX) tooManySamples();
     return {
       steps,
-      labels: new Array<Labels>(rows),
+      labels: Array.from({ length: rows }, () => NO_LABELS),
       values: new Float64Array(cells),
       present: new Uint8Array(cells),
       held: 0,

@@ -52,13 +52,13 @@ function parseItem(item: string): SequenceValue[] {
   const repeats = /x(\d+)$/.exec(item);
   const count = repeats === null ? 0 : Number(repeats[1]);
   if (item.startsWith('{{')) {
-    return new Array<SequenceValue>(count + 1).fill({ kind: 'histogram', text: item });
+    return repeated(count + 1, { kind: 'histogram', text: item });
   }
   if (/^_(?:x\d+)?$/.test(item)) {
-    return new Array<SequenceValue>(repeats === null ? 1 : count).fill({ kind: 'none' });
+    return repeated(repeats === null ? 1 : count, { kind: 'none' });
   }
   if (/^stale(?:x\d+)?$/.test(item)) {
-    return new Array<SequenceValue>(count + 1).fill({ kind: 'stale' });
+    return repeated(count + 1, { kind: 'stale' });
   }
   const run = RUN.exec(item);
   if (run === null) throw new Error(`not a value: ${item}`);
@@ -70,6 +70,10 @@ function parseItem(item: string): SequenceValue[] {
     value += difference;
   }
   return values;
+}
+
+function repeated(count: number, value: SequenceValue): SequenceValue[] {
+  return Array.from({ length: count }, () => value);
 }
 
 /** As Go reads it. */

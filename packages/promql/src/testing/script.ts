@@ -2,14 +2,13 @@
  * Runs scripts in Prometheus's load/eval language (promqltest): `load` fills a MemoryQueryable, each
  * `eval` asks the engine and compares.
  */
-import { SampleState, asTime, errorText } from '@canopy/model';
+import { type QueryResult, SampleState, asDuration, asTime, errorText } from '@canopy/model';
 import type { Engine, EngineOptions } from '../engine.js';
 import { unquote } from '../syntax/strings.js';
 import { compareAnswer } from './compare.js';
+import { fixedTo, otherTimes } from './fixed-time.js';
 import { MemoryQueryable } from './memory.js';
 import { type SeriesLine, parseSeriesLine, parseTime, toNumber } from './notation.js';
-import type { QueryResult } from '@canopy/model';
-import { asDuration } from '@canopy/model';
 
 /** What an eval expects, as its lines say. */
 export interface Expectations {
@@ -217,7 +216,23 @@ async function runEval(engine: Engine, evaluation: Evaluation): Promise<string> 
     return '';
   }
   const middle = compareAnswer(again.value, { ...evaluation, middleOfRange: true });
-  return middle === '' ? '' : `as a range query: ${middle}`;
+  return middle === '' ? repeatAtOtherTimes(engine, evaluation) : `as a range query: ${middle}`;
+}
+
+/** With `@` on every selector the time of evaluation must not matter. */
+async function repeatAtOtherTimes(engine: Engine, evaluation: Evaluation): Promise<string> {
+  const { query, at } = evaluation;
+  const fixed = fixedTo(query, at.start);
+  if (fixed === null) return '';
+  for (const time of otherTimes(at.start)) {
+    const answer = await ask(() => engine.instant(fixed, asTime(time)));
+    const problem =
+      answer instanceof Error
+        ? `failed: ${answer.message}`
+        : compareAnswer(answer.value, evaluation);
+    if (problem !== '') return `as ${fixed} at ${time} ms: ${problem}`;
+  }
+  return '';
 }
 
 async function ask(run: () => Promise<QueryResult>): Promise<QueryResult | Error> {
