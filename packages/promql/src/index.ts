@@ -1,9 +1,11 @@
 /** Query text to tree to plan to values, over a Queryable. */
 
 /** The engine and its options. */
-export { Engine, type EngineOptions } from './engine.js';
+export { Engine, type EngineOptions, type EngineTotals } from './engine.js';
 /** A number in the notation of Prometheus's JSON: shortest form, `NaN`, `+Inf`, `-Inf`. */
 export { formatFloat } from './float.js';
+/** The same without exponents: the value of a scalar result. */
+export { formatFloatPlain } from './float.js';
 /** Text to typed tree. */
 export { parseQuery, parseSelector } from './syntax/parse.js';
 /** Text or tree to text. */

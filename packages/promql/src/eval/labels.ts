@@ -7,7 +7,7 @@ import {
   labelValue,
   labelsKey,
 } from '@canopy/model';
-import { type Columns, truncateRows } from './columns.js';
+import { type Columns, moveRow, truncateRows } from './columns.js';
 
 /** Labels that say what a metric is; arithmetic makes something else of it. */
 const METADATA_LABELS: ReadonlySet<string> = new Set([METRIC_NAME, '__type__', '__unit__']);
@@ -84,7 +84,7 @@ export function mergeRows(columns: Columns, message = SAME_LABELSET): Columns {
     const earlier = rowByKey.get(key);
     if (earlier === undefined) {
       rowByKey.set(key, kept);
-      if (kept !== row) copyRow(columns, row, kept);
+      moveRow(columns, row, kept);
       kept++;
     } else {
       addRow(columns, row, earlier, message);
@@ -92,13 +92,6 @@ export function mergeRows(columns: Columns, message = SAME_LABELSET): Columns {
   }
   truncateRows(columns, kept);
   return columns;
-}
-
-function copyRow(columns: Columns, from: number, to: number): void {
-  const { steps, values, present, labels } = columns;
-  values.copyWithin(to * steps, from * steps, (from + 1) * steps);
-  present.copyWithin(to * steps, from * steps, (from + 1) * steps);
-  labels[to] = labels[from];
 }
 
 function addRow(columns: Columns, from: number, to: number, message: string): void {

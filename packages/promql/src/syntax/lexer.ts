@@ -28,7 +28,7 @@ export interface Token {
 }
 
 const OPERATOR_WORDS = new Set(['and', 'or', 'unless', 'atan2']);
-export const AGGREGATORS = new Set([
+const AGGREGATORS = new Set([
   'sum',
   'avg',
   'count',

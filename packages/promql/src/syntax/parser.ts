@@ -8,7 +8,7 @@ import { FUNCTIONS } from '../functions/signatures.js';
 import type { AggregateOp, AtModifier, BinaryOp, Expr, Subquery, VectorMatching } from './ast.js';
 import { Cursor } from './cursor.js';
 import { literalSeconds, parseDurationExpr, parseOffset } from './durations.js';
-import { AGGREGATORS, type Token } from './lexer.js';
+import type { Token } from './lexer.js';
 import { quote, unquote } from './strings.js';
 
 /** Binding powers; the higher binds tighter. */
@@ -472,6 +472,3 @@ function parseSignedNumber(cursor: Cursor, context: string): number {
   const value = literalSeconds(cursor, token.word, token.kind, token.start);
   return negative ? -value : value;
 }
-
-/** Whether a word is an aggregation operator; for printing. */
-export const isAggregator = (word: string): boolean => AGGREGATORS.has(word);
