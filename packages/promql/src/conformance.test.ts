@@ -1,6 +1,7 @@
 /**
  * Prometheus's own test scripts, where they lie beside this repository (`../shared/conformance`),
- * and this project's, which run everywhere. conformance-gaps.txt names the evals that fail: one that
+ * and this project's, which run everywhere. conformance-gaps.txt names the evals that fail: one
+ * that
  * is not in it must pass, and one that is must fail.
  *
  * With CANOPY_WRITE_GAPS=1 the list is written anew; reasons are kept.

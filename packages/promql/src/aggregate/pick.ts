@@ -99,7 +99,9 @@ export function pickRows(
   return order;
 }
 
-/** Keeps the share `ratios[k]` of series, always the same ones; a negative ratio keeps the others. */
+/**
+ * Keeps the share `ratios[k]` of series, always the same ones; a negative ratio keeps the others.
+ */
 export function pickRatio(input: Columns, ratios: Float64Array): void {
   const { steps, present, labels } = input;
   for (let row = 0; row < labels.length; row++) {

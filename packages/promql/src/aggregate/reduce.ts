@@ -5,7 +5,9 @@
 import type { Columns } from '../eval/columns.js';
 import { quantileOfSorted, sortNanFirst } from '../functions/quantile.js';
 
-/** Adds all rows of `input` to the rows of `output` named by `groupOf`. `output` starts out absent. */
+/**
+ * Adds all rows of `input` to the rows of `output` named by `groupOf`. `output` starts out absent.
+ */
 export type Reduction = (input: Columns, groupOf: Int32Array, output: Columns) => void;
 
 /** Runs `first` where the group has no value at a step yet, `next` where it has. */

@@ -3,7 +3,10 @@ import { describePosition } from '../syntax/position.js';
 import { formatFloatG } from '../float.js';
 import { quote } from '../syntax/strings.js';
 
-/** More distinct annotations than this are dropped: texts hold label values, and those have no bound. */
+/**
+ * More distinct annotations than this are dropped: texts hold label values, and those have no
+ * bound.
+ */
 const ANNOTATIONS_MAX = 1000;
 
 export class Annotations {

@@ -9,7 +9,10 @@ export interface Columns {
   /** One for each row; for rows without any presence too. */
   labels: Labels[];
   values: Float64Array;
-  /** 1 where there is a value (NaN is one), 0 where there is none. Same bytes as SampleState's first two. */
+  /**
+   * 1 where there is a value (NaN is one), 0 where there is none. Same bytes as SampleState's
+   * first two.
+   */
   present: Uint8Array;
   /** Samples counted against the query's limit. */
   held: number;

@@ -1,6 +1,7 @@
 /**
  * Working out all steps at once gives what each step by itself gives: a range query's points are
- * those of instant queries at their times. Random queries over random data, with gaps, stale marks and NaN.
+ * those of instant queries at their times. Random queries over random data, with gaps, stale marks
+ * and NaN.
  */
 import {
   CanopyError,
@@ -93,7 +94,8 @@ it('gives the same for all steps at once and for each by itself', async () => {
     const next = seededRandom(seed);
     const engine = testEngine(randomData(next));
     const text = randomQuery(next, 'vector', 1 + Math.floor(next() * 3), WORDS);
-    // Among equal values topk takes the first; another topk or count_values within it makes an order
+    // Among equal values topk takes the first; another topk or count_values within it makes an
+    // order
     // of rows that depends on the step.
     if (/(?:top|bottom)k.*(?:count_values|(?:top|bottom)k|sort)/.test(text)) continue;
     const end = START + (STEPS - 1) * STEP;

@@ -1,4 +1,6 @@
-/** Functions over range vectors: a kernel for each series, windows found once for a group of them. */
+/**
+ * Functions over range vectors: a kernel for each series, windows found once for a group of them.
+ */
 import {
   CanopyError,
   type Labels,

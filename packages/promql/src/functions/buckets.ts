@@ -1,6 +1,12 @@
-/** Classic histograms: quantiles and fractions of cumulative buckets (Prometheus promql/quantile.go). */
+/**
+ * Classic histograms: quantiles and fractions of cumulative buckets (Prometheus
+ * promql/quantile.go).
+ */
 
-/** One histogram at one step: bounds ascend; `counts` are cumulative. Both are scratch, changed in place. */
+/**
+ * One histogram at one step: bounds ascend; `counts` are cumulative. Both are scratch, changed in
+ * place.
+ */
 export interface Buckets {
   bounds: number[];
   counts: number[];
@@ -56,7 +62,8 @@ export function bucketFraction(lower: number, upper: number, buckets: Buckets): 
 }
 
 /**
- * Observations below `value`, interpolated. The first bucket starts at 0 where its bound is positive.
+ * Observations below `value`, interpolated. The first bucket starts at 0 where its bound is
+ * positive.
  * Buckets without an end cannot be interpolated: of a last one nothing counts, of a first one all.
  */
 function rankOf(value: number, { bounds, counts }: Buckets, total: number): number {

@@ -15,7 +15,8 @@ function findResets(call: RangeCall): number[] {
 const NO_RESETS: readonly number[] = [];
 
 /**
- * Extrapolates the change between the first and the last sample to the window's edges where they are
+ * Extrapolates the change between the first and the last sample to the window's edges where they
+ * are
  * near (within 1.1 average intervals), else by half an interval; counters never below zero.
  */
 function extrapolated(isCounter: boolean, perSecond: boolean): RangeKernel {

@@ -1,5 +1,6 @@
 /**
- * Trees to text, as Prometheus prints them (promql/parser/printer.go, prettier.go): on one line where
+ * Trees to text, as Prometheus prints them (promql/parser/printer.go, prettier.go): on one line
+ * where
  * that is short enough, otherwise an operand a line, indented.
  */
 import {

@@ -74,7 +74,9 @@ const DECIMAL = /(?:[0-9][0-9_]*\.?[0-9_]*|\.[0-9][0-9_]*)(?:[eE][+-]?[0-9_]+)?/
 const DURATION = /[0-9]+(?:ms|[smhdwy])(?:[0-9]+(?:ms|[smhdwy]))*/y;
 const ALPHANUMERIC = /[a-zA-Z0-9_]/;
 
-/** @throws CanopyError `bad_data` for text that holds no tokens, unclosed parentheses and the like. */
+/**
+ * @throws CanopyError `bad_data` for text that holds no tokens, unclosed parentheses and the like.
+ */
 export function tokenize(text: string): Token[] {
   const lexer = new Lexer(text);
   lexer.run();

@@ -1,5 +1,6 @@
 /**
- * String literals with Go's escapes (Prometheus util/strutil/quote.go). Bytes that are no UTF-8, which only
+ * String literals with Go's escapes (Prometheus util/strutil/quote.go). Bytes that are no UTF-8,
+ * which only
  * `\x` and octal escapes can make, are held as lone surrogates U+DC80…U+DCFF, one a byte.
  */
 

@@ -1,5 +1,6 @@
 /**
- * Runs scripts in Prometheus's load/eval language (promqltest): `load` fills a MemoryQueryable, each
+ * Runs scripts in Prometheus's load/eval language (promqltest): `load` fills a MemoryQueryable,
+ * each
  * `eval` asks the engine and compares.
  */
 import { type QueryResult, SampleState, asDuration, asTime, errorText } from '@canopy/model';
