@@ -43,8 +43,8 @@ it('runs a hierarchy, stops within 3 s, and goes on with its data', async () => 
     const result = await query(base, 'count_over_time(up{cluster="east"}[10m] @ ' + before + ')');
     expect(result.length).toBeGreaterThanOrEqual(3);
   });
-  // npm killed outright: nobody is left behind.
-  await second.kill('SIGKILL');
+  // npm alone is told to end, as a supervisor does: nobody is left behind.
+  await second.kill('SIGTERM');
   await eventually(10_000, 'all three gone', async () => {
     for (const port of ports) {
       const answer = await fetch(`http://127.0.0.1:${port}/-/healthy`).catch(() => undefined);
