@@ -6,11 +6,23 @@
 import { createServer } from 'node:http';
 
 const [port, series, changed] = process.argv.slice(2).map(Number);
-const BODIES = 8;
+const BODIES = 64;
 
-/** Bodies that follow one another in a circle; a counter goes on counting through each circle. */
+/** Uniform in [0, 1), the same sequence each time (mulberry32). */
+function makeRandom(seed: number): () => number {
+  let state = seed;
+  return () => {
+    state = (state + 0x6d2b79f5) | 0;
+    let t = Math.imul(state ^ (state >>> 15), 1 | state);
+    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
+    return ((t ^ (t >>> 14)) >>> 0) / 4_294_967_296;
+  };
+}
+
+/** Bodies that follow one another in a circle: which series change, and by how much, is by chance. */
 function makeBodies(): Buffer[] {
-  const values = Array.from({ length: series }, (_, i) => (i * 7919) % 100_000);
+  const random = makeRandom(1);
+  const values = Array.from({ length: series }, () => Math.floor(random() * 100_000));
   return Array.from({ length: BODIES }, () => {
     const lines: string[] = [];
     for (let i = 0; i < series; i++) {
@@ -18,7 +30,7 @@ function makeBodies(): Buffer[] {
         lines.push(`# HELP farm_metric_${i / 100}_total Things that were counted.`);
         lines.push(`# TYPE farm_metric_${i / 100}_total counter`);
       }
-      if (i % Math.round(1 / changed) === 0) values[i] += 1 + ((i * 31) % 1000);
+      if (random() < changed) values[i] += 1 + Math.floor(random() * 1000);
       const labels = `path="/api/v1/resource/${i % 100}",method="GET",code="200",zone="zone-${i % 3}"`;
       lines.push(`farm_metric_${Math.floor(i / 100)}_total{${labels}} ${values[i]}`);
     }
@@ -30,9 +42,10 @@ const bodies = makeBodies();
 const scrapes = new Map<string, number>();
 
 createServer((req, res) => {
-  // Each reader and target has a count of its own, so that two servers see the same sequence.
+  // Each reader and target has a count of its own, so that two servers see the same sequence, and
+  // targets are at different places of it.
   const key = `${req.headers['user-agent']} ${req.url}`;
-  const count = scrapes.get(key) ?? 0;
+  const count = scrapes.get(key) ?? req.url!.length * 7 + Number(/\d+$/.exec(req.url!)?.[0] ?? 0);
   scrapes.set(key, count + 1);
   res.setHeader('content-type', 'text/plain; version=0.0.4');
   res.end(bodies[count % BODIES]);
