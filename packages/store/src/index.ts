@@ -12,5 +12,5 @@ export type { RedisStore, RedisStoreOptions } from './redis/redis-store.js';
 export { JournalWriter } from './journal/journal-writer.js';
 export type { JournalWriterOptions, JournalWriterStats } from './journal/options.js';
 /** Retention of a process's own journal. */
-export { JournalTrimmer } from './retention.js';
+export { JournalTrimmer, replayFrom } from './retention.js';
 export type { JournalTrimmerOptions, TrimOutcome } from './retention.js';

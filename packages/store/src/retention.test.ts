@@ -8,7 +8,7 @@ import { VirtualClock } from '@canopy/model/testing';
 import { type EmbeddedStore, openEmbeddedStore } from './embedded/embedded-store.js';
 import type { Mark } from './journal/journal-index.js';
 import { JournalWriter } from './journal/journal-writer.js';
-import { type JournalTrimmerOptions, JournalTrimmer, chooseCut } from './retention.js';
+import { type JournalTrimmerOptions, JournalTrimmer, chooseCut, replayFrom } from './retention.js';
 import { systemClock } from './testing/fixtures.js';
 import { readJournal } from './testing/journal-reader.js';
 
@@ -153,8 +153,11 @@ describe('JournalTrimmer', () => {
     const late = openGroup(journal, 'late');
     await fill(journal, [early, late], 7, 400);
     const now = asTime(BASE + 399 * STEP_MS);
+    const replay = replayFrom(journal, asTime(now - 100 * STEP_MS));
     const outcome = await trimmer(journal, { maxAge: asDuration(100 * STEP_MS) }).trim(now);
     expect(outcome.bytesFreed).toBeGreaterThan(0);
+    // What a restart reads for a window is what a trim to that window would leave.
+    expect(outcome.trimmed).toEqual(replay);
     for (const steps of Object.values(await stepsLeft(journal))) {
       expect(steps[0]).toBeLessThanOrEqual(299);
       expect(steps[0]).toBeGreaterThan(299 - 20 - 8);

@@ -67,6 +67,15 @@ export function chooseCut(marks: readonly Mark[], limits: TrimLimits): Cut {
   return { upTo, short: !enough };
 }
 
+/**
+ * Where to begin reading a journal for everything from `time` on: each group can be decoded from
+ * there. START where nothing is known.
+ */
+export function replayFrom(journal: JournalWriter, time: Milliseconds): JournalPosition {
+  const limits = { keepFrom: time, dropBytes: undefined, keepAfter: undefined };
+  return chooseCut(journal.index.marks, limits).upTo ?? START;
+}
+
 /** A lower bound of the entry bytes up to a position: what marks at or before it say. */
 function bytesBefore(marks: readonly Mark[], position: JournalPosition): number {
   let low = 0;

@@ -16,19 +16,26 @@ import type { Log } from '../log.js';
 const READ = { maxBytes: 128 * 1024, maxEntries: 4096 };
 const PROGRESS_MS = 2000;
 
+export interface RecoveryOptions {
+  readonly store: Store;
+  readonly head: Head;
+  readonly log: Log;
+  readonly onProgress: (text: string) => void;
+  /** Positions from which on entries are wanted; a journal that is not named: all that is kept. */
+  readonly from: ReadonlyMap<JournalRef, JournalPosition>;
+}
+
 /** Restores all journals of the store. The event loop gets its turn between reads. */
-export async function recoverHead(
-  store: Store,
-  head: Head,
-  log: Log,
-  onProgress: (text: string) => void,
-): Promise<void> {
+export async function recoverHead(options: RecoveryOptions): Promise<void> {
+  const { store, head, log, onProgress, from } = options;
   const begun = performance.now();
   const states = await store.journals();
   const bytesTotal = states.reduce((sum, state) => sum + state.entryBytes, 0);
   const progress = new Progress(bytesTotal, log, onProgress);
   let tiles = 0;
-  for (const state of states) tiles += await recoverJournal(store, head, state, progress);
+  for (const state of states) {
+    tiles += await recoverJournal(store, head, state, progress, from.get(state.ref));
+  }
   log('info', 'recovered from the store', {
     journals: states.length,
     tiles,
@@ -83,12 +90,14 @@ async function recoverJournal(
   head: Head,
   state: JournalState,
   progress: Progress,
+  from?: JournalPosition,
 ): Promise<number> {
   const ref: JournalRef = state.ref;
   head.restoreLayouts(ref, await store.readLayouts(ref));
   const metas = await store.tiles(ref);
   head.restoreTiles(ref, metas);
   let after: JournalPosition = state.trimmed;
+  if (from !== undefined && comparePositions(from, after) > 0) after = from;
   while (comparePositions(after, state.position) < 0) {
     const entries = await store.readEntries(ref, after, READ);
     if (entries.length === 0) break;

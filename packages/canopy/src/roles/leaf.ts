@@ -1,14 +1,14 @@
 /**
  * A leaf: scrape → journal → head → pages for a parent.
  */
-import type { DurationMs } from '@canopy/model';
-import { JournalTrimmer } from '@canopy/store';
+import { type DurationMs, asTime } from '@canopy/model';
+import { JournalTrimmer, replayFrom } from '@canopy/store';
 import type { Settings } from '../cli/settings.js';
 import { systemClock } from '../clock.js';
 import type { Log } from '../log.js';
 import { startHousekeeping } from '../parts/housekeeping.js';
 import { storeAnswers } from '../parts/open-store.js';
-import { CanopyProcess } from '../parts/process.js';
+import { CanopyProcess, HEAD_WINDOW } from '../parts/process.js';
 import { Rate } from '../parts/rate.js';
 import { recoverHead } from '../parts/recovery.js';
 import { startScraping } from '../parts/scraping.js';
@@ -49,8 +49,13 @@ export async function startLeaf(
 
   const up = async (signal: AbortSignal): Promise<void> => {
     await storeAnswers(store, log, signal);
-    await recoverHead(store, head, log, (text) => (process.notReady = text));
     const journal = await process.openJournal();
+    const windowStart = asTime(systemClock.now() - HEAD_WINDOW);
+    await recoverHead({
+      ...{ store, head, log },
+      onProgress: (text) => (process.notReady = text),
+      from: new Map([[journal.ref, replayFrom(journal, windowStart)]]),
+    });
     const written = new Rate(() => journal.ledger.bytes);
     startServing(process, {
       journal,

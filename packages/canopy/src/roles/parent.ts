@@ -88,7 +88,11 @@ export async function startParent(
     process.notReady = 'waiting for the store';
     await storeAnswers(store, log, signal);
     process.notReady = 'recovering';
-    await recoverHead(store, head, log, (text) => (process.notReady = text));
+    await recoverHead({
+      ...{ store, head, log },
+      onProgress: (text) => (process.notReady = text),
+      from: new Map(),
+    });
     await registry.load();
     const journal = await process.openJournal();
     life.add('the last tiles', () => tiles.write());
