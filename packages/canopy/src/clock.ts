@@ -8,7 +8,12 @@ export const systemClock: Clock = {
   now: () => Date.now() as Milliseconds,
   monotonic: () => performance.now(),
   after(delay: DurationMs, fire: () => void): Timer {
-    const timer = setTimeout(fire, Math.min(DELAY_MAX, Math.max(0, delay)));
+    if (delay <= 0) {
+      // Giving others a turn must not cost the millisecond that a timer rounds up to.
+      const immediate = setImmediate(fire);
+      return { cancel: () => clearImmediate(immediate) };
+    }
+    const timer = setTimeout(fire, Math.min(DELAY_MAX, delay));
     return { cancel: () => clearTimeout(timer) };
   },
 };

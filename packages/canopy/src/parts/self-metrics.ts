@@ -69,23 +69,25 @@ export function bindMetrics(metrics: SelfMetrics, from: MetricSources): void {
 }
 
 function bindSources(metrics: SelfMetrics, from: MetricSources): void {
+  /** One reading a source; -1 stands for not known and is left out. */
   const perSource = (read: (source: SourceStatus) => number) => () =>
-    from.hierarchy().sources.map((source) => [[source.name], read(source)] as const);
-  const oldest = (source: SourceStatus, read: (journal: JournalStatus) => number) =>
-    source.journals.map(read);
+    from
+      .hierarchy()
+      .sources.map((source) => [[source.name], read(source)] as const)
+      .filter(([, value]) => value >= 0);
   metrics.readings(
     'canopy_source_up',
     perSource((source) => (source.health === 'up' ? 1 : 0)),
   );
   metrics.readings(
     'canopy_source_lag_seconds',
-    perSource((source) => Math.max(0, ...oldest(source, (journal) => journal.lagSeconds))),
+    perSource((source) => Math.max(-1, ...source.journals.map((journal) => journal.lagSeconds))),
   );
   metrics.readings(
     'canopy_watermark_timestamp_seconds',
     perSource((source) => {
-      const marks = oldest(source, (journal) => journal.ledger.watermark);
-      return marks.length === 0 ? 0 : Math.min(...marks) / 1000;
+      const marks = source.journals.map((journal) => journal.ledger.watermark);
+      return marks.length === 0 ? -1 : Math.min(...marks) / 1000;
     }),
   );
   metrics.readings(

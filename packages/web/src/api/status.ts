@@ -91,7 +91,7 @@ export function runtimeInfo({ options }: Call): Answer {
     GOMEMLIMIT: 0,
     GOGC: '',
     GODEBUG: '',
-    storageRetention: given['storage.tsdb.retention.time'] ?? given['retention.time'] ?? '',
+    storageRetention: given['retention.raw'] ?? given['journal.retention'] ?? '',
   });
 }
 
