@@ -43,13 +43,73 @@ export interface RelabelConfig {
   readonly action: RelabelAction;
 }
 
+/** Credentials as they are sent. */
 export type Auth =
   | { readonly type: 'basic'; readonly username: string; readonly password: string }
   /** `Authorization: <scheme> <credentials>`. */
   | { readonly type: 'header'; readonly scheme: string; readonly credentials: string };
 
+/** A text given in the configuration, or a file (absolute path) that is read anew when it changes. */
+export type TextSource = string | { readonly file: string };
+
+/** OAuth 2.0 client credentials (RFC 6749, 4.4). */
+export interface OAuth2Config {
+  readonly type: 'oauth2';
+  readonly clientId: string;
+  readonly clientSecret: TextSource;
+  readonly scopes: readonly string[];
+  readonly tokenUrl: string;
+  readonly endpointParams: Readonly<Record<string, string>>;
+  /** How the token's server is reached. */
+  readonly tls?: TlsConfig;
+  readonly proxy?: ProxyConfig;
+}
+
+export type AuthConfig =
+  | { readonly type: 'basic'; readonly username: TextSource; readonly password: TextSource }
+  | { readonly type: 'header'; readonly scheme: string; readonly credentials: TextSource }
+  | OAuth2Config;
+
+export type TlsVersion = 'TLSv1' | 'TLSv1.1' | 'TLSv1.2' | 'TLSv1.3';
+
+/** PEM texts or files. A certificate has its key. */
+export interface TlsConfig {
+  readonly ca?: TextSource;
+  readonly cert?: TextSource;
+  readonly key?: TextSource;
+  /** Name that the certificate must be for; default: the host asked. */
+  readonly serverName?: string;
+  readonly insecureSkipVerify: boolean;
+  readonly minVersion?: TlsVersion;
+  readonly maxVersion?: TlsVersion;
+}
+
+export interface ProxyConfig {
+  /** `http:` or `https:` for all requests; 'environment': HTTP_PROXY, HTTPS_PROXY, NO_PROXY. */
+  readonly url: string | 'environment';
+  /** As NO_PROXY is written; '' for none. */
+  readonly noProxy: string;
+  /** Sent with CONNECT. */
+  readonly connectHeader: Readonly<Record<string, readonly string[]>>;
+}
+
+/** A header added to each request. */
+export interface HttpHeaderConfig {
+  readonly name: string;
+  readonly values: readonly TextSource[];
+}
+
+/** How servers are reached: Prometheus's `http_config`, for targets and discoveries alike. */
+export interface HttpClientConfig {
+  readonly auth?: AuthConfig;
+  readonly tls?: TlsConfig;
+  readonly proxy?: ProxyConfig;
+  readonly httpHeaders?: readonly HttpHeaderConfig[];
+  readonly followRedirects: boolean;
+}
+
 /** One scrape job. Limits of 0 are none. */
-export interface ScrapeConfig {
+export interface ScrapeConfig extends HttpClientConfig {
   readonly jobName: string;
   readonly scrapeInterval: DurationMs;
   readonly scrapeTimeout: DurationMs;
@@ -75,8 +135,12 @@ export interface ScrapeConfig {
   readonly fileSdConfigs: readonly FileSdConfig[];
   readonly relabelConfigs: readonly RelabelConfig[];
   readonly metricRelabelConfigs: readonly RelabelConfig[];
-  readonly auth?: Auth;
-  readonly followRedirects: boolean;
+  /** Dropped targets listed; 0 or undefined: the process's own limit. */
+  readonly keepDroppedTargets?: number;
+  /** Adds `scrape_timeout_seconds`, `scrape_sample_limit`, `scrape_body_size_bytes`. */
+  readonly extraScrapeMetrics?: boolean;
+  /** Absolute path; failed scrapes are logged there. */
+  readonly scrapeFailureLogFile?: string;
   /** Reads a body without a usable content type as text 0.0.4; else such a scrape fails. */
   readonly fallbackToText?: boolean;
 }

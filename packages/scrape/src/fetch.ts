@@ -2,15 +2,20 @@
  * One body over HTTP, with a limit on everything: time, bytes, redirects.
  */
 import * as http from 'node:http';
-import * as https from 'node:https';
 import { CanopyError, type Clock, type DurationMs, type Gate } from '@canopy/model';
 import { readBody } from './body.js';
-import type { Auth } from './config.js';
+import { HttpClients, type OpenedClient, authorizationOf, givenAuth } from './client/clients.js';
+import type { Headers, HttpClient, SendOptions } from './client/http-client.js';
+import type { Environment } from './client/proxy.js';
+import type { Auth, HttpClientConfig } from './config.js';
 
 export interface FetchRequest {
   readonly url: string;
   readonly headers: Readonly<Record<string, string>>;
+  /** Undefined where `client` has it. */
   readonly auth: Auth | undefined;
+  /** TLS, proxy, headers, credentials that have to be fetched or read; undefined: none of these. */
+  readonly client?: HttpClientConfig;
   /** From the start to the last byte of the body, waiting at the gate included. */
   readonly timeout: DurationMs;
   /** Decompressed. 0: the fetcher's own maximum. */
@@ -52,6 +57,23 @@ export interface HttpFetcherOptions {
   readonly bodyBytesMax: number;
   /** How long an unused connection is kept. */
   readonly idleTimeout: DurationMs;
+  /** Where HTTP_PROXY, HTTPS_PROXY and NO_PROXY are looked for; default: nowhere. */
+  readonly env?: Environment;
+}
+
+/** The part of a request that an `http_config` decides. */
+export type RequestClient = Pick<FetchRequest, 'auth' | 'client' | 'followRedirects'>;
+
+/** Made once for a configuration, spread into each of its requests. */
+export function requestClient(config: HttpClientConfig): RequestClient {
+  const { tls, proxy, httpHeaders, followRedirects } = config;
+  const auth = givenAuth(config.auth);
+  const isPlain =
+    tls === undefined &&
+    proxy === undefined &&
+    httpHeaders === undefined &&
+    (config.auth === undefined || auth !== undefined);
+  return isPlain ? { auth, followRedirects } : { auth: undefined, client: config, followRedirects };
 }
 
 const REDIRECTS_MAX = 10;
@@ -60,15 +82,11 @@ const REDIRECT_STATUS = new Set([301, 302, 303, 307, 308]);
 /** Fetches with Node's own client over connections that are kept. */
 export class HttpFetcher implements Fetcher, Disposable {
   readonly #options: HttpFetcherOptions;
-  readonly #httpAgent: http.Agent;
-  readonly #httpsAgent: https.Agent;
+  readonly #clients: HttpClients;
 
   constructor(options: HttpFetcherOptions) {
     this.#options = options;
-    // One target is asked by one loop at a time: one kept connection is enough.
-    const agent = { keepAlive: true, maxFreeSockets: 2, timeout: options.idleTimeout };
-    this.#httpAgent = new http.Agent(agent);
-    this.#httpsAgent = new https.Agent(agent);
+    this.#clients = new HttpClients(options.clock, options.env ?? {}, options.idleTimeout);
   }
 
   async fetch<T>(
@@ -78,7 +96,9 @@ export class HttpFetcher implements Fetcher, Disposable {
   ): Promise<T> {
     const deadline = new Deadline(this.#options.clock, request.timeout, request.signal);
     try {
-      const response = await this.#follow(request, deadline.signal);
+      const opening = this.#clients.open(request.client ?? PLAIN);
+      const opened = await deadline.race(opening);
+      const response = await this.#follow(request, opened, deadline.signal);
       if (response.statusCode !== 200) {
         // Its body is of no use and may be endless.
         response.destroy();
@@ -102,13 +122,19 @@ export class HttpFetcher implements Fetcher, Disposable {
     }
   }
 
-  async #follow(request: FetchRequest, signal: AbortSignal): Promise<http.IncomingMessage> {
+  async #follow(
+    request: FetchRequest,
+    { client, headers: secretHeaders }: OpenedClient,
+    signal: AbortSignal,
+  ): Promise<http.IncomingMessage> {
+    const { timeout } = request;
     let url = new URL(request.url);
     const firstHost = url.host;
     for (let redirects = 0; ; redirects++) {
       // Credentials are for the configured host only.
-      const auth = url.host === firstHost ? request.auth : undefined;
-      const response = await this.#send(url, headersOf(request, this.#options, auth), signal);
+      const own = url.host === firstHost;
+      const headers = headersOf(request, this.#options, own ? secretHeaders : undefined);
+      const response = await send(client, url, { headers, signal, timeout });
       const { location } = response.headers;
       const redirected = REDIRECT_STATUS.has(response.statusCode ?? 0) && location !== undefined;
       if (!redirected || !request.followRedirects) return response;
@@ -124,38 +150,30 @@ export class HttpFetcher implements Fetcher, Disposable {
     }
   }
 
-  /** Sends, once more where a kept connection turned out to be closed by the other side. */
-  async #send(
-    url: URL,
-    headers: Record<string, string>,
-    signal: AbortSignal,
-  ): Promise<http.IncomingMessage> {
-    const secure = url.protocol === 'https:';
-    const send = (): Promise<http.IncomingMessage> =>
-      new Promise((resolve, reject) => {
-        let answered = false;
-        const onResponse = (response: http.IncomingMessage): void => {
-          answered = true;
-          resolve(response);
-        };
-        const request = secure
-          ? https.request(url, { headers, signal, agent: this.#httpsAgent }, onResponse)
-          : http.request(url, { headers, signal, agent: this.#httpAgent }, onResponse);
-        request.on('error', (error) => {
-          const stale = (error as NodeJS.ErrnoException).code === 'ECONNRESET';
-          if (stale && request.reusedSocket && !answered) send().then(resolve, reject);
-          else reject(error);
-        });
-        request.end();
-      });
-    return send();
-  }
-
   /** Closes kept connections. */
   [Symbol.dispose](): void {
-    this.#httpAgent.destroy();
-    this.#httpsAgent.destroy();
+    this.#clients[Symbol.dispose]();
   }
+}
+
+const PLAIN: HttpClientConfig = { followRedirects: true };
+
+/** Sends, once more where a kept connection turned out to be closed by the other side. */
+function send(client: HttpClient, url: URL, options: SendOptions): Promise<http.IncomingMessage> {
+  return new Promise((resolve, reject) => {
+    let answered = false;
+    const request = client.request(url, options, (response) => {
+      answered = true;
+      resolve(response);
+    });
+    request.on('error', (error) => {
+      const stale = (error as NodeJS.ErrnoException).code === 'ECONNRESET';
+      if (stale && request.reusedSocket && !answered) {
+        send(client, url, options).then(resolve, reject);
+      } else reject(error);
+    });
+    request.end();
+  });
 }
 
 const DEADLINE = 'context deadline exceeded';
@@ -197,21 +215,23 @@ class Deadline {
   }
 }
 
+/** `secretHeaders` undefined: the request goes to a host that must not see credentials. */
 function headersOf(
   request: FetchRequest,
   options: HttpFetcherOptions,
-  auth: Auth | undefined,
-): Record<string, string> {
-  const headers: Record<string, string> = {
+  secretHeaders: Headers | undefined,
+): Headers {
+  const headers: Record<string, string | readonly string[]> = {
     'user-agent': options.userAgent,
     'x-prometheus-scrape-timeout-seconds': String(request.timeout / 1000),
     ...request.headers,
   };
-  if (auth?.type === 'basic') {
-    const pair = Buffer.from(`${auth.username}:${auth.password}`).toString('base64');
-    headers.authorization = `Basic ${pair}`;
-  } else if (auth?.type === 'header') {
-    headers.authorization = `${auth.scheme} ${auth.credentials}`;
+  if (secretHeaders === undefined) return headers;
+  if (request.auth !== undefined) headers.authorization = authorizationOf(request.auth);
+  for (const [name, value] of Object.entries(secretHeaders)) {
+    const known = headers[name.toLowerCase()];
+    // Added to what is there, as Go's client does.
+    headers[name.toLowerCase()] = known === undefined ? value : [known, value].flat();
   }
   return headers;
 }
@@ -263,6 +283,37 @@ function networkText(error: NodeJS.ErrnoException): string {
     ECONNRESET: error.message.includes('socket hang up') ? 'EOF' : 'connection reset by peer',
     EPIPE: 'connection reset by peer',
   };
+  if ((error as { proxyConnect?: boolean }).proxyConnect === true) {
+    return `proxyconnect tcp: ${known[code] ?? error.message}`;
+  }
   if (code.startsWith('HPE_')) return `malformed HTTP response: ${error.message}`;
-  return known[code] ?? error.message;
+  return known[code] ?? tlsText(code, error) ?? error.message;
+}
+
+const UNKNOWN_AUTHORITY: ReadonlySet<string> = new Set([
+  'DEPTH_ZERO_SELF_SIGNED_CERT',
+  'SELF_SIGNED_CERT_IN_CHAIN',
+  'UNABLE_TO_GET_ISSUER_CERT',
+  'UNABLE_TO_GET_ISSUER_CERT_LOCALLY',
+  'UNABLE_TO_VERIFY_LEAF_SIGNATURE',
+]);
+
+function tlsText(code: string, error: Error): string | undefined {
+  const verify = 'tls: failed to verify certificate: x509:';
+  if (UNKNOWN_AUTHORITY.has(code)) return `${verify} certificate signed by unknown authority`;
+  if (code === 'CERT_HAS_EXPIRED' || code === 'CERT_NOT_YET_VALID') {
+    return `${verify} certificate has expired or is not yet valid`;
+  }
+  if (code === 'ERR_TLS_CERT_ALTNAME_INVALID') {
+    const { reason } = error as { reason?: string };
+    return `${verify} certificate is not valid for the server's name: ${reason ?? ''}`.trimEnd();
+  }
+  if (code === 'ERR_SSL_WRONG_VERSION_NUMBER' || code === 'ERR_SSL_PACKET_LENGTH_TOO_LONG') {
+    return 'tls: first record does not look like a TLS handshake';
+  }
+  // "C0B7…:error:0A00…:SSL routines:…:ssl/….c:1605:SSL alert number 116": OpenSSL's words only.
+  const alert = /:SSL routines:[^:]*:([^:]+):/.exec(error.message);
+  return code.startsWith('ERR_SSL') && alert !== null
+    ? `remote error: tls: ${alert[1]}`
+    : undefined;
 }

@@ -3,11 +3,19 @@
 /** What is to be scraped, checked and complete. */
 export type {
   Auth,
+  AuthConfig,
   FileSdConfig,
+  HttpClientConfig,
+  HttpHeaderConfig,
+  OAuth2Config,
+  ProxyConfig,
   RelabelAction,
   RelabelConfig,
   ScrapeConfig,
   TargetGroup,
+  TextSource,
+  TlsConfig,
+  TlsVersion,
 } from './config.js';
 /** Relabelling rules as Prometheus has them. */
 export { compileRelabel } from './relabel.js';
@@ -23,8 +31,14 @@ export { FileDiscovery } from './discovery/file.js';
 /** Reads one file of target groups. */
 export { parseTargetFile } from './discovery/target-file.js';
 /** Gets bodies over HTTP. */
-export { HttpFetcher } from './fetch.js';
-export type { FetchRequest, FetchedBody, Fetcher, HttpFetcherOptions } from './fetch.js';
+export { HttpFetcher, requestClient } from './fetch.js';
+export type {
+  FetchRequest,
+  FetchedBody,
+  Fetcher,
+  HttpFetcherOptions,
+  RequestClient,
+} from './fetch.js';
 /** Series that a scrape makes of itself. */
 export { REPORT_NAMES } from './target-series.js';
 /** Runs it all. */

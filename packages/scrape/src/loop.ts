@@ -20,7 +20,7 @@ import {
 } from '@canopy/model';
 import type { ScrapeColumns } from '@canopy/exposition';
 import type { ScrapeConfig } from './config.js';
-import type { FetchedBody, Fetcher } from './fetch.js';
+import { type FetchedBody, type Fetcher, type RequestClient, requestClient } from './fetch.js';
 import type { ScrapeLog } from './log.js';
 import type { Relabel } from './relabel.js';
 import { catchUpBudget, isPunctual, nextTick } from './schedule.js';
@@ -67,6 +67,7 @@ export class ScrapeLoop {
   readonly #world: LoopWorld;
   readonly #options: LoopOptions;
   readonly #pullTarget: PullTarget;
+  readonly #client: RequestClient;
   readonly #offset: number;
   readonly #abort = new AbortController();
   #series: TargetSeries | undefined;
@@ -88,6 +89,7 @@ export class ScrapeLoop {
     this.target = options.target;
     const { url, labels, interval } = options.target;
     this.#pullTarget = { url, labels, interval };
+    this.#client = requestClient(options.config);
     this.#offset = scrapeOffset(options.target, world.offsetSeed);
   }
 
@@ -268,10 +270,9 @@ export class ScrapeLoop {
           'accept-encoding': pullFormat ? 'br, gzip' : 'gzip',
           ...pullHeaders,
         },
-        auth: config.auth,
+        ...this.#client,
         timeout: this.target.timeout,
         bodyBytesMax: config.bodySizeLimit,
-        followRedirects: config.followRedirects,
         signal: this.#abort.signal,
       },
       (contentType) => (this.#isPull(contentType) ? pullGate : gate),
