@@ -6,12 +6,19 @@ import { execFileSync, spawnSync } from 'node:child_process';
 import { chmodSync, existsSync, rmSync, writeFileSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
 
-/** name (as in `--without`) → programs it needs and the Debian package that has them. */
+/** name (as in `--without`) → programs it needs and the Debian packages that have them. */
 export const PEERS = {
-  redis: { programs: ['redis-server'], package: 'redis-server' },
-  prometheus: { programs: ['prometheus', 'promtool'], package: 'prometheus' },
-  'node-exporter': { programs: ['prometheus-node-exporter'], package: 'prometheus-node-exporter' },
-  chromium: { programs: ['chromium'], package: 'chromium' },
+  redis: { programs: ['redis-server'], packages: ['redis-server'] },
+  prometheus: { programs: ['prometheus', 'promtool'], packages: ['prometheus'] },
+  'node-exporter': {
+    programs: ['prometheus-node-exporter'],
+    packages: ['prometheus-node-exporter'],
+  },
+  exporters: {
+    programs: ['prometheus-redis-exporter', 'prometheus-pushgateway'],
+    packages: ['prometheus-redis-exporter', 'prometheus-pushgateway'],
+  },
+  chromium: { programs: ['chromium'], packages: ['chromium'] },
 };
 
 function onPath(program) {
@@ -46,7 +53,7 @@ function withNoServiceStarted(work) {
 export function ensurePeers(names) {
   const missing = missingPeers(names);
   if (missing.length === 0) return;
-  const packages = missing.map((name) => PEERS[name].package);
+  const packages = missing.flatMap((name) => PEERS[name].packages);
   const isRoot = process.getuid?.() === 0;
   if (isRoot && existsSync('/etc/debian_version') && onPath('apt-get')) {
     console.error(`Installing ${packages.join(', ')} (no service is started) …`);
@@ -66,7 +73,7 @@ export function ensurePeers(names) {
   if (still.length === 0) return;
   for (const name of still) {
     console.error(
-      `The tests need ${PEERS[name].programs.join(' and ')} (Debian package ${PEERS[name].package}). ` +
+      `The tests need ${PEERS[name].programs.join(' and ')} (Debian: ${PEERS[name].packages.join(', ')}). ` +
         `Install it, without letting it start a service, or leave these tests out: npm test -- --without ${name}`,
     );
   }

@@ -1,0 +1,89 @@
+/**
+ * A proxy in front of exporters that gives every reader the same body for its n-th scrape: the first who
+ * asks for the n-th body causes it to be fetched (or made), the others get what was recorded.
+ */
+import { type Server, createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+
+export interface RecordedAnswer {
+  readonly status: number;
+  readonly contentType: string;
+  readonly body: string | Buffer;
+}
+
+/** Makes the answer to the n-th scrape, n from 0. */
+export type AnswerSource = (n: number) => Promise<RecordedAnswer> | RecordedAnswer;
+
+export const text = (body: string): RecordedAnswer => ({
+  status: 200,
+  contentType: 'text/plain; version=0.0.4; charset=utf-8',
+  body,
+});
+
+/** Fetches from a real exporter, always in the same format. */
+export function fromExporter(url: string): AnswerSource {
+  return async () => {
+    const response = await fetch(url, {
+      headers: { accept: 'text/plain;version=0.0.4' },
+      signal: AbortSignal.timeout(5000),
+    });
+    return {
+      status: response.status,
+      contentType: response.headers.get('content-type') ?? '',
+      body: Buffer.from(await response.arrayBuffer()),
+    };
+  };
+}
+
+export class RecordingProxy {
+  readonly #sources: ReadonlyMap<string, AnswerSource>;
+  readonly #recorded = new Map<string, Array<Promise<RecordedAnswer>>>();
+  readonly #scrapes = new Map<string, number>();
+  readonly #server: Server;
+
+  /** Sources by name; the name is the path `/<name>/metrics`. */
+  constructor(sources: ReadonlyMap<string, AnswerSource>) {
+    this.#sources = sources;
+    this.#server = createServer((req, res) => {
+      const name = (req.url ?? '').split('/')[1];
+      const reader = /^[^/]+/.exec(req.headers['user-agent'] ?? '')?.[0] ?? '';
+      const key = `${reader} ${name}`;
+      const n = this.#scrapes.get(key) ?? 0;
+      this.#scrapes.set(key, n + 1);
+      this.#answer(name, n).then(
+        ({ status, contentType, body }) => {
+          res.writeHead(status, { 'content-type': contentType }).end(body);
+        },
+        (error: unknown) => res.writeHead(599).end(String(error)),
+      );
+    });
+  }
+
+  #answer(name: string, n: number): Promise<RecordedAnswer> {
+    let recorded = this.#recorded.get(name);
+    if (recorded === undefined) this.#recorded.set(name, (recorded = []));
+    recorded[n] ??= Promise.resolve(this.#sources.get(name)!(n));
+    return recorded[n];
+  }
+
+  async listen(): Promise<number> {
+    await new Promise<void>((resolve) => this.#server.listen(0, '127.0.0.1', resolve));
+    return (this.#server.address() as AddressInfo).port;
+  }
+
+  /** The fewest scrapes any of `readers` has made of any source. */
+  scrapesOf(readers: readonly string[]): number {
+    let least = Number.POSITIVE_INFINITY;
+    for (const reader of readers) {
+      for (const name of this.#sources.keys()) {
+        least = Math.min(least, this.#scrapes.get(`${reader} ${name}`) ?? 0);
+      }
+    }
+    return least;
+  }
+
+  close(): void {
+    this.#server.closeAllConnections();
+    this.#server.close();
+  }
+}
