@@ -1,7 +1,7 @@
 /**
  * `canopy check config FILE`: what is wrong, or what would be scraped.
  */
-import { readFileSync } from 'node:fs';
+import { readFileSync, readdirSync } from 'node:fs';
 import { CanopyError, type DurationMs, formatDuration } from '@canopy/model';
 import { loadConfig } from '../config/load.js';
 
@@ -16,6 +16,7 @@ export function checkConfig(
   try {
     const config = loadConfig(file, {
       readFile: (path) => readFileSync(path, 'utf8'),
+      listFolder: (path) => readdirSync(path),
       env,
       defaultScrapeInterval: MINUTE,
     });

@@ -15,51 +15,25 @@ export const IGNORED_SECTIONS: Readonly<Record<string, string>> = {
   runtime: 'settings of the Go runtime',
 };
 
-/** Keys of `global` that change nothing about what is scraped. */
-export const IGNORED_GLOBAL: ReadonlySet<string> = new Set([
-  'evaluation_interval',
-  'rule_query_offset',
-  'query_log_file',
-  'scrape_failure_log_file',
-  'keep_dropped_targets',
-  'scrape_protocols',
-  'convert_classic_histograms_to_nhcb',
-  'always_scrape_classic_histograms',
-  'extra_scrape_metrics',
-]);
+/** Keys of `global` without effect, said once. */
+export const IGNORED_GLOBAL: Readonly<Record<string, string>> = {
+  evaluation_interval: 'rules are not evaluated',
+  rule_query_offset: 'rules are not evaluated',
+  query_log_file: 'queries are not logged',
+  scrape_protocols: 'has no effect',
+};
 
 /** Keys of a scrape configuration that change how, not what. */
 export const IGNORED_SCRAPE: ReadonlySet<string> = new Set([
-  'enable_http2',
-  'keep_dropped_targets',
-  'scrape_failure_log_file',
   'scrape_protocols',
   'fallback_scrape_protocol',
-  'always_scrape_classic_histograms',
   'enable_compression',
 ]);
 
-/** Keys of a scrape configuration that change what is scraped and are still to come. */
+/** Keys of a scrape configuration without which other things would be scraped. */
 export const REFUSED_SCRAPE: ReadonlySet<string> = new Set([
-  'proxy_url',
-  'no_proxy',
-  'proxy_from_environment',
-  'proxy_connect_header',
-  'tls_config',
-  'oauth2',
-  'http_headers',
-  'bearer_token',
-  'bearer_token_file',
-  'sigv4',
-  'track_timestamps_staleness',
-  'scrape_native_histograms',
-  'scrape_classic_histograms',
-  'native_histogram_bucket_limit',
-  'native_histogram_min_bucket_factor',
-  'convert_classic_histograms_to_nhcb',
   'metric_name_validation_scheme',
   'metric_name_escaping_scheme',
-  'extra_scrape_metrics',
   'azure_sd_configs',
   'aws_sd_configs',
   'consul_sd_configs',
@@ -91,7 +65,7 @@ export const REFUSED_SCRAPE: ReadonlySet<string> = new Set([
   'vultr_sd_configs',
 ]);
 
-/** Keys whose values never leave the process. */
+/** Keys whose values never leave the process; `key` is one in `tls_config` only. */
 export const SECRET_KEYS: ReadonlySet<string> = new Set([
   'password',
   'credentials',
@@ -100,4 +74,5 @@ export const SECRET_KEYS: ReadonlySet<string> = new Set([
   'secret_key',
   'token',
   'secrets',
+  'proxy_connect_header',
 ]);

@@ -6,9 +6,9 @@ const load = (text: string, env: Record<string, string> = {}): LoadedConfig =>
   loadConfig('/etc/prometheus.yml', {
     readFile: (path) => {
       if (path === '/etc/prometheus.yml') return text;
-      if (path === '/etc/secret') return 'from file\n';
       throw Object.assign(new Error('no'), { code: 'ENOENT' });
     },
+    listFolder: () => [],
     env,
     defaultScrapeInterval: 60_000 as DurationMs,
   });
@@ -72,7 +72,7 @@ describe('a good configuration', () => {
     ]);
   });
 
-  it('masks secrets and reads credential files', () => {
+  it('masks secrets and leaves credential files to those who use them', () => {
     const config = load(
       `# hunter2 in a comment\n${job(
         '  params: {u: ["http://me:hunter2@h/"]}\n' +
@@ -82,7 +82,11 @@ describe('a good configuration', () => {
     expect(config.maskedText).not.toContain('hunter2');
     expect(config.maskedText).toContain('password: <secret>');
     expect(config.scrapeConfigs[0].auth).toMatchObject({ password: 'hunter2' });
-    expect(config.scrapeConfigs[1].auth).toMatchObject({ credentials: 'from file' });
+    expect(config.scrapeConfigs[1].auth).toEqual({
+      type: 'header',
+      scheme: 'Bearer',
+      credentials: { file: '/etc/secret' },
+    });
   });
 });
 
@@ -147,10 +151,10 @@ describe('a bad configuration', () => {
     check(job('  relabel_configs: [{regex: a}]'), "requires 'target_label' value");
   });
 
-  it('refuses what it cannot scrape yet', () => {
+  it('refuses what it cannot scrape', () => {
     check(
-      job('  kubernetes_sd_configs: [{role: pod}]'),
-      at('3:3', 'scrape_configs[0].kubernetes_sd_configs: not supported yet'),
+      job('  consul_sd_configs: [{server: h}]'),
+      at('3:3', 'scrape_configs[0].consul_sd_configs: is not supported'),
     );
   });
 
@@ -160,6 +164,7 @@ describe('a bad configuration', () => {
         readFile: () => {
           throw Object.assign(new Error('x'), { code: 'ENOENT' });
         },
+        listFolder: () => [],
         env: {},
         defaultScrapeInterval: 60_000 as DurationMs,
       }),

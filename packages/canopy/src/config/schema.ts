@@ -1,61 +1,20 @@
 /**
  * The configuration as Prometheus spells it. One schema yields types, defaults and checks.
- *
- * It reads YAML in which every scalar is still text (as Go's decoder does, which decodes into the type of
- * the field), so `regex: 80` is the text `80` and `honor_labels: yes` is true.
  */
-import {
-  CanopyError,
-  type DurationMs,
-  compileRegexp,
-  isLegacyLabelName,
-  parseBytes,
-  parseDuration,
-} from '@canopy/model';
+import { type DurationMs, isLegacyLabelName } from '@canopy/model';
 import { z } from 'zod';
-
-/** A text checked and turned into something by `read`, whose complaint becomes the issue. */
-function scalar<T>(read: (text: string) => T) {
-  return z.string().transform((text, context): T => {
-    try {
-      return read(text);
-    } catch (error) {
-      if (!(error instanceof CanopyError)) throw error;
-      context.addIssue({ code: 'custom', message: error.message });
-      return z.NEVER;
-    }
-  });
-}
-
-const fail = (message: string): never => {
-  throw new CanopyError('bad_data', message);
-};
-
-const BOOLEANS: Readonly<Record<string, boolean>> = {
-  true: true,
-  True: true,
-  yes: true,
-  on: true,
-  false: false,
-  False: false,
-  no: false,
-  off: false,
-};
-
-const duration = () => scalar(parseDuration);
-const boolean = () =>
-  scalar((text) => BOOLEANS[text] ?? fail(`"${text}" is neither true nor false`));
-const count = () =>
-  scalar((text) => (/^\d+$/.test(text) ? Number(text) : fail(`"${text}" is not a whole number`)));
-const bytes = () => scalar(parseBytes);
-const regexp = () =>
-  scalar((text) => {
-    compileRegexp(text);
-    return text;
-  });
-/** An empty value in YAML is the same as leaving the key out. */
-const optional = <T extends z.ZodType>(type: T) =>
-  z.preprocess((value) => (value === '' ? undefined : value), type);
+import { checkHttpClient, httpClientShape } from './http-client.js';
+import {
+  boolean,
+  bytes,
+  count,
+  duration,
+  fail,
+  onlyFalse,
+  optional,
+  regexp,
+  scalar,
+} from './scalars.js';
 
 const labelName = z.string().refine((name) => name !== '' && isLegacyLabelName(name), {
   error: (issue) => `"${String(issue.input)}" is not a valid label name`,
@@ -85,10 +44,33 @@ const NEEDS_TARGET: ReadonlySet<string> = new Set([
   'dropequal',
 ]);
 
+interface RelabelKeys {
+  readonly action: string;
+  readonly source_labels: readonly string[];
+  readonly separator: string;
+  readonly regex: string;
+  readonly modulus: number;
+  readonly target_label: string;
+  readonly replacement: string;
+}
+
+/** What an action takes, where it is given more than that; else ''. */
+function surplusKeys(rule: RelabelKeys): string {
+  const plain = rule.separator === ';' && rule.modulus === 0 && rule.replacement === '$1';
+  if (rule.action === 'keepequal' || rule.action === 'dropequal') {
+    return plain && rule.regex === '(.*)' ? '' : "'source_labels' and 'target_label'";
+  }
+  if (rule.action === 'labeldrop' || rule.action === 'labelkeep') {
+    const alone = plain && rule.source_labels.length === 0 && rule.target_label === '';
+    return alone ? '' : "'regex'";
+  }
+  return '';
+}
+
 /** `relabel_config`; rules as Prometheus's model/relabel checks them. */
 const relabel = z
   .strictObject({
-    source_labels: optional(z.array(z.string()).default([])),
+    source_labels: optional(z.array(z.string().min(1, '"" is not a valid label name')).default([])),
     separator: z.string().default(';'),
     regex: regexp().default('(.*)'),
     modulus: count().default(0),
@@ -107,6 +89,13 @@ const relabel = z
     }
     if (NEEDS_TARGET.has(rule.action) && rule.target_label === '') {
       issue(`relabel configuration for ${rule.action} action requires 'target_label' value`);
+    }
+    const surplus = surplusKeys(rule);
+    if (surplus !== '')
+      issue(`${rule.action} action requires only ${surplus}, and no other fields`);
+    const fixed = rule.action === 'lowercase' || rule.action === 'uppercase';
+    if (fixed && rule.replacement !== '$1') {
+      issue(`'replacement' can not be set for ${rule.action} action`);
     }
   });
 
@@ -136,36 +125,14 @@ const fileSdConfig = z.strictObject({
   refresh_interval: duration().prefault('5m'),
 });
 
-const basicAuth = z.strictObject({
-  username: z.string().default(''),
-  username_file: z.string().optional(),
-  password: z.string().default(''),
-  password_file: z.string().optional(),
-});
+const NATIVE = 'native histograms are not scraped; classic ones always are';
+const factor = () =>
+  scalar((text) =>
+    text.trim() !== '' && Number(text) >= 0 ? Number(text) : fail('is not a number'),
+  );
 
-const authorization = z.strictObject({
-  type: z.string().default('Bearer'),
-  credentials: z.string().default(''),
-  credentials_file: z.string().optional(),
-});
-
-/** Keys of `scrape_config` that work. */
-export const scrapeConfigSchema = z.strictObject({
-  job_name: z.string().min(1, 'job_name is empty').describe('Value of the label `job`'),
-  scrape_interval: duration().optional().describe('How often; default: the global one'),
-  scrape_timeout: duration().optional().describe('Default: the global one, at most the interval'),
-  metrics_path: z.string().default('/metrics').describe('Path of the exposition'),
-  scheme: z.enum(['http', 'https']).default('http'),
-  params: optional(z.record(z.string(), z.array(z.string())).default({})).describe(
-    'URL parameters',
-  ),
-  honor_labels: boolean()
-    .prefault('false')
-    .describe('Labels of the exporter win over those of the target'),
-  honor_timestamps: boolean().prefault('true').describe('Times in the exposition are used'),
-  follow_redirects: boolean().prefault('true'),
-  basic_auth: basicAuth.optional(),
-  authorization: authorization.optional(),
+/** Keys of `global` and of a scrape configuration alike; at 0 or left out the global one counts. */
+const limits = {
   body_size_limit: bytes().prefault('0').describe('Largest body, decompressed; 0: none'),
   sample_limit: count()
     .prefault('0')
@@ -174,11 +141,52 @@ export const scrapeConfigSchema = z.strictObject({
   label_limit: count().prefault('0').describe('Most labels of a sample; 0: none'),
   label_name_length_limit: count().prefault('0').describe('Longest label name; 0: none'),
   label_value_length_limit: count().prefault('0').describe('Longest label value; 0: none'),
-  static_configs: optional(z.array(staticConfig).default([])),
-  file_sd_configs: optional(z.array(fileSdConfig).default([])),
-  relabel_configs: optional(z.array(relabel).default([])).describe('On targets'),
-  metric_relabel_configs: optional(z.array(relabel).default([])).describe('On samples'),
-});
+  keep_dropped_targets: count()
+    .prefault('0')
+    .describe('Dropped targets of a job that are listed; 0: 1000'),
+  scrape_failure_log_file: z
+    .string()
+    .optional()
+    .describe('Failed scrapes are written there, a JSON line each; opened anew at a reload'),
+  extra_scrape_metrics: boolean()
+    .optional()
+    .describe('`scrape_timeout_seconds`, `scrape_sample_limit`, `scrape_body_size_bytes`'),
+  scrape_native_histograms: onlyFalse(NATIVE),
+  convert_classic_histograms_to_nhcb: onlyFalse(NATIVE),
+  always_scrape_classic_histograms: boolean().optional().describe(`No effect: ${NATIVE}`),
+};
+
+/** Keys of `scrape_config` that work. */
+export const scrapeConfigSchema = z
+  .strictObject({
+    job_name: z.string().min(1, 'job_name is empty').describe('Value of the label `job`'),
+    scrape_interval: duration().optional().describe('How often; default: the global one'),
+    scrape_timeout: duration().optional().describe('Default: the global one, at most the interval'),
+    metrics_path: z.string().default('/metrics').describe('Path of the exposition'),
+    scheme: z.enum(['http', 'https']).default('http'),
+    params: optional(z.record(z.string(), z.array(z.string())).default({})).describe(
+      'URL parameters',
+    ),
+    honor_labels: boolean()
+      .prefault('false')
+      .describe('Labels of the exporter win over those of the target'),
+    honor_timestamps: boolean().prefault('true').describe('Times in the exposition are used'),
+    track_timestamps_staleness: boolean()
+      .prefault('false')
+      .describe('Series with times of their own get stale marks, too'),
+    ...httpClientShape,
+    ...limits,
+    scrape_classic_histograms: boolean().optional().describe(`No effect: ${NATIVE}`),
+    native_histogram_bucket_limit: count().optional().describe(`No effect: ${NATIVE}`),
+    native_histogram_min_bucket_factor: factor().optional().describe(`No effect: ${NATIVE}`),
+    static_configs: optional(z.array(staticConfig).default([])),
+    file_sd_configs: optional(z.array(fileSdConfig).default([])),
+    relabel_configs: optional(z.array(relabel).default([])).describe('On targets'),
+    metric_relabel_configs: optional(z.array(relabel).default([])).describe('On samples'),
+  })
+  .superRefine((job, context) =>
+    checkHttpClient(job, (message) => context.addIssue({ code: 'custom', message })),
+  );
 
 export const globalSchema = z.strictObject({
   scrape_interval: duration()
@@ -190,12 +198,10 @@ export const globalSchema = z.strictObject({
   external_labels: optional(labelSet.default({})).describe(
     'Attached at scrape where the series has no such label; `${VAR}` is taken from the environment',
   ),
-  body_size_limit: bytes().prefault('0'),
-  sample_limit: count().prefault('0'),
-  target_limit: count().prefault('0'),
-  label_limit: count().prefault('0'),
-  label_name_length_limit: count().prefault('0'),
-  label_value_length_limit: count().prefault('0'),
+  ...limits,
+  evaluation_interval: duration().optional().describe('No effect: rules are not evaluated'),
+  rule_query_offset: duration().optional().describe('No effect: rules are not evaluated'),
+  query_log_file: z.string().optional().describe('No effect: queries are not logged'),
 });
 
 const storageSchema = z.strictObject({
@@ -214,8 +220,22 @@ const storageSchema = z.strictObject({
 
 export const configSchema = z.strictObject({
   global: optional(globalSchema.prefault({})),
+  scrape_config_files: optional(
+    z
+      .array(
+        z.string().refine((path) => /^[^*]*(\*[^/]*)?$/.test(path), {
+          error: (issue) => `invalid scrape config file path "${String(issue.input)}"`,
+        }),
+      )
+      .default([]),
+  ).describe('Files with a list `scrape_configs` of their own; `*` in the last part of the path'),
   scrape_configs: optional(z.array(scrapeConfigSchema).default([])),
   storage: optional(storageSchema.prefault({})),
+});
+
+/** What a file of `scrape_config_files` may hold. */
+export const scrapeFileSchema = z.strictObject({
+  scrape_configs: optional(z.array(scrapeConfigSchema).default([])),
 });
 
 export type RawConfig = z.output<typeof configSchema>;

@@ -3,7 +3,7 @@
  * which they come up. A parent is a leaf that also pulls; roles/ wires the difference.
  */
 import { randomBytes } from 'node:crypto';
-import { readFileSync } from 'node:fs';
+import { readFileSync, readdirSync } from 'node:fs';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { hostname } from 'node:os';
 import { Announcer, FrameServer, TextFederation, negotiate } from '@canopy/federation';
@@ -285,6 +285,7 @@ function readConfig(settings: Settings): LoadedConfig {
   const defaultScrapeInterval = (settings.role === 'parent' ? 5 * SECOND : MINUTE) as DurationMs;
   return loadConfig(settings.configFile ?? '', {
     readFile: (path) => (path === '' ? '' : readFileSync(path, 'utf8')),
+    listFolder: (path) => readdirSync(path),
     env: process.env,
     defaultScrapeInterval,
   });

@@ -27,6 +27,7 @@ export function startScraping(process: CanopyProcess, options: ScrapingOptions):
     userAgent: `Canopy/${VERSION}`,
     bodyBytesMax: BODY_BYTES_MAX,
     idleTimeout: IDLE_TIMEOUT,
+    env: globalThis.process.env,
   });
   life.add('connections to targets', () => fetcher[Symbol.dispose]());
   const manager = new ScrapeManager({
