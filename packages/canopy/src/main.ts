@@ -26,13 +26,18 @@ async function runRole(role: Role, values: FlagValues): Promise<number> {
   const settings = settingsOf(role, values);
   const log = makeLog(settings.logLevel, role, settings.name);
   const abort = new AbortController();
+  // Until the process is up there is nothing to reload; the signal must not end it.
+  let reload: (() => void) | undefined;
+  let quit = (): void => {};
   const signalled = new Promise<number>((done) => {
     const stop = (why: string): void => {
       log('info', 'stopping', { why });
       abort.abort(new CanopyError('canceled', 'stopping'));
       done(0);
     };
+    quit = () => stop('asked at /-/quit');
     for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => stop(signal));
+    process.on('SIGHUP', () => reload?.());
     // Started by `canopy local`: its end is ours.
     process.on('disconnect', () => stop('the starting process ended'));
   });
@@ -44,6 +49,15 @@ async function runRole(role: Role, values: FlagValues): Promise<number> {
     process.stderr.write(`canopy: ${message}\n`);
     return exitCode;
   }
+  const { process: own } = running;
+  own.quit = quit;
+  reload = () => {
+    try {
+      own.configuration.reload();
+    } catch {
+      // Logged, counted and shown where it happened.
+    }
+  };
   const failed = running.up(abort.signal).then(
     () => signalled,
     (error: unknown) => {

@@ -27,6 +27,13 @@ export interface WebOptions {
   hierarchy(): HierarchyStatus;
   /** The configuration as YAML, secrets masked already. */
   configText(): string;
+  /** How the last attempt to read the configuration went; without it: well, at the start. */
+  configState?(): { readonly successful: boolean; readonly successTime: number };
+  /**
+   * `POST /-/reload` and `/-/quit`; null or absent: refused with 403. `reload` throws what is
+   * wrong with the new configuration.
+   */
+  readonly lifecycle?: { reload(): void; quit(): void } | null;
   /** Command-line flags by name, without the dashes, secrets masked already. */
   flags(): Readonly<Record<string, string>>;
   /** Whether queries can be answered; `reason` is for people and empty when ready. */

@@ -130,12 +130,50 @@ function mountHealth(
   app.all('/-/ready', count('/-/ready'), reading, (_req, res) => {
     if (!refusedUnready(options, res)) sendText(res, 200, 'Canopy is Ready.\n');
   });
+  mountLifecycle(app, options, count);
   app.all('/metrics', count('/metrics'), onlyMethods('GET'), async (_req, res) => {
     const { contentType, text } = await options.metrics();
     res.setHeader('Content-Type', contentType);
     res.setHeader('Content-Length', Buffer.byteLength(text));
     res.end(text);
   });
+}
+
+function mountLifecycle(
+  app: Express,
+  options: WebOptions,
+  count: (route: string) => Middleware,
+): void {
+  const mount = (path: string, run: (lifecycle: Lifecycle, res: Response) => void): void => {
+    app.all(path, count(path), onlyMethods('POST', 'PUT'), (req, res) => {
+      const { lifecycle } = options;
+      if (!lifecycle) sendText(res, 403, 'Lifecycle API is not enabled.\n');
+      // A browser sends such a request from any page without asking.
+      else if (isForeign(req)) sendText(res, 403, 'not for pages of another origin\n');
+      else run(lifecycle, res);
+    });
+  };
+  mount('/-/reload', ({ reload }, res) => {
+    try {
+      reload();
+      sendText(res, 200, '');
+    } catch (error) {
+      if (!(error instanceof CanopyError)) throw error;
+      sendText(res, 500, `failed to reload config: ${error.message}\n`);
+    }
+  });
+  mount('/-/quit', ({ quit }, res) => {
+    // Stopping closes connections: first the answer.
+    res.once('close', quit);
+    sendText(res, 200, 'Requesting termination... Goodbye!');
+  });
+}
+
+type Lifecycle = NonNullable<WebOptions['lifecycle']>;
+
+function isForeign({ headers: { origin, host } }: Request): boolean {
+  if (origin === undefined) return false;
+  return !URL.canParse(origin) || new URL(origin).host !== host;
 }
 
 /** Answers 503 where queries cannot be answered yet. */

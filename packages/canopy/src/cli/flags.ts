@@ -8,7 +8,7 @@ export type Role = 'leaf' | 'parent';
 export interface Flag {
   /** Without the dashes. */
   readonly name: string;
-  /** What stands for the value in `--help`; undefined for a switch. */
+  /** What stands for the value in `--help`; undefined for a switch: given alone it is `true`. */
   readonly value?: string;
   /** Default by role; undefined: none. */
   readonly default: Readonly<Partial<Record<Role, string>>>;
@@ -35,6 +35,13 @@ export const FLAGS: readonly Flag[] = [
     default: { leaf: '0.0.0.0:9095', parent: '0.0.0.0:9090' },
     roles: BOTH,
     help: 'Address to listen on',
+  },
+  {
+    name: 'web.enable-lifecycle',
+    default: both('false'),
+    roles: BOTH,
+    help: 'Reload the configuration at POST /-/reload, end the process at POST /-/quit',
+    choices: ['true', 'false'],
   },
   {
     name: 'web.external-url',

@@ -47,9 +47,10 @@ export async function runProgram(argv: readonly string[], commands: Commands): P
   for (const role of ['leaf', 'parent'] as const) {
     const command = program.command(role).description(ROLE_HELP[role]).exitOverride();
     for (const flag of flagsOf(role)) {
-      const option = new Option(`--${flag.name} <${flag.value ?? 'value'}>`, flag.help).env(
-        envName(flag.name),
-      );
+      const isSwitch = flag.value === undefined && flag.choices?.includes('false');
+      const value = isSwitch ? '[BOOLEAN]' : `<${flag.value ?? 'value'}>`;
+      const option = new Option(`--${flag.name} ${value}`, flag.help).env(envName(flag.name));
+      if (isSwitch) option.preset('true');
       const initial = flag.default[role];
       if (initial !== undefined) option.default(initial);
       if (flag.choices !== undefined) option.choices([...flag.choices]);

@@ -14,6 +14,7 @@ export interface Settings {
   readonly listenHost: string;
   readonly listenPort: number;
   readonly externalUrl: string;
+  readonly enableLifecycle: boolean;
   readonly name: string;
   readonly cluster: string | undefined;
   readonly storagePath: string;
@@ -64,6 +65,7 @@ export function settingsOf(role: Role, values: FlagValues): Settings {
     listenHost: host,
     listenPort: port,
     externalUrl,
+    enableLifecycle: values.get('web.enable-lifecycle') === 'true',
     name: values.get('leaf.name') ?? new URL(externalUrl).host,
     cluster: values.get('cluster'),
     storagePath: values.get('storage.path') ?? '',

@@ -93,6 +93,14 @@ export const METRICS = {
     type: 'gauge',
     help: 'Sections and keys of the configuration that are known and have no effect.',
   },
+  canopy_config_last_reload_successful: {
+    type: 'gauge',
+    help: '1 unless the last attempt to reload the configuration failed.',
+  },
+  canopy_config_last_reload_success_timestamp_seconds: {
+    type: 'gauge',
+    help: 'When the configuration in use was read, Unix time.',
+  },
   canopy_http_requests_total: {
     type: 'counter',
     help: 'HTTP requests by route and status code.',

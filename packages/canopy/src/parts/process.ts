@@ -3,7 +3,6 @@
  * which they come up. A parent is a leaf that also pulls; roles/ wires the difference.
  */
 import { randomBytes } from 'node:crypto';
-import { readFileSync, readdirSync } from 'node:fs';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { hostname } from 'node:os';
 import { Announcer, FrameServer, TextFederation, negotiate } from '@canopy/federation';
@@ -27,11 +26,12 @@ import { JournalWriter, type ReportingStore } from '@canopy/store';
 import { HttpServer, ListenError, type Web, createWeb } from '@canopy/web';
 import type { Settings } from '../cli/settings.js';
 import { systemClock } from '../clock.js';
-import { type LoadedConfig, loadConfig } from '../config/load.js';
+import type { LoadedConfig } from '../config/load.js';
 import { LifeCycle } from '../life-cycle.js';
 import type { Log } from '../log.js';
 import { SelfMetrics } from '../metrics/registry.js';
 import { PROMETHEUS_VERSION, VERSION } from '../version.js';
+import { Configuration } from './configuration.js';
 import { openStore } from './open-store.js';
 import { Rate } from './rate.js';
 import { StorePulse } from './store-pulse.js';
@@ -61,7 +61,7 @@ export interface RoleParts {
 /** A process on its way up or running. Parts that come later are undefined until then. */
 export class CanopyProcess {
   readonly settings: Settings;
-  readonly config: LoadedConfig;
+  readonly configuration: Configuration;
   readonly log: Log;
   readonly life: LifeCycle;
   readonly store: ReportingStore;
@@ -76,6 +76,8 @@ export class CanopyProcess {
   corruptRecords = 0;
   /** Why queries cannot be answered yet; '' once they can. */
   notReady = 'starting';
+  /** Ends the process as a signal would. */
+  quit: () => void = () => {};
   journal: JournalWriter | undefined;
   scraping: ScrapeManager | undefined;
   frames: FrameServer | undefined;
@@ -87,13 +89,13 @@ export class CanopyProcess {
 
   private constructor(
     settings: Settings,
-    config: LoadedConfig,
+    configuration: Configuration,
     log: Log,
     store: ReportingStore,
     pathIdentity: string,
   ) {
     this.settings = settings;
-    this.config = config;
+    this.configuration = configuration;
     this.log = log;
     this.life = new LifeCycle(log, PART_STOP_MS);
     this.store = store;
@@ -109,16 +111,13 @@ export class CanopyProcess {
    * @throws CanopyError `config_invalid`, `storage_locked`, `storage_unsuitable`.
    */
   static async open(settings: Settings, log: Log): Promise<CanopyProcess> {
-    const config = readConfig(settings);
-    for (const ignored of config.ignored) {
-      log('warn', `${ignored.key} is ignored: ${ignored.reason}`, { place: ignored.place });
-    }
+    const configuration = new Configuration(settings, systemClock, log);
     let made: CanopyProcess | undefined;
     const { store, pathIdentity } = await openStore(settings, log, (record) => {
       if (made !== undefined) made.corruptRecords++;
       log('error', 'a stored record failed its checks and is skipped', { ...record });
     });
-    made = new CanopyProcess(settings, config, log, store, pathIdentity);
+    made = new CanopyProcess(settings, configuration, log, store, pathIdentity);
     made.life.add('the store', async () => store[Symbol.asyncDispose]());
     return made;
   }
@@ -128,8 +127,14 @@ export class CanopyProcess {
     return this.#head;
   }
 
-  get externalLabels(): LoadedConfig['externalLabels'] {
-    const configured = labelsToObject(this.config.externalLabels);
+  /** The one in use; another one after a reload. */
+  get config(): LoadedConfig {
+    return this.configuration.current;
+  }
+
+  /** Labels attached to whatever is scraped under `config`. */
+  externalLabels(config: LoadedConfig): LoadedConfig['externalLabels'] {
+    const configured = labelsToObject(config.externalLabels);
     return labelsFromObject({ ...configured, ...clusterLabel(this.settings) });
   }
 
@@ -180,6 +185,10 @@ export class CanopyProcess {
       hierarchy: () => this.hierarchy(),
       configText: () => this.config.maskedText,
       flags: () => maskedFlags(settings.flags),
+      configState: () => this.configuration.state,
+      lifecycle: settings.enableLifecycle
+        ? { reload: () => this.configuration.reload(), quit: () => this.quit() }
+        : null,
       ready: () => ({ ready: this.notReady === '', reason: this.notReady }),
       metrics: async () => ({
         contentType: this.metrics.contentType,
@@ -281,22 +290,12 @@ function clusterLabel(settings: Settings): Record<string, string> {
   return settings.cluster === undefined ? {} : { cluster: settings.cluster };
 }
 
-function readConfig(settings: Settings): LoadedConfig {
-  const defaultScrapeInterval = (settings.role === 'parent' ? 5 * SECOND : MINUTE) as DurationMs;
-  return loadConfig(settings.configFile ?? '', {
-    readFile: (path) => (path === '' ? '' : readFileSync(path, 'utf8')),
-    listFolder: (path) => readdirSync(path),
-    env: process.env,
-    defaultScrapeInterval,
-  });
-}
-
 /** Flags as they may be shown: passwords in URLs are not. */
 function maskedFlags(flags: Readonly<Record<string, string>>): Record<string, string> {
   return Object.fromEntries(
     Object.entries(flags).map(([name, value]) => [
       name,
-      value.replace(/(\/\/[^/:@\s]*):[^/@\s]+@/g, '$1:<secret>@'),
+      value.replace(/(\/\/[^/:@\s]*):[^/\s]*@/g, '$1:<secret>@'),
     ]),
   );
 }

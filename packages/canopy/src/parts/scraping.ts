@@ -3,6 +3,7 @@ import type { DurationMs, Journal, PullFormat } from '@canopy/model';
 import { type Discovery, HttpFetcher, type ScrapeConfig, ScrapeManager } from '@canopy/scrape';
 import pLimit from 'p-limit';
 import { systemClock } from '../clock.js';
+import type { LoadedConfig } from '../config/load.js';
 import { VERSION } from '../version.js';
 import type { CanopyProcess } from './process.js';
 
@@ -13,7 +14,8 @@ const IDLE_TIMEOUT = (5 * 60_000) as DurationMs;
 
 export interface ScrapingOptions {
   readonly journal: Journal;
-  readonly configs: readonly ScrapeConfig[];
+  /** The jobs of a configuration, those of the role among them. */
+  jobsOf(config: LoadedConfig): readonly ScrapeConfig[];
   readonly discoveries: ReadonlyArray<{ readonly jobName: string; readonly discovery: Discovery }>;
   readonly pullFormat: PullFormat | undefined;
 }
@@ -37,8 +39,8 @@ export function startScraping(process: CanopyProcess, options: ScrapingOptions):
     gate: (task) => bodies(task),
     pullGate: (task) => pulls(task),
     pullFormat: options.pullFormat,
-    configs: options.configs,
-    externalLabels: process.externalLabels,
+    configs: options.jobsOf(process.config),
+    externalLabels: process.externalLabels(process.config),
     discoveries: options.discoveries,
     offsetSeed: settings.name,
     limits: {
@@ -50,6 +52,8 @@ export function startScraping(process: CanopyProcess, options: ScrapingOptions):
   });
   manager.start();
   process.scraping = manager;
+  process.configuration.apply = (config) =>
+    manager.reload(options.jobsOf(config), process.externalLabels(config));
   life.add('scraping', () => manager.stop());
   return manager;
 }

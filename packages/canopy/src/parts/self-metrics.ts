@@ -8,6 +8,7 @@ import type { WebTotals } from '@canopy/web';
 import type { Settings } from '../cli/settings.js';
 import type { SelfMetrics } from '../metrics/registry.js';
 import { VERSION } from '../version.js';
+import type { Configuration } from './configuration.js';
 import type { StorePulse } from './store-pulse.js';
 import type { TileKeeper } from './tile-keeper.js';
 
@@ -17,7 +18,7 @@ export interface MetricSources {
   readonly pulse: StorePulse;
   readonly tiles: TileKeeper | undefined;
   readonly puller: FramePuller | undefined;
-  readonly ignoredKeys: number;
+  readonly configuration: Configuration;
   readonly web: () => WebTotals;
   scrapes(): Readonly<ScrapeTotals> | undefined;
   journal(): JournalWriter | undefined;
@@ -63,7 +64,15 @@ export function bindMetrics(metrics: SelfMetrics, from: MetricSources): void {
     () => from.trimmedBytes() + (from.tiles?.stats.droppedBytes ?? 0),
   );
   metrics.value('canopy_corrupt_entries_total', () => from.corruptRecords());
-  metrics.value('canopy_config_ignored_sections', () => from.ignoredKeys);
+  const { configuration } = from;
+  metrics.value('canopy_config_ignored_sections', () => configuration.current.ignored.length);
+  metrics.value('canopy_config_last_reload_successful', () =>
+    configuration.state.successful ? 1 : 0,
+  );
+  metrics.value(
+    'canopy_config_last_reload_success_timestamp_seconds',
+    () => configuration.state.successTime / 1000,
+  );
   metrics.readings('canopy_http_requests_total', () => requests(from.web()));
   bindSources(metrics, from);
 }

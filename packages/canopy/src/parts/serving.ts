@@ -13,8 +13,7 @@ export interface ServingOptions {
 }
 
 export function startServing(process: CanopyProcess, options: ServingOptions): FrameServer {
-  const { settings, config, store, log } = process;
-  const timeouts = config.scrapeConfigs.map((job) => job.scrapeTimeout as number);
+  const { settings, store, log } = process;
   const frames = new FrameServer({
     store,
     clock: systemClock,
@@ -24,7 +23,10 @@ export function startServing(process: CanopyProcess, options: ServingOptions): F
     report: () => process.hierarchy(),
     watermark: options.watermark,
     keptFor: options.keptFor,
-    reorder: Math.max(10_000, ...timeouts) as DurationMs,
+    get reorder() {
+      const timeouts = process.config.scrapeConfigs.map((job) => job.scrapeTimeout as number);
+      return Math.max(10_000, ...timeouts) as DurationMs;
+    },
     parseSelector,
     pageBytes: settings.pageBytesMax,
     pageTime: 200 as DurationMs,

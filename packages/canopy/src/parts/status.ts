@@ -7,14 +7,14 @@ import type { HierarchyStatus, JournalStatus, SourceStatus, TargetStatus } from 
 import type { JournalWriter } from '@canopy/store';
 import type { Settings } from '../cli/settings.js';
 import { systemClock } from '../clock.js';
-import type { LoadedConfig } from '../config/load.js';
 import { VERSION } from '../version.js';
+import type { Configuration } from './configuration.js';
 import type { Rate } from './rate.js';
 import type { StorePulse } from './store-pulse.js';
 
 export interface StatusParts {
   readonly settings: Settings;
-  readonly config: LoadedConfig;
+  readonly configuration: Configuration;
   readonly startTime: number;
   readonly head: Head;
   readonly pulse: StorePulse;
@@ -128,9 +128,14 @@ function unreached(
 }
 
 function notices(parts: StatusParts): string[] {
-  const lines = parts.config.ignored.map(
-    (key) => `${key.place}: ${key.key} is ignored: ${key.reason}`,
-  );
+  const { current, state } = parts.configuration;
+  const lines = current.ignored.map((key) => `${key.place}: ${key.key} is ignored: ${key.reason}`);
+  if (!state.successful) {
+    const since = new Date(state.successTime).toISOString();
+    lines.unshift(
+      `the configuration could not be reloaded, the one read at ${since} runs on: ${state.error}`,
+    );
+  }
   const announcer = parts.announcer();
   if (announcer?.health === 'down') {
     lines.push(

@@ -22,14 +22,14 @@ export async function startLeaf(
   log: Log,
 ): Promise<{ process: CanopyProcess; up: (signal: AbortSignal) => Promise<void> }> {
   const process = await CanopyProcess.open(settings, log);
-  const { life, store, pulse, config } = process;
+  const { life, store, pulse, configuration } = process;
   const web = await process.listen({ tiles: null, register: null });
   const { head } = process;
   let trimmedBytes = 0;
 
   process.hierarchy = () =>
     hierarchyStatus({
-      ...{ settings, config, head, pulse, rate: process.rate, startTime: process.startTime },
+      ...{ settings, configuration, head, pulse, rate: process.rate, startTime: process.startTime },
       targets: () => process.scraping?.active() ?? [],
       journal: () => process.journal,
       puller: undefined,
@@ -38,7 +38,7 @@ export async function startLeaf(
     });
   bindMetrics(process.metrics, {
     ...{ settings, head, pulse, tiles: undefined, puller: undefined },
-    ignoredKeys: config.ignored.length,
+    configuration,
     web: () => web.totals,
     scrapes: () => process.scraping?.totals,
     journal: () => process.journal,
@@ -64,7 +64,7 @@ export async function startLeaf(
     });
     startScraping(process, {
       journal,
-      configs: config.scrapeConfigs,
+      jobsOf: (config) => config.scrapeConfigs,
       discoveries: [],
       pullFormat: undefined,
     });
@@ -97,7 +97,7 @@ export async function startLeaf(
     life.add('housekeeping', stopHousekeeping);
     process.notReady = '';
     process.announce(journal);
-    log('info', 'ready', { jobs: config.scrapeConfigs.length });
+    log('info', 'ready', { jobs: process.config.scrapeConfigs.length });
   };
   return { process, up };
 }

@@ -31,7 +31,7 @@ export async function startParent(
   log: Log,
 ): Promise<{ process: CanopyProcess; up: (signal: AbortSignal) => Promise<void> }> {
   const process = await CanopyProcess.open(settings, log);
-  const { life, store, pulse, config, owner } = process;
+  const { life, store, pulse, configuration, owner } = process;
   const registry = new LeafRegistry({
     ...{ store, clock: systemClock, log },
     readToken: process.readToken,
@@ -67,7 +67,7 @@ export async function startParent(
 
   process.hierarchy = () =>
     hierarchyStatus({
-      ...{ settings, config, head, pulse, puller, registry },
+      ...{ settings, configuration, head, pulse, puller, registry },
       ...{ rate: process.rate, startTime: process.startTime },
       targets: () => process.scraping?.active() ?? [],
       journal: () => process.journal,
@@ -75,7 +75,7 @@ export async function startParent(
     });
   bindMetrics(process.metrics, {
     ...{ settings, head, pulse, tiles, puller },
-    ignoredKeys: config.ignored.length,
+    configuration,
     web: () => web.totals,
     scrapes: () => process.scraping?.totals,
     journal: () => process.journal,
@@ -102,12 +102,11 @@ export async function startParent(
       watermark: (ref) => (ref === journal.ref ? journal.watermark : puller.watermark(ref)),
       keptFor: () => settings.journalRetention,
     });
-    const interval = config.globalScrapeInterval;
     startScraping(process, {
       journal,
-      configs: [
+      jobsOf: ({ globalScrapeInterval: interval, scrapeConfigs }) => [
         leafJob(interval, Math.min(interval, DEFAULT_SCRAPE_TIMEOUT) as DurationMs),
-        ...config.scrapeConfigs,
+        ...scrapeConfigs,
       ],
       discoveries: [{ jobName: LEAF_JOB, discovery: new LeafDiscovery(registry) }],
       pullFormat: puller,

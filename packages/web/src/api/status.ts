@@ -77,14 +77,15 @@ export function buildInfo({ options }: Call): Answer {
 export function runtimeInfo({ options }: Call): Answer {
   const { startTime } = options.hierarchy();
   const given = options.flags();
+  const config = options.configState?.();
   const started = new Date(startTime).toISOString();
   return plain({
     startTime: started,
     CWD: process.cwd(),
     hostname: hostname(),
     serverTime: new Date(options.clock.now()).toISOString(),
-    reloadConfigSuccess: true,
-    lastConfigTime: started,
+    reloadConfigSuccess: config?.successful ?? true,
+    lastConfigTime: new Date(config?.successTime ?? startTime).toISOString(),
     corruptionCount: 0,
     goroutineCount: 0,
     GOMAXPROCS: availableParallelism(),
