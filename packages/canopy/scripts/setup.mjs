@@ -6,6 +6,7 @@ import { spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
+import { isKernelStale } from '../../exposition/kernel/build.mjs';
 
 export const root = fileURLToPath(new URL('../../..', import.meta.url));
 
@@ -86,4 +87,7 @@ export async function install() {
 /** Compiles what changed. */
 export async function build() {
   await captured('Building', process.execPath, [`${root}node_modules/typescript/bin/tsc`, '-b']);
+  if (!isKernelStale()) return;
+  const kernel = `${root}packages/exposition/kernel/build.mjs`;
+  await captured('Building the parse kernel', process.execPath, [kernel]);
 }

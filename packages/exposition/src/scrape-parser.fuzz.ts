@@ -2,6 +2,11 @@ import { FormatError, type Labels, labelsKey, labelsOf, labelsToObject } from '@
 import { expect, test } from 'vitest';
 import { ScrapeParser, TextEncoder004, parseText, readSeries } from './index.js';
 
+import type { Walker } from './walk-state.js';
+import { WALKERS, ensureWalkers } from './testing/walkers.js';
+
+await ensureWalkers();
+
 const rounds = Number(process.env['CANOPY_FUZZ_ROUNDS'] ?? 400);
 const seed = Number(process.env['CANOPY_FUZZ_SEED'] ?? 1);
 
@@ -22,7 +27,7 @@ const keyOf = (labels: Labels): string => {
   return labelsKey(labelsOf(pairs));
 };
 
-function makeParser(keys: string[]): ScrapeParser {
+function makeParser(keys: string[], walker: Walker, maxSeries = 5_000): ScrapeParser {
   const slots = new Map<string, number>();
   const resolve = (labels: Labels): number => {
     const key = keyOf(labels);
@@ -34,7 +39,7 @@ function makeParser(keys: string[]): ScrapeParser {
     }
     return slot;
   };
-  return new ScrapeParser({ resolver: { resolve }, honorTimestamps: true, maxSeries: 5_000 });
+  return new ScrapeParser({ resolver: { resolve }, honorTimestamps: true, maxSeries, walker });
 }
 
 type Outcome = { samples: string[] } | { error: string };
@@ -131,11 +136,11 @@ const NOISE = [
   ':',
 ];
 
-test('with or without memory, one reading', () => {
+test.each(WALKERS)('with or without memory, one reading, walked by $name', ({ walker }) => {
   const random = generator(seed);
   for (let round = 0; round < rounds; round++) {
     const keys: string[] = [];
-    const parser = makeParser(keys);
+    const parser = makeParser(keys, walker);
     let lines = Array.from({ length: random(30) }, () => PIECES[random(PIECES.length)]);
     for (let body = 0; body < 12; body++) {
       lines = mutate(lines, random);

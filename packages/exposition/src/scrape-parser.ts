@@ -4,14 +4,23 @@
  * are found by their series text, and the walk goes on from where that stood in the last body.
  */
 import { CanopyError, type Family, type Labels, invariant, labelValue } from '@canopy/model';
-import { commonPrefix } from './common-prefix.js';
 import { FamilyTable } from './family-table.js';
 import { canonicalBound } from './float-text.js';
 import { LineKind, LineReader, terminated } from './line-reader.js';
-import { LineTable, NO_SAMPLE, READ_AGAIN, VALUE_NOT_APART } from './line-table.js';
+import {
+  COMMENTS,
+  LineTable,
+  NO_SAMPLE,
+  READ_AGAIN,
+  READ_IN_FULL,
+  ROWS_KEPT_MAX,
+  VALUE_NOT_APART,
+} from './line-table.js';
 import { SeriesIndex, TextPlace, type Texts, hashBytes } from './series-index.js';
 import { readSeries, unescapeHelp, unescapeQuoted } from './series-text.js';
 import { type ScrapeColumns, SlotColumns } from './slot-columns.js';
+import type { Walker } from './walk-state.js';
+import { loadedWalker } from './walkers.js';
 
 /** Gives series their slots. Implemented by the scrape loop. */
 export interface SeriesResolver {
@@ -37,14 +46,16 @@ export interface ScrapeParserOptions {
    * many series texts are remembered.
    */
   readonly maxSeries: number;
+  /** False: nothing of a body is kept, so each one is read as if it were the first, every series resolved again. */
+  readonly keepBody?: boolean;
+  /** Instead of the process's own; for tests. */
+  readonly walker?: Walker;
 }
 
 /** Rows of the body being read. Shared by all parsers: reading a body is one synchronous call. */
 const rows = new LineTable();
 const reader = new LineReader();
 let busy = false;
-/** Rows beyond this are given back after the scrape that needed them. */
-const SHARED_ROWS_MAX = 1 << 20;
 
 const NO_BYTES: Uint8Array = new Uint8Array(0);
 const NO_VIEW: DataView = new DataView(new ArrayBuffer(0));
@@ -60,11 +71,19 @@ export class ScrapeParser implements Texts {
   readonly #lines = new LineTable();
   /** Number of the running or last parse, refused ones included. */
   #parse = 0;
-  /** Whether an equal HELP or TYPE line is known to have been taken in. */
-  #metaTrusted = true;
-  /** Whether every line so far stood where it did in the last body. */
-  #inStep = true;
+  /** Number of the parse that made the last body. */
+  #lastParse = 0;
+  /** Whether every row of the last body has its place in this one, and no other has. */
+  #inStep = false;
   #samples = 0;
+  /** Whether the columns still are what the last body gave. */
+  #columnsStand = false;
+  /** Whether there is something that `forget` has not looked at. */
+  #isForgetDue = true;
+  /** Where no body is kept: families that the last one described. */
+  readonly #described = new Set<string>();
+  readonly #keepsBody: boolean;
+  readonly #walker: Walker;
   #newView = NO_VIEW;
   /** The last body, and room for growth. */
   #kept = NO_BYTES;
@@ -78,7 +97,14 @@ export class ScrapeParser implements Texts {
     this.#resolver = options.resolver;
     this.#honorTimestamps = options.honorTimestamps;
     this.#maxSeries = options.maxSeries;
+    this.#keepsBody = options.keepBody !== false;
+    this.#walker = options.walker ?? loadedWalker();
     this.#families = new FamilyTable(options.maxSeries);
+  }
+
+  /** What walks equal lines: the WebAssembly kernel, or, where it cannot be had, TypeScript. */
+  get kernel(): 'wasm' | 'typescript' {
+    return this.#walker.kernel;
   }
 
   get lastStarts(): Uint32Array {
@@ -107,7 +133,7 @@ export class ScrapeParser implements Texts {
     } finally {
       if (!done) {
         this.#index.truncate(entriesBefore);
-        this.#metaTrusted = false;
+        this.#distrustComments();
       }
       this.#close();
       busy = false;
@@ -126,6 +152,7 @@ export class ScrapeParser implements Texts {
       if (slot >= 0) this.#index.slots[entry] = map[slot];
     }
     this.#columns.renumber(map);
+    this.#columnsStand = false;
   }
 
   /**
@@ -133,8 +160,20 @@ export class ScrapeParser implements Texts {
    * are needed to read the next), and families that the last body did not describe.
    */
   forget(unseenParses: number): void {
+    if (!this.#isForgetDue) return;
     const oldest = this.#parse - Math.max(1, unseenParses);
-    this.#retain((entry) => this.#inLastBody(entry) || this.#index.seen[entry] > oldest);
+    const { seen } = this.#index;
+    this.#retain((entry) => this.#inLastBody(entry) || seen[entry] > oldest);
+    this.#families.retain(this.#keepsBody ? this.#describedByLast() : this.#described);
+    this.#isForgetDue = false;
+    // What is gone but not for long is to be looked at again.
+    for (let entry = 0; entry < this.#index.count; entry++) {
+      if (!this.#inLastBody(entry)) this.#isForgetDue = true;
+    }
+  }
+
+  /** Names of the families that HELP and TYPE lines of the last body describe. */
+  #describedByLast(): Set<string> {
     const described = new Set<string>();
     reader.open(this.lastBody);
     const { starts, entries, count } = this.#lines;
@@ -145,7 +184,15 @@ export class ScrapeParser implements Texts {
       }
     }
     reader.close();
-    this.#families.retain(described);
+    return described;
+  }
+
+  /** After a refused scrape, families may be known otherwise than the last body said. */
+  #distrustComments(): void {
+    const { entries, prefixes, count } = this.#lines;
+    for (let row = 0; row < count; row++) {
+      if (entries[row] === NO_SAMPLE) prefixes[row] = READ_IN_FULL;
+    }
   }
 
   #inLastBody(entry: number): boolean {
@@ -154,11 +201,12 @@ export class ScrapeParser implements Texts {
 
   #retain(keep: (entry: number) => boolean): void {
     const renumbered = this.#index.retain(keep);
-    const { entries, count } = this.#lines;
+    const { entries, prefixes, count } = this.#lines;
     for (let row = 0; row < count; row++) {
       if (entries[row] < 0) continue;
       const entry = renumbered[entries[row]];
       entries[row] = entry < 0 ? READ_AGAIN : entry;
+      if (entry < 0) prefixes[row] = READ_IN_FULL;
     }
   }
 
@@ -167,62 +215,105 @@ export class ScrapeParser implements Texts {
     this.newBody = body;
     this.#newView = new DataView(body.buffer, body.byteOffset, body.byteLength);
     this.#samples = 0;
-    this.#inStep = true;
+    this.#inStep = false;
+    this.#described.clear();
     reader.open(body);
     rows.clear();
-    rows.reserve();
+    rows.reserve(1);
+    const { state } = this.#walker;
+    state.newBody = body;
+    state.newView = this.#newView;
+    state.lastBody = this.lastBody;
+    state.lastView = this.#keptView;
+    state.lines = this.#lines;
+    state.rows = rows;
+    this.#walker.open();
   }
 
   #close(): void {
     this.newBody = NO_BYTES;
     this.#newView = NO_VIEW;
     reader.close();
-    if (rows.starts.length > SHARED_ROWS_MAX) rows.release();
+    this.#walker.close();
+    if (rows.starts.length > ROWS_KEPT_MAX) rows.release();
   }
 
   /** Fills `rows` from the new body, beside the last one. */
   #walk(): void {
     const size = this.newBody.length;
-    const newView = this.#newView;
-    const lastView = this.#keptView;
-    const { starts, entries, prefixes, values, times, timed, count } = this.#lines;
+    const { entries, count } = this.#lines;
     let p = 0;
     for (let i = 0; p < size; ) {
-      if (i < count) {
-        const start = starts[i];
-        const length = starts[i + 1] - start;
-        const limit = length <= size - p ? length : size - p;
-        const same = commonPrefix(newView, p, lastView, start, limit);
-        const entry = entries[i];
-        // Fast path: the whole line is as it was.
-        if (same === length && (entry >= 0 || (entry === NO_SAMPLE && this.#metaTrusted))) {
-          this.#addRow(p, entry, prefixes[i], values[i], timed ? times[i] : NaN);
-          p += length;
-          i++;
-          continue;
-        }
-        // Fast path: the same series with another value.
-        if (same >= prefixes[i] && entry >= 0 && reader.readKnown(p, p + prefixes[i])) {
-          this.#addRow(p, entry, prefixes[i], reader.value, reader.time);
-          p = reader.next;
-          i++;
-          continue;
+      // Comments beside comments are one row: those are read in full.
+      if (i < count && !(entries[i] === NO_SAMPLE && rows.endsInComments)) {
+        this.#walker.walk(p, i);
+        const { walked, next } = this.#walker.state;
+        if (walked > 0) {
+          this.#takeWalked(i);
+          i += walked;
+          p = next;
+          if (p >= size) break;
         }
       }
       i = this.#readLine(p, i);
       p = reader.next;
     }
-    if (this.#inStep && rows.count !== count) this.#inStep = false;
-    rows.starts[rows.count] = size;
+    rows.starts[this.#inStep ? count : rows.count] = size;
+  }
+
+  /** Takes in the rows just walked, the first of which is row `i` of the last body. */
+  #takeWalked(i: number): void {
+    const { state } = this.#walker;
+    const { walked } = state;
+    const first = rows.count;
+    rows.starts[first + walked] = state.next;
+    const samples = this.#samples + walked - state.comments;
+    if (samples > this.#maxSeries) this.#refuseWithin(i);
+    this.#samples = samples;
+    this.#readUnread(i, walked);
+    // Fast path: the whole body is in step. Its rows are those of the last one, but for the changes.
+    if (first === 0 && walked === this.#lines.count && state.next === this.newBody.length) {
+      this.#inStep = !state.timed && !this.#lines.timed;
+      if (this.#inStep) return;
+    }
+    rows.addRows(this.#lines, i, walked);
+    const { changedCount, changedRows, changedValues, changedTimes } = state;
+    for (let k = 0; k < changedCount; k++) {
+      const row = first + changedRows[k];
+      rows.values[row] = changedValues[k];
+      rows.setTime(row, changedTimes[k]);
+    }
+  }
+
+  /** Reads values that the walker left, of the first `walked` rows from row `i` on. */
+  #readUnread(i: number, walked: number): void {
+    const { state } = this.#walker;
+    const { prefixes } = this.#lines;
+    for (let k = 0; k < state.unreadCount && state.unreadRows[k] < walked; k++) {
+      const row = state.unreadRows[k];
+      const start = rows.starts[rows.count + row];
+      const isKnown = reader.readKnown(start, start + prefixes[i + row]);
+      invariant(isKnown && reader.next === rows.starts[rows.count + row + 1], 'BUG: a walk astray');
+      state.addChanged(row, reader.value, reader.time);
+    }
+  }
+
+  /** Cold path: the limit is crossed within the rows just walked; an error before that comes first. */
+  #refuseWithin(i: number): never {
+    let row = 0;
+    for (let samples = this.#samples; samples <= this.#maxSeries; row++) {
+      if (this.#lines.entries[i + row] !== NO_SAMPLE) samples++;
+    }
+    this.#readUnread(i, row);
+    this.#refuse();
   }
 
   /** Reads a line in full; returns the row of the last body to go on from, `i` being the current one. */
   #readLine(start: number, i: number): number {
     const kind = reader.read(start);
-    this.#inStep = false;
     if (kind !== LineKind.sample) {
       this.#takeMeta(kind);
-      this.#addRow(start, NO_SAMPLE, VALUE_NOT_APART, 0, NaN);
+      this.#addRow(start, NO_SAMPLE, COMMENTS, 0, NaN);
       // A run of comments takes the place of the one that stood here.
       return i < this.#lines.count && this.#lines.entries[i] === NO_SAMPLE ? i + 1 : i;
     }
@@ -243,19 +334,17 @@ export class ScrapeParser implements Texts {
   #addRow(start: number, entry: number, prefix: number, value: number, time: number): void {
     if (entry >= 0) {
       if (++this.#samples > this.#maxSeries) this.#refuse();
-    } else if (rows.count > 0 && rows.entries[rows.count - 1] === NO_SAMPLE) {
+    } else if (rows.endsInComments) {
       // Goes into the row before it, which ends where the next one starts.
-      this.#inStep = false;
       return;
     }
-    rows.reserve();
+    rows.reserve(1);
     const row = rows.count++;
     rows.starts[row] = start;
     rows.entries[row] = entry;
     rows.prefixes[row] = prefix;
     rows.values[row] = value;
-    rows.times[row] = time;
-    if (!Number.isNaN(time)) rows.timed = true;
+    rows.setTime(row, time);
   }
 
   #refuse(): never {
@@ -273,6 +362,7 @@ export class ScrapeParser implements Texts {
     if (kind === LineKind.other) return;
     const body = this.newBody;
     const name = this.#familyName(body);
+    if (!this.#keepsBody) this.#described.add(name);
     if (kind === LineKind.type) this.#families.setType(name, reader.metricType);
     else {
       const { textStart, textEnd } = reader;
@@ -295,12 +385,36 @@ export class ScrapeParser implements Texts {
 
   /** The whole body is good: fills the columns and makes it the last body. Throws nothing. */
   #takeOver(): void {
+    if (this.#inStep) this.#takeChanges();
+    if (!this.#inStep || !this.#columnsStand || this.#columns.duplicates > 0) this.#fillColumns();
+    if (this.#keepsBody) this.#keepBody();
+    else this.#index.retain(() => false);
+    this.#lastParse = this.#parse;
+  }
+
+  /** Fast path: only values differ from those of the last body. */
+  #takeChanges(): void {
+    const { changedCount, changedRows, changedValues } = this.#walker.state;
+    const { entries, values, count } = this.#lines;
+    const { slots } = this.#index;
+    const columns = this.#columns;
+    this.#lines.starts.set(rows.starts.subarray(0, count + 1));
+    columns.beginAlike();
+    for (let k = 0; k < changedCount; k++) {
+      const row = changedRows[k];
+      values[row] = changedValues[k];
+      const slot = slots[entries[row]];
+      if (slot >= 0) columns.values[slot] = changedValues[k];
+    }
+  }
+
+  #fillColumns(): void {
     const index = this.#index;
     const columns = this.#columns;
-    const { entries, values, times, count } = rows;
+    const { entries, values, times, timed, count } = this.#inStep ? this.#lines : rows;
     columns.begin();
     columns.samplesScraped = this.#samples;
-    const loose = rows.timed && this.#honorTimestamps;
+    const loose = timed && this.#honorTimestamps;
     for (let row = 0; row < count; row++) {
       const entry = entries[row];
       if (entry < 0) continue;
@@ -310,10 +424,12 @@ export class ScrapeParser implements Texts {
       if (loose && !Number.isNaN(times[row])) columns.addLoose(slot, values[row], times[row]);
       else columns.addAligned(slot, values[row]);
     }
-    if (!this.#inStep) this.#moveTexts();
+    this.#columnsStand = true;
+    if (this.#inStep) return;
+    this.#isForgetDue = true;
+    if (!this.#keepsBody) return;
+    this.#moveTexts();
     this.#lines.copyFrom(rows);
-    this.#keepBody();
-    this.#metaTrusted = true;
   }
 
   /** Says where the texts of entries are from now on. */
@@ -323,7 +439,9 @@ export class ScrapeParser implements Texts {
     for (let row = 0; row < count; row++) {
       const entry = entries[row];
       if (entry < 0 || index.seen[entry] === this.#parse || index.places[entry] !== row) continue;
-      if (this.#inLastBody(entry)) index.keepText(entry, this.lastBody, starts[row]);
+      if (!this.#inLastBody(entry)) continue;
+      index.keepText(entry, this.lastBody, starts[row]);
+      index.seen[entry] = this.#lastParse;
     }
     for (let row = 0; row < rows.count; row++) {
       const entry = rows.entries[row];

@@ -3,7 +3,7 @@
  */
 import { SampleState } from '@canopy/model';
 
-/** One body as columns. Owned by the parser, valid until its next call; the caller may write in them. */
+/** One body as columns. Owned by the parser, valid until its next call; nobody else writes in them. */
 export interface ScrapeColumns {
   /** One more than the highest slot seen by this parser; entries of `states` and `values` in use. */
   readonly slotCount: number;
@@ -59,6 +59,11 @@ export class SlotColumns implements ScrapeColumns {
     this.samplesKept = 0;
     this.seriesAdded = 0;
     this.duplicates = 0;
+  }
+
+  /** Starts a body with the same samples as the one before, none at times of their own; only values may differ. */
+  beginAlike(): void {
+    this.seriesAdded = 0;
   }
 
   /** Makes room for slots below `slotCount`; it only goes up. */
