@@ -25,6 +25,7 @@ import {
 
 function load(path: string, content: string): LoadedConfig {
   return loadConfig(path, {
+    listFolder: () => [],
     readFile: () => content,
     env: {},
     defaultScrapeInterval: 60_000 as LoadedConfig['globalScrapeInterval'],

@@ -308,12 +308,11 @@ function tlsText(code: string, error: Error): string | undefined {
     const { reason } = error as { reason?: string };
     return `${verify} certificate is not valid for the server's name: ${reason ?? ''}`.trimEnd();
   }
-  if (code === 'ERR_SSL_WRONG_VERSION_NUMBER' || code === 'ERR_SSL_PACKET_LENGTH_TOO_LONG') {
-    return 'tls: first record does not look like a TLS handshake';
-  }
-  // "C0B7…:error:0A00…:SSL routines:…:ssl/….c:1605:SSL alert number 116": OpenSSL's words only.
-  const alert = /:SSL routines:[^:]*:([^:]+):/.exec(error.message);
-  return code.startsWith('ERR_SSL') && alert !== null
-    ? `remote error: tls: ${alert[1]}`
-    : undefined;
+  // "C0B7…:error:0A00…:SSL routines:…:wrong version number:ssl/….c:350:": OpenSSL's words only.
+  const words = /:SSL routines:[^:]*:([^:]+):/.exec(error.message)?.[1];
+  if (words === undefined) return undefined;
+  const isText = words === 'wrong version number' || words === 'packet length too long';
+  return isText
+    ? 'tls: first record does not look like a TLS handshake'
+    : `remote error: tls: ${words}`;
 }
