@@ -19,6 +19,8 @@ export const LAYERS: Readonly<Record<string, number>> = {
 
 /** Third-party package → the packages that may import it (each has its line in the decision page 0001). */
 export const IMPORTERS: Readonly<Record<string, readonly string[]>> = {
+  // Loaded by `scrape` where a kubeconfig file is used; optional.
+  '@kubernetes/client-node': ['scrape'],
   '@lezer/common': ['promql'],
   '@lezer/lr': ['promql'],
   '@prometheus-io/lezer-promql': ['promql'],

@@ -108,6 +108,49 @@ export interface HttpClientConfig {
   readonly followRedirects: boolean;
 }
 
+/** A server that answers with a JSON list of target groups. */
+export interface HttpSdConfig extends HttpClientConfig {
+  readonly url: string;
+  readonly refreshInterval: DurationMs;
+}
+
+export interface DnsSdConfig {
+  readonly names: readonly string[];
+  readonly type: 'A' | 'AAAA' | 'SRV';
+  /** Not for SRV, whose records have it. */
+  readonly port: number;
+  readonly refreshInterval: DurationMs;
+}
+
+export type KubernetesRole = 'node' | 'pod' | 'service' | 'endpoints' | 'endpointslice' | 'ingress';
+
+/** Narrows what is asked of the API server; Kubernetes's own notation, '' for everything. */
+export interface KubernetesSelector {
+  readonly role: KubernetesRole;
+  readonly label: string;
+  readonly field: string;
+}
+
+/** Objects whose labels are given to targets, too. */
+export interface KubernetesAttach {
+  readonly node: boolean;
+  readonly namespace: boolean;
+}
+
+/** Neither `apiServer` nor `kubeconfigFile`: the service account of the pod this runs in. */
+export interface KubernetesSdConfig extends HttpClientConfig {
+  readonly role: KubernetesRole;
+  readonly apiServer?: string;
+  /** Absolute path. */
+  readonly kubeconfigFile?: string;
+  /** Empty: all, unless `ownNamespace`. */
+  readonly namespaces: readonly string[];
+  /** The namespace of the service account as well. */
+  readonly ownNamespace: boolean;
+  readonly selectors: readonly KubernetesSelector[];
+  readonly attach: KubernetesAttach;
+}
+
 /** One scrape job. Limits of 0 are none. */
 export interface ScrapeConfig extends HttpClientConfig {
   readonly jobName: string;
@@ -133,6 +176,9 @@ export interface ScrapeConfig extends HttpClientConfig {
   readonly targetLimit: number;
   readonly staticConfigs: readonly TargetGroup[];
   readonly fileSdConfigs: readonly FileSdConfig[];
+  readonly httpSdConfigs?: readonly HttpSdConfig[];
+  readonly dnsSdConfigs?: readonly DnsSdConfig[];
+  readonly kubernetesSdConfigs?: readonly KubernetesSdConfig[];
   readonly relabelConfigs: readonly RelabelConfig[];
   readonly metricRelabelConfigs: readonly RelabelConfig[];
   /** Dropped targets listed; 0 or undefined: the process's own limit. */

@@ -4,9 +4,13 @@
 export type {
   Auth,
   AuthConfig,
+  DnsSdConfig,
   FileSdConfig,
   HttpClientConfig,
   HttpHeaderConfig,
+  HttpSdConfig,
+  KubernetesRole,
+  KubernetesSdConfig,
   OAuth2Config,
   ProxyConfig,
   RelabelAction,
@@ -28,6 +32,10 @@ export type { Target, TargetOutcome } from './target.js';
 /** Where targets come from. */
 export type { Discovery, DiscoveryReport, DiscoveryRun } from './discovery/discovery.js';
 export { FileDiscovery } from './discovery/file.js';
+/** What discoveries ask: name servers, API servers of Kubernetes. */
+export { SystemResolver } from './discovery/resolver.js';
+export type { DnsResolver } from './discovery/resolver.js';
+export { KubernetesConnector } from './discovery/kubernetes/connector.js';
 /** Reads one file of target groups. */
 export { parseTargetFile } from './discovery/target-file.js';
 /** Gets bodies over HTTP. */

@@ -14,13 +14,14 @@ import {
 } from '@canopy/model';
 import type { ScrapeConfig, TargetGroup } from './config.js';
 import type { Discovery, DiscoveryRun } from './discovery/discovery.js';
-import { FileDiscovery } from './discovery/file.js';
+import { type DiscoveryWorld, configuredDiscoveries } from './discovery/open.js';
 import { type LoopWorld, ScrapeLoop } from './loop.js';
 import { compileRelabel } from './relabel.js';
 import { endTime } from './schedule.js';
+import { type SlicedRun, runSliced } from './slices.js';
 import { type Target, type TargetOutcome, makeTarget, targetKey } from './target.js';
 
-export interface JobWorld extends LoopWorld {
+export interface JobWorld extends LoopWorld, DiscoveryWorld {
   readonly targetsPerJobMax: number;
   readonly droppedTargetsMax: number;
   readonly live: LiveLoops;
@@ -47,6 +48,7 @@ export class LiveLoops {
 /** One source of groups; `groups` undefined until it has said something. */
 interface Source {
   readonly key: string;
+  readonly kind: string;
   run: DiscoveryRun | undefined;
   groups: readonly TargetGroup[] | undefined;
 }
@@ -55,6 +57,43 @@ interface Source {
 interface MadeTarget {
   readonly key: string;
   readonly outcome: TargetOutcome;
+}
+
+/** What became of the addresses of one group. */
+type MadeGroup = Map<string, MadeTarget>;
+
+/**
+ * Targets that were made the last time, for relabelling thousands of addresses again at each
+ * change of one costs seconds of CPU where changes are frequent. A group that is the same object is found
+ * at once; of groups with many addresses, one with the same labels serves, too.
+ */
+class MadeTargets {
+  readonly #byGroup = new Map<TargetGroup, MadeGroup>();
+  readonly #byLabels = new Map<string, MadeGroup>();
+
+  /** Of `group`, taken over from `before` where it was known there. */
+  of(group: TargetGroup, before: MadeTargets): MadeGroup {
+    let made = this.#byGroup.get(group) ?? before.#byGroup.get(group);
+    if (made === undefined && group.targets.length <= 1) made = new Map();
+    if (group.targets.length > 1) {
+      const labels = JSON.stringify(group.labels);
+      made ??= this.#byLabels.get(labels) ?? stillThere(before.#byLabels.get(labels), group);
+      this.#byLabels.set(labels, made);
+    }
+    made ??= new Map();
+    this.#byGroup.set(group, made);
+    return made;
+  }
+}
+
+/** Without addresses that are gone. */
+function stillThere(made: MadeGroup | undefined, group: TargetGroup): MadeGroup {
+  const kept: MadeGroup = new Map();
+  for (const address of group.targets) {
+    const known = made?.get(address);
+    if (known !== undefined) kept.set(address, known);
+  }
+  return kept;
 }
 
 export class ScrapeJob {
@@ -67,8 +106,11 @@ export class ScrapeJob {
   /** Removed loops whose series are still to be ended. */
   readonly #ending = new Map<ScrapeLoop, { readonly timer: Timer; readonly tick: Milliseconds }>();
   #dropped: DroppedTarget[] = [];
-  /** By address and labels of the group, as of the last look under the present configuration. */
-  #made = new Map<string, MadeTarget>();
+  /** By address, then by group, as of the last look under the present configuration. */
+  #made = new MadeTargets();
+  #syncing: SlicedRun | undefined;
+  /** Something has changed since the look under way began. */
+  #syncAgain = false;
   #stopped = false;
 
   constructor(
@@ -86,9 +128,9 @@ export class ScrapeJob {
   start(): void {
     for (const [index, discovery] of this.#extra.entries()) {
       // They may take their time; the job's own lists do not wait for them.
-      this.#sources.push(this.#startSource(`extra ${index}`, discovery, []));
+      this.#sources.push(this.#startSource(`extra ${index}`, 'extra', discovery, []));
     }
-    this.#openFiles();
+    this.#openSources();
     this.#sync();
   }
 
@@ -99,14 +141,16 @@ export class ScrapeJob {
     if (same) return;
     this.#config = config;
     this.#externalLabels = externalLabels;
-    this.#made = new Map();
-    this.#openFiles();
+    this.#made = new MadeTargets();
+    this.#endSync();
+    this.#openSources();
     this.#sync();
   }
 
   /** Ends without stale marks. */
   async stop(): Promise<void> {
     this.#stopped = true;
+    this.#endSync();
     for (const source of this.#sources) source.run?.stop();
     for (const { timer } of this.#ending.values()) timer.cancel();
     const loops = [...this.#loops.values(), ...this.#ending.keys()];
@@ -121,6 +165,8 @@ export class ScrapeJob {
 
   /** Removed from the configuration: every target ends, with stale marks; then the job is stopped. */
   async remove(): Promise<void> {
+    this.#stopped = true;
+    this.#endSync();
     for (const source of this.#sources) source.run?.stop();
     this.#sources = [];
     const ends = [...this.#loops.values()].map((loop) => this.#retire(loop));
@@ -145,33 +191,38 @@ export class ScrapeJob {
     return this.#dropped;
   }
 
-  /** Starts what is new of `fileSdConfigs`, keeps what is the same, ends the rest. */
-  #openFiles(): void {
-    const { clock, log, totals } = this.#world;
+  /** Starts what is new of the `*_sd_configs`, keeps what is the same, ends the rest. */
+  #openSources(): void {
+    const { log, totals } = this.#world;
     const before = new Map(this.#sources.map((source) => [source.key, source]));
-    const sources = this.#sources.filter((source) => source.key.startsWith('extra'));
-    for (const config of this.#config.fileSdConfigs) {
-      const key = `file ${JSON.stringify(config)}`;
-      if (sources.some((source) => source.key === key)) continue;
-      const report = (message: string, fields: Readonly<Record<string, unknown>>): void => {
-        totals.discoveryErrors++;
-        log('error', message, { job: this.#config.jobName, ...fields });
-      };
-      const kept = before.get(key);
-      sources.push(
-        kept ?? this.#startSource(key, new FileDiscovery(config, clock, report), undefined),
-      );
-    }
-    for (const source of this.#sources) if (!sources.includes(source)) source.run?.stop();
+    const sources = this.#sources.filter((source) => source.kind === 'extra');
     this.#sources = sources;
+    const report = (message: string, fields: Readonly<Record<string, unknown>>): void => {
+      totals.discoveryErrors++;
+      log('error', message, { job: this.#config.jobName, ...fields });
+    };
+    const opened = new Set<string>();
+    for (const { key, kind, open } of configuredDiscoveries(this.#config, this.#world)) {
+      if (opened.has(key)) continue;
+      opened.add(key);
+      const kept = before.get(key);
+      before.delete(key);
+      // Files are read at once. Others may take their time, and what a source of
+      // this kind had found stays until the one that follows it has spoken.
+      const replaced = [...before.values()].find((source) => source.kind === kind);
+      const groups = kind === 'file' ? undefined : (replaced?.groups ?? []);
+      sources.push(kept ?? this.#startSource(key, kind, open(report), groups));
+    }
+    for (const source of before.values()) if (source.kind !== 'extra') source.run?.stop();
   }
 
   #startSource(
     key: string,
+    kind: string,
     discovery: Discovery,
     groups: readonly TargetGroup[] | undefined,
   ): Source {
-    const source: Source = { key, run: undefined, groups };
+    const source: Source = { key, kind, run: undefined, groups };
     source.run = discovery.start((found) => {
       source.groups = found;
       if (!this.#stopped && this.#sources.includes(source)) this.#sync();
@@ -182,13 +233,39 @@ export class ScrapeJob {
   /** Makes the loops those of the targets found. Waits until every file was read once. */
   #sync(): void {
     if (this.#sources.some((source) => source.groups === undefined)) return;
+    if (this.#syncing !== undefined) {
+      this.#syncAgain = true;
+      return;
+    }
+    let isDone = false;
+    const run = runSliced(this.#world.clock, this.#syncSteps(), () => {
+      isDone = true;
+      this.#syncing = undefined;
+      if (!this.#syncAgain) return;
+      this.#syncAgain = false;
+      this.#sync();
+    });
+    // Most jobs are done by now.
+    if (!isDone) this.#syncing = run;
+  }
+
+  #endSync(): void {
+    this.#syncing?.cancel();
+    this.#syncing = undefined;
+    this.#syncAgain = false;
+  }
+
+  /** Each step is one address or one loop. */
+  *#syncSteps(): Generator<void, void, void> {
     const config = this.#config;
-    const wanted = this.#makeTargets();
+    const wanted = new Map<string, Target>();
+    yield* this.#makeTargets(wanted);
     const metricRelabel = compileRelabel(config.metricRelabelConfigs);
     for (const [key, loop] of this.#loops) {
       if (wanted.has(key)) continue;
       this.#loops.delete(key);
       void this.#retire(loop);
+      yield;
     }
     const tooMany = config.targetLimit > 0 && wanted.size > config.targetLimit;
     const forcedError = tooMany
@@ -208,21 +285,27 @@ export class ScrapeJob {
       }
       loop.target = target;
       loop.forcedError = forcedError;
+      yield;
     }
   }
 
-  #makeTargets(): Map<string, Target> {
+  *#makeTargets(wanted: Map<string, Target>): Generator<void, void, void> {
     const { log, targetsPerJobMax, droppedTargetsMax } = this.#world;
     const config = this.#config;
     const make = this.#maker();
-    const wanted = new Map<string, Target>();
     const dropped: DroppedTarget[] = [];
     let refused = 0;
     const groups = [...config.staticConfigs, ...this.#sources.flatMap((s) => s.groups ?? [])];
+    const made = new MadeTargets();
     for (const group of groups) {
-      const labels = JSON.stringify(group.labels);
+      const ofGroup = made.of(group, this.#made);
       for (const address of group.targets) {
-        const { key, outcome } = make(group, address, labels);
+        let known = ofGroup.get(address);
+        if (known === undefined) {
+          known = make(group, address);
+          ofGroup.set(address, known);
+        }
+        const { key, outcome } = known;
         if (outcome.kind === 'target') {
           if (wanted.size < targetsPerJobMax || wanted.has(key)) wanted.set(key, outcome.target);
           else refused++;
@@ -230,34 +313,23 @@ export class ScrapeJob {
           const { discoveredLabels } = outcome;
           dropped.push({ scrapePool: config.jobName, discoveredLabels });
         }
+        yield;
       }
     }
     if (refused > 0) {
       log('error', 'too many targets in a job', { job: config.jobName, refused, targetsPerJobMax });
     }
+    this.#made = made;
     this.#dropped = dropped;
-    return wanted;
   }
 
-  /**
-   * Makes targets of addresses; those made the last time are taken from there, for relabelling
-   * thousands of addresses again at each change of one file would hold up everything else.
-   */
-  #maker(): (group: TargetGroup, address: string, labels: string) => MadeTarget {
+  /** Makes a target of an address. */
+  #maker(): (group: TargetGroup, address: string) => MadeTarget {
     const { totals, log } = this.#world;
     const config = this.#config;
     const relabel = compileRelabel(config.relabelConfigs);
     const loopKey = loopConfigKey(config, this.#externalLabels);
-    const before = this.#made;
-    const made = new Map<string, MadeTarget>();
-    this.#made = made;
-    return (group, address, labels) => {
-      const found = `${address}\n${labels}`;
-      const known = made.get(found) ?? before.get(found);
-      if (known !== undefined) {
-        made.set(found, known);
-        return known;
-      }
+    return (group, address) => {
       const outcome = makeTarget(config, relabel, group, address);
       let key = '';
       if (outcome.kind === 'target') {
@@ -269,7 +341,6 @@ export class ScrapeJob {
         const fields = { job: config.jobName, address, source: group.source, reason };
         log('warn', 'target cannot be scraped', fields);
       }
-      made.set(found, { key, outcome });
       return { key, outcome };
     };
   }
@@ -313,6 +384,9 @@ function loopConfigKey(config: ScrapeConfig, externalLabels: Labels): string {
     ...config,
     staticConfigs: [],
     fileSdConfigs: [],
+    httpSdConfigs: [],
+    dnsSdConfigs: [],
+    kubernetesSdConfigs: [],
     relabelConfigs: [],
     targetLimit: 0,
   };

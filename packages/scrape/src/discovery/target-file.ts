@@ -13,9 +13,29 @@ export const TARGET_FILE_BYTES_MAX = 4 << 20;
  */
 export function parseTargetFile(path: string, text: string): TargetGroup[] {
   const value = path.toLowerCase().endsWith('.json') ? readJson(path, text) : readYaml(path, text);
-  if (value.root === null) return [];
-  if (!Array.isArray(value.root)) throw value.refuse([], 'expected a list of target groups');
-  return value.root.map((group, index) => readGroup(path, group, index, value));
+  return groupsOf(path, value, { __meta_filepath: path });
+}
+
+/**
+ * Reads a JSON list of target groups; `meta` is added to the labels of each.
+ * @throws CanopyError `config_invalid`: `origin:line:column: what is wrong`.
+ */
+export function readTargetGroups(
+  origin: string,
+  text: string,
+  meta: Readonly<Record<string, string>>,
+): TargetGroup[] {
+  return groupsOf(origin, readJson(origin, text), meta);
+}
+
+function groupsOf(
+  origin: string,
+  { root, refuse }: Parsed,
+  meta: Readonly<Record<string, string>>,
+): TargetGroup[] {
+  if (root === null) return [];
+  if (!Array.isArray(root)) throw refuse([], 'expected a list of target groups');
+  return root.map((group, index) => readGroup(origin, group, index, { root, refuse }, meta));
 }
 
 interface Parsed {
@@ -64,7 +84,13 @@ function readYaml(path: string, text: string): Parsed {
   }
 }
 
-function readGroup(path: string, group: unknown, index: number, parsed: Parsed): TargetGroup {
+function readGroup(
+  path: string,
+  group: unknown,
+  index: number,
+  parsed: Parsed,
+  meta: Readonly<Record<string, string>>,
+): TargetGroup {
   if (!isObject(group)) throw parsed.refuse([index], 'expected a group with "targets"');
   for (const key of Object.keys(group)) {
     if (key !== 'targets' && key !== 'labels') {
@@ -86,7 +112,7 @@ function readGroup(path: string, group: unknown, index: number, parsed: Parsed):
   }
   return {
     targets: targets as string[],
-    labels: { ...(labels as Record<string, string>), __meta_filepath: path },
+    labels: { ...(labels as Record<string, string>), ...meta },
     source: `${path}:${index}`,
   };
 }
