@@ -1,8 +1,7 @@
 /** Durations in brackets and after `offset`: literals and expressions of them. */
-import { CanopyError, parseDuration } from '@canopy/model';
 import type { DurationExpr } from './ast.js';
-import type { Cursor } from './cursor.js';
-import { isWellFormedNumber, parseNumber } from './numbers.js';
+import { type PendingOperator, Precedence } from './precedence.js';
+import type { Reading } from './reading.js';
 
 type BinaryDurationOp = '+' | '-' | '*' | '/' | '%' | '^';
 
@@ -16,91 +15,83 @@ const POWERS: Readonly<Record<BinaryDurationOp, number>> = {
 };
 const UNARY_POWER = 3;
 
-/** `5m`, `300`, `step() + 5s`: all that may stand in brackets. */
-export function parseDurationExpr(cursor: Cursor, context: string, power = 0): DurationExpr {
-  let left = cursor.nested(() => parsePrefix(cursor, context));
-  while (cursor.current.kind === 'operator' && cursor.current.word in POWERS) {
-    const op = cursor.current.word as BinaryDurationOp;
-    const own = POWERS[op];
-    if (own <= power) break;
-    cursor.deeper();
-    cursor.advance();
-    // `^` binds to the right.
-    const right = parseDurationExpr(cursor, context, op === '^' ? own - 1 : own);
-    left = { kind: 'binary', op, lhs: left, rhs: right, start: left.start, end: right.end };
-  }
-  return left;
+interface DurationOperator extends PendingOperator {
+  readonly op: BinaryDurationOp;
+  readonly start: number;
 }
 
-/** What may follow `offset`: signs and one operand. Operators after it belong to the query. */
-export function parseOffset(cursor: Cursor): DurationExpr {
-  return cursor.nested(() => parsePrefix(cursor, 'offset'));
+interface Tall {
+  readonly value: DurationExpr;
+  readonly height: number;
 }
 
-function parsePrefix(cursor: Cursor, context: string): DurationExpr {
-  const token = cursor.current;
-  if (token.kind === 'operator' && (token.word === '-' || token.word === '+')) {
-    cursor.advance();
-    const operand =
-      context === 'offset' ? parseOffset(cursor) : parseDurationExpr(cursor, context, UNARY_POWER);
-    if (token.word === '+') return operand;
-    return { kind: 'negate', operand, start: token.start, end: operand.end };
-  }
-  if (token.kind === 'number' || token.kind === 'duration') {
-    cursor.advance();
-    const seconds = literalSeconds(cursor, token.word, token.kind, token.start);
-    return { kind: 'literal', seconds, text: token.word, start: token.start, end: token.end };
-  }
-  if (cursor.isMark('(')) {
-    cursor.advance();
-    const operand = parseDurationExpr(cursor, context);
-    const end = cursor.expectMark(')', context).end;
-    return { kind: 'paren', operand, start: token.start, end };
-  }
-  if (token.kind === 'keyword') return parseDurationCall(cursor, context);
-  return cursor.unexpected(context, 'duration');
+/** The duration whose node this is; leaves all of it. */
+export function readDuration(reading: Reading): DurationExpr {
+  return readTall(reading).value;
 }
 
-function parseDurationCall(cursor: Cursor, context: string): DurationExpr {
-  const token = cursor.current;
-  const { word } = token;
-  if (word !== 'step' && word !== 'range' && word !== 'min_of' && word !== 'max_of') {
-    cursor.unexpected(context, 'duration');
-  }
-  cursor.advance();
-  cursor.expectMark('(', context);
-  if (word === 'step' || word === 'range') {
-    const end = cursor.expectMark(')', context).end;
-    return { kind: word, start: token.start, end };
-  }
-  const lhs = parseDurationExpr(cursor, context);
-  cursor.expectMark(',', context);
-  const rhs = parseDurationExpr(cursor, context);
-  const end = cursor.expectMark(')', context).end;
-  return { kind: 'binary', op: word, lhs, rhs, start: token.start, end };
+function readTall(reading: Reading): Tall {
+  const { to } = reading;
+  const precedence = new Precedence(combine, () => reading.tooDeep(reading.from));
+  while (reading.from < to) readPiece(reading, precedence);
+  return precedence.finish();
 }
 
-/** A number of seconds; a duration counts in seconds too (`5m` is 300). */
-export function literalSeconds(
-  cursor: Cursor,
-  text: string,
-  kind: 'number' | 'duration',
-  start: number,
-): number {
-  if (kind === 'number') {
-    if (!isWellFormedNumber(text)) {
-      cursor.fail(start, `bad number or duration syntax: ${JSON.stringify(text)}`);
+function readPiece(reading: Reading, precedence: Precedence<DurationExpr, DurationOperator>): void {
+  const { name, from, to } = reading;
+  switch (name) {
+    case 'OffsetDurationExpr':
+    case 'DurationExpr': {
+      reading.next();
+      // Parentheses are no nodes: there are some where the first node within begins later.
+      if (reading.from === from || reading.charAt(from) !== '(') return;
+      const { value, height } = readTall(reading);
+      return precedence.operand(
+        { kind: 'paren', operand: value, start: from, end: to },
+        height + 1,
+      );
     }
-    const value = parseNumber(text);
-    if (text !== 'inf' && text !== 'nan' && !Number.isFinite(value)) {
-      cursor.fail(start, `error parsing number: value out of range: ${JSON.stringify(text)}`);
+    case 'NumberDurationLiteralInDurationContext': {
+      reading.skip();
+      const { value, ...literal } = reading.literalAt(from);
+      return precedence.operand({ kind: 'literal', seconds: value, ...literal }, 0);
     }
-    return value;
+    case 'DurationStep':
+    case 'DurationRange': {
+      reading.next();
+      const kind = name === 'DurationStep' ? 'step' : 'range';
+      return precedence.operand({ kind, start: from, end: reading.closingEnd(to, ')') }, 0);
+    }
+    case 'DurationMinOf':
+    case 'DurationMaxOf': {
+      const op = name === 'DurationMinOf' ? 'min_of' : 'max_of';
+      reading.next();
+      const lhs = readTall(reading);
+      const lastEnd = reading.to;
+      const rhs = readTall(reading);
+      const end = reading.closingEnd(lastEnd, ')');
+      const height = Math.max(lhs.height, rhs.height) + 1;
+      return precedence.operand(
+        { kind: 'binary', op, lhs: lhs.value, rhs: rhs.value, start: from, end },
+        height,
+      );
+    }
+    default: {
+      // A sign, or an operator between two durations.
+      const op = reading.operator as BinaryDurationOp;
+      const isPrefix = name === 'UnaryOp';
+      const power = isPrefix ? UNARY_POWER : POWERS[op];
+      precedence.operator({ op, power, isPrefix, isRightAssociative: op === '^', start: from });
+      return reading.skip();
+    }
   }
-  try {
-    return parseDuration(text) / 1000;
-  } catch (error) {
-    if (error instanceof CanopyError) cursor.fail(start, error.message);
-    throw error;
-  }
+}
+
+function combine(
+  { op, start }: DurationOperator,
+  lhs: DurationExpr | null,
+  rhs: DurationExpr,
+): DurationExpr {
+  if (lhs !== null) return { kind: 'binary', op, lhs, rhs, start: lhs.start, end: rhs.end };
+  return op === '-' ? { kind: 'negate', operand: rhs, start, end: rhs.end } : rhs;
 }

@@ -33,3 +33,27 @@ export function parseFloatLabel(text: string): number | undefined {
   if (!/^[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:e[+-]?[0-9]+)?$/i.test(text)) return undefined;
   return Number(text);
 }
+
+const HEX = /0[xX][0-9a-fA-F_]+/y;
+const DECIMAL = /(?:[0-9][0-9_]*\.?[0-9_]*|\.[0-9][0-9_]*)(?:[eE][+-]?[0-9_]+)?/y;
+const DURATION = /[0-9]+(?:ms|[smhdwy])(?:[0-9]+(?:ms|[smhdwy]))*/y;
+const WORD_CHARACTER = /[a-zA-Z0-9_]/;
+
+/**
+ * Where the number or duration that begins at `at` ends; 0 where none begins. Negative where it
+ * runs into a letter: then the absolute value is the end of what is wrong.
+ */
+export function numberEnd(text: string, at: number): number {
+  let longest = 0;
+  for (const pattern of [HEX, DURATION, DECIMAL]) {
+    pattern.lastIndex = at;
+    if (!pattern.test(text)) continue;
+    const end = pattern.lastIndex;
+    if (!WORD_CHARACTER.test(text[end] ?? '')) return end;
+    longest = Math.max(longest, end);
+  }
+  return longest === 0 ? 0 : -(longest + 1);
+}
+
+/** Whether a literal is a duration: it is a number otherwise. */
+export const isDurationText = (text: string): boolean => /^[0-9]+(?:ms|[smhdwy])/.test(text);
