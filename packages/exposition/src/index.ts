@@ -14,3 +14,9 @@ export { TextEncoder004, formatSeries } from './text-encoder.js';
 export type { ChunkSink } from './text-encoder.js';
 /** Writes a value as Go does. */
 export { formatValue } from './float-text.js';
+/** The other formats, behind the same names. */
+export type { BodyReader } from './body-reader.js';
+export { openMetricsReader, protobufReader } from './full-readers.js';
+/** Names in other alphabets, for readers that know the old one only. */
+export { ESCAPING_SCHEMES, escapeName, unescapeName } from './name-escaping.js';
+export type { EscapingScheme } from './name-escaping.js';

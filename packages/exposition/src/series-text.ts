@@ -77,7 +77,8 @@ function quotedText(bytes: Buffer, start: number, end: number): string {
   return unescapeQuoted(bytes.toString('utf8', start + 1, end - 1));
 }
 
-function checkedPairs(pairs: string[]): Labels {
+/** @throws FormatError where a name is there twice. `pairs` start with the metric's name. */
+export function checkedPairs(pairs: readonly string[]): Labels {
   const doubled = doubledName(pairs);
   if (doubled !== undefined) {
     throw new FormatError(`label ${JSON.stringify(doubled)} is given twice in ${pairs[1]}`);
