@@ -12,6 +12,7 @@ import {
 } from '@canopy/model';
 import type { ScrapeConfig } from './config.js';
 import type { Discovery } from './discovery/discovery.js';
+import type { DiscoveryWorld } from './discovery/open.js';
 import type { Fetcher } from './fetch.js';
 import { type JobWorld, LiveLoops, ScrapeJob } from './job.js';
 import type { ScrapeLog } from './log.js';
@@ -29,7 +30,7 @@ export interface ScrapeLimits {
   readonly droppedTargetsMax: number;
 }
 
-export interface ScrapeManagerOptions {
+export interface ScrapeManagerOptions extends DiscoveryWorld {
   readonly clock: Clock;
   readonly journal: Journal;
   readonly fetcher: Fetcher;
