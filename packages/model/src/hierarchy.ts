@@ -9,7 +9,7 @@ export interface Ledger {
   frames: number;
   samples: number;
   bytes: number;
-  /** Entries refused, by reason. */
+  /** Entries, and scrapes that became none, refused by reason. */
   refused: Record<string, number>;
   /** Newest last; at most `GAPS_MAX`, older ones only counted. */
   gaps: GapRecord[];

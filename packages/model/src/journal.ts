@@ -146,6 +146,11 @@ export interface Journal {
   readonly id: JournalId;
   /** Opens a group. Its first record is journalled with its first frame. */
   openGroup(meta: Omit<GroupMeta, 'continues'>): GroupWriter;
+  /**
+   * Counts what was refused whole and so became no entry (a scrape over a limit), by reason. The
+   * ledger that goes with the next commit tells it.
+   */
+  countRefused(reason: string, count: number): void;
   /** Resolves when everything written before the call is synced. */
   flush(): Promise<void>;
 }

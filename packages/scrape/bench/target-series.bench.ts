@@ -23,6 +23,7 @@ function body(round: number): Buffer {
 /** A journal that only takes: its cost is another bench's matter. */
 const journal = {
   id: '0'.repeat(32) as never,
+  countRefused: () => {},
   flush: async () => {},
   openGroup: () => {
     let slots = 0;
@@ -67,7 +68,13 @@ function scrapeOnce(series: TargetSeries, round: number): { parse: number; write
   const start = performance.now();
   const columns = series.parse(bodies[round]);
   const parsed = performance.now();
-  const report = { durationSeconds: 0, samplesScraped: count, samplesKept: count, seriesAdded: 0 };
+  const report = {
+    durationSeconds: 0,
+    samplesScraped: count,
+    samplesKept: count,
+    seriesAdded: 0,
+    bodyBytes: 0,
+  };
   const time = asTime(round * 15_000 + 1);
   series.write(time, time, columns, { up: 1, ...report });
   return { parse: parsed - start, write: performance.now() - parsed };

@@ -10,6 +10,7 @@ import {
   gunzip,
 } from 'node:zlib';
 import { CanopyError } from '@canopy/model';
+import { LimitError } from './refusal.js';
 
 export interface Body {
   readonly body: Uint8Array;
@@ -112,5 +113,5 @@ function decompress(raw: Buffer, encoding: string, bytesMax: number): Promise<Ui
 }
 
 function tooLarge(bytesMax: number): CanopyError {
-  return new CanopyError('limit', `body size limit exceeded (limit: ${bytesMax} bytes)`);
+  return new LimitError('body_size_limit', `body size limit exceeded (limit: ${bytesMax} bytes)`);
 }

@@ -22,6 +22,8 @@ import type { ScrapeColumns } from '@canopy/exposition';
 import type { ScrapeConfig } from './config.js';
 import { type FetchedBody, type Fetcher, type RequestClient, requestClient } from './fetch.js';
 import type { ScrapeLog } from './log.js';
+import type { FailureLog } from './failure-log.js';
+import { failureReason, isRefusal } from './refusal.js';
 import type { Relabel } from './relabel.js';
 import { catchUpBudget, isPunctual, nextTick } from './schedule.js';
 import type { StringPool } from './series-table.js';
@@ -43,6 +45,7 @@ export interface LoopWorld {
   readonly underWay: Map<ScrapeLoop, Milliseconds>;
   readonly offsetSeed: string;
   readonly seriesPerTargetMax: number;
+  readonly failureLog: FailureLog;
   readonly log: ScrapeLog;
 }
 
@@ -202,6 +205,7 @@ export class ScrapeLoop {
       samplesScraped: 0,
       samplesKept: 0,
       seriesAdded: 0,
+      bodyBytes: 0,
     };
     let columns: ScrapeColumns | undefined;
     let error: unknown;
@@ -211,6 +215,7 @@ export class ScrapeLoop {
       report.up = 1;
     } catch (thrown) {
       error = thrown;
+      if (failureReason(thrown) === 'body_size_limit') report.bodyBytes = -1;
     }
     if (this.#abort.signal.aborted) return;
     const duration = clock.monotonic() - started;
@@ -277,6 +282,7 @@ export class ScrapeLoop {
       },
       (contentType) => (this.#isPull(contentType) ? pullGate : gate),
       async (answer) => {
+        report.bodyBytes = answer.body.length;
         if (pullFormat !== undefined && this.#isPull(answer.contentType)) {
           const taken = await pullFormat.take(this.#pullTarget, answer.headers, answer.body);
           return { kind: 'frames', ...taken };
@@ -303,6 +309,16 @@ export class ScrapeLoop {
     return columns;
   }
 
+  #logFailure(path: string, time: Milliseconds): void {
+    this.#world.failureLog.write(path, {
+      time: new Date(time).toISOString(),
+      level: 'ERROR',
+      msg: this.#lastError,
+      job_name: this.target.jobName,
+      target: this.target.url,
+    });
+  }
+
   #conclude(time: Milliseconds, duration: DurationMs, report: ScrapeReport, error: unknown): void {
     const { totals, log } = this.#world;
     const healthBefore = this.#health;
@@ -317,7 +333,11 @@ export class ScrapeLoop {
     }
     totals.failed++;
     const expected = error instanceof CanopyError;
-    countUp(totals.failedByReason, expected ? error.code : 'internal');
+    const reason = error === this.forcedError ? 'target_limit' : failureReason(error);
+    countUp(totals.failedByReason, reason);
+    if (isRefusal(error)) this.#world.journal.countRefused(reason, 1);
+    const { scrapeFailureLogFile: file } = this.#options.config;
+    if (file !== undefined) this.#logFailure(file, time);
     const fields = { url: this.target.url, job: this.target.jobName, error: this.#lastError };
     if (!expected) log('error', 'scrape failed unexpectedly', fields);
     else if (healthBefore !== 'down') log('warn', 'target is down', fields);

@@ -1,4 +1,8 @@
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import {
+  CanopyError,
   type Labels,
   NO_LABELS,
   type PullFormat,
@@ -11,6 +15,7 @@ import { expect, test } from 'vitest';
 import type { ScrapeConfig } from './config.js';
 import type { FetchRequest } from './fetch.js';
 import { ScrapeManager, type ScrapeManagerOptions } from './manager.js';
+import { LimitError } from './refusal.js';
 import { REPORT_NAMES } from './target-series.js';
 import { FakeFetcher, RecordingJournal, relabelConfig, scrapeConfig } from './testing/index.js';
 import type { FakeAnswer } from './testing/fake-fetcher.js';
@@ -214,34 +219,92 @@ test('the report wins over an exporter that says the same', async () => {
 });
 
 test('limits refuse the scrape whole', async () => {
-  const check = async (config: Partial<ScrapeConfig>, body: string, expected: RegExp) => {
+  const check = async (
+    config: Partial<ScrapeConfig>,
+    body: string,
+    expected: RegExp,
+    reason: string,
+  ) => {
     const rig = new Rig([scrapeConfig(config)]);
     await rig.scrape(body);
     expect(rig.error).toMatch(expected);
     expect(rig.frame()).toEqual([]);
+    expect(rig.report().up).toBe(0);
+    const targets = rig.manager.active().length;
+    expect(rig.manager.totals.failedByReason).toEqual({ [reason]: targets });
+    expect(rig.journal.refused).toEqual({ [reason]: targets });
   };
+  await check({ sampleLimit: 1 }, 'x 1\ny 1\n', /^sample limit exceeded/, 'sample_limit');
   await check(
     { labelLimit: 3 },
     'x{a="1"} 1\n',
     /^label_limit exceeded \(metric: x, number of labels: 4, limit: 3\)$/,
+    'label_limit',
   );
   await check(
     { labelNameLengthLimit: 8 },
     'x{longlabel="1"} 1\n',
     /^label_name_length_limit exceeded .*length: 9, limit: 8/,
+    'label_name_length_limit',
   );
   await check(
     { labelValueLengthLimit: 4 },
     'x{a="äöü"} 1\n',
     /^label_value_length_limit exceeded .*length: 6, limit: 4/,
+    'label_value_length_limit',
   );
   const gone = relabelConfig({ targetLabel: '__name__', replacement: '' });
-  await check({ metricRelabelConfigs: [gone] }, 'x 1\n', /^missing metric name/);
+  await check({ metricRelabelConfigs: [gone] }, 'x 1\n', /^missing metric name/, 'bad_data');
   await check(
     { targetLimit: 1, staticConfigs: [{ targets: ['a:1', 'b:1'], labels: {}, source: '' }] },
     'x 1\n',
     /^target_limit exceeded \(number of targets: 2, limit: 1\)$/,
+    'target_limit',
   );
+});
+
+test('extra metrics where they are asked for', async () => {
+  const rig = new Rig([scrapeConfig({ extraScrapeMetrics: true, sampleLimit: 2 })]);
+  const extra = (): unknown[] =>
+    (rig.journal.groups[0].frames.at(-1) ?? [])
+      .filter(({ series }) => /^scrape_(timeout|sample_limit|body_size)/.test(series))
+      .map(({ value }) => value);
+  await rig.scrape('x 1\n');
+  expect(extra()).toEqual([5, 2, 4]);
+  await rig.scrape('x 1\ny 1\nz 1\n');
+  expect(extra()).toEqual([5, 2, 12]);
+  await rig.scrape(new CanopyError('unavailable', 'connection refused'));
+  expect(extra()).toEqual([5, 2, 0]);
+  await rig.scrape(new LimitError('body_size_limit', 'body size limit exceeded'));
+  expect(extra()).toEqual([5, 2, -1]);
+  // An exporter's own gives way, as for the rest of the report.
+  await rig.scrape('scrape_sample_limit 9\n');
+  expect(extra()).toEqual([5, 2, 22]);
+  rig.manager.reload([], NO_LABELS);
+  await rig.scrape();
+  expect(extra()).toEqual(['stale', 'stale', 'stale']);
+});
+
+test('failed scrapes are written to the file that is named', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'canopy-failures-'));
+  const file = join(folder, 'failures.log');
+  const rig = new Rig([scrapeConfig({ scrapeFailureLogFile: file })]);
+  await rig.scrape('x 1\n');
+  await rig.scrape('x{\n');
+  await rig.scrape(new CanopyError('timeout', 'context deadline exceeded'));
+  await rig.manager.stop();
+  const lines = readFileSync(file, 'utf8').trimEnd().split('\n');
+  expect(lines.map((line) => JSON.parse(line) as unknown)).toMatchObject([
+    { level: 'ERROR', job_name: 'test', target: 'http://a:1/metrics' },
+    { msg: 'context deadline exceeded', time: expect.stringMatching(/^\d{4}-.*Z$/) },
+  ]);
+  rmSync(folder, { recursive: true });
+  // A disk that takes nothing is said once, and costs nothing else.
+  const broken = new Rig([scrapeConfig({ scrapeFailureLogFile: file })]);
+  await broken.scrape('x{\n', 3);
+  await broken.manager.stop();
+  const said = broken.logged.filter((line) => line.includes('scrape failures cannot be logged'));
+  expect(said.length).toBe(1);
 });
 
 test('samples with times of their own go to a loose group', async () => {

@@ -13,6 +13,7 @@ import {
 import type { ScrapeConfig } from './config.js';
 import type { Discovery } from './discovery/discovery.js';
 import type { DiscoveryWorld } from './discovery/open.js';
+import { FailureLog } from './failure-log.js';
 import type { Fetcher } from './fetch.js';
 import { type JobWorld, LiveLoops, ScrapeJob } from './job.js';
 import type { ScrapeLog } from './log.js';
@@ -59,16 +60,19 @@ export class ScrapeManager implements TargetsView {
   /** Jobs that are gone from the configuration, until their series have ended. */
   readonly #leaving = new Set<ScrapeJob>();
   readonly #totals = emptyTotals();
+  readonly #failureLog: FailureLog;
   readonly #underWay: JobWorld['underWay'] = new Map();
   #stopped = false;
 
   constructor(options: ScrapeManagerOptions) {
     this.#options = options;
+    this.#failureLog = new FailureLog(options.log);
     this.#world = {
       ...options,
       ...options.limits,
       totals: this.#totals,
       pool: new StringPool(),
+      failureLog: this.#failureLog,
       live: new LiveLoops(),
       underWay: this.#underWay,
     };
@@ -104,6 +108,7 @@ export class ScrapeManager implements TargetsView {
     this.#jobs.clear();
     this.#leaving.clear();
     await Promise.all(jobs.map((job) => job.stop()));
+    await this.#failureLog.flush();
   }
 
   /**

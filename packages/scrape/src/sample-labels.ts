@@ -5,6 +5,7 @@
 import { CanopyError, type Family, type Labels, METRIC_NAME, labelValue } from '@canopy/model';
 import type { ScrapeConfig } from './config.js';
 import { LabelBuilder } from './label-builder.js';
+import { LimitError } from './refusal.js';
 import type { Relabel } from './relabel.js';
 import type { StringPool } from './series-table.js';
 
@@ -133,8 +134,8 @@ function checkLimits(builder: LabelBuilder, config: ScrapeConfig): void {
   const { labelLimit, labelNameLengthLimit, labelValueLengthLimit } = config;
   const metric = builder.get(METRIC_NAME).slice(0, 50);
   if (labelLimit > 0 && builder.count > labelLimit) {
-    throw new CanopyError(
-      'limit',
+    throw new LimitError(
+      'label_limit',
       `label_limit exceeded (metric: ${metric}, number of labels: ${builder.count}, limit: ${labelLimit})`,
     );
   }
@@ -142,16 +143,16 @@ function checkLimits(builder: LabelBuilder, config: ScrapeConfig): void {
   builder.forEach((name, value) => {
     const nameBytes = Buffer.byteLength(name);
     if (labelNameLengthLimit > 0 && nameBytes > labelNameLengthLimit) {
-      throw new CanopyError(
-        'limit',
+      throw new LimitError(
+        'label_name_length_limit',
         `label_name_length_limit exceeded (metric: ${metric}, label name: ${name.slice(0, 50)}, ` +
           `length: ${nameBytes}, limit: ${labelNameLengthLimit})`,
       );
     }
     const valueBytes = Buffer.byteLength(value);
     if (labelValueLengthLimit > 0 && valueBytes > labelValueLengthLimit) {
-      throw new CanopyError(
-        'limit',
+      throw new LimitError(
+        'label_value_length_limit',
         `label_value_length_limit exceeded (metric: ${metric}, label name: ${name.slice(0, 50)}, ` +
           `value: ${JSON.stringify(value.slice(0, 50))}, length: ${valueBytes}, ` +
           `limit: ${labelValueLengthLimit})`,

@@ -67,7 +67,13 @@ function runOnce(seed: number): void {
     }
     const columns = failed ? undefined : series.parse(Buffer.from(body));
     const up = failed ? 0 : 1;
-    const report = { durationSeconds: 0, samplesScraped: 0, samplesKept: 0, seriesAdded: 0 };
+    const report = {
+      durationSeconds: 0,
+      samplesScraped: 0,
+      samplesKept: 0,
+      seriesAdded: 0,
+      bodyBytes: 0,
+    };
     const totals = series.write(time, time, columns, { up, ...report });
     expect(totals.samples).toBe(expected.size);
 

@@ -4,7 +4,6 @@
  */
 import { type ScrapeColumns, ScrapeParser, type SeriesResolver } from '@canopy/exposition';
 import {
-  CanopyError,
   type Family,
   type Journal,
   type Labels,
@@ -13,6 +12,7 @@ import {
   labelValue,
 } from '@canopy/model';
 import type { ScrapeConfig } from './config.js';
+import { LimitError } from './refusal.js';
 import type { Relabel } from './relabel.js';
 import { SampleLabels, familyAfter } from './sample-labels.js';
 import { SeriesTable, type StringPool } from './series-table.js';
@@ -28,13 +28,22 @@ export const REPORT_NAMES = [
   'scrape_series_added',
 ] as const;
 
-/** Values of the series in `REPORT_NAMES`. */
+/** Further ones under `extra_scrape_metrics`. */
+export const EXTRA_REPORT_NAMES = [
+  'scrape_timeout_seconds',
+  'scrape_sample_limit',
+  'scrape_body_size_bytes',
+] as const;
+
+/** Values of the series in `REPORT_NAMES`, and what `EXTRA_REPORT_NAMES` need. */
 export interface ScrapeReport {
   up: 0 | 1;
   durationSeconds: number;
   samplesScraped: number;
   samplesKept: number;
   seriesAdded: number;
+  /** Decompressed; 0 where none came, -1 where it was over its limit. */
+  bodyBytes: number;
 }
 
 /** Samples written and left out by one frame. */
@@ -64,11 +73,12 @@ const COMPACT_MIN = 64;
 export class TargetSeries implements SeriesResolver {
   readonly #options: TargetSeriesOptions;
   readonly #labels: SampleLabels;
-  /** The series of `REPORT_NAMES` are the first in it. */
+  /** The series of the report are the first in it. */
   readonly #table = new SeriesTable();
   readonly #meta: GroupMetaOfTarget;
   readonly #aligned: AlignedGroup;
   #loose: LooseGroup | undefined;
+  readonly #reportCount: number;
   readonly #parser: ScrapeParser;
   /** Bodies since texts were last forgotten. */
   #parses = 0;
@@ -90,7 +100,11 @@ export class TargetSeries implements SeriesResolver {
       scrapeUrl: target.url,
       interval: target.interval,
     };
-    for (const name of REPORT_NAMES) this.#table.add(this.#labels.ofReport(name), undefined);
+    const extra = config.extraScrapeMetrics ? EXTRA_REPORT_NAMES : [];
+    for (const name of [...REPORT_NAMES, ...extra]) {
+      this.#table.add(this.#labels.ofReport(name), undefined);
+    }
+    this.#reportCount = this.#table.count;
     this.#aligned = new AlignedGroup(journal, this.#meta, this.#table);
     this.#parser = new ScrapeParser({
       resolver: this,
@@ -113,7 +127,7 @@ export class TargetSeries implements SeriesResolver {
       labelValue(labels, METRIC_NAME),
     );
     const series = this.#table.add(labels, fitting);
-    if (series >= REPORT_NAMES.length) return series;
+    if (series >= this.#reportCount) return series;
     this.conflicts++;
     return -1;
   }
@@ -137,8 +151,8 @@ export class TargetSeries implements SeriesResolver {
   checkSampleLimit(columns: ScrapeColumns): void {
     const { sampleLimit } = this.#options.config;
     if (sampleLimit > 0 && columns.samplesKept > sampleLimit) {
-      throw new CanopyError(
-        'limit',
+      throw new LimitError(
+        'sample_limit',
         `sample limit exceeded (${columns.samplesKept} samples, limit: ${sampleLimit})`,
       );
     }
@@ -162,6 +176,12 @@ export class TargetSeries implements SeriesResolver {
     aligned.put(2, report.samplesScraped);
     aligned.put(3, report.samplesKept);
     aligned.put(4, report.seriesAdded);
+    if (this.#reportCount > REPORT_NAMES.length) {
+      const { config, target } = this.#options;
+      aligned.put(5, target.timeout / 1000);
+      aligned.put(6, config.sampleLimit);
+      aligned.put(7, report.bodyBytes);
+    }
     if (columns !== undefined) totals.samples += aligned.putAll(columns);
     aligned.commit(time);
     if (columns !== undefined && columns.looseCount > 0) {

@@ -3,7 +3,7 @@ export interface ScrapeTotals {
   /** Scrapes begun, pulls included. */
   scrapes: number;
   failed: number;
-  /** Failed scrapes, by error code. */
+  /** Failed scrapes, by the limit exceeded or the error code. */
   failedByReason: Record<string, number>;
   /** Samples taken in: written here, or by the pull format. Synthetic ones and stale marks do not count. */
   samples: number;

@@ -38,6 +38,11 @@ export const METRICS = {
   },
   canopy_scrapes_total: { type: 'counter', help: 'Scrapes and pulls made.' },
   canopy_scrapes_failed_total: { type: 'counter', help: 'Scrapes and pulls that failed.' },
+  canopy_scrape_failures_total: {
+    type: 'counter',
+    help: 'Scrapes and pulls that failed, by the limit exceeded or the kind of error.',
+    labels: ['reason'],
+  },
   canopy_journal_bytes: {
     type: 'gauge',
     help: "Bytes of entries kept in the process's own journal.",

@@ -47,6 +47,9 @@ export function bindMetrics(metrics: SelfMetrics, from: MetricSources): void {
   });
   metrics.value('canopy_scrapes_total', () => from.scrapes()?.scrapes ?? 0);
   metrics.value('canopy_scrapes_failed_total', () => from.scrapes()?.failed ?? 0);
+  metrics.readings('canopy_scrape_failures_total', () =>
+    byReason(from.scrapes()?.failedByReason ?? {}),
+  );
   metrics.value('canopy_journal_bytes', () => from.hierarchy().journal?.entryBytes ?? 0);
   metrics.value('canopy_journal_limit_bytes', () => settings.journalRetentionBytes);
   metrics.value('canopy_journal_commits_total', () => from.journal()?.stats.commits ?? 0);

@@ -31,6 +31,13 @@ export class RecordingJournal implements Journal {
     return group;
   }
 
+  /** By reason. */
+  readonly refused: Record<string, number> = {};
+
+  countRefused(reason: string, count: number): void {
+    this.refused[reason] = (this.refused[reason] ?? 0) + count;
+  }
+
   async flush(): Promise<void> {}
 
   /** All samples in the order written. */

@@ -170,6 +170,11 @@ export class JournalWriter implements Journal {
     return writer;
   }
 
+  countRefused(reason: string, count: number): void {
+    const { refused } = this.#ledger;
+    if (count > 0) refused[reason] = (refused[reason] ?? 0) + count;
+  }
+
   flush(): Promise<void> {
     const target = this.#enqueued;
     if (this.#waitingRecords() === 0 || this.#closed !== undefined) return Promise.resolve();
@@ -265,8 +270,7 @@ export class JournalWriter implements Journal {
 
   #countDropped(frames: number, reason: string): void {
     this.#stats.framesDropped += frames;
-    const { refused } = this.#ledger;
-    if (frames > 0) refused[reason] = (refused[reason] ?? 0) + frames;
+    this.countRefused(reason, frames);
     this.#settle();
   }
 
