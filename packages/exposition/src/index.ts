@@ -8,6 +8,8 @@ export { readSeries, unescapeHelp, unescapeQuoted } from './series-text.js';
 /** Reads body after body of one target into slot columns. */
 export { ScrapeParser } from './scrape-parser.js';
 export type { ScrapeParserOptions, SeriesResolver } from './scrape-parser.js';
+/** Which kernel reads bodies in this process. */
+export { parseKernel } from './walkers.js';
 export type { ScrapeColumns } from './slot-columns.js';
 /** Writes text 0.0.4. */
 export { TextEncoder004, formatSeries } from './text-encoder.js';

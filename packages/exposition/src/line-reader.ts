@@ -7,6 +7,7 @@
  */
 import { isUtf8 } from 'node:buffer';
 import { FormatError, type MetricType } from '@canopy/model';
+import { commonPrefix } from './common-prefix.js';
 import { parseFloatText, readPlainNumber } from './float-text.js';
 
 /** What a line is. `other`: blank, or a comment. */
@@ -63,7 +64,14 @@ export function terminated(body: Uint8Array): Uint8Array {
   return copy;
 }
 
-/** Reads lines. The fields describe the line read last; which of them, its kind says. */
+/** Places in a series where the next one may go on; further ones are not remembered. */
+const TOPS_MAX = 64;
+/** Stands for no line. */
+const NONE = -1;
+
+/**
+ * Reads lines. Series stand beside their like: where a text begins as the one read before did, the lexer goes on
+ * from the last place, between two labels, that both have in common. The fields describe the line read last; which of them, its kind says. */
 export class LineReader {
   /** Offset of the line after this one. */
   next = 0;
@@ -87,11 +95,22 @@ export class LineReader {
   #body: Uint8Array = new Uint8Array(0);
   #text: Buffer = Buffer.alloc(0);
   #lineStart = 0;
+  #view: DataView = new DataView(new ArrayBuffer(0));
+  /** Series text read last, and how many bytes of it the text before it had, too. */
+  #lastStart = NONE;
+  #lastEnd = 0;
+  shared = 0;
+  /** Offsets in the series read last where a label may start, and whether it had its name by then. */
+  readonly #tops = new Uint32Array(TOPS_MAX);
+  readonly #topNamed = new Uint8Array(TOPS_MAX);
+  #topCount = 0;
 
   /** `body` is as `terminated` made it, and stays as it is while it is read. */
   open(body: Uint8Array): void {
     this.#body = body;
     this.#text = Buffer.from(body.buffer, body.byteOffset, body.byteLength);
+    this.#view = new DataView(body.buffer, body.byteOffset, body.byteLength);
+    this.#lastStart = NONE;
   }
 
   /** Lets go of the body. */
@@ -187,27 +206,61 @@ export class LineReader {
   #readSample(start: number): LineKind {
     const body = this.#body;
     this.seriesStart = start;
+    const top = this.#sharedTop(start);
+    // A line that is refused is not one to go on from.
+    this.#lastStart = NONE;
     let p = start;
-    const named = body[p] !== BRACE_OPEN;
-    if (named) while ((CHARS[body[p]] & NAME) !== 0) p++;
-    let end = p;
-    p = this.#skipBlanks(p);
-    if (body[p] === BRACE_OPEN) {
-      p = this.#readLabels(p + 1, named);
+    let end: number;
+    if (top >= 0) {
+      // Fast path: all before this label was read in the line before.
+      this.#topCount = top;
+      p = this.#readLabels(start, start + this.#tops[top], this.#topNamed[top] === 1);
       end = p;
       p = this.#skipBlanks(p);
+    } else {
+      this.#topCount = 0;
+      const named = body[p] !== BRACE_OPEN;
+      if (named) while ((CHARS[body[p]] & NAME) !== 0) p++;
+      end = p;
+      p = this.#skipBlanks(p);
+      if (body[p] === BRACE_OPEN) {
+        p = this.#readLabels(start, p + 1, named);
+        end = p;
+        p = this.#skipBlanks(p);
+      }
     }
     this.seriesEnd = end;
     this.#readValue(p);
+    this.#lastStart = start;
+    this.#lastEnd = end;
     return LineKind.sample;
   }
 
-  /** Reads what stands between braces; returns the offset after the closing one. */
-  #readLabels(start: number, namedBefore: boolean): number {
+  /**
+   * Index in `#tops` of the last place before which the text at `start` is that of the series read
+   * last, -1 for none. The byte there is the same, too: the lexer may have looked at it.
+   */
+  #sharedTop(start: number): number {
+    this.shared = 0;
+    const last = this.#lastStart;
+    if (last === NONE) return -1;
+    const limit = Math.min(this.#lastEnd - last, this.#body.length - start);
+    this.shared = commonPrefix(this.#view, start, this.#view, last, limit);
+    let top = this.#topCount - 1;
+    while (top >= 0 && this.#tops[top] >= this.shared) top--;
+    return top;
+  }
+
+  /** Reads what stands between braces, from before a label; returns the offset after the closing one. */
+  #readLabels(seriesStart: number, start: number, namedBefore: boolean): number {
     const body = this.#body;
     let named = namedBefore;
     let p = start;
     for (;;) {
+      if (this.#topCount < TOPS_MAX) {
+        this.#tops[this.#topCount] = p - seriesStart;
+        this.#topNamed[this.#topCount++] = named ? 1 : 0;
+      }
       p = this.#skipBlanks(p);
       const c = body[p];
       if (c === BRACE_CLOSE) break;
@@ -234,7 +287,7 @@ export class LineReader {
       // As in Prometheus, the comma may be missing, and may stand before the closing brace.
       if (body[p] === COMMA) p++;
     }
-    if (!named) this.#fail('metric name not set', start - 1);
+    if (!named) this.#fail('metric name not set', body.indexOf(BRACE_OPEN, seriesStart));
     return p + 1;
   }
 

@@ -147,6 +147,24 @@ describe.each(WALKERS)('walked by $name', ({ walker }) => {
       expect(resolver.calls).toBe(3);
     });
 
+    test('in step, then not: values, counts and slots', () => {
+      const { resolver, parser } = make();
+      const parse = (body: string): unknown => {
+        const c = parser.parse(Buffer.from(body));
+        return [aligned(resolver, c), c.samplesScraped, c.samplesKept, c.seriesAdded, c.duplicates];
+      };
+      expect(parse('a 1\nb 2\ndropped 1\n')).toEqual([{ a: 1, b: 2 }, 3, 2, 2, 0]);
+      expect(parse('a 1\nb 3\ndropped 2\n')).toEqual([{ a: 1, b: 3 }, 3, 2, 0, 0]);
+      expect(() => parse('a 7\nb 8\ndropped x\n')).toThrow('line 3');
+      expect(parse('a 1\nb 3.25\ndropped 2\n')).toEqual([{ a: 1, b: 3.25 }, 3, 2, 0, 0]);
+      expect(parse('a 1 5\nb 4\ndropped 2\n')).toEqual([{ b: 4 }, 3, 2, 0, 0]); // a at its own time
+      expect(parse('a 1\nb 4\ndropped 2\n')).toEqual([{ a: 1, b: 4 }, 3, 2, 0, 0]);
+      expect(parse('b 5\nc 6\n')).toEqual([{ b: 5, c: 6 }, 2, 2, 1, 0]);
+      parser.renumber(Int32Array.of(2, 1, 0));
+      resolver.names.reverse();
+      expect(parse('b 5\nc 6\n')).toEqual([{ b: 5, c: 6 }, 2, 2, 0, 0]);
+    });
+
     test('the body may be reused', () => {
       const { resolver, parser } = make();
       const body = Buffer.from('a 1\nb 2\n');
@@ -322,6 +340,22 @@ describe.each(WALKERS)('walked by $name', ({ walker }) => {
       expect(resolver.calls).toBe(calls);
       expect(aligned(resolver, parser.parse(Buffer.from('a 5\nc 5\n')))).toEqual({ a: 5, c: 5 });
       expect(resolver.calls).toBe(calls + 1);
+    });
+
+    test('nothing is kept of a body where that is asked for', () => {
+      const { resolver, parser } = make({ keepBody: false });
+      const body = '# HELP a x\n# TYPE a gauge\na 1\nb 2\n';
+      for (let round = 0; round < 3; round++) {
+        const columns = parser.parse(Buffer.from(body));
+        expect(aligned(resolver, columns)).toEqual({ a: 1, b: 2 });
+        expect([columns.samplesKept, columns.seriesAdded]).toEqual([2, round === 0 ? 2 : 0]);
+        parser.forget(1);
+      }
+      expect(resolver.calls).toBe(6);
+      expect(parser.lastBody.length).toBe(0);
+      expect(resolver.described).toEqual([]);
+      parser.parse(Buffer.from(body.replace('x', 'y')));
+      expect(resolver.described).toEqual([{ name: 'a', type: 'gauge', help: 'y', unit: '' }]);
     });
 
     test('churn is bounded without being told', () => {

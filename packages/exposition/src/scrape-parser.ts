@@ -3,7 +3,7 @@
  * equal up to its value, only the number; the lexer sees the rest. Lines that came, went or moved
  * are found by their series text, and the walk goes on from where that stood in the last body.
  */
-import { CanopyError, type Family, type Labels, invariant, labelValue } from '@canopy/model';
+import { CanopyError, type Family, type Labels, invariant } from '@canopy/model';
 import { FamilyTable } from './family-table.js';
 import { canonicalBound } from './float-text.js';
 import { LineKind, LineReader, terminated } from './line-reader.js';
@@ -16,8 +16,10 @@ import {
   ROWS_KEPT_MAX,
   VALUE_NOT_APART,
 } from './line-table.js';
-import { SeriesIndex, TextPlace, type Texts, hashBytes } from './series-index.js';
-import { readSeries, unescapeHelp, unescapeQuoted } from './series-text.js';
+import { SeriesHash } from './series-hash.js';
+import { SeriesIndex, TextPlace, type Texts } from './series-index.js';
+import { SeriesReader } from './series-reader.js';
+import { unescapeHelp, unescapeQuoted } from './series-text.js';
 import { type ScrapeColumns, SlotColumns } from './slot-columns.js';
 import type { Walker } from './walk-state.js';
 import { loadedWalker } from './walkers.js';
@@ -55,6 +57,8 @@ export interface ScrapeParserOptions {
 /** Rows of the body being read. Shared by all parsers: reading a body is one synchronous call. */
 const rows = new LineTable();
 const reader = new LineReader();
+const seriesHash = new SeriesHash();
+const seriesReader = new SeriesReader();
 let busy = false;
 
 const NO_BYTES: Uint8Array = new Uint8Array(0);
@@ -84,6 +88,9 @@ export class ScrapeParser implements Texts {
   readonly #described = new Set<string>();
   readonly #keepsBody: boolean;
   readonly #walker: Walker;
+  /** What `#familyOf` answered last, '' for nothing. */
+  #familyName = '';
+  #family: Family | undefined;
   #newView = NO_VIEW;
   /** The last body, and room for growth. */
   #kept = NO_BYTES;
@@ -180,7 +187,7 @@ export class ScrapeParser implements Texts {
     for (let row = 0; row < count; row++) {
       if (entries[row] !== NO_SAMPLE) continue;
       for (let p = starts[row]; p < starts[row + 1]; p = reader.next) {
-        if (reader.read(p) !== LineKind.other) described.add(this.#familyName(this.lastBody));
+        if (reader.read(p) !== LineKind.other) described.add(this.#describedName(this.lastBody));
       }
     }
     reader.close();
@@ -217,7 +224,10 @@ export class ScrapeParser implements Texts {
     this.#samples = 0;
     this.#inStep = false;
     this.#described.clear();
+    this.#familyName = '';
     reader.open(body);
+    seriesHash.reset();
+    seriesReader.open(body, this.#newView);
     rows.clear();
     rows.reserve(1);
     const { state } = this.#walker;
@@ -234,6 +244,7 @@ export class ScrapeParser implements Texts {
     this.newBody = NO_BYTES;
     this.#newView = NO_VIEW;
     reader.close();
+    seriesReader.close();
     this.#walker.close();
     if (rows.starts.length > ROWS_KEPT_MAX) rows.release();
   }
@@ -318,7 +329,11 @@ export class ScrapeParser implements Texts {
       return i < this.#lines.count && this.#lines.entries[i] === NO_SAMPLE ? i + 1 : i;
     }
     const { seriesEnd, valueStart, value, time } = reader;
-    const hash = hashBytes(this.#newView, start, seriesEnd);
+    // The reader counts from the name, the text from the start of the line.
+    const isIndented = start !== reader.seriesStart;
+    if (isIndented) seriesHash.reset();
+    const hash = seriesHash.of(this.#newView, start, seriesEnd, isIndented ? 0 : reader.shared);
+    if (isIndented) seriesHash.reset();
     let entry = this.#index.find(this, this.newBody, start, seriesEnd, hash);
     if (entry < 0) {
       const slot = this.#resolve();
@@ -351,7 +366,7 @@ export class ScrapeParser implements Texts {
     throw new CanopyError('limit', `more than ${this.#maxSeries} samples in one scrape`);
   }
 
-  #familyName(body: Uint8Array): string {
+  #describedName(body: Uint8Array): string {
     const { nameStart, nameEnd } = reader;
     return unescapeQuoted(
       Buffer.from(body.buffer, body.byteOffset).toString('utf8', nameStart, nameEnd),
@@ -360,8 +375,9 @@ export class ScrapeParser implements Texts {
 
   #takeMeta(kind: LineKind): void {
     if (kind === LineKind.other) return;
+    this.#familyName = '';
     const body = this.newBody;
-    const name = this.#familyName(body);
+    const name = this.#describedName(body);
     if (!this.#keepsBody) this.#described.add(name);
     if (kind === LineKind.type) this.#families.setType(name, reader.metricType);
     else {
@@ -373,14 +389,23 @@ export class ScrapeParser implements Texts {
 
   /** Asks for the slot of the series that the reader has just read. */
   #resolve(): number {
-    let labels = readSeries(this.newBody, reader.seriesStart, reader.seriesEnd);
-    const family = this.#families.of(labelValue(labels, '__name__'));
+    let labels = seriesReader.read(reader.seriesStart, reader.seriesEnd);
+    const family = this.#familyOf(labels[1]);
     if (family?.type === 'histogram') labels = withCanonicalBound(labels, 'le');
     else if (family?.type === 'summary') labels = withCanonicalBound(labels, 'quantile');
     const slot = this.#resolver.resolve(labels, family);
     invariant(Number.isInteger(slot) && slot >= -1, 'BUG: the resolver gave no slot');
     this.#columns.reserve(slot + 1);
     return slot;
+  }
+
+  /** Series of a name stand side by side: the answer is remembered until a family changes. */
+  #familyOf(name: string): Family | undefined {
+    if (this.#familyName !== name) {
+      this.#family = this.#families.of(name);
+      this.#familyName = name;
+    }
+    return this.#family;
   }
 
   /** The whole body is good: fills the columns and makes it the last body. Throws nothing. */

@@ -25,7 +25,11 @@ export interface WasmWalkerOptions {
 }
 
 /** Larger windows are no faster; smaller ones fit the processor's cache less tightly than they cost calls. */
-const USUAL: WasmWalkerOptions = { windowMax: 1 << 18, windowMin: 4096, rowsBefore: 16 };
+export const USUAL_WINDOWS: WasmWalkerOptions = {
+  windowMax: 1 << 18,
+  windowMin: 4096,
+  rowsBefore: 16,
+};
 /** Rows are expected to be at least this long; shorter ones cost a call more. */
 const ROW_BYTES_EXPECTED = 32;
 const NEWLINE = 10;
@@ -52,10 +56,13 @@ interface KernelExports {
 
 type Constants = Readonly<Record<string, { readonly value: number } | undefined>>;
 
-/** A walker over the kernel, or why there is none, in words. */
-export function loadWasmWalker(options = USUAL): WasmWalker | string {
+/** A walker over the kernel, or why there is none, in words. `read` gives the kernel's bytes. */
+export function loadWasmWalker(
+  options = USUAL_WINDOWS,
+  read: () => Uint8Array = () => readFileSync(KERNEL),
+): WasmWalker | string {
   try {
-    const instance = new WebAssembly.Instance(new WebAssembly.Module(readFileSync(KERNEL)));
+    const instance = new WebAssembly.Instance(new WebAssembly.Module(read()));
     const constants = instance.exports as Constants;
     if (constants['VERSION']?.value !== VERSION) return 'the kernel is of another version';
     return new WasmWalker(instance.exports as KernelExports, constants, options);
