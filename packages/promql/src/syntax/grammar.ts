@@ -8,6 +8,7 @@
  * | `2.`, `0X1F`, `1h5m30s` and other rare spellings | `1 `, `111 `, … | lezer knows fewer; values are read from the query |
  * | strings with surrogates | `"aaa"` | lezer's tokens leave single surrogates out |
  * | `offset` where an operand is due | `xxxxxx` | a metric may have that name |
+ * | `atan2` where an operand is due | `,,,,,` | a metric may not have that name; lezer stops at a comma |
  * | `Start`, `STEP`, … | in lower case | lezer matches those as written |
  * | `min_of(`, `max_of(` as functions | `minute(` | lezer knows them in durations only |
  * | the operators of long chains | `*`, each 64th `+` | lezer gives up after 300 operators in one chain |
@@ -16,7 +17,7 @@
  */
 import type { Tree } from '@lezer/common';
 import { parser } from '@prometheus-io/lezer-promql';
-import { unexpectedAt, unexpectedPlainly } from './explain.js';
+import { unexpectedAt } from './explain.js';
 import { parseError } from './position.js';
 import { Walk, isDuration, isLabels } from './walk.js';
 
@@ -119,8 +120,7 @@ function spellWord(walk: Walk, lower: string, word: string): string | null {
   const inDuration = walk.inOffset || isDuration(walk.level.context);
   if (walk.wantsOperand && !inDuration) {
     if (lower === 'offset') return 'xxxxxx';
-    // lezer would take it for a name.
-    if (lower === 'atan2') unexpectedPlainly(walk.query, walk.tokens.start);
+    if (lower === 'atan2') return ',,,,,';
   }
   if (!CASED_WORDS.has(lower)) return null;
   if (!inDuration && (lower === 'min_of' || lower === 'max_of') && walk.callFollows()) {

@@ -1,12 +1,15 @@
 /**
  * Any text gives a tree or `bad_data`, in bounded time; what is printed reads as the same; and the
- * lezer grammar, an approximation of Prometheus's, agrees on what is accepted.
+ * lezer grammar alone, without what is put right before and after it, agrees on what is accepted
+ * and on what plain operators bind.
  */
 import { CanopyError } from '@canopy/model';
 import { parser as lezer } from '@prometheus-io/lezer-promql';
 import { expect, it } from 'vitest';
 import { FUNCTIONS } from '../functions/signatures.js';
 import { type Vocabulary, randomQuery, seededRandom } from '../testing/random-query.js';
+import type { SyntaxNode } from '@lezer/common';
+import type { Expr } from './ast.js';
 import { formatQuery } from './format.js';
 import { parseQuery, parseSelector } from './parse.js';
 
@@ -98,6 +101,37 @@ it('refuses what lezer refuses', () => {
     expect(() => parseQuery(broken), `seed ${seed}: ${broken}`).toThrow(CanopyError);
   }
   expect(refused).toBeGreaterThan(ROUNDS / 10);
+});
+
+const brackets = (expr: Expr): string =>
+  expr.kind === 'binary' ? `(${brackets(expr.lhs)}${expr.op}${brackets(expr.rhs)})` : 'x';
+
+function lezerBrackets(node: SyntaxNode, text: string): string {
+  if (node.name !== 'BinaryExpr') return 'x';
+  const [left, operator, right] = [
+    node.firstChild!,
+    node.firstChild!.nextSibling!,
+    node.lastChild!,
+  ];
+  const op = text.slice(operator.from, operator.to);
+  return `(${lezerBrackets(left, text)}${op}${lezerBrackets(right, text)})`;
+}
+
+it('binds operators as lezer does where nothing had to be put right', () => {
+  const operators = '+ - * / % ^ atan2 == != < <= > >= and or unless'.split(' ');
+  for (let seed = 1; seed <= ROUNDS; seed++) {
+    const next = seededRandom(seed);
+    const count = 2 + Math.floor(next() * 40);
+    const pick = (): string => operators[Math.floor(next() * operators.length)];
+    const text = `x${Array.from({ length: count }, () => ` ${pick()} x`).join('')}`;
+    const expected = lezerBrackets(lezer.parse(text).topNode.firstChild!, text);
+    expect(brackets(parseQuery(text)), `seed ${seed}: ${text}`).toBe(expected);
+    // The same as the tail of a chain too long for lezer, beside an operator that binds less.
+    const long = `${'y + '.repeat(300)}y or (${text})`;
+    const tree = parseQuery(long);
+    const tail = tree.kind === 'binary' && tree.rhs.kind === 'paren' ? tree.rhs.expr : tree;
+    expect(brackets(tail), `seed ${seed}: ${long}`).toBe(expected);
+  }
 });
 
 it('knows all functions that lezer knows', () => {

@@ -1,6 +1,7 @@
 import { CanopyError } from '@canopy/model';
 import { describe, expect, it } from 'vitest';
-import { formatQuery } from './format.js';
+import type { Expr } from './ast.js';
+import { formatQuery, printExpr } from './format.js';
 import { parseQuery, parseSelector } from './parse.js';
 
 function messageOf(run: () => unknown): string {
@@ -165,6 +166,115 @@ it('refuses calls and aggregations that do not fit', () => {
   check('1[5m:]', '1: parse error: subquery is only allowed on instant vector, got scalar instead');
 });
 
+/** Every operator with its own parentheses, every modifier beside what it binds. */
+function shape(expr: Expr): string {
+  switch (expr.kind) {
+    case 'binary':
+      return `(${shape(expr.lhs)} ${expr.op} ${shape(expr.rhs)})`;
+    case 'unary':
+      return `(${expr.op}${shape(expr.expr)})`;
+    case 'paren':
+      return shape(expr.expr);
+    case 'subquery': {
+      const { offset } = expr;
+      return `${shape(expr.expr)}[:]${offset?.kind === 'literal' ? ` offset ${offset.text}` : ''}`;
+    }
+    default:
+      return printExpr(expr);
+  }
+}
+
+it('binds as Prometheus does, not as lezer', () => {
+  const check = (query: string, bound: string): void =>
+    expect(shape(parseQuery(query)), query).toBe(bound);
+  check('a + b offset 5m', '(a + b offset 5m)');
+  check('a * b @ 5 + c', '((a * b @ 5.000) + c)');
+  check('-a offset 5m', '(-a offset 5m)');
+  check('(a + b)[5m:] offset 1m', '(a + b)[:] offset 1m');
+  check('-1 ^ 2', '(-(1 ^ 2))'); // lezer takes the sign for a part of the number
+  check('-1 * 2', '(-1 * 2)');
+  check('2 ^ -1 ^ 2', '(2 ^ (-(1 ^ 2)))');
+  check('2 ^ -x * y', '((2 ^ (-x)) * y)');
+  check('- # one\n 1 - -1', '(-1 - -1)');
+  check('a ^ b ^ c', '(a ^ (b ^ c))');
+  check('a - b - c', '((a - b) - c)');
+  check('a or b and c unless d', '(a or ((b and c) unless d))');
+  check('a and b == c + d * e ^ f', '(a and (b == (c + (d * (e ^ f)))))');
+  check('a atan2 b % c', '((a atan2 b) % c)');
+  check('a < bool b > c', '((a < b) > c)');
+});
+
+it('reads spellings that lezer does not know', () => {
+  const check = (query: string, printed: string): void =>
+    expect(printExpr(parseQuery(query)), query).toBe(printed);
+  check('2. + .5e1 + 0X1F + 1_000 + 010', '2 + 5 + 31 + 1000 + 8');
+  check('x @ 2.', 'x @ 2.000');
+  check('x[1h30m5s:2.] offset -(1m * 2.)', 'x[1h30m5s:2s] offset -(1m * 2)');
+  check('Inf + NAN', '+Inf + NaN');
+  check('offset offset 5m + offset', 'offset offset 5m + offset');
+  check('a + on (offset) offset', 'a + on (offset) offset');
+  check('x[STEP():Min_Of(1, RANGE())] @ End()', 'x[step():min_of(1, range())] @ end()');
+  check('Start + By{by="on"} and And', 'Start + By{by="on"} and And');
+  check('vector(MAX_OF # why\n (1, min_of(2, 3)))', 'vector(max_of(1, min_of(2, 3)))');
+  check('SUM BY (sum, ON) (x) AND x', 'sum by (sum, ON) (x) and x');
+  check('x # one\r+ 1', 'x + 1'); // the comment ends at \r
+  check('{a="\u{1f600}\ud800"} # \ud800', '{a="\u{1f600}\ufffd"}');
+});
+
+it('reads chains that lezer gives up', () => {
+  const chain = (op: string, count: number, name = 'a_metric_with_a_long_name'): string =>
+    Array.from({ length: count }, (_, i) => `${name}_${i}{label="value"}`).join(` ${op} `);
+  for (const op of ['+', '^', 'or', 'unless on (a)', '* ignoring (b) group_left ()']) {
+    const query = chain(op, 480);
+    expect(printExpr(parseQuery(query)), op).toBe(query);
+  }
+  const sums = Array.from({ length: 400 }, () => 'x * -y ^ 2 / z').join(' - ');
+  expect(shape(parseQuery(sums)).startsWith('('.repeat(399))).toBe(true);
+  const tooLong = Array.from({ length: 90 }, () => chain('*', 100, 'x')).join(' + ');
+  expect(messageOf(() => parseQuery(tooLong))).toMatch(
+    /^1:\d+: parse error: expression has more than 8192 operators in a row$/,
+  );
+});
+
+it('is narrower than lezer where Prometheus is', () => {
+  const check = (query: string, message: string): void => {
+    expect(
+      messageOf(() => parseQuery(query)),
+      query,
+    ).toBe(`1:${message}`);
+  };
+  check('1and 1', '1: parse error: bad number or duration syntax: "1a"');
+  check('"a', '1: parse error: unterminated quoted string');
+  check('x\u00a0+ 1', "2: parse error: unexpected character: '\u00a0'");
+  check(
+    'sum by (inf) (x)',
+    '9: parse error: unexpected number "inf" in grouping opts, expected label',
+  );
+  check('x + atan2', '5: parse error: unexpected <op:atan2>');
+  check('2.2.5', '4: parse error: unexpected number ".5"');
+  check('x[1h5h]', '3: parse error: not a valid duration string: "1h5h"');
+  check(
+    'a </ b',
+    '3: parse error: operator </ needs native histograms, which are not supported yet',
+  );
+  check('sum(x)(y)', '7: parse error: unexpected "("');
+  check('topk by (a) x', '13: parse error: unexpected identifier "x" in aggregation, expected "("');
+  check(
+    'rate(x[5m] 1)',
+    '12: parse error: unexpected number "1" in function call, expected "," or ")"',
+  );
+  check('x @ y', '5: parse error: unexpected identifier "y" in @, expected timestamp');
+  check(
+    'x[5m 1]',
+    '6: parse error: unexpected number "1" in subquery or range, expected ":" or "]"',
+  );
+  check('x[5m:1m 1]', '9: parse error: unexpected number "1" in subquery selector, expected "]"');
+  check(
+    'x + fill (y) z',
+    '11: parse error: unexpected identifier "y" in fill modifier, expected number',
+  );
+});
+
 it('reads selectors for match[]', () => {
   const check = (text: string, matchers: string): void => {
     expect(
@@ -246,6 +356,11 @@ it('takes neither deep nor long texts down', () => {
     deep('', ' + x'),
     deep('', ' ^ x'),
     deep('', '[5m:1m]'),
+    deep('', ' offset 1s'),
+    deep('', ' @ 1'),
+    deep('-1 * ', ''),
+    deep('topk by (a) (1, ', ')'),
+    'topk by (a) (1, '.repeat(490),
     `x[${deep('(', ')')}]`,
     `x offset ${deep('-', '')}`,
   ]) {
