@@ -2,7 +2,9 @@
  * What is to be scraped, checked and complete: no YAML, no defaults. `canopy` makes these of a
  * Prometheus configuration; the names are Prometheus's own, in camel case.
  */
+import type { EscapingScheme } from '@canopy/exposition';
 import type { DurationMs } from '@canopy/model';
+import type { ScrapeProtocol } from './formats.js';
 
 /** Addresses that share labels, from one place of a discovery. */
 export interface TargetGroup {
@@ -187,6 +189,14 @@ export interface ScrapeConfig extends HttpClientConfig {
   readonly extraScrapeMetrics?: boolean;
   /** Absolute path; failed scrapes are logged there. */
   readonly scrapeFailureLogFile?: string;
-  /** Reads a body without a usable content type as text 0.0.4; else such a scrape fails. */
-  readonly fallbackToText?: boolean;
+  /** Formats asked for, best first; undefined: Prometheus's choice. */
+  readonly scrapeProtocols?: readonly ScrapeProtocol[];
+  /** What a body without a usable content type is read as; undefined: such a scrape fails. */
+  readonly fallbackScrapeProtocol?: ScrapeProtocol;
+  /** Asks for compressed bodies; true where undefined. */
+  readonly enableCompression?: boolean;
+  /** `legacy` refuses a scrape with a name outside of the old alphabet; `utf8` where undefined. */
+  readonly metricNameValidationScheme?: 'utf8' | 'legacy';
+  /** How exporters are asked to write such names; `allow-utf-8` where undefined. */
+  readonly metricNameEscapingScheme?: EscapingScheme;
 }

@@ -21,6 +21,9 @@ export type {
   TlsConfig,
   TlsVersion,
 } from './config.js';
+/** Formats by their names in `scrape_protocols`. */
+export { SCRAPE_PROTOCOLS } from './formats.js';
+export type { ScrapeProtocol } from './formats.js';
 /** Relabelling rules as Prometheus has them. */
 export { compileRelabel } from './relabel.js';
 export type { Relabel } from './relabel.js';
@@ -35,7 +38,7 @@ export { FileDiscovery } from './discovery/file.js';
 /** What discoveries ask: name servers, API servers of Kubernetes. */
 export { SystemResolver } from './discovery/resolver.js';
 export type { DnsResolver } from './discovery/resolver.js';
-export { KubernetesConnector } from './discovery/kubernetes/connector.js';
+export { KubernetesConnector, SERVICE_ACCOUNT_FOLDER } from './discovery/kubernetes/connector.js';
 /** Reads one file of target groups. */
 export { parseTargetFile } from './discovery/target-file.js';
 /** Gets bodies over HTTP. */

@@ -20,6 +20,7 @@ import {
 } from '@canopy/model';
 import type { ScrapeColumns } from '@canopy/exposition';
 import type { ScrapeConfig } from './config.js';
+import { DEFAULT_SCRAPE_PROTOCOLS, acceptHeader, formatOf } from './formats.js';
 import { type FetchedBody, type Fetcher, type RequestClient, requestClient } from './fetch.js';
 import type { ScrapeLog } from './log.js';
 import type { FailureLog } from './failure-log.js';
@@ -61,9 +62,6 @@ type Answer =
   | { readonly kind: 'text'; readonly columns: ScrapeColumns }
   | { readonly kind: 'frames'; readonly samples: number; readonly more: boolean };
 
-const TEXT_ACCEPT =
-  'text/plain;version=1.0.0;escaping=allow-utf-8;q=0.6,text/plain;version=0.0.4;q=0.5,*/*;q=0.1';
-
 export class ScrapeLoop {
   /** Replaced by one with the same labels and URL where only what was discovered differs. */
   target: Target;
@@ -72,6 +70,7 @@ export class ScrapeLoop {
   readonly #pullTarget: PullTarget;
   readonly #client: RequestClient;
   readonly #offset: number;
+  readonly #negotiation: Readonly<Record<string, string>>;
   readonly #abort = new AbortController();
   #series: TargetSeries | undefined;
   #timer: Timer | undefined;
@@ -94,6 +93,7 @@ export class ScrapeLoop {
     this.#pullTarget = { url, labels, interval };
     this.#client = requestClient(options.config);
     this.#offset = scrapeOffset(options.target, world.offsetSeed);
+    this.#negotiation = negotiation(options.config, world.pullFormat);
   }
 
   start(): void {
@@ -266,15 +266,10 @@ export class ScrapeLoop {
     const { fetcher, pullFormat, gate, pullGate } = this.#world;
     const { config } = this.#options;
     const pullHeaders = await pullFormat?.requestHeaders(this.#pullTarget);
-    const accept = pullFormat ? `${pullFormat.mediaType},${TEXT_ACCEPT}` : TEXT_ACCEPT;
     return fetcher.fetch<Answer>(
       {
         url: this.target.url,
-        headers: {
-          accept,
-          'accept-encoding': pullFormat ? 'br, gzip' : 'gzip',
-          ...pullHeaders,
-        },
+        headers: { ...this.#negotiation, ...pullHeaders },
         ...this.#client,
         timeout: this.target.timeout,
         bodyBytesMax: config.bodySizeLimit,
@@ -298,10 +293,11 @@ export class ScrapeLoop {
   }
 
   #read(answer: FetchedBody, series: TargetSeries, report: ScrapeReport): ScrapeColumns {
-    if (!this.#options.config.fallbackToText) checkContentType(answer.contentType);
+    const format = formatOf(answer.contentType, this.#options.config.fallbackScrapeProtocol);
     const conflicts = series.conflicts;
-    const columns = series.parse(answer.body);
+    const columns = series.parse(answer.body, format);
     countUp(this.#world.totals.refused, 'conflict', series.conflicts - conflicts);
+    countUp(this.#world.totals.refused, 'exemplar', series.exemplars);
     report.samplesScraped = columns.samplesScraped;
     report.samplesKept = columns.samplesKept;
     report.seriesAdded = columns.seriesAdded;
@@ -349,14 +345,17 @@ function mediaType(contentType: string): string {
   return contentType.split(';', 1)[0].trim().toLowerCase();
 }
 
-/** Prometheus 3 reads no body whose type it does not know. */
-function checkContentType(contentType: string): void {
-  const type = mediaType(contentType);
-  if (type === 'text/plain') return;
-  throw new CanopyError(
-    'format',
-    type === ''
-      ? 'non-compliant scrape target sending blank Content-Type and no fallback_scrape_protocol specified for target'
-      : `received unsupported Content-Type "${contentType}" and no fallback_scrape_protocol specified for target`,
-  );
+/** The headers that say what is read here; frames before any text. */
+function negotiation(config: ScrapeConfig, pull: PullFormat | undefined): Record<string, string> {
+  const {
+    scrapeProtocols = DEFAULT_SCRAPE_PROTOCOLS,
+    metricNameEscapingScheme = 'allow-utf-8',
+    enableCompression = true,
+  } = config;
+  const accept = acceptHeader(scrapeProtocols, metricNameEscapingScheme);
+  const compressed = pull ? 'br, gzip' : 'gzip';
+  return {
+    accept: pull ? `${pull.mediaType},${accept}` : accept,
+    'accept-encoding': enableCompression ? compressed : 'identity',
+  };
 }

@@ -2,7 +2,16 @@
  * From labels as an exporter writes them to labels as they are kept: the target's labels, metric
  * relabelling, limits, external labels, in Prometheus's order (scrape/target.go, scrape/scrape.go).
  */
-import { CanopyError, type Family, type Labels, METRIC_NAME, labelValue } from '@canopy/model';
+import {
+  CanopyError,
+  type Family,
+  type Labels,
+  METRIC_NAME,
+  formatLabels,
+  isLegacyLabelName,
+  isLegacyMetricName,
+  labelValue,
+} from '@canopy/model';
 import type { ScrapeConfig } from './config.js';
 import { LabelBuilder } from './label-builder.js';
 import { LimitError } from './refusal.js';
@@ -52,6 +61,7 @@ export class SampleLabels {
     if (builder.get(METRIC_NAME) === '') {
       throw new CanopyError('bad_data', 'missing metric name (__name__ label)');
     }
+    if (config.metricNameValidationScheme === 'legacy') checkLegacyNames(builder);
     if (this.#limited) checkLimits(builder, config);
     return this.#finish();
   }
@@ -128,6 +138,16 @@ export function familyAfter(
 function hasName(pairs: Labels, name: string): boolean {
   for (let i = 0; i < pairs.length; i += 2) if (pairs[i] === name) return true;
   return false;
+}
+
+function checkLegacyNames(builder: LabelBuilder): void {
+  let valid = isLegacyMetricName(builder.get(METRIC_NAME));
+  builder.forEach((name) => {
+    if (!isLegacyLabelName(name)) valid = false;
+  });
+  if (valid) return;
+  const shown = formatLabels(builder.labels());
+  throw new CanopyError('bad_data', `invalid metric name or label names: ${shown.slice(0, 200)}`);
 }
 
 function checkLimits(builder: LabelBuilder, config: ScrapeConfig): void {

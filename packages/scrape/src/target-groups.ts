@@ -271,7 +271,8 @@ export class LooseGroup {
     this.#count = 0;
     for (let i = 0; columns !== undefined && i < columns.looseCount; i++) {
       const time = columns.looseTimes[i];
-      if (time > now + AHEAD_MAX) {
+      // OpenMetrics can say times before 1970; they are too old anywhere.
+      if (time < 0 || time > now + AHEAD_MAX) {
         totals.outOfBounds++;
         continue;
       }

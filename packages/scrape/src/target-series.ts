@@ -2,7 +2,12 @@
  * What is remembered of one target between scrapes: its parser, its series, its groups. Turns a
  * body into frames; knows nothing of time-outs or schedules.
  */
-import { type ScrapeColumns, ScrapeParser, type SeriesResolver } from '@canopy/exposition';
+import type {
+  BodyReader,
+  ScrapeColumns,
+  ScrapeParserOptions,
+  SeriesResolver,
+} from '@canopy/exposition';
 import {
   type Family,
   type Journal,
@@ -12,6 +17,7 @@ import {
   labelValue,
 } from '@canopy/model';
 import type { ScrapeConfig } from './config.js';
+import { type ExpositionFormat, readerOf } from './formats.js';
 import { LimitError } from './refusal.js';
 import type { Relabel } from './relabel.js';
 import { SampleLabels, familyAfter } from './sample-labels.js';
@@ -79,7 +85,11 @@ export class TargetSeries implements SeriesResolver {
   readonly #aligned: AlignedGroup;
   #loose: LooseGroup | undefined;
   readonly #reportCount: number;
-  readonly #parser: ScrapeParser;
+  readonly #readerOptions: ScrapeParserOptions;
+  #reader: BodyReader;
+  #format: ExpositionFormat = 'text';
+  /** Families that a new reader names, until it has read a body: of series known before it, maybe otherwise. */
+  #toldAnew: Map<string, Family> | undefined;
   /** Bodies since texts were last forgotten. */
   #parses = 0;
   /** Series left out because the scrape itself makes one of that name. */
@@ -106,11 +116,12 @@ export class TargetSeries implements SeriesResolver {
     }
     this.#reportCount = this.#table.count;
     this.#aligned = new AlignedGroup(journal, this.#meta, this.#table);
-    this.#parser = new ScrapeParser({
+    this.#readerOptions = {
       resolver: this,
       honorTimestamps: config.honorTimestamps,
       maxSeries: options.seriesMax,
-    });
+    };
+    this.#reader = readerOf(this.#format, this.#readerOptions);
   }
 
   /** Time of the last frame; 0 before the first. */
@@ -126,6 +137,7 @@ export class TargetSeries implements SeriesResolver {
       labelValue(pairs, METRIC_NAME),
       labelValue(labels, METRIC_NAME),
     );
+    if (fitting !== undefined) this.#toldAnew?.set(fitting.name, fitting);
     const series = this.#table.add(labels, fitting);
     if (series >= this.#reportCount) return series;
     this.conflicts++;
@@ -141,10 +153,24 @@ export class TargetSeries implements SeriesResolver {
    * Reads a body. The columns are valid until the next call, and say nothing yet: `write` writes them.
    * @throws FormatError, CanopyError `limit` or `bad_data`: the scrape is refused whole.
    */
-  parse(body: Uint8Array): ScrapeColumns {
-    const columns = this.#parser.parse(body);
+  parse(body: Uint8Array, format: ExpositionFormat = 'text'): ScrapeColumns {
+    if (format !== this.#format) {
+      // What the other reader remembers is worth nothing to this one.
+      this.#reader = readerOf(format, this.#readerOptions);
+      this.#format = format;
+      this.#toldAnew = new Map();
+    }
+    this.#toldAnew?.clear();
+    const columns = this.#reader.parse(body);
+    for (const family of this.#toldAnew?.values() ?? []) this.describe(family);
+    this.#toldAnew = undefined;
     this.#parses++;
     return columns;
+  }
+
+  /** In the last body; they are read and left out. */
+  get exemplars(): number {
+    return this.#reader.exemplars ?? 0;
   }
 
   /** @throws CanopyError `limit` where `sample_limit` is exceeded. */
@@ -214,7 +240,7 @@ export class TargetSeries implements SeriesResolver {
   #compact(scraped: boolean): void {
     if (this.#parses >= FORGET_AFTER) {
       this.#parses = 0;
-      this.#parser.forget(FORGET_AFTER);
+      this.#reader.forget(FORGET_AFTER);
     }
     // After a failure all is absent, and most of it will be back.
     if (scraped) {
@@ -228,7 +254,7 @@ export class TargetSeries implements SeriesResolver {
     const map = this.#table.compact(keep);
     this.#aligned.renumber(map);
     this.#loose?.renumber(map);
-    this.#parser.renumber(map);
+    this.#reader.renumber(map);
   }
 
   #countLive(): number {

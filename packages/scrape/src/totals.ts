@@ -9,7 +9,8 @@ export interface ScrapeTotals {
   samples: number;
   /**
    * Left out, by reason: `duplicate` (the series twice in a body), `out_of_bounds` (over 10 min ahead of the
-   * clock), `conflict` (series that the scrape itself makes), `clock_back` (frames).
+   * clock, or before 1970), `conflict` (series that the scrape itself makes), `clock_back` (frames), `exemplar`
+   * (beside a sample that is taken in).
    */
   refused: Record<string, number>;
   /** Ticks that passed while the scrape before was still running. */
