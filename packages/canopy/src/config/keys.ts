@@ -20,34 +20,21 @@ export const IGNORED_GLOBAL: Readonly<Record<string, string>> = {
   evaluation_interval: 'rules are not evaluated',
   rule_query_offset: 'rules are not evaluated',
   query_log_file: 'queries are not logged',
-  scrape_protocols: 'has no effect',
 };
-
-/** Keys of a scrape configuration that change how, not what. */
-export const IGNORED_SCRAPE: ReadonlySet<string> = new Set([
-  'scrape_protocols',
-  'fallback_scrape_protocol',
-  'enable_compression',
-]);
 
 /** Keys of a scrape configuration without which other things would be scraped. */
 export const REFUSED_SCRAPE: ReadonlySet<string> = new Set([
-  'metric_name_validation_scheme',
-  'metric_name_escaping_scheme',
   'azure_sd_configs',
   'aws_sd_configs',
   'consul_sd_configs',
   'digitalocean_sd_configs',
-  'dns_sd_configs',
   'docker_sd_configs',
   'dockerswarm_sd_configs',
   'ec2_sd_configs',
   'eureka_sd_configs',
   'gce_sd_configs',
   'hetzner_sd_configs',
-  'http_sd_configs',
   'ionos_sd_configs',
-  'kubernetes_sd_configs',
   'kuma_sd_configs',
   'lightsail_sd_configs',
   'linode_sd_configs',

@@ -5,6 +5,8 @@
 import { basename, dirname, join, resolve } from 'node:path';
 import { CanopyError, type DurationMs, type Labels, labelsFromObject } from '@canopy/model';
 import type { RelabelConfig, ScrapeConfig } from '@canopy/scrape';
+import { dnsSdOf, httpSdOf, kubernetesSdOf } from './discovery.js';
+import { formatsOf, nameSchemes } from './formats.js';
 import { httpClientOf } from './http-client.js';
 import { maskedYaml } from './mask.js';
 import { ConfigReader, type IgnoredKey, type KeyPath, pathText } from './reader.js';
@@ -109,6 +111,8 @@ function assemble(
     const interval = job.scrape_interval || globalInterval;
     const path = [...at, 'scrape_timeout'];
     const timeout = checkedTimeout(own, path, job.scrape_timeout, interval, globalTimeout);
+    const { wrong } = nameSchemes(job, global);
+    if (wrong !== '') throw own.error(own.offsetOf(at), pathText(at), wrong);
     return scrapeConfigOf(own, job, global, interval, timeout);
   });
   const labels = Object.entries(global.external_labels).map(
@@ -215,8 +219,12 @@ function scrapeConfigOf(
       files: sd.files.map((file) => absolute(file)),
       refreshInterval: sd.refresh_interval,
     })),
+    httpSdConfigs: job.http_sd_configs.map((sd) => httpSdOf(sd, absolute)),
+    dnsSdConfigs: job.dns_sd_configs.map(dnsSdOf),
+    kubernetesSdConfigs: job.kubernetes_sd_configs.map((sd) => kubernetesSdOf(sd, absolute)),
     relabelConfigs: job.relabel_configs.map(relabelOf),
     metricRelabelConfigs: job.metric_relabel_configs.map(relabelOf),
+    ...formatsOf(job, global),
     ...httpClientOf(job, absolute),
   };
 }

@@ -3,6 +3,8 @@
  */
 import { type DurationMs, isLegacyLabelName } from '@canopy/model';
 import { z } from 'zod';
+import { dnsSdConfig, httpSdConfig, kubernetesSdConfig } from './discovery.js';
+import { formatShape, jobFormatShape } from './formats.js';
 import { checkHttpClient, httpClientShape } from './http-client.js';
 import {
   boolean,
@@ -175,12 +177,19 @@ export const scrapeConfigSchema = z
       .prefault('false')
       .describe('Series with times of their own get stale marks, too'),
     ...httpClientShape,
+    ...formatShape,
+    ...jobFormatShape,
     ...limits,
     scrape_classic_histograms: boolean().optional().describe(`No effect: ${NATIVE}`),
     native_histogram_bucket_limit: count().optional().describe(`No effect: ${NATIVE}`),
     native_histogram_min_bucket_factor: factor().optional().describe(`No effect: ${NATIVE}`),
     static_configs: optional(z.array(staticConfig).default([])),
     file_sd_configs: optional(z.array(fileSdConfig).default([])),
+    http_sd_configs: optional(z.array(httpSdConfig).default([])),
+    dns_sd_configs: optional(z.array(dnsSdConfig).default([])).describe('Types A, AAAA and SRV'),
+    kubernetes_sd_configs: optional(z.array(kubernetesSdConfig).default([])).describe(
+      'All roles but `gateway` and `httproute`; `kubeconfig_file` needs the package `@kubernetes/client-node`',
+    ),
     relabel_configs: optional(z.array(relabel).default([])).describe('On targets'),
     metric_relabel_configs: optional(z.array(relabel).default([])).describe('On samples'),
   })
@@ -198,6 +207,7 @@ export const globalSchema = z.strictObject({
   external_labels: optional(labelSet.default({})).describe(
     'Attached at scrape where the series has no such label; `${VAR}` is taken from the environment',
   ),
+  ...formatShape,
   ...limits,
   evaluation_interval: duration().optional().describe('No effect: rules are not evaluated'),
   rule_query_offset: duration().optional().describe('No effect: rules are not evaluated'),

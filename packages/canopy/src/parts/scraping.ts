@@ -1,6 +1,14 @@
 /** Starts scraping: the gates, the fetcher and the schedule. */
 import type { DurationMs, Journal, PullFormat } from '@canopy/model';
-import { type Discovery, HttpFetcher, type ScrapeConfig, ScrapeManager } from '@canopy/scrape';
+import {
+  type Discovery,
+  HttpFetcher,
+  KubernetesConnector,
+  SERVICE_ACCOUNT_FOLDER,
+  type ScrapeConfig,
+  ScrapeManager,
+  SystemResolver,
+} from '@canopy/scrape';
 import pLimit from 'p-limit';
 import { systemClock } from '../clock.js';
 import type { LoadedConfig } from '../config/load.js';
@@ -32,10 +40,19 @@ export function startScraping(process: CanopyProcess, options: ScrapingOptions):
     env: globalThis.process.env,
   });
   life.add('connections to targets', () => fetcher[Symbol.dispose]());
+  const kubernetes = new KubernetesConnector({
+    clock: systemClock,
+    env: globalThis.process.env,
+    serviceAccountFolder: SERVICE_ACCOUNT_FOLDER,
+    userAgent: `Canopy/${VERSION}`,
+  });
+  life.add('connections to Kubernetes', () => kubernetes[Symbol.dispose]());
   const manager = new ScrapeManager({
     clock: systemClock,
     journal: options.journal,
     fetcher,
+    resolver: new SystemResolver({ resolvConf: '/etc/resolv.conf' }),
+    kubernetes,
     gate: (task) => bodies(task),
     pullGate: (task) => pulls(task),
     pullFormat: options.pullFormat,
