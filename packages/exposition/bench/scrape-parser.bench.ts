@@ -1,34 +1,61 @@
 /**
- * Nanoseconds a sample from bytes to slot columns: a first scrape, and repeated ones with one value in five
- * changed, beside the plain way (split into lines, a Map from series text to slot, Number()).
+ * Nanoseconds a sample from bytes to slot columns, with the WebAssembly kernel, with its TypeScript twin, and
+ * the plain way (split into lines, a Map from series text to slot, Number()); interleaved, the
+ * shortest of many turns.
  * Run: npx tsx --conditions=canopy-source packages/exposition/bench/scrape-parser.bench.ts [lines]
  */
 import { type Labels, labelsKey } from '@canopy/model';
-import { ScrapeParser } from '../src/index.js';
+import { ScrapeParser, type SeriesResolver, parseKernel } from '../src/index.js';
+import { TwinWalker } from '../src/walker-twin.js';
 
 const lines = Number(process.argv[2] ?? 10_000);
-const rounds = Math.max(5, Math.ceil(400_000 / lines));
+const turns = Math.max(5, Math.ceil(400_000 / lines));
+const BODIES = 8;
 
-/** About 120 bytes a line; in body `round`, a fifth of the values differ from the body before. */
-function makeBody(round: number, inserted: boolean): Buffer {
+interface Shape {
+  /** One value in so many differs from the body before. */
+  readonly changedOf: number;
+  /** Values as sums of durations have them: 16 digits or more. */
+  readonly long?: boolean;
+  /** A line that every second body has. */
+  readonly inserted?: boolean;
+  /** Every n-th line is another series in each body. */
+  readonly newOf?: number;
+  /** Lines in another order in each body. */
+  readonly shuffled?: boolean;
+}
+
+/** About 120 bytes a line. */
+function makeBody(round: number, shape: Shape): Buffer {
   const text: string[] = [];
   for (let i = 0; i < lines; i++) {
     if (i % 50 === 0) {
       text.push(`# HELP http_requests_${i / 50}_total Requests served.`);
       text.push(`# TYPE http_requests_${i / 50}_total counter`);
     }
-    const changes = i % 5 === 0 ? round : 0;
-    const value = i % 3 === 0 ? (i * 1000 + changes) / 1000 : i * 1000 + changes;
+    const changes = i % shape.changedOf === 0 ? round : 0;
+    const whole = i * 1000 + changes;
+    const value = shape.long === true ? whole / 7e6 : i % 3 === 0 ? whole / 1000 : whole;
+    const isNew = shape.newOf !== undefined && i % shape.newOf === 0;
     text.push(
       `http_requests_${Math.floor(i / 50)}_total{method="GET",handler="/api/v1/query_range",code="200",` +
-        `zone="eu-west-1a",pod="frontend-${i}"} ${value}`,
+        `zone="eu-west-1a",pod="frontend-${isNew ? round * lines : ''}${i}"} ${value}`,
     );
-    if (inserted && i === lines >> 1) text.push('one_more_series{a="b"} 1');
+    if (shape.inserted === true && round % 2 === 1 && i === lines >> 1) {
+      text.push('one_more_series{a="b"} 1');
+    }
+  }
+  if (shape.shuffled === true) {
+    // A fixed permutation each round: steps of a size that has no divisor in common with the count.
+    const step = [7919, 104_729, 1_299_709][round % 3];
+    const before = [...text];
+    for (let i = 0; i < text.length; i++) text[i] = before[(i * step) % text.length];
   }
   return Buffer.from(`${text.join('\n')}\n`);
 }
 
-function makeParser(): ScrapeParser {
+/** Numbers label sets, as a scrape loop does. */
+function labelSets(): SeriesResolver {
   const slots = new Map<string, number>();
   const resolve = (labels: Labels): number => {
     const key = labelsKey(labels);
@@ -36,13 +63,26 @@ function makeParser(): ScrapeParser {
     if (slot === undefined) slots.set(key, (slot = slots.size));
     return slot;
   };
-  return new ScrapeParser({ resolver: { resolve }, honorTimestamps: true, maxSeries: 1_000_000 });
+  return { resolve };
 }
+
+/** Numbers texts: the parser's own cost. */
+function counter(): SeriesResolver {
+  let slot = 0;
+  return { resolve: () => slot++ };
+}
+
+const OPTIONS = { honorTimestamps: true, maxSeries: 1_000_000 };
+const twin = new TwinWalker();
+const byKernel = (resolver: SeriesResolver): ScrapeParser =>
+  new ScrapeParser({ ...OPTIONS, resolver });
+const byTwin = (resolver: SeriesResolver): ScrapeParser =>
+  new ScrapeParser({ ...OPTIONS, resolver, walker: twin });
 
 /** The rival: what one writes first. */
 function makePlain(): (body: Buffer) => number {
   const slots = new Map<string, number>();
-  const values = new Float64Array(lines + 1);
+  const values: number[] = [];
   return (body) => {
     for (const line of body.toString('utf8').split('\n')) {
       if (line === '' || line.startsWith('#')) continue;
@@ -56,46 +96,57 @@ function makePlain(): (body: Buffer) => number {
   };
 }
 
-function best(repeat: number, run: (round: number) => void): number {
-  let shortest = Infinity;
-  for (let round = 0; round < repeat; round++) {
-    const start = performance.now();
-    run(round);
-    shortest = Math.min(shortest, performance.now() - start);
+type Way = (round: number) => void;
+
+/** Shortest turn of each way, ns a sample, the ways taking turns. */
+function best(turnCount: number, ways: readonly Way[]): number[] {
+  const shortest = ways.map(() => Infinity);
+  for (let round = 0; round < turnCount; round++) {
+    ways.forEach((way, i) => {
+      const start = performance.now();
+      way(round);
+      shortest[i] = Math.min(shortest[i], performance.now() - start);
+    });
   }
-  return (shortest * 1e6) / lines;
+  return shortest.map((ms) => (ms * 1e6) / lines);
 }
 
-const bodies = Array.from({ length: 8 }, (_, round) => makeBody(round, false));
-const shifted = Array.from({ length: 8 }, (_, round) => makeBody(round, round % 2 === 1));
-console.log(
-  `${lines} lines of ${(bodies[0].length / lines).toFixed(0)} bytes, ns a sample, best of ${rounds}`,
-);
-const first = best(rounds, () => makeParser().parse(bodies[0]));
-const parser = makeParser();
-const plain = makePlain();
-let repeated = Infinity;
-let rival = Infinity;
-for (let turn = 0; turn < 5; turn++) {
-  repeated = Math.min(
-    repeated,
-    best(rounds, (round) => parser.parse(bodies[round % 8])),
-  );
-  rival = Math.min(
-    rival,
-    best(Math.ceil(rounds / 4), (round) => plain(bodies[round % 8])),
-  );
+function report(name: string, [kernel, twinNs, plain]: readonly number[]): void {
+  const cells = [kernel, twinNs, plain].map((ns) => ns.toFixed(1).padStart(9)).join('');
+  const ratios = `${(twinNs / kernel).toFixed(1)}× twin, ${(plain / kernel).toFixed(1)}× plain`;
+  console.log(`${name.padEnd(46)}${cells}   ${ratios}`);
 }
-const unchanged = best(rounds, () => parser.parse(bodies[0]));
-const other = makeParser();
-const moving = best(rounds, (round) => other.parse(shifted[round % 8]));
-const row = (name: string, ns: number): void => {
-  console.log(
-    `${name.padEnd(44)} ${ns.toFixed(1).padStart(8)}   ${(rival / ns).toFixed(1)}× plain`,
-  );
-};
-row('first scrape', first);
-row('repeated, 20 % of values changed', repeated);
-row('repeated, a line comes or goes each time', moving);
-row('repeated, nothing changed', unchanged);
-row('plain: split, Map, Number()', rival);
+
+function repeated(name: string, shape: Shape): void {
+  const bodies = Array.from({ length: BODIES }, (_, round) => makeBody(round, shape));
+  const kernel = byKernel(labelSets());
+  const typescript = byTwin(labelSets());
+  const plain = makePlain();
+  const ways = [
+    (round: number) => void kernel.parse(bodies[round % BODIES]),
+    (round: number) => void typescript.parse(bodies[round % BODIES]),
+    (round: number) => void plain(bodies[round % BODIES]),
+  ];
+  report(name, best(turns, ways));
+}
+
+const first = makeBody(0, { changedOf: 5 });
+console.log(
+  `${lines} lines of ${(first.length / lines).toFixed(0)} bytes, kernel: ${parseKernel().kernel}; ` +
+    `ns a sample, shortest of ${turns} turns`,
+);
+console.log(`${''.padEnd(46)}${'kernel'.padStart(9)}${'twin'.padStart(9)}${'plain'.padStart(9)}`);
+repeated('repeated, nothing changed', { changedOf: Infinity });
+repeated('repeated, 20 % of values changed', { changedOf: 5 });
+repeated('repeated, all values changed', { changedOf: 1 });
+repeated('repeated, 20 % changed, of 16 digits', { changedOf: 5, long: true });
+repeated('repeated, 20 % changed, a line comes or goes', { changedOf: 5, inserted: true });
+repeated('repeated, 20 % changed, 2 % new series', { changedOf: 5, newOf: 50 });
+repeated('repeated, 20 % changed, lines shuffled', { changedOf: 5, shuffled: true });
+const firstWays = (resolver: () => SeriesResolver): Way[] => [
+  () => void byKernel(resolver()).parse(first),
+  () => void byTwin(resolver()).parse(first),
+  () => void makePlain()(first),
+];
+report('first, series numbered', best(turns, firstWays(counter)));
+report('first, label sets in a Map', best(turns, firstWays(labelSets)));

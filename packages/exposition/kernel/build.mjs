@@ -20,8 +20,8 @@ async function buildKernel() {
   const { default: asc } = await import('assemblyscript/asc');
   mkdirSync(fileURLToPath(new URL('../dist', import.meta.url)), { recursive: true });
   const unfinished = `${output}.${process.pid}`;
-  // 1 MiB, for good: WebAssembly memory never shrinks.
-  const pages = '16';
+  // 512 KiB, for good: WebAssembly memory never shrinks.
+  const pages = '8';
   const flags = ['-O3', '--converge', '--noAssert', '--runtime', 'stub', '--enable', 'simd'];
   const memory = ['--initialMemory', pages, '--maximumMemory', pages];
   const { error, stdout, stderr } = await asc.main([

@@ -7,9 +7,9 @@
 import { number, numberEnd, plainNumber } from './number';
 
 /** Bytes of a window; a line that does not fit is left to the twin. */
-export const WINDOW_SIZE: u32 = 262144;
+export const WINDOW_SIZE: u32 = 65536;
 /** Rows of the last body in one window. */
-export const ROWS_MAX: u32 = 8192;
+export const ROWS_MAX: u32 = 4096;
 /** SIMD loads may reach this far beyond a window; the first byte holds a newline. */
 const SLACK: u32 = 64;
 

@@ -412,8 +412,8 @@ export class ScrapeParser implements Texts {
   #takeOver(): void {
     if (this.#inStep) this.#takeChanges();
     if (!this.#inStep || !this.#columnsStand || this.#columns.duplicates > 0) this.#fillColumns();
-    if (this.#keepsBody) this.#keepBody();
-    else this.#index.retain(() => false);
+    if (!this.#keepsBody) this.#index.retain(() => false);
+    else if (!this.#inStep) this.#keepBody(0);
     this.#lastParse = this.#parse;
   }
 
@@ -423,6 +423,7 @@ export class ScrapeParser implements Texts {
     const { entries, values, count } = this.#lines;
     const { slots } = this.#index;
     const columns = this.#columns;
+    this.#keepChanges();
     this.#lines.starts.set(rows.starts.subarray(0, count + 1));
     columns.beginAlike();
     for (let k = 0; k < changedCount; k++) {
@@ -476,14 +477,41 @@ export class ScrapeParser implements Texts {
     }
   }
 
-  #keepBody(): void {
+  /** Makes the new body, which is in step, the last one. */
+  #keepChanges(): void {
+    const body = this.newBody;
+    const kept = this.#kept;
+    const { starts, prefixes, count } = this.#lines;
+    const { changedCount, changedRows } = this.#walker.state;
+    const newStarts = rows.starts;
+    // Rows before this one start where they did.
+    let moved = count;
+    for (let k = 0; k < changedCount; k++) {
+      const row = changedRows[k];
+      const length = starts[row + 1] - starts[row];
+      if (newStarts[row + 1] - newStarts[row] !== length && row < moved) moved = row;
+    }
+    // Fast path: most values keep their length, so only their bytes are to be written.
+    for (let k = 0; k < changedCount; k++) {
+      const row = changedRows[k];
+      if (row >= moved) continue;
+      const end = starts[row + 1];
+      for (let p = starts[row] + prefixes[row]; p < end; p++) kept[p] = body[p];
+    }
+    if (moved < count) this.#keepBody(newStarts[moved]);
+  }
+
+  /** Makes the new body the last one, of which the first `sameBytes` bytes are its already. */
+  #keepBody(sameBytes: number): void {
     const body = this.newBody;
     const size = body.length;
+    let from = sameBytes;
     if (size > this.#kept.length || this.#kept.length > 2 * size + 4096) {
       this.#kept = new Uint8Array(size + (size >> 4));
       this.#keptView = new DataView(this.#kept.buffer);
+      from = 0;
     }
-    this.#kept.set(body);
+    this.#kept.set(body.subarray(from), from);
     this.lastBody = this.#kept.subarray(0, size);
   }
 }

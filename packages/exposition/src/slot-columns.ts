@@ -28,6 +28,9 @@ export interface ScrapeColumns {
 }
 
 const SIZE_MIN = 16;
+/** Here, with the loops that use them. */
+const NONE = SampleState.none;
+const VALUE = SampleState.value;
 
 export class SlotColumns implements ScrapeColumns {
   slotCount = 0;
@@ -53,7 +56,7 @@ export class SlotColumns implements ScrapeColumns {
   /** Starts a new body. */
   begin(): void {
     this.#parse++;
-    this.states.fill(SampleState.none, 0, this.slotCount);
+    this.states.fill(NONE, 0, this.slotCount);
     this.looseCount = 0;
     this.samplesScraped = 0;
     this.samplesKept = 0;
@@ -85,11 +88,11 @@ export class SlotColumns implements ScrapeColumns {
   /** A sample at the time of the scrape. */
   addAligned(slot: number, value: number): void {
     this.samplesKept++;
-    if (this.states[slot] !== SampleState.none) {
+    if (this.states[slot] !== NONE) {
       this.duplicates++;
       return;
     }
-    this.states[slot] = SampleState.value;
+    this.states[slot] = VALUE;
     this.values[slot] = value;
     this.#markSeen(slot);
   }
@@ -108,7 +111,7 @@ export class SlotColumns implements ScrapeColumns {
     this.looseSlots[at] = slot;
     this.looseTimes[at] = time;
     this.looseValues[at] = value;
-    this.looseStates[at] = SampleState.value;
+    this.looseStates[at] = VALUE;
     this.#markSeen(slot);
   }
 

@@ -18,9 +18,9 @@ const Stop = { stuck: 0, bodyEnd: 1, needNew: 2, needLast: 3, needRows: 4 } as c
 export interface WasmWalkerOptions {
   /** Most bytes of a window, at most what the kernel has. */
   readonly windowMax: number;
-  /** Bytes of the first window after a line that was read in full; each further one is twice as large. */
+  /** Bytes of the first window after a jump; each further one is twice as large. */
   readonly windowMin: number;
-  /** After a line that was read in full, this many rows are walked without the kernel. */
+  /** After a jump out of the windows, this many rows are walked without the kernel. */
   readonly rowsBefore: number;
 }
 
@@ -98,8 +98,7 @@ export class WasmWalker implements Walker {
   #rowCount = 0;
   /** Bytes of the next window. */
   #window = 0;
-  /** Rows to walk without the kernel. */
-  #rowsBefore = 0;
+  #isFirst = true;
 
   constructor(exports: KernelExports, constants: Constants, options: WasmWalkerOptions) {
     const { buffer } = exports.memory;
@@ -131,7 +130,7 @@ export class WasmWalker implements Walker {
     this.#lastSize = 0;
     this.#rowCount = 0;
     this.#window = this.#windowMax;
-    this.#rowsBefore = 0;
+    this.#isFirst = true;
   }
 
   close(): void {
@@ -141,12 +140,24 @@ export class WasmWalker implements Walker {
   walk(p: number, firstRow: number): void {
     const { state } = this;
     state.begin(p);
-    const rowsBefore = Math.min(this.#rowsBefore, state.lines.count - firstRow);
-    walkOn(state, firstRow, firstRow + rowsBefore);
-    // Where lines keep being unknown, filling windows would cost more than reading them.
-    if (state.walked === rowsBefore) this.#walkWindows(firstRow);
-    this.#rowsBefore = this.#options.rowsBefore;
-    this.#window = this.#options.windowMin;
+    if (this.#isFirst || this.#holds(p, firstRow)) {
+      this.#isFirst = false;
+      this.#walkWindows(firstRow);
+      return;
+    }
+    // Where lines keep being elsewhere, filling windows would cost more than reading them.
+    const { rowsBefore, windowMin } = this.#options;
+    const rowEnd = Math.min(firstRow + rowsBefore, state.lines.count);
+    walkOn(state, firstRow, rowEnd);
+    if (firstRow + state.walked < rowEnd) return;
+    this.#window = windowMin;
+    this.#walkWindows(firstRow);
+  }
+
+  #holds(p: number, row: number): boolean {
+    if (!within(p, this.#newBase, this.#newSize)) return false;
+    if (!within(row, this.#rowBase, this.#rowCount)) return false;
+    return within(this.state.lines.starts[row], this.#lastBase, this.#lastSize);
   }
 
   #walkWindows(firstRow: number): void {
