@@ -1,12 +1,7 @@
 /**
  * CONFIG.md, written from the tables of flags and keys (reference.test.ts compares it with the file).
  */
-import {
-  IGNORED_GLOBAL,
-  IGNORED_SCRAPE,
-  IGNORED_SECTIONS,
-  REFUSED_SCRAPE,
-} from '../config/keys.js';
+import { IGNORED_GLOBAL, IGNORED_SECTIONS, REFUSED_SCRAPE } from '../config/keys.js';
 import { globalSchema, scrapeConfigSchema } from '../config/schema.js';
 import { METRICS, type MetricDescription } from '../metrics/names.js';
 import { FLAGS, envName } from './flags.js';
@@ -69,7 +64,7 @@ export function configReference(): string {
     '',
     '`scrape_config_files`: files with a list `scrape_configs` of their own; `*` may stand in the last part of a path.',
     '',
-    `Known and ignored, with a warning: sections ${codeList(Object.keys(IGNORED_SECTIONS))}; in \`global\` ${codeList(Object.keys(IGNORED_GLOBAL))}; in a scrape configuration ${codeList(IGNORED_SCRAPE)}.`,
+    `Known and ignored, with a warning: sections ${codeList(Object.keys(IGNORED_SECTIONS))}; in \`global\` ${codeList(Object.keys(IGNORED_GLOBAL))}.`,
     '',
     `Refused, because without them other things would be scraped: ${codeList(REFUSED_SCRAPE)}.`,
     '',

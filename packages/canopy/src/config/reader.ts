@@ -5,7 +5,7 @@ import { CanopyError } from '@canopy/model';
 import { type Document, LineCounter, isMap, isScalar, isSeq, parseDocument, visit } from 'yaml';
 import type { z } from 'zod';
 import { nearest } from '../cli/nearest.js';
-import { IGNORED_GLOBAL, IGNORED_SCRAPE, IGNORED_SECTIONS, REFUSED_SCRAPE } from './keys.js';
+import { IGNORED_GLOBAL, IGNORED_SECTIONS, REFUSED_SCRAPE } from './keys.js';
 import { configSchema, globalSchema } from './schema.js';
 
 /** A section or key that is there and does nothing, with its place. */
@@ -107,7 +107,6 @@ export class ConfigReader {
             : 'is not supported: without it other things would be scraped than this file says';
           throw this.error(this.offsetOf(path), pathText(path), why);
         }
-        if (IGNORED_SCRAPE.has(key)) this.#ignore(job, path, 'has no effect');
       }
     });
   }
@@ -134,9 +133,7 @@ export class ConfigReader {
         `unknown key "${issue.keys[0]}"${hint}`,
       );
     }
-    const missing = issue.code === 'invalid_type' && issue.message.endsWith('received undefined');
-    const message = missing ? 'is missing' : issue.message;
-    return this.error(this.offsetOf(issue.path), pathText(issue.path), message);
+    return this.error(this.offsetOf(issue.path), pathText(issue.path), issueText(issue));
   }
 }
 
@@ -148,6 +145,24 @@ export function pathText(path: KeyPath): string {
     if (typeof step === 'number') return `${text}[${step}]`;
     return text === '' ? String(step) : `${text}.${String(step)}`;
   }, '');
+}
+
+const EXPECTED: Readonly<Record<string, string>> = {
+  object: 'is not a mapping of keys to values',
+  record: 'is not a mapping of keys to values',
+  array: 'is not a list',
+  string: 'is not a text',
+};
+
+/** What the schema library says in its own words, in ours. */
+function issueText(issue: z.core.$ZodIssue): string {
+  if (issue.code === 'invalid_type') {
+    if (issue.message.endsWith('received undefined')) return 'is missing';
+    return EXPECTED[issue.expected] ?? issue.message;
+  }
+  if (issue.code === 'invalid_value') return `is not one of ${issue.values.join(', ')}`;
+  if (issue.code === 'invalid_key') return issue.issues[0]?.message ?? issue.message;
+  return issue.message;
 }
 
 /** Nothing, or one of YAML's words for it, without quotes. */
@@ -172,8 +187,7 @@ function knownKeys(path: KeyPath): string[] {
   const known = Object.keys(shape);
   if (path.length === 0) known.push(...Object.keys(IGNORED_SECTIONS));
   if (path[0] === 'global' && path.length === 1) known.push(...Object.keys(IGNORED_GLOBAL));
-  if (path[0] === 'scrape_configs' && path.length === 2)
-    known.push(...IGNORED_SCRAPE, ...REFUSED_SCRAPE);
+  if (path[0] === 'scrape_configs' && path.length === 2) known.push(...REFUSED_SCRAPE);
   return known;
 }
 
