@@ -13,7 +13,7 @@ export function makeLog(level: LogLevel, role: string, name: string): Log {
   const logger: Logger = pino(
     {
       level,
-      base: { role, name },
+      base: { role, process: name },
       timestamp: () => `,"ts":"${new Date().toISOString()}"`,
       formatters: { level: (label) => ({ level: label }) },
       messageKey: 'msg',

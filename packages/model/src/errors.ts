@@ -22,7 +22,7 @@ export const ERROR_CODES = {
   limit: { httpStatus: 413, meaning: 'a limit was exceeded; the input is refused whole' },
   storage_locked: { httpStatus: 500, meaning: 'another process uses the storage path' },
   storage_full: { httpStatus: 500, meaning: 'no room left in the store' },
-  storage_unavailable: { httpStatus: 500, meaning: 'the store does not answer; try again' },
+  storage_unavailable: { httpStatus: 503, meaning: 'the store does not answer; try again' },
   storage_corrupt: { httpStatus: 500, meaning: 'stored bytes do not pass their checks' },
   storage_unsuitable: {
     httpStatus: 500,

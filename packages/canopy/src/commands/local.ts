@@ -280,11 +280,14 @@ class StatusLine {
   }
 }
 
+/** Names come from others: no escape sequences on the terminal. */
+const printable = (text: string): string => text.replace(/\p{Cc}/gu, '?');
+
 function summary(status: HierarchyStatus): string {
   const up = status.sources.filter((source) => source.health === 'up').length;
   const lags = status.sources.map((source) => {
     const lag = Math.max(0, ...source.journals.map((journal) => journal.lagSeconds));
-    return `${source.name} ${source.journals.length === 0 ? '?' : `${lag.toFixed(1)} s`}`;
+    return `${printable(source.name)} ${source.journals.length === 0 ? '?' : `${lag.toFixed(1)} s`}`;
   });
   let targets = 0;
   let targetsUp = 0;

@@ -5,7 +5,13 @@
 import { randomBytes } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { hostname } from 'node:os';
-import { Announcer, FrameServer, TextFederation, negotiate } from '@canopy/federation';
+import {
+  Announcer,
+  FRAMES_MEDIA_TYPE,
+  FrameServer,
+  TextFederation,
+  negotiate,
+} from '@canopy/federation';
 import { Head, type TileSource } from '@canopy/head';
 import {
   CanopyError,
@@ -111,6 +117,7 @@ export class CanopyProcess {
    * @throws CanopyError `config_invalid`, `storage_locked`, `storage_unsuitable`.
    */
   static async open(settings: Settings, log: Log): Promise<CanopyProcess> {
+    await checkTokenFile(settings);
     const configuration = new Configuration(settings, systemClock, log);
     let made: CanopyProcess | undefined;
     const { store, pathIdentity } = await openStore(settings, log, (record) => {
@@ -278,11 +285,26 @@ export class CanopyProcess {
     res: ServerResponse,
     url: URL,
   ): Promise<void> {
-    if (negotiate(req) === 'text') {
+    const format = negotiate(req);
+    if (format === 'none') {
+      res.writeHead(406, { 'content-type': 'text/plain; charset=utf-8' });
+      res.end(`This process answers text and ${FRAMES_MEDIA_TYPE}\n`);
+      return;
+    }
+    if (format === 'text') {
       if (this.notReady === '') return text.handle(req, res, url);
     } else if (this.frames !== undefined) return this.frames.handle(req, res, url);
     res.writeHead(503, { 'content-type': 'text/plain; charset=utf-8' });
     res.end(`Service Unavailable: ${this.notReady}\n`);
+  }
+}
+
+/** A token that cannot be read is found at the start, not by the first leaf. */
+async function checkTokenFile(settings: Settings): Promise<void> {
+  try {
+    await tokenReader(settings.tokenFile)();
+  } catch (error) {
+    throw new CanopyError('config_invalid', `--federation.token-file: ${errorText(error)}`);
   }
 }
 

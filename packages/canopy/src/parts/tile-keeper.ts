@@ -18,9 +18,15 @@ import {
 } from '@canopy/model';
 import type { Log } from '../log.js';
 
+/** What is asked of the head. */
+export type TileHead = Pick<
+  Head,
+  'tileStored' | 'trimmable' | 'groupsNotNeeded' | 'layoutsDropped' | 'dropTiles'
+>;
+
 export interface TileKeeperOptions {
   readonly store: Store;
-  readonly head: () => Head;
+  readonly head: () => TileHead;
   readonly owner: string;
   readonly leaseTtl: DurationMs;
   /** A reader that still needs entries after this position; undefined: none. */
@@ -36,11 +42,20 @@ export interface TileKeeperOptions {
 const BATCH_BYTES = 4 * 1024 * 1024;
 /** Space is made below the limit, so that not every minute drops a little. */
 const LOW_WATER = 0.95;
+/** What is younger is never dropped for want of room: the reason is elsewhere then. */
+const KEPT_MS = 2 * 3_600_000;
+
+interface PlacedTile {
+  readonly ref: JournalRef;
+  readonly meta: TileMeta;
+}
 
 export class TileKeeper {
   readonly #options: TileKeeperOptions;
   readonly #pending: Array<{ readonly ref: JournalRef; readonly tile: StoredTile }> = [];
   #running: Promise<void> | undefined;
+  /** When the oldest tile is past its retention. */
+  #nextDue = 0;
   readonly stats = {
     stored: 0,
     bytesStored: 0,
@@ -77,34 +92,39 @@ export class TileKeeper {
   }
 
   async #write(): Promise<void> {
-    const { store, log } = this.#options;
-    try {
-      const touched = new Set<JournalRef>();
-      while (this.#pending.length > 0) {
-        const ref = this.#pending[0].ref;
-        const batch = this.#batchOf(ref);
-        const lease = await this.#lease(ref);
-        if (lease === undefined) return;
-        await store.putTiles(
-          lease,
-          batch.map((item) => item.tile),
-        );
-        for (const { tile } of batch) {
-          this.#options.head().tileStored(ref, tile.meta);
-          this.stats.bytesStored += tile.bytes.length;
-        }
-        this.stats.stored += batch.length;
-        this.#remove(new Set(batch));
-        touched.add(ref);
+    for (const ref of new Set(this.#pending.map((item) => item.ref))) {
+      try {
+        await this.#writeJournal(ref);
+      } catch (error) {
+        // One journal's trouble is not another's.
+        this.stats.failures++;
+        this.#options.log('warn', 'tiles could not be written; they are kept and written later', {
+          journal: ref,
+          pending: this.#pending.length,
+          error: errorText(error),
+        });
       }
-      for (const ref of touched) await this.#trim(ref);
-    } catch (error) {
-      this.stats.failures++;
-      log('warn', 'tiles could not be written; they are kept and written later', {
-        pending: this.#pending.length,
-        error: errorText(error),
-      });
     }
+  }
+
+  async #writeJournal(ref: JournalRef): Promise<void> {
+    const { store, head } = this.#options;
+    for (;;) {
+      const batch = this.#batchOf(ref);
+      if (batch.length === 0) break;
+      const lease = await this.#lease(ref);
+      await store.putTiles(
+        lease,
+        batch.map((item) => item.tile),
+      );
+      for (const { tile } of batch) {
+        head().tileStored(ref, tile.meta);
+        this.stats.bytesStored += tile.bytes.length;
+      }
+      this.stats.stored += batch.length;
+      this.#remove(new Set(batch));
+    }
+    await this.#trim(ref);
   }
 
   /** Pending tiles of one journal, up to a batch. */
@@ -126,13 +146,12 @@ export class TileKeeper {
     this.#pending.push(...rest);
   }
 
-  async #lease(ref: JournalRef): Promise<Lease | undefined> {
-    const outcome = await this.#options.store.acquireLease(
-      ref,
-      this.#options.owner,
-      this.#options.leaseTtl,
-    );
-    return outcome.granted ? outcome.lease : undefined;
+  /** @throws CanopyError `storage_unavailable` where another process writes the journal. */
+  async #lease(ref: JournalRef): Promise<Lease> {
+    const { store, owner, leaseTtl } = this.#options;
+    const outcome = await store.acquireLease(ref, owner, leaseTtl);
+    if (outcome.granted) return outcome.lease;
+    throw new CanopyError('storage_unavailable', `journal ${ref} is written by ${outcome.heldBy}`);
   }
 
   /** Cuts the journal where nothing needs it: neither an open tile nor a reader of our own. */
@@ -142,7 +161,6 @@ export class TileKeeper {
     const reader = oldestReader(ref);
     if (reader !== undefined && comparePositions(reader, upTo) < 0) upTo = reader;
     const lease = await this.#lease(ref);
-    if (lease === undefined) return;
     this.stats.trimmedBytes += await store.trimJournal(lease, upTo);
     const gone = head().groupsNotNeeded(ref, upTo);
     if (gone.length === 0) return;
@@ -152,32 +170,49 @@ export class TileKeeper {
 
   /** Drops tiles past the retention, then the oldest ones until the store is below its limit. */
   async retain(now: Milliseconds): Promise<void> {
-    const { store, retention, log } = this.#options;
-    const before = this.stats.droppedBytes;
-    const all: Array<{ readonly ref: JournalRef; readonly meta: TileMeta }> = [];
-    for (const state of await store.journals()) {
-      for (const meta of await store.tiles(state.ref)) all.push({ ref: state.ref, meta });
-    }
-    all.sort((a, b) => a.meta.maxTime - b.meta.maxTime);
-    let keepFrom = 0;
-    if (retention > 0) {
-      while (keepFrom < all.length && all[keepFrom].meta.maxTime < now - retention) keepFrom++;
-    }
     const limit = await this.#options.retentionBytes();
-    if (limit > 0) {
-      let used = (await store.usage()).usedBytes;
-      for (let i = 0; i < keepFrom; i++) used -= all[i].meta.byteLength;
-      const target = used > limit ? limit * LOW_WATER : limit;
-      while (used > target && keepFrom < all.length) used -= all[keepFrom++].meta.byteLength;
+    const used = limit === 0 ? 0 : (await this.#options.store.usage()).usedBytes;
+    const isOver = limit > 0 && used > limit;
+    // Reading every extent is not cheap: not before the oldest tile is due.
+    if (!isOver && now < this.#nextDue) return;
+    const tiles = await this.#allTiles();
+    const { retention, log } = this.#options;
+    let count = 0;
+    let freed = 0;
+    const isPast = (tile: PlacedTile) => retention > 0 && tile.meta.maxTime < now - retention;
+    const target = isOver ? limit * LOW_WATER : limit;
+    while (count < tiles.length) {
+      const tile = tiles[count];
+      const isTooMuch = isOver && used - freed > target && tile.meta.maxTime < now - KEPT_MS;
+      if (!isPast(tile) && !isTooMuch) break;
+      freed += tile.meta.byteLength;
+      count++;
     }
-    await this.#drop(all.slice(0, keepFrom));
+    if (isOver && used - freed > target) {
+      log('error', 'the store is over its limit with what retention may not drop', {
+        usedBytes: used,
+        limitBytes: limit,
+      });
+    }
+    const before = this.stats.droppedBytes;
+    await this.#drop(tiles.slice(0, count));
+    const next = tiles[count]?.meta.maxTime;
+    this.#nextDue = next === undefined || retention === 0 ? now + KEPT_MS : next + retention;
     const dropped = this.stats.droppedBytes - before;
-    if (dropped > 0) log('info', 'retention dropped tiles', { tiles: keepFrom, bytes: dropped });
+    if (dropped > 0) log('info', 'retention dropped tiles', { tiles: count, bytes: dropped });
   }
 
-  async #drop(
-    tiles: ReadonlyArray<{ readonly ref: JournalRef; readonly meta: TileMeta }>,
-  ): Promise<void> {
+  /** Extents of all tiles, oldest first. */
+  async #allTiles(): Promise<PlacedTile[]> {
+    const { store } = this.#options;
+    const tiles: PlacedTile[] = [];
+    for (const { ref } of await store.journals()) {
+      for (const meta of await store.tiles(ref)) tiles.push({ ref, meta });
+    }
+    return tiles.sort((a, b) => a.meta.maxTime - b.meta.maxTime);
+  }
+
+  async #drop(tiles: readonly PlacedTile[]): Promise<void> {
     const byJournal = new Map<JournalRef, TileMeta[]>();
     for (const { ref, meta } of tiles) {
       const metas = byJournal.get(ref);
@@ -185,10 +220,16 @@ export class TileKeeper {
       else metas.push(meta);
     }
     for (const [ref, metas] of byJournal) {
-      const lease = await this.#lease(ref);
-      if (lease === undefined)
-        throw new CanopyError('storage_unavailable', `another process writes ${ref}`);
-      await this.#options.store.dropTiles(lease, metas);
+      try {
+        await this.#options.store.dropTiles(await this.#lease(ref), metas);
+      } catch (error) {
+        this.stats.failures++;
+        this.#options.log('warn', 'tiles past their retention could not be dropped', {
+          journal: ref,
+          error: errorText(error),
+        });
+        continue;
+      }
       this.#options.head().dropTiles(ref, metas);
       this.stats.droppedTiles += metas.length;
       for (const meta of metas) this.stats.droppedBytes += meta.byteLength;

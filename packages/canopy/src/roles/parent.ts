@@ -35,6 +35,7 @@ export async function startParent(
   const registry = new LeafRegistry({
     ...{ store, clock: systemClock, log },
     readToken: process.readToken,
+    isOwn: ({ url, journal }) => url === settings.externalUrl || journal === process.journal?.id,
     leavesMax: LEAVES_MAX,
     lostAfter: LOST_AFTER,
   });

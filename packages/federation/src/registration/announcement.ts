@@ -38,11 +38,16 @@ export function parseAnnouncement(text: string): Announcement {
   if (typeof name !== 'string' || name === '' || name.length > NAME_LENGTH_MAX) {
     return refuse('name is missing or too long');
   }
+  if (hasControls(name)) return refuse('name holds control characters');
   if (typeof journal !== 'string' || !isJournalId(journal)) {
     return refuse('journal is not a journal id');
   }
   return { name, url: baseUrl(url), journal, labels: labelsFrom(labels) };
 }
+
+/** Names and labels are printed on terminals: no escape sequences, no lines of their own. */
+// oxlint-disable-next-line no-control-regex
+const hasControls = (text: string): boolean => /[\u0000-\u001f\u007f-\u009f]/.test(text);
 
 /** `http://host:port`, in one spelling. */
 function baseUrl(text: unknown): string {
@@ -72,6 +77,7 @@ function labelsFrom(labels: unknown): Record<string, string> {
     if (typeof value !== 'string' || value.length > LABEL_LENGTH_MAX) {
       return refuse(`label ${name} has no text for a value, or too long a one`);
     }
+    if (hasControls(value)) return refuse(`label ${name} holds control characters`);
   }
   return Object.fromEntries(entries) as Record<string, string>;
 }

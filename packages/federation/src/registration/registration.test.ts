@@ -28,6 +28,7 @@ async function parent(token: string | undefined = undefined, leavesMax = 3) {
       store,
       clock,
       readToken: async () => token,
+      isOwn: ({ url }) => url === 'http://itself:9090',
       leavesMax,
       lostAfter: asDuration(300_000),
       log: () => undefined,
@@ -50,6 +51,25 @@ async function parent(token: string | undefined = undefined, leavesMax = 3) {
 }
 
 describe('the registry', () => {
+  it.each([
+    [{ ...EAST, name: 'a\u001b[2Jb' }, 'name holds control characters'],
+    [{ ...EAST, labels: { cluster: 'a\nb' } }, 'label cluster holds control characters'],
+    [{ ...EAST, url: 'http://itself:9090' }, 'is this process itself'],
+  ])('refuses %j', async (announcement, reason) => {
+    const { registry, post } = await parent();
+    const { status, text } = await post(announcement);
+    expect([status, text]).toEqual([400, expect.stringContaining(reason)]);
+    expect(registry.leaves()).toEqual([]);
+  });
+
+  it('keeps what can be read of its document', async () => {
+    const { store, make } = await parent();
+    await store.putDocument('registry', JSON.stringify([{ name: 'broken' }, EAST]));
+    const registry = make();
+    await registry.load();
+    expect(registry.leaves().map((leaf) => leaf.name)).toEqual(['east']);
+  });
+
   it('keeps a leaf, tells of it once, and has it after a restart', async () => {
     const { clock, registry, post, make } = await parent();
     const told: number[] = [];

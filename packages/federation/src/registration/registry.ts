@@ -21,6 +21,8 @@ export interface LeafRegistryOptions {
   readonly clock: Clock;
   /** Read at each request so that tokens rotate; undefined: loopback only. */
   readToken(): Promise<string | undefined>;
+  /** Whether it is this process that is announced: a loop of one. */
+  isOwn(announcement: Announcement): boolean;
   readonly leavesMax: number;
   /** A leaf not heard of for this long is lost (and still pulled). */
   readonly lostAfter: DurationMs;
@@ -149,6 +151,9 @@ export class LeafRegistry {
     if (!this.#loaded) await this.#load();
     const now = this.#options.clock.now();
     const { url, journal, name } = announcement;
+    if (this.#options.isOwn(announcement)) {
+      throw new CanopyError('bad_data', `announcement refused: ${url} is this process itself`);
+    }
     const known = this.#leaves.get(url);
     if (known !== undefined && isSame(known.announcement, announcement)) {
       known.lastSeen = now;
@@ -169,7 +174,7 @@ export class LeafRegistry {
       for (const other of moved) this.#leaves.delete(other);
       this.#leaves.set(url, { announcement, lastSeen: now });
     });
-    this.#options.log('info', 'a leaf announced itself', { name, url });
+    this.#options.log('info', 'a leaf announced itself', { leaf: name, url });
   }
 
   /** Two leaves of one name are told apart by nobody: the one that is there keeps it. */
@@ -211,18 +216,22 @@ export class LeafRegistry {
 /** What cannot be read is left out: a leaf announces itself again soon. */
 function fromDocument(text: string | undefined, options: LeafRegistryOptions): Announcement[] {
   if (text === undefined) return [];
-  try {
-    const parsed: unknown = JSON.parse(text);
-    if (!Array.isArray(parsed)) return [];
-    return parsed
-      .slice(0, options.leavesMax)
-      .map((leaf) => parseAnnouncement(JSON.stringify(leaf)));
-  } catch (error) {
-    options.log('warn', 'the registry cannot be read: leaves will announce themselves again', {
-      error: errorText(error),
-    });
-    return [];
-  }
+  const read = <T>(parse: () => T): T | undefined => {
+    try {
+      return parse();
+    } catch (error) {
+      options.log('warn', 'a leaf in the registry cannot be read; it will announce itself again', {
+        error: errorText(error),
+      });
+      return undefined;
+    }
+  };
+  const parsed: unknown = read(() => JSON.parse(text) as unknown);
+  if (!Array.isArray(parsed)) return [];
+  return parsed
+    .slice(0, options.leavesMax)
+    .map((leaf) => read(() => parseAnnouncement(JSON.stringify(leaf))))
+    .filter((leaf) => leaf !== undefined);
 }
 
 async function readBody(req: IncomingMessage): Promise<string> {

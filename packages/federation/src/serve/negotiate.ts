@@ -3,15 +3,24 @@ import { FRAMES_MEDIA_TYPE } from '../page.js';
 
 const [FRAMES_TYPE, FRAMES_VERSION] = FRAMES_MEDIA_TYPE.split(';');
 
-/** `frames` where the request accepts pages of a version we write, else `text`. */
-export function negotiate(req: Pick<IncomingMessage, 'headers'>): 'frames' | 'text' {
+/**
+ * `frames` where the request accepts pages of a version we write; `none` where it accepts nothing
+ * but pages of other versions (an empty text would look like an empty leaf); else `text`.
+ */
+export function negotiate(req: Pick<IncomingMessage, 'headers'>): 'frames' | 'text' | 'none' {
+  let isOtherVersion = false;
+  let isText = false;
   for (const range of (req.headers.accept ?? '').split(',')) {
     const [type, ...parameters] = range.split(';').map((part) => part.trim().toLowerCase());
-    if (type !== FRAMES_TYPE) continue;
+    if (parameters.some((parameter) => /^q=0(\.0*)?$/.test(parameter))) continue;
+    if (type !== FRAMES_TYPE) {
+      isText ||= type !== '';
+      continue;
+    }
     const version = parameters.find((parameter) => parameter.startsWith('version='));
-    const refused = parameters.some((parameter) => /^q=0(\.0*)?$/.test(parameter));
     // Without a version: whatever we write.
-    if (!refused && (version === undefined || version === FRAMES_VERSION)) return 'frames';
+    if (version === undefined || version === FRAMES_VERSION) return 'frames';
+    isOtherVersion = true;
   }
-  return 'text';
+  return isOtherVersion && !isText ? 'none' : 'text';
 }

@@ -220,6 +220,12 @@ it('chooses frames where they are accepted', () => {
   check('*/*', 'text');
   check('text/plain;version=0.0.4', 'text');
   check('application/vnd.canopy.frames;version=1,text/plain;q=0.5', 'frames');
+  check('application/vnd.canopy.frames;version=99', 'none'); // an empty text would look like an empty leaf
+  check(
+    'application/vnd.canopy.frames;version=99,application/vnd.canopy.frames;version=1',
+    'frames',
+  );
+  check('application/vnd.canopy.frames;version=99,*/*;q=0.1', 'text');
   check('text/plain, application/vnd.canopy.frames; version=1;q=0.9', 'frames');
   check('application/vnd.canopy.frames', 'frames'); // whatever we write
   check('application/vnd.canopy.frames;version=2,text/plain', 'text'); // not known here

@@ -258,6 +258,29 @@ if (!redisIsLeftOut()) {
       await store[Symbol.asyncDispose]();
     });
 
+    it('lets its holder make room where others have filled it', async () => {
+      const server = await start('--maxmemory', '20mb');
+      const store = await openRedisStore(options(server.url));
+      const lease = await takeLease(store);
+      expect(await add(store, lease, 1)).toBe('applied');
+      const meta = {
+        ...{ epoch: 1, group: 1, firstSequence: 1, lastSequence: 1, byteLength: 1e6 },
+        ...{ minTime: asTime(1), maxTime: asTime(2) },
+      };
+      await store.putTiles(lease, [{ meta, bytes: new Uint8Array(1e6) }]);
+      const fill = "for i = 1, 30 do redis.call('SET', 'foreign' .. i, string.rep('x', 1e6)) end";
+      await server.command('eval', fill, '0');
+      expect(await add(store, lease, 2).catch((error: Error) => error)).toMatchObject({
+        code: 'storage_full',
+      });
+      const ref = lease.journal;
+      expect(await store.acquireLease(ref, 'one', asDuration(60_000))).toMatchObject({ lease });
+      await store.dropTiles(lease, [meta]);
+      expect(await store.tiles(ref)).toEqual([]);
+      expect(await store.trimJournal(lease, { epoch: 1, sequence: 1 })).toBeGreaterThan(0);
+      await store[Symbol.asyncDispose]();
+    });
+
     it('is refused with a wrong password, which is not repeated', async () => {
       const server = await start('--requirepass', 'right');
       for (const secret of ['', ':wr0ng@']) {

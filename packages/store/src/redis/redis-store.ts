@@ -1,4 +1,5 @@
 import {
+  CanopyError,
   type Clock,
   type CommitOutcome,
   type DurationMs,
@@ -107,7 +108,7 @@ class StreamStore implements RedisStore {
   }
 
   async acquireLease(ref: JournalRef, owner: string, ttl: DurationMs): Promise<LeaseOutcome> {
-    await this.#connection.run((client) => client.sadd(this.#keys.journals(), ref));
+    await this.#list(ref);
     const args = [owner, Math.ceil(ttl)];
     const reply = (await this.#run('lease', [this.#keys.lease(ref)], args)) as [
       number,
@@ -118,6 +119,15 @@ class StreamStore implements RedisStore {
       return { granted: true, lease: { journal: ref, owner, fence: Number(reply[1]) } };
     }
     return { granted: false, heldBy: String(reply[1]), expiresIn: asDuration(Number(reply[2])) };
+  }
+
+  /** Out of memory a journal that is there stays listed, and a new one could not be written anyway. */
+  async #list(ref: JournalRef): Promise<void> {
+    try {
+      await this.#connection.run((client) => client.sadd(this.#keys.journals(), ref));
+    } catch (error) {
+      if (!(error instanceof CanopyError) || error.code !== 'storage_full') throw error;
+    }
   }
 
   async releaseLease(lease: Lease): Promise<void> {

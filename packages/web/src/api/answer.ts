@@ -50,7 +50,7 @@ const ERROR_TYPES: Partial<Record<ErrorCode, ErrorCode>> = {
   limit: 'bad_data',
   storage_locked: 'internal',
   storage_full: 'internal',
-  storage_unavailable: 'internal',
+  storage_unavailable: 'unavailable',
   storage_corrupt: 'internal',
   storage_unsuitable: 'internal',
 };

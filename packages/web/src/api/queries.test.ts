@@ -181,7 +181,7 @@ it('gives each error of the engine its status and type', async () => {
   await check(fail('canceled'), 499, 'canceled', 'why');
   await check(fail('unavailable'), 500, 'unavailable', 'why');
   await check(fail('too_many_requests'), 429, 'unavailable', 'why');
-  await check(fail('storage_unavailable'), 500, 'internal', 'why');
+  await check(fail('storage_unavailable'), 503, 'unavailable', 'why');
   const hidden = 'internal error; the log of the server says more';
   await check(new Error('BUG: at /secret/path'), 500, 'internal', hidden);
 });

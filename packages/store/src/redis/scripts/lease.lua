@@ -12,6 +12,10 @@ if owner and owner ~= '' and owner ~= ARGV[1] and expires > now then
 end
 if owner ~= ARGV[1] then
   fence = fence + 1
+elseif held[3] then
+  -- Taking something away first lets the rest through where Redis is out of memory: the holder must
+  -- be able to make room.
+  redis.call('HDEL', KEYS[1], 'until')
 end
 redis.call('HSET', KEYS[1], 'owner', ARGV[1], 'fence', fence, 'until',
   string.format('%.0f', now + tonumber(ARGV[2])))
