@@ -6,6 +6,7 @@ import type { FlagValues, Role } from './cli/flags.js';
 import { runProgram } from './cli/program.js';
 import { type Settings, settingsOf } from './cli/settings.js';
 import { checkConfig } from './commands/check-config.js';
+import { checkMetrics } from './commands/check-metrics.js';
 import { runLocal } from './commands/local.js';
 import { runQuery } from './commands/query.js';
 import { runTree } from './commands/tree.js';
@@ -73,6 +74,14 @@ async function runRole(role: Role, values: FlagValues): Promise<number> {
   return exitCode;
 }
 
+const complain = (line: string): void => void process.stderr.write(`${line}\n`);
+
+async function standardInput(): Promise<Uint8Array> {
+  const chunks: Buffer[] = [];
+  for await (const chunk of process.stdin) chunks.push(chunk as Buffer);
+  return Buffer.concat(chunks);
+}
+
 const print = (line: string): void => void process.stdout.write(`${line}\n`);
 
 try {
@@ -82,6 +91,7 @@ try {
     local: runLocal,
     query: (expr, options) => runQuery({ expr, ...options, stdout: process.stdout }),
     tree: (options) => runTree({ ...options, stdout: process.stdout }),
+    checkMetrics: async () => checkMetrics(await standardInput(), complain),
     checkConfig: (file) => Promise.resolve(checkConfig(file, process.env, print)),
   });
   // Timers of libraries must not keep a stopped process alive.

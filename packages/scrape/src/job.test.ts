@@ -96,6 +96,22 @@ test('a reload applies new rules to what was found', async () => {
   expect(urls()).toEqual(['b:1']);
 });
 
+test('keep_dropped_targets takes the place of the own limit, without disturbing targets', async () => {
+  const drop = relabelConfig({ sourceLabels: ['__address__'], regex: 'x.*', action: 'drop' });
+  const targets = ['a:1', 'x1:1', 'x2:1', 'x3:1', 'x4:1'];
+  const config = scrapeConfig({
+    relabelConfigs: [drop],
+    staticConfigs: [{ targets, labels: {}, source: '0' }],
+  });
+  const { clock, journal, manager } = rig(config);
+  expect(manager.dropped().length).toBe(4);
+  manager.reload([{ ...config, keepDroppedTargets: 2 }], NO_LABELS);
+  expect(manager.dropped().length).toBe(2);
+  await clock.advance(30_000);
+  expect(journal.groups.length).toBe(1);
+  await manager.stop();
+});
+
 test('a job that is gone ends its targets; the process may stop meanwhile', async () => {
   const { clock, journal, manager } = rig(scrapeConfig());
   await clock.advance(20_000);

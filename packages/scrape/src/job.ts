@@ -290,8 +290,9 @@ export class ScrapeJob {
   }
 
   *#makeTargets(wanted: Map<string, Target>): Generator<void, void, void> {
-    const { log, targetsPerJobMax, droppedTargetsMax } = this.#world;
+    const { log, targetsPerJobMax } = this.#world;
     const config = this.#config;
+    const droppedMax = config.keepDroppedTargets || this.#world.droppedTargetsMax;
     const make = this.#maker();
     const dropped: DroppedTarget[] = [];
     let refused = 0;
@@ -309,7 +310,7 @@ export class ScrapeJob {
         if (outcome.kind === 'target') {
           if (wanted.size < targetsPerJobMax || wanted.has(key)) wanted.set(key, outcome.target);
           else refused++;
-        } else if (outcome.kind === 'dropped' && dropped.length < droppedTargetsMax) {
+        } else if (outcome.kind === 'dropped' && dropped.length < droppedMax) {
           const { discoveredLabels } = outcome;
           dropped.push({ scrapePool: config.jobName, discoveredLabels });
         }
@@ -389,6 +390,7 @@ function loopConfigKey(config: ScrapeConfig, externalLabels: Labels): string {
     kubernetesSdConfigs: [],
     relabelConfigs: [],
     targetLimit: 0,
+    keepDroppedTargets: 0,
   };
   return JSON.stringify([own, externalLabels]);
 }

@@ -14,6 +14,7 @@ export interface Commands {
   query(expr: string, options: { url: string; time?: string }): Promise<number>;
   tree(options: { url: string }): Promise<number>;
   checkConfig(file: string): Promise<number>;
+  checkMetrics(): Promise<number>;
 }
 
 export interface LocalOptions {
@@ -128,6 +129,15 @@ export async function runProgram(argv: readonly string[], commands: Commands): P
     .exitOverride()
     .action(async (file: string) => {
       exitCode = await commands.checkConfig(file);
+    });
+  check
+    .command('metrics')
+    .description(
+      'read metrics from standard input: 1 where they cannot be parsed, 3 where names are against the conventions',
+    )
+    .exitOverride()
+    .action(async () => {
+      exitCode = await commands.checkMetrics();
     });
 
   try {

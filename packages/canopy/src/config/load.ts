@@ -2,13 +2,14 @@
  * Reads a configuration: YAML with places, then the schema, then the rules that span keys.
  * Every complaint names file, line, column and key.
  */
-import { basename, dirname, join, resolve } from 'node:path';
+import { dirname, resolve } from 'node:path';
 import { CanopyError, type DurationMs, type Labels, labelsFromObject } from '@canopy/model';
 import type { RelabelConfig, ScrapeConfig } from '@canopy/scrape';
 import { dnsSdOf, httpSdOf, kubernetesSdOf } from './discovery.js';
 import { formatsOf, nameSchemes } from './formats.js';
 import { httpClientOf } from './http-client.js';
 import { maskedYaml } from './mask.js';
+import { filesOfPattern } from './patterns.js';
 import { ConfigReader, type IgnoredKey, type KeyPath, pathText } from './reader.js';
 import {
   DEFAULT_SCRAPE_TIMEOUT,
@@ -150,17 +151,9 @@ function filesOf(
   const folder = dirname(resolve(reader.file));
   return patterns.flatMap((pattern, index) => {
     const path = resolve(folder, pattern);
-    const name = basename(path);
-    if (!name.includes('*')) return [path];
-    const parts = name.split('*').map((part) => part.replace(/[\\^$.|?+()[\]{}]/g, '\\$&'));
-    const fits = new RegExp(`^${parts.join('.*')}$`);
     try {
-      return [...options.listFolder(dirname(path))]
-        .filter((file) => fits.test(file))
-        .sort()
-        .map((file) => join(dirname(path), file));
+      return filesOfPattern(path, (name) => options.listFolder(name));
     } catch (error) {
-      if ((error as NodeJS.ErrnoException).code === 'ENOENT') return [];
       const at = ['scrape_config_files', index];
       throw reader.error(reader.offsetOf(at), pathText(at), String((error as Error).message));
     }

@@ -156,6 +156,7 @@ const EXPECTED: Readonly<Record<string, string>> = {
 
 /** What the schema library says in its own words, in ours. */
 function issueText(issue: z.core.$ZodIssue): string {
+  if (!issue.message.startsWith('Invalid ')) return issue.message;
   if (issue.code === 'invalid_type') {
     if (issue.message.endsWith('received undefined')) return 'is missing';
     return EXPECTED[issue.expected] ?? issue.message;
