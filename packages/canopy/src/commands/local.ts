@@ -253,7 +253,7 @@ class StatusLine {
     const lines = [
       '',
       `  Open   ${this.#url}/`,
-      `  Try    npx canopy query 'count by (cluster) (up == 1)' --url ${this.#url}`,
+      `  Try    npx canopy query 'count by (cluster) (up{cluster!=""} == 1)' --url ${this.#url}`,
       `  See    npx canopy tree --url ${this.#url}`,
       '  Stop   Ctrl-C',
     ];

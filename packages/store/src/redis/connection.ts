@@ -1,5 +1,13 @@
 /** The connection to one Redis: whether it can be used, errors in the words of the port, bounded commands. */
-import { CanopyError, type Clock, type DurationMs, errorText, formatBytes } from '@canopy/model';
+import {
+  CanopyError,
+  type Clock,
+  type DurationMs,
+  asDuration,
+  errorText,
+  formatBytes,
+  sleep,
+} from '@canopy/model';
 import { Redis } from 'ioredis';
 import type { StoreHealth, StoreLog } from '../health.js';
 
@@ -13,6 +21,7 @@ export interface ConnectionOptions {
 const RECONNECT_MS_MAX = 2000;
 /** An unsuitable server is looked at again after this long: somebody may have mended it. */
 const RECHECK_MS = 5000;
+const PROBE_PAUSE = asDuration(200);
 const VERSION_MIN = [6, 2] as const;
 
 export class RedisConnection {
@@ -26,6 +35,8 @@ export class RedisConnection {
   #lastError = '';
   #closed = false;
   #message = '';
+  /** A command timed out and none was answered since: others fail at once, none waits as long again. */
+  #silent = false;
 
   /** @throws CanopyError `storage_unsuitable` for an address that is none. */
   constructor(options: ConnectionOptions) {
@@ -53,7 +64,7 @@ export class RedisConnection {
     if (this.#unsuitable !== undefined) {
       return { healthy: false, message: this.#unsuitable.message };
     }
-    if (this.#client.status !== 'ready' || this.#checked === undefined) {
+    if (this.#silent || this.#client.status !== 'ready' || this.#checked === undefined) {
       const reason = this.#lastError === '' ? 'not connected' : this.#lastError;
       return { healthy: false, message: `Redis at ${this.#address} does not answer: ${reason}` };
     }
@@ -89,13 +100,34 @@ export class RedisConnection {
     }
     if (this.#client.status === 'ready') await this.#checked;
     if (this.#unsuitable !== undefined) throw this.#unsuitable;
-    if (this.#client.status !== 'ready') {
+    if (this.#silent || this.#client.status !== 'ready') {
       throw new CanopyError('storage_unavailable', this.health.message);
     }
     try {
       return await commands(this.#client);
     } catch (error) {
+      if (isTimeout(error) && !this.#silent) {
+        this.#silent = true;
+        this.#noteError(error);
+        this.#options.log('warn', this.health.message);
+        void this.#listen();
+      }
       throw this.#translate(error);
+    }
+  }
+
+  /** Asks until a server that fell silent answers, or its connection ends. */
+  async #listen(): Promise<void> {
+    const { clock, log } = this.#options;
+    while (this.#silent && !this.#closed) {
+      try {
+        await this.#client.ping();
+        this.#silent = false;
+        log('info', `Redis at ${this.#address} answers again`);
+      } catch (error) {
+        if (!isTimeout(error)) this.#silent = false;
+        else await sleep(clock, PROBE_PAUSE);
+      }
     }
   }
 
@@ -149,6 +181,7 @@ export class RedisConnection {
       this.#options.log('warn', `lost the connection to Redis at ${this.#address}`);
     }
     this.#checked = undefined;
+    this.#silent = false;
   }
 
   #secretError(): CanopyError {
@@ -170,6 +203,9 @@ export class RedisConnection {
     return new CanopyError('storage_unavailable', `${at}: ${text}`, { cause: error });
   }
 }
+
+/** ioredis's word for `commandTimeout`. */
+const isTimeout = (error: unknown): boolean => errorText(error) === 'Command timed out';
 
 /** What makes a server unusable, with the command that mends it; '' where it is usable. */
 export function findComplaint(facts: ReadonlyMap<string, string>): string {

@@ -217,6 +217,13 @@ if (!redisIsLeftOut()) {
       const lease = await takeLease(store);
       process.kill(server.pid, 'SIGSTOP');
       await expect(add(store, lease, 1)).rejects.toMatchObject({ code: 'storage_unavailable' });
+      // Only the first waits: a query must not hang for every tile it would like to read.
+      expect(store.health.healthy).toBe(false);
+      const begun = performance.now();
+      for (let i = 0; i < 10; i++) {
+        await expect(store.journals()).rejects.toMatchObject({ code: 'storage_unavailable' });
+      }
+      expect(performance.now() - begun).toBeLessThan(200);
       process.kill(server.pid, 'SIGCONT');
       await until(() => store.health.healthy);
       // The command that timed out may have got through: either is right, nothing is there twice.
