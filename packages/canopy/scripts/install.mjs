@@ -1,0 +1,4 @@
+/** The locked dependencies, once; for an image that is built in layers. */
+import { install } from './setup.mjs';
+
+await install();
