@@ -88,7 +88,7 @@ type Decompress = (
 ) => void;
 
 /** On a thread of its own; output stops at `bytesMax`, so that a small bomb stays small. */
-function decompress(raw: Buffer, encoding: string, bytesMax: number): Promise<Uint8Array> {
+export function decompress(raw: Buffer, encoding: string, bytesMax: number): Promise<Uint8Array> {
   if (encoding === '' || encoding === 'identity') return Promise.resolve(raw);
   const known: Record<string, Decompress> = {
     gzip: gunzip,
@@ -112,6 +112,6 @@ function decompress(raw: Buffer, encoding: string, bytesMax: number): Promise<Ui
   });
 }
 
-function tooLarge(bytesMax: number): CanopyError {
+export function tooLarge(bytesMax: number): CanopyError {
   return new LimitError('body_size_limit', `body size limit exceeded (limit: ${bytesMax} bytes)`);
 }

@@ -216,7 +216,7 @@ class Deadline {
 }
 
 /** `secretHeaders` undefined: the request goes to a host that must not see credentials. */
-function headersOf(
+export function headersOf(
   request: FetchRequest,
   options: HttpFetcherOptions,
   secretHeaders: Headers | undefined,
@@ -253,7 +253,7 @@ function statusOf(response: http.IncomingMessage): string {
 }
 
 /** What went wrong in words that Prometheus's users know. */
-function describe(error: unknown, url: string, signal: AbortSignal): unknown {
+export function describe(error: unknown, url: string, signal: AbortSignal): unknown {
   // Aborting makes any error of the streams; the reason is what counts.
   const cause: unknown = signal.aborted ? signal.reason : error;
   if (cause instanceof CanopyError) {

@@ -50,6 +50,9 @@ export type {
   HttpFetcherOptions,
   RequestClient,
 } from './fetch.js';
+/** Gets bodies of plain HTTP targets over bare sockets. */
+export { SocketFetcher } from './socket/socket-fetcher.js';
+export type { SocketFetcherOptions } from './socket/socket-fetcher.js';
 /** Series that a scrape makes of itself. */
 export { REPORT_NAMES } from './target-series.js';
 /** Runs it all. */

@@ -7,6 +7,7 @@ import {
   SERVICE_ACCOUNT_FOLDER,
   type ScrapeConfig,
   ScrapeManager,
+  SocketFetcher,
   SystemResolver,
 } from '@canopy/scrape';
 import pLimit from 'p-limit';
@@ -32,14 +33,18 @@ export function startScraping(process: CanopyProcess, options: ScrapingOptions):
   const { settings, log, life } = process;
   const bodies = pLimit(settings.scrapeConcurrency);
   const pulls = pLimit(PULLS_AT_ONCE);
-  const fetcher = new HttpFetcher({
+  const fetching = {
     clock: systemClock,
     userAgent: `Canopy/${VERSION}`,
     bodyBytesMax: BODY_BYTES_MAX,
     idleTimeout: IDLE_TIMEOUT,
-    env: globalThis.process.env,
-  });
-  life.add('connections to targets', () => fetcher[Symbol.dispose]());
+  };
+  const http = new HttpFetcher({ ...fetching, env: globalThis.process.env });
+  life.add('connections to targets', () => http[Symbol.dispose]());
+  const plain = new SocketFetcher({ ...fetching, fallback: http });
+  life.add('plain connections to targets', () => plain[Symbol.dispose]());
+  // Pages of frames are taken apart without a copy, so their buffers cannot be used again.
+  const fetcher = options.pullFormat === undefined ? plain : http;
   const kubernetes = new KubernetesConnector({
     clock: systemClock,
     env: globalThis.process.env,

@@ -1,0 +1,155 @@
+/** One fetch: a request on a connection, its answer's head, the gate, the body, and who takes it. */
+import { STATUS_CODES } from 'node:http';
+import { CanopyError, type Clock, type Gate, type Timer } from '@canopy/model';
+import { decompress } from '../body.js';
+import type { FetchRequest, FetchedBody } from '../fetch.js';
+import type { AnswerHead } from './answer-head.js';
+import type { BodyPool } from './body-pool.js';
+import type { Connection, ExchangeEvents } from './connection.js';
+
+export type Take<T> = (answer: FetchedBody) => Promise<T>;
+export type GateFor = (contentType: string) => Gate;
+
+/** Answers that are left to the other fetcher. */
+export class OddAnswer extends Error {}
+
+export interface ExchangeWorld {
+  readonly clock: Clock;
+  readonly pool: BodyPool;
+  /** A kept connection, or a fresh one. */
+  connect(fresh: boolean): Connection;
+  putAside(connection: Connection): void;
+}
+
+export interface Outcome<T> {
+  resolve(value: T): void;
+  reject(error: unknown): void;
+}
+
+interface Raw {
+  readonly buffer: Buffer;
+  readonly length: number;
+}
+
+export class Exchange<T> implements ExchangeEvents {
+  readonly #world: ExchangeWorld;
+  readonly #request: FetchRequest;
+  readonly #text: string;
+  /** Bytes of the body, as sent and decompressed. */
+  readonly #limit: number;
+  readonly #to: { readonly gateFor: GateFor; readonly take: Take<T> };
+  readonly #outcome: Outcome<T>;
+  #connection: Connection | undefined;
+  #timer: Timer | undefined;
+  /** Neither time nor the signal ends it any more. */
+  #settled = false;
+  #failure: unknown;
+  #pendingBody: Outcome<Raw> | undefined;
+
+  constructor(
+    world: ExchangeWorld,
+    request: FetchRequest,
+    text: string,
+    limit: number,
+    to: { readonly gateFor: GateFor; readonly take: Take<T> },
+    outcome: Outcome<T>,
+  ) {
+    this.#world = world;
+    this.#request = request;
+    this.#text = text;
+    this.#limit = limit;
+    this.#to = to;
+    this.#outcome = outcome;
+  }
+
+  start(): void {
+    const { signal, timeout } = this.#request;
+    if (signal.aborted) return this.#fail(signal.reason);
+    signal.addEventListener('abort', this.#onAbort, { once: true });
+    this.#timer = this.#world.clock.after(timeout, () =>
+      this.#fail(new CanopyError('timeout', 'context deadline exceeded')),
+    );
+    this.#send(false);
+  }
+
+  #send(fresh: boolean): void {
+    this.#connection = this.#world.connect(fresh);
+    this.#connection.send(this.#text, this);
+  }
+
+  readonly #onAbort = (): void => this.#fail(this.#request.signal.reason);
+
+  onOdd(): void {
+    this.#fail(new OddAnswer());
+  }
+
+  onError(error: Error, answered: boolean): void {
+    const kept = this.#connection !== undefined && this.#connection.exchanges > 1;
+    // A kept connection that the other side had closed: once more on a fresh one.
+    if (!answered && kept && !this.#settled) this.#send(true);
+    else this.#fail(error);
+  }
+
+  onHead(head: AnswerHead): void {
+    const { status, headers } = head;
+    if (status !== 200) {
+      const redirected = status < 400 && headers.location !== undefined;
+      if (redirected && this.#request.followRedirects) return this.#fail(new OddAnswer());
+      const text = `${status} ${head.reason || STATUS_CODES[status] || ''}`.trimEnd();
+      // Its body is of no use and may be endless.
+      return this.#fail(new CanopyError('unavailable', `server returned HTTP status ${text}`));
+    }
+    const gate = this.#to.gateFor(headers['content-type'] ?? '');
+    // Nothing is read meanwhile: a body larger than the socket's buffers waits at the sender.
+    gate(() => this.#receive(head)).then(this.#outcome.resolve, (error: unknown) => {
+      this.#fail(error);
+      this.#outcome.reject(error);
+    });
+  }
+
+  onBody(buffer: Buffer, length: number): void {
+    const connection = this.#connection;
+    this.#connection = undefined;
+    if (connection !== undefined) this.#world.putAside(connection);
+    const pending = this.#pendingBody;
+    this.#pendingBody = undefined;
+    if (pending === undefined) this.#world.pool.release(buffer);
+    else pending.resolve({ buffer, length });
+  }
+
+  async #receive({ headers }: AnswerHead): Promise<T> {
+    if (this.#failure !== undefined) throw this.#failure;
+    const { buffer, length } = await new Promise<Raw>((resolve, reject) => {
+      this.#pendingBody = { resolve, reject };
+      this.#connection!.readBody(this.#limit);
+    });
+    try {
+      const encoding = (headers['content-encoding'] ?? '').toLowerCase();
+      const body = await decompress(buffer.subarray(0, length), encoding, this.#limit);
+      if (this.#failure !== undefined) throw this.#failure;
+      this.#settle();
+      const contentType = headers['content-type'] ?? '';
+      return await this.#to.take({ headers, contentType, body, wireBytes: length });
+    } finally {
+      this.#world.pool.release(buffer);
+    }
+  }
+
+  #settle(): void {
+    this.#settled = true;
+    this.#timer?.cancel();
+    this.#request.signal.removeEventListener('abort', this.#onAbort);
+  }
+
+  #fail(error: unknown): void {
+    if (this.#settled) return;
+    this.#settle();
+    this.#failure = error ?? new CanopyError('canceled', 'aborted');
+    this.#connection?.destroy();
+    this.#connection = undefined;
+    // Who waits inside the gate must leave it.
+    this.#pendingBody?.reject(this.#failure);
+    this.#pendingBody = undefined;
+    this.#outcome.reject(this.#failure);
+  }
+}
