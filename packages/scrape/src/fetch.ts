@@ -284,7 +284,7 @@ function networkText(error: NodeJS.ErrnoException): string {
     EPIPE: 'connection reset by peer',
   };
   if ((error as { proxyConnect?: boolean }).proxyConnect === true) {
-    return `proxyconnect tcp: ${known[code] ?? error.message}`;
+    return `proxyconnect tcp: ${known[code] ?? tlsText(code, error) ?? error.message}`;
   }
   if (code.startsWith('HPE_')) return `malformed HTTP response: ${error.message}`;
   return known[code] ?? tlsText(code, error) ?? error.message;

@@ -79,8 +79,8 @@ const wrongName = await listening(
 );
 
 /** Forwards to `plain` and `secure`, whatever host is asked for. */
-function proxy(where: string): http.Server {
-  const server = http.createServer((request, response) => {
+function proxy(where: string, server: http.Server): http.Server {
+  server.on('request', (request: http.IncomingMessage, response: http.ServerResponse) => {
     seen.push({ where, request });
     const onward = { port: plain, path: new URL(request.url ?? '').pathname };
     http.get({ host: '127.0.0.1', ...onward, headers: request.headers }, (answer) =>
@@ -103,7 +103,8 @@ function proxy(where: string): http.Server {
   });
   return server;
 }
-const proxyPort = await listening(proxy('proxy'));
+const proxyPort = await listening(proxy('proxy', http.createServer()));
+const secureProxyPort = await listening(proxy('secure proxy', https.createServer(serverTls)));
 
 let env: Record<string, string> = {};
 async function ask(
@@ -273,6 +274,20 @@ test('a proxy is asked for http targets, and by CONNECT for https ones', async (
     'x-proxy': ['1', '2'],
   });
   expect(seen[1].request.headers).not.toHaveProperty('proxy-authorization');
+});
+
+test('a proxy may itself be behind TLS', async () => {
+  const config = through({ url: `https://127.0.0.1:${secureProxyPort}` });
+  expect(await ask('http://exporter.test/x', config)).toBe('plain');
+  expect(await ask('https://exporter.test/x', config)).toBe('secure');
+  expect(seen.map(({ where }) => where)).toEqual([
+    'secure proxy',
+    'plain',
+    'secure proxy',
+    'secure',
+  ]);
+  const untrusted = { ...config, tls: { insecureSkipVerify: false } };
+  expect(await ask('https://exporter.test/x', untrusted)).toMatch(/unknown authority$/);
 });
 
 test('a connection through a proxy is kept', async () => {

@@ -182,7 +182,15 @@ class TunnelAgent extends https.Agent {
     const host = options.host ?? '';
     const authority = `${host.includes(':') ? `[${host}]` : host}:${options.port ?? 443}`;
     const done = callback as (error: Error | null, stream?: Duplex) => void;
+    // What the configuration says of certificates holds for a proxy behind TLS, too.
+    const { secureContext, rejectUnauthorized, servername } = this.options;
+    const certified = Object.fromEntries(
+      Object.entries({ secureContext, rejectUnauthorized, servername }).filter(
+        ([, value]) => value !== undefined,
+      ),
+    );
     const connect = (proxy.protocol === 'https:' ? https : http).request({
+      ...certified,
       ...addressOf(proxy),
       method: 'CONNECT',
       path: authority,
