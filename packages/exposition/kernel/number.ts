@@ -1,8 +1,9 @@
 /**
- * Decimals whose mantissa is below 2^53 and whose power of ten is at most 22 either way: both are
- * exact doubles, so one multiplication or division rounds once, as `Number()` does (Clinger 1990).
- * Everything else is left to the host.
+ * Decimals of up to 19 digits. Where the mantissa is below 2^53 and the power of ten at most 22 either way,
+ * both are exact doubles, so one multiplication or division rounds once, as `Number()` does
+ * (Clinger 1990); else `nearest.ts` knows. Everything else is left to the host.
  */
+import { nearest, nearestDouble } from './nearest';
 
 const POW10: StaticArray<f64> = [
   1, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15, 1e16, 1e17,
@@ -48,7 +49,7 @@ export function plainNumber(start: u32): bool {
     digits += p - mark;
   }
   // More digits may have overflowed.
-  if (digits == 0 || digits > DIGITS_MAX || mantissa >= EXACT_BELOW) return false;
+  if (digits == 0 || digits > DIGITS_MAX) return false;
   if ((c | 32) == 101) {
     c = load<u8>(++p);
     const down = c == 45;
@@ -63,9 +64,11 @@ export function plainNumber(start: u32): bool {
     power += down ? -exponent : exponent;
   }
   if (c != 10 && c != 32 && c != 9) return false;
-  if (power < -22 || power > 22) return false;
   let value = <f64>mantissa;
-  if (power < 0) value /= unchecked(POW10[-power]);
+  if (mantissa >= EXACT_BELOW || power < -22 || power > 22) {
+    if (!nearestDouble(mantissa, power)) return false;
+    value = nearest;
+  } else if (power < 0) value /= unchecked(POW10[-power]);
   else if (power > 0) value *= unchecked(POW10[power]);
   number = negative ? -value : value;
   numberEnd = p;

@@ -61,6 +61,11 @@ const seriesHash = new SeriesHash();
 const seriesReader = new SeriesReader();
 let busy = false;
 
+const TAB = 9;
+const NEWLINE = 10;
+const SPACE = 32;
+const HASH = 35;
+const BRACE_CLOSE = 125;
 const NO_BYTES: Uint8Array = new Uint8Array(0);
 const NO_VIEW: DataView = new DataView(new ArrayBuffer(0));
 
@@ -80,6 +85,8 @@ export class ScrapeParser implements Texts {
   /** Whether every row of the last body has its place in this one, and no other has. */
   #inStep = false;
   #samples = 0;
+  /** Whether the next line that is not where it was may well be one that was elsewhere. */
+  #expectsKnown = false;
   /** Whether the columns still are what the last body gave. */
   #columnsStand = false;
   /** Whether there is something that `forget` has not looked at. */
@@ -91,14 +98,14 @@ export class ScrapeParser implements Texts {
   /** What `#familyOf` answered last, '' for nothing. */
   #familyName = '';
   #family: Family | undefined;
-  #newView = NO_VIEW;
   /** The last body, and room for growth. */
   #kept = NO_BYTES;
-  #keptView = NO_VIEW;
 
   /** For the index only. */
   newBody = NO_BYTES;
   lastBody = NO_BYTES;
+  newView = NO_VIEW;
+  lastView = NO_VIEW;
 
   constructor(options: ScrapeParserOptions) {
     this.#resolver = options.resolver;
@@ -220,21 +227,22 @@ export class ScrapeParser implements Texts {
   #open(body: Uint8Array): void {
     this.#parse++;
     this.newBody = body;
-    this.#newView = new DataView(body.buffer, body.byteOffset, body.byteLength);
+    this.newView = new DataView(body.buffer, body.byteOffset, body.byteLength);
     this.#samples = 0;
+    this.#expectsKnown = this.#index.count > 0;
     this.#inStep = false;
     this.#described.clear();
     this.#familyName = '';
     reader.open(body);
     seriesHash.reset();
-    seriesReader.open(body, this.#newView);
+    seriesReader.open(body, this.newView);
     rows.clear();
     rows.reserve(1);
     const { state } = this.#walker;
     state.newBody = body;
-    state.newView = this.#newView;
+    state.newView = this.newView;
     state.lastBody = this.lastBody;
-    state.lastView = this.#keptView;
+    state.lastView = this.lastView;
     state.lines = this.#lines;
     state.rows = rows;
     this.#walker.open();
@@ -242,7 +250,7 @@ export class ScrapeParser implements Texts {
 
   #close(): void {
     this.newBody = NO_BYTES;
-    this.#newView = NO_VIEW;
+    this.newView = NO_VIEW;
     reader.close();
     seriesReader.close();
     this.#walker.close();
@@ -319,8 +327,12 @@ export class ScrapeParser implements Texts {
     this.#refuse();
   }
 
-  /** Reads a line in full; returns the row of the last body to go on from, `i` being the current one. */
+  /** Reads a line that is not where it was; returns the row of the last body to go on from, `i` being the current one. */
   #readLine(start: number, i: number): number {
+    if (this.#expectsKnown) {
+      const known = this.#readKnownLine(start);
+      if (known >= 0) return this.#inLastBody(known) ? this.#index.places[known] + 1 : i;
+    }
     const kind = reader.read(start);
     if (kind !== LineKind.sample) {
       this.#takeMeta(kind);
@@ -332,9 +344,10 @@ export class ScrapeParser implements Texts {
     // The reader counts from the name, the text from the start of the line.
     const isIndented = start !== reader.seriesStart;
     if (isIndented) seriesHash.reset();
-    const hash = seriesHash.of(this.#newView, start, seriesEnd, isIndented ? 0 : reader.shared);
+    const hash = seriesHash.of(this.newView, start, seriesEnd, isIndented ? 0 : reader.shared);
     if (isIndented) seriesHash.reset();
     let entry = this.#index.find(this, this.newBody, start, seriesEnd, hash);
+    this.#expectsKnown = entry >= 0;
     if (entry < 0) {
       const slot = this.#resolve();
       entry = this.#index.add(hash, seriesEnd - start, rows.count, slot);
@@ -344,6 +357,30 @@ export class ScrapeParser implements Texts {
     const apart = before === 32 || before === 9 || before === 125;
     this.#addRow(start, entry, apart ? valueStart - start : VALUE_NOT_APART, value, time);
     return this.#inLastBody(entry) ? this.#index.places[entry] + 1 : i;
+  }
+
+  /**
+   * Fast path: a line of a series that is known, of which only the value is lexed. What was a series text
+   * once is one wherever its bytes are followed by a blank or end with its brace. Returns the entry;
+   * -1, with nothing done, where the line is anything else.
+   */
+  #readKnownLine(start: number): number {
+    const body = this.newBody;
+    if (body[start] === HASH) return -1;
+    // Values have no brace: the last one before a newline closes the labels.
+    let end = body.indexOf(NEWLINE, start);
+    while (end > start && body[end - 1] !== BRACE_CLOSE) end--;
+    if (end === start) while (body[end] !== SPACE && body[end] !== NEWLINE) end++;
+    if (body[end] === NEWLINE) return -1;
+    const hash = seriesHash.of(this.newView, start, end, 0);
+    seriesHash.reset();
+    const entry = this.#index.find(this, body, start, end, hash);
+    if (entry < 0) return -1;
+    let valueStart = end;
+    while (body[valueStart] === SPACE || body[valueStart] === TAB) valueStart++;
+    if (!reader.readKnown(start, valueStart)) return -1;
+    this.#addRow(start, entry, valueStart - start, reader.value, reader.time);
+    return entry;
   }
 
   #addRow(start: number, entry: number, prefix: number, value: number, time: number): void {
@@ -508,7 +545,7 @@ export class ScrapeParser implements Texts {
     let from = sameBytes;
     if (size > this.#kept.length || this.#kept.length > 2 * size + 4096) {
       this.#kept = new Uint8Array(size + (size >> 4));
-      this.#keptView = new DataView(this.#kept.buffer);
+      this.lastView = new DataView(this.#kept.buffer);
       from = 0;
     }
     this.#kept.set(body.subarray(from), from);

@@ -3,6 +3,7 @@
  * a series that the last body had stays in that body; only that of others is kept here.
  */
 import { CanopyError, invariant } from '@canopy/model';
+import { commonPrefix } from './common-prefix.js';
 
 const ENTRIES_MIN = 32;
 /** At a load of at most one half, chains of a good hash are tens long. */
@@ -26,6 +27,9 @@ export interface Texts {
   readonly lastStarts: Uint32Array;
   readonly newBody: Uint8Array;
   readonly newStarts: Uint32Array;
+  /** Views of the two, where there are any: sixteen bytes are compared at a time then. */
+  readonly lastView?: DataView;
+  readonly newView?: DataView;
 }
 
 export class SeriesIndex {
@@ -130,6 +134,10 @@ export class SeriesIndex {
     const where = this.whereabouts[entry];
     const place = this.places[entry];
     if (where === TextPlace.store) return equalBytes(this.#store, place, body, start, length);
+    const { lastView, newView } = texts;
+    if (where === TextPlace.lastBody && lastView && newView && body === texts.newBody) {
+      return commonPrefix(newView, start, lastView, texts.lastStarts[place], length) === length;
+    }
     return where === TextPlace.lastBody
       ? equalBytes(texts.lastBody, texts.lastStarts[place], body, start, length)
       : equalBytes(texts.newBody, texts.newStarts[place], body, start, length);

@@ -68,6 +68,13 @@ const NUMBERS = [
   '9007199254740991',
   '9007199254740992',
   '9007199254740993',
+  '9007199254740995',
+  '4503599627370497.5',
+  '18014398509481986',
+  '1.0000000000000001110',
+  '0.30000000000000004',
+  '1e-40',
+  '8.5e-41',
   '18446744073709551615',
   '18446744073709551616',
   '99999999999999999999',
@@ -110,7 +117,10 @@ const TIMES = [
 const BAD_TIMES = [' x', ' -1', ' 1 2', ' 9223372036854775808', ' 1.5'];
 
 function makeNumber(random: Random): string {
-  if (random(4) === 0) return NUMBERS[random(random(4) === 0 ? NUMBERS.length : 28)];
+  if (random(4) === 0)
+    return NUMBERS[random(random(4) === 0 ? NUMBERS.length : NUMBERS.length - 8)];
+  // Half way between two doubles, or one off.
+  if (random(8) === 0) return `${2n ** 53n + BigInt(random(1e9)) * 2n + BigInt(random(3))}`;
   const digits = String(random(1e9)) + (random(2) === 0 ? String(random(1e9)) : '');
   const at = random(digits.length + 1);
   const text = random(2) === 0 ? digits : `${digits.slice(0, at)}.${digits.slice(at)}`;
