@@ -10,6 +10,7 @@ import {
 } from '@canopy/model';
 import type { Budget } from './eval/budget.js';
 import type { Columns } from './eval/columns.js';
+import { sortInTurns } from './eval/sort.js';
 import { type Grid } from './eval/grid.js';
 import type { RangeVector } from './eval/ranges.js';
 import { WindowFinder, denseSamples } from './eval/windows.js';
@@ -43,7 +44,7 @@ export async function toMatrix(columns: Columns, grid: Grid, budget: Budget): Pr
     }
     if (budget.due(steps * 2)) await budget.pause();
   }
-  return { type: 'matrix', series: sorted(series) };
+  return { type: 'matrix', series: await sorted(series, budget) };
 }
 
 function withoutGaps(
@@ -90,8 +91,8 @@ export async function rangeMatrix(input: RangeVector, budget: Budget): Promise<Q
     }
     if (budget.due(total + 50)) await budget.pause();
   }
-  return { type: 'matrix', series: sorted(series) };
+  return { type: 'matrix', series: await sorted(series, budget) };
 }
 
-const sorted = (series: MatrixSeries[]): MatrixSeries[] =>
-  series.sort((a, b) => compareLabels(a.labels, b.labels));
+const sorted = (series: MatrixSeries[], budget: Budget): Promise<MatrixSeries[]> =>
+  sortInTurns(series, (a, b) => compareLabels(a.labels, b.labels), budget);

@@ -14,32 +14,32 @@ import { REDUCTIONS, reduceQuantile } from './reduce.js';
 const INT64 = 2 ** 63;
 
 /** `params`: the scalar parameter by step, null for operators without one. Takes over `input`. */
-export function aggregate(
+export async function aggregate(
   node: Aggregate,
   input: Columns,
   params: Float64Array | null,
   budget: Budget,
   annotations: Annotations,
-): Columns {
+): Promise<Columns> {
   const grouping: Grouping = { names: node.grouping, without: node.without };
   switch (node.op) {
     case 'topk':
     case 'bottomk':
     case 'limitk':
-      return pick(node.op, grouping, input, params!);
+      return pick(node.op, grouping, input, params!, budget);
     case 'limit_ratio':
-      return ratio(node, input, params!, annotations);
+      return ratio(node, input, params!, budget, annotations);
     case 'count_values':
       return countValues(input, grouping, valueLabel(node), budget);
     default: {
-      const groups = groupRows(input.labels, grouping);
+      const groups = await groupRows(input.labels, grouping, budget);
       const output = budget.allocate(groups.labels.length, input.steps);
       output.labels = groups.labels;
       if (node.op === 'quantile') {
         warnOfQuantiles(node, params!, annotations);
-        reduceQuantile(input, groups.ofRow, output, params!);
+        await reduceQuantile(input, groups.ofRow, output, params!, budget);
       } else {
-        REDUCTIONS[node.op](input, groups.ofRow, output);
+        await REDUCTIONS[node.op](input, groups.ofRow, output, budget);
       }
       return dropEmptyRows(output);
     }
@@ -55,12 +55,13 @@ function valueLabel(node: Aggregate): string {
   return label;
 }
 
-function pick(
+async function pick(
   op: 'topk' | 'bottomk' | 'limitk',
   grouping: Grouping,
   input: Columns,
   ks: Float64Array,
-): Columns {
+  budget: Budget,
+): Promise<Columns> {
   let most = Number.NEGATIVE_INFINITY;
   for (const k of ks) {
     if (Number.isNaN(k)) throw new CanopyError('execution', 'Parameter value is NaN');
@@ -69,8 +70,8 @@ function pick(
     if (k > most) most = k;
   }
   if (most < 1) return emptyColumns(input.steps);
-  const groups = groupRows(input.labels, grouping);
-  const order = pickRows(op, input, groups.ofRow, groups.labels.length, ks);
+  const groups = await groupRows(input.labels, grouping, budget);
+  const order = await pickRows(op, input, groups.ofRow, groups.labels.length, ks, budget);
   if (input.steps !== 1) return dropEmptyRows(input);
   // An instant query shows the rows in the order of their rank.
   return {
@@ -82,18 +83,19 @@ function pick(
   };
 }
 
-function ratio(
+async function ratio(
   node: Aggregate,
   input: Columns,
   ratios: Float64Array,
+  budget: Budget,
   annotations: Annotations,
-): Columns {
+): Promise<Columns> {
   for (const value of ratios) {
     if (Number.isNaN(value)) throw new CanopyError('execution', 'Ratio value is NaN');
     if (value > 1) annotations.invalidRatio(value, 1, node.param!.start);
     if (value < -1) annotations.invalidRatio(value, -1, node.param!.start);
   }
-  pickRatio(input, ratios);
+  await pickRatio(input, ratios, budget);
   return dropEmptyRows(input);
 }
 

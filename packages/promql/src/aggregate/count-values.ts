@@ -1,6 +1,6 @@
 /** count_values: one result series for each distinct value. */
 import { type Labels, labelsKey } from '@canopy/model';
-import type { Budget } from '../eval/budget.js';
+import { type Budget, LABELS_WORK, ROW_WORK } from '../eval/budget.js';
 import type { Columns } from '../eval/columns.js';
 import { withLabel } from '../eval/labels.js';
 import { formatFloatPlain } from '../float.js';
@@ -12,12 +12,12 @@ interface Counted {
   readonly byStep: Map<number, number>;
 }
 
-export function countValues(
+export async function countValues(
   input: Columns,
   grouping: Grouping,
   label: string,
   budget: Budget,
-): Columns {
+): Promise<Columns> {
   // The label of the value counts as one to group by.
   const names = grouping.without ? grouping.names : [...grouping.names, label];
   const nameGroup = groupNamer({ names, without: grouping.without });
@@ -43,6 +43,7 @@ export function countValues(
       }
       group.byStep.set(k, (group.byStep.get(k) ?? 0) + 1);
     }
+    if (budget.due(LABELS_WORK * (1 + byValue.size))) await budget.pause();
   }
   const output = budget.allocate(counted.size, steps);
   let row = 0;
@@ -53,6 +54,7 @@ export function countValues(
       output.present[row * steps + k] = 1;
     }
     row++;
+    if (budget.due(group.byStep.size * ROW_WORK)) await budget.pause();
   }
   return output;
 }

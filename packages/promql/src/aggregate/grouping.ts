@@ -1,5 +1,6 @@
 /** Which rows are aggregated together, and what the group is called. */
 import { type Labels, METRIC_NAME, NO_LABELS, labelValue, labelsKey } from '@canopy/model';
+import { type Budget, LABELS_WORK, ROW_WORK } from '../eval/budget.js';
 import { keepLabels, removeLabels } from '../eval/labels.js';
 
 export interface Groups {
@@ -14,7 +15,11 @@ export interface Grouping {
   readonly without: boolean;
 }
 
-export function groupRows(rows: readonly Labels[], grouping: Grouping): Groups {
+export async function groupRows(
+  rows: readonly Labels[],
+  grouping: Grouping,
+  budget: Budget,
+): Promise<Groups> {
   const ofRow = new Int32Array(rows.length);
   const labels: Labels[] = [];
   // Fast path: everything into one.
@@ -35,8 +40,27 @@ export function groupRows(rows: readonly Labels[], grouping: Grouping): Groups {
       labels.push(own ?? name(rows[row]));
     }
     ofRow[row] = group;
+    if (budget.due(LABELS_WORK)) await budget.pause();
   }
   return { ofRow, labels };
+}
+
+/** The rows of each number below `count`, from the number of each row. */
+export async function rowsByNumber(
+  ofRow: Int32Array,
+  count: number,
+  budget: Budget,
+): Promise<number[][]> {
+  const rows: number[][] = [];
+  for (let number = 0; number < count; number++) {
+    rows.push([]);
+    if (budget.due(ROW_WORK)) await budget.pause();
+  }
+  for (let row = 0; row < ofRow.length; row++) {
+    rows[ofRow[row]].push(row);
+    if (budget.due(ROW_WORK)) await budget.pause();
+  }
+  return rows;
 }
 
 /** A row's labels to its group's. */

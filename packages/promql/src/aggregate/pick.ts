@@ -2,7 +2,9 @@
  * Aggregations that pick rows and leave them as they are: topk, bottomk, limitk, limit_ratio.
  */
 import { type Labels, labelsKey } from '@canopy/model';
+import { type Budget, LABELS_WORK, ROW_WORK } from '../eval/budget.js';
 import type { Columns } from '../eval/columns.js';
+import { rowsByNumber } from './grouping.js';
 
 /** Row numbers of the picks of one group at one step, best first. */
 type Pick = (rows: readonly number[], valueOf: (row: number) => number, k: number) => number[];
@@ -71,16 +73,16 @@ const PICKS: Readonly<Record<string, Pick>> = {
  * Clears what is not picked. Returns the order of rows at a single step (best first, group by
  * group), which an instant query keeps.
  */
-export function pickRows(
+export async function pickRows(
   op: 'topk' | 'bottomk' | 'limitk',
   input: Columns,
   groupOf: Int32Array,
   groupCount: number,
   ks: Float64Array,
-): number[] {
+  budget: Budget,
+): Promise<number[]> {
   const { steps, values, present } = input;
-  const rowsOf: number[][] = Array.from({ length: groupCount }, () => []);
-  for (let row = 0; row < groupOf.length; row++) rowsOf[groupOf[row]].push(row);
+  const rowsOf = await rowsByNumber(groupOf, groupCount, budget);
   const order: number[] = [];
   const candidates: number[] = [];
   for (const rows of rowsOf) {
@@ -93,7 +95,8 @@ export function pickRows(
         for (const row of candidates) present[row * steps + step] = 0;
         for (const row of picked) present[row * steps + step] = 1;
       }
-      if (steps === 1) order.push(...picked);
+      if (steps === 1) for (const row of picked) order.push(row);
+      if (budget.due(ROW_WORK + candidates.length * 50)) await budget.pause();
     }
   }
   return order;
@@ -102,7 +105,11 @@ export function pickRows(
 /**
  * Keeps the share `ratios[k]` of series, always the same ones; a negative ratio keeps the others.
  */
-export function pickRatio(input: Columns, ratios: Float64Array): void {
+export async function pickRatio(
+  input: Columns,
+  ratios: Float64Array,
+  budget: Budget,
+): Promise<void> {
   const { steps, present, labels } = input;
   for (let row = 0; row < labels.length; row++) {
     const place = placeOf(labels[row]);
@@ -111,6 +118,7 @@ export function pickRatio(input: Columns, ratios: Float64Array): void {
       const keep = ratio >= 0 ? place < ratio : place >= 1 + ratio;
       if (!keep) present[row * steps + k] = 0;
     }
+    if (budget.due(LABELS_WORK + steps)) await budget.pause();
   }
 }
 

@@ -2,20 +2,27 @@
  * Aggregations with one result a group and step: sum, avg, min, … Rows are added to their group's
  * columns one after the other (Prometheus promql/engine.go, aggregation).
  */
+import type { Budget } from '../eval/budget.js';
 import type { Columns } from '../eval/columns.js';
+import { rowsByNumber } from './grouping.js';
 import { quantileOfSorted, sortNanFirst } from '../functions/quantile.js';
 
 /**
  * Adds all rows of `input` to the rows of `output` named by `groupOf`. `output` starts out absent.
  */
-export type Reduction = (input: Columns, groupOf: Int32Array, output: Columns) => void;
+export type Reduction = (
+  input: Columns,
+  groupOf: Int32Array,
+  output: Columns,
+  budget: Budget,
+) => Promise<void>;
 
 /** Runs `first` where the group has no value at a step yet, `next` where it has. */
 function folding(
   first: (value: number) => number,
   next: (sum: number, value: number) => number,
 ): Reduction {
-  return (input, groupOf, output) => {
+  return async (input, groupOf, output, budget) => {
     const { steps, values, present } = input;
     for (let row = 0; row < input.labels.length; row++) {
       let at = row * steps;
@@ -29,11 +36,12 @@ function folding(
           output.values[to] = next(output.values[to], values[at]);
         }
       }
+      if (budget.due(steps * 4)) await budget.pause();
     }
   };
 }
 
-const sum: Reduction = (input, groupOf, output) => {
+const sum: Reduction = async (input, groupOf, output, budget) => {
   const { steps, values, present } = input;
   const totals = output.values;
   const rests = new Float64Array(totals.length);
@@ -55,12 +63,13 @@ const sum: Reduction = (input, groupOf, output) => {
       else rests[to] += value - next + total;
       totals[to] = next;
     }
+    if (budget.due(steps * 4)) await budget.pause();
   }
   for (let i = 0; i < totals.length; i++) totals[i] += rests[i];
 };
 
 /** The sum divided, or, once that has overflowed, the mean corrected with each value. */
-const avg: Reduction = (input, groupOf, output) => {
+const avg: Reduction = async (input, groupOf, output, budget) => {
   const { steps, values, present } = input;
   const totals = output.values;
   const rests = new Float64Array(totals.length);
@@ -96,6 +105,7 @@ const avg: Reduction = (input, groupOf, output) => {
       else rests[to] += value - next + total;
       totals[to] = next;
     }
+    if (budget.due(steps * 4)) await budget.pause();
   }
   for (let i = 0; i < totals.length; i++) {
     if (counts[i] === 0) continue;
@@ -106,7 +116,7 @@ const avg: Reduction = (input, groupOf, output) => {
 
 /** Welford's way. */
 function variance(finish: (variance: number) => number): Reduction {
-  return (input, groupOf, output) => {
+  return async (input, groupOf, output, budget) => {
     const { steps, values, present } = input;
     const squares = output.values;
     const means = new Float64Array(squares.length);
@@ -128,6 +138,7 @@ function variance(finish: (variance: number) => number): Reduction {
         means[to] += delta / count;
         squares[to] += delta * (value - means[to]);
       }
+      if (budget.due(steps * 4)) await budget.pause();
     }
     for (let i = 0; i < squares.length; i++) {
       if (counts[i] > 0) squares[i] = finish(squares[i] / counts[i]);
@@ -160,15 +171,15 @@ export const REDUCTIONS: Readonly<Record<string, Reduction>> = {
 };
 
 /** Quantile `qs[k]` of each group at each step. */
-export function reduceQuantile(
+export async function reduceQuantile(
   input: Columns,
   groupOf: Int32Array,
   output: Columns,
   qs: Float64Array,
-): void {
+  budget: Budget,
+): Promise<void> {
   const { steps, values, present } = input;
-  const rowsOf: number[][] = output.labels.map(() => []);
-  for (let row = 0; row < groupOf.length; row++) rowsOf[groupOf[row]].push(row);
+  const rowsOf = await rowsByNumber(groupOf, output.labels.length, budget);
   for (let group = 0; group < rowsOf.length; group++) {
     const rows = rowsOf[group];
     const scratch = new Float64Array(rows.length);
@@ -179,6 +190,7 @@ export function reduceQuantile(
         if (present[at] !== 0) scratch[count++] = values[at];
       }
       if (count === 0) continue;
+      if (budget.due(count * 100)) await budget.pause();
       const to = group * steps + k;
       output.present[to] = 1;
       output.values[to] = quantileOfSorted(qs[k], sortNanFirst(scratch.subarray(0, count)));

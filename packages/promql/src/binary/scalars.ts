@@ -1,4 +1,5 @@
 /** Operators with a scalar on one side or both. */
+import type { Budget } from '../eval/budget.js';
 import { type Columns, dropEmptyRows } from '../eval/columns.js';
 import { dropNames } from '../eval/labels.js';
 import type { Binary } from '../syntax/ast.js';
@@ -15,12 +16,13 @@ export function scalarScalar(node: Binary, left: Float64Array, right: Float64Arr
  * Works in place. `scalarIsLeft`: the scalar stands before the operator. A comparison without
  * `bool` keeps the vector's own value, on whichever side it stands.
  */
-export function vectorScalar(
+export async function vectorScalar(
   node: Binary,
   vector: Columns,
   scalar: Float64Array,
   scalarIsLeft: boolean,
-): Columns {
+  budget: Budget,
+): Promise<Columns> {
   const { steps, values, present } = vector;
   const compare = comparison(node.op);
   const filters = compare !== undefined && !node.returnBool;
@@ -35,6 +37,7 @@ export function vectorScalar(
       if (!filters) values[at] = result;
       else if (result === 0) present[at] = 0;
     }
+    if (budget.due(steps * 4)) await budget.pause();
   }
-  return filters ? dropEmptyRows(vector) : dropNames(vector);
+  return filters ? dropEmptyRows(vector) : dropNames(vector, budget);
 }

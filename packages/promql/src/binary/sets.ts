@@ -6,12 +6,22 @@ import type { Binary } from '../syntax/ast.js';
 import { signatures } from './signature.js';
 
 /** Result in `left`'s columns, or new ones for `or`. */
-export function setOperation(node: Binary, left: Columns, right: Columns, budget: Budget): Columns {
-  const { ofLeft, ofRight, count } = signatures(node.matching, left.labels, right.labels);
+export async function setOperation(
+  node: Binary,
+  left: Columns,
+  right: Columns,
+  budget: Budget,
+): Promise<Columns> {
+  const { ofLeft, ofRight, count } = await signatures(
+    node.matching,
+    left.labels,
+    right.labels,
+    budget,
+  );
   if (node.op === 'or') {
     const seen = presenceBySignature(left, ofLeft, count);
     mask(right, ofRight, seen, 0);
-    return mergeRows(dropEmptyRows(concatenate(left, right, budget)));
+    return mergeRows(dropEmptyRows(concatenate(left, right, budget)), budget);
   }
   const seen = presenceBySignature(right, ofRight, count);
   mask(left, ofLeft, seen, node.op === 'and' ? 1 : 0);

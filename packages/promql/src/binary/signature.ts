@@ -1,6 +1,7 @@
 /** What two series must have in common to be matched. */
 import { type Labels, METRIC_NAME, labelsKey } from '@canopy/model';
 import { valuesKey } from '../aggregate/grouping.js';
+import { type Budget, LABELS_WORK } from '../eval/budget.js';
 import { keepLabels, removeLabels } from '../eval/labels.js';
 import type { VectorMatching } from '../syntax/ast.js';
 
@@ -11,24 +12,30 @@ export interface Signatures {
   readonly count: number;
 }
 
-export function signatures(
+export async function signatures(
   matching: VectorMatching,
   left: readonly Labels[],
   right: readonly Labels[],
-): Signatures {
+  budget: Budget,
+): Promise<Signatures> {
   const keyOf = signatureKey(matching);
   const numbers = new Map<string, number>();
-  const number = (labels: Labels): number => {
-    const key = keyOf(labels);
-    let known = numbers.get(key);
-    if (known === undefined) {
-      known = numbers.size;
-      numbers.set(key, known);
+  const number = async (rows: readonly Labels[]): Promise<Int32Array> => {
+    const ofRow = new Int32Array(rows.length);
+    for (let row = 0; row < rows.length; row++) {
+      const key = keyOf(rows[row]);
+      let known = numbers.get(key);
+      if (known === undefined) {
+        known = numbers.size;
+        numbers.set(key, known);
+      }
+      ofRow[row] = known;
+      if (budget.due(LABELS_WORK)) await budget.pause();
     }
-    return known;
+    return ofRow;
   };
-  const ofLeft = Int32Array.from(left, number);
-  const ofRight = Int32Array.from(right, number);
+  const ofLeft = await number(left);
+  const ofRight = await number(right);
   return { ofLeft, ofRight, count: numbers.size };
 }
 

@@ -3,7 +3,7 @@
  * are paired by signature once for all steps; whether more than one is there is asked step by step.
  */
 import { CanopyError, type Labels, labelValue, labelsKey, compareLabels } from '@canopy/model';
-import type { Budget } from '../eval/budget.js';
+import { type Budget, LABELS_WORK, ROW_WORK } from '../eval/budget.js';
 import { type Columns, dropEmptyRows } from '../eval/columns.js';
 import {
   describeLabels,
@@ -13,6 +13,7 @@ import {
   withLabel,
   withoutName,
 } from '../eval/labels.js';
+import { rowsByNumber } from '../aggregate/grouping.js';
 import type { Binary } from '../syntax/ast.js';
 import { type NumberOperator, arithmetic, comparison } from './operators.js';
 import { matchedLabels, signatures } from './signature.js';
@@ -35,38 +36,48 @@ interface Sides {
   readonly swapped: boolean;
 }
 
-export function vectorVector(node: Binary, left: Columns, right: Columns, budget: Budget): Columns {
+interface RowsOfSignatures {
+  readonly onesOf: readonly number[][];
+  readonly manysOf: readonly number[][];
+}
+
+export async function vectorVector(
+  node: Binary,
+  left: Columns,
+  right: Columns,
+  budget: Budget,
+): Promise<Columns> {
   const { matching } = node;
   const swapped = matching.card === 'one-to-many';
-  const { ofLeft, ofRight, count } = signatures(matching, left.labels, right.labels);
+  const { ofLeft, ofRight, count } = await signatures(matching, left.labels, right.labels, budget);
   const sides: Sides = swapped
     ? { many: right, one: left, ofMany: ofRight, ofOne: ofLeft, count, swapped }
     : { many: left, one: right, ofMany: ofLeft, ofOne: ofRight, count, swapped };
-  const onesOf = rowsBySignature(sides.ofOne, count);
-  const manysOf = rowsBySignature(sides.ofMany, count);
-  refuseDuplicateOnes(node, sides, onesOf);
-  const pairs = pairRows(node, sides, onesOf);
+  const onesOf = await rowsByNumber(sides.ofOne, count, budget);
+  const manysOf = await rowsByNumber(sides.ofMany, count, budget);
+  await refuseDuplicateOnes(node, sides, onesOf, budget);
+  const pairs = await pairRows(node, sides, onesOf, budget);
   const out = budget.allocate(pairs.length, left.steps);
-  const keep = computePairs(node, sides, pairs, out, onesOf, manysOf);
-  refuseMultipleMatches(node, pairs, out);
+  const keep = await computePairs(node, sides, pairs, out, { onesOf, manysOf }, budget);
+  await refuseMultipleMatches(node, pairs, out, budget);
   if (keep !== null) for (let i = 0; i < keep.length; i++) out.present[i] &= keep[i];
-  return mergeRows(dropEmptyRows(out));
-}
-
-function rowsBySignature(ofRow: Int32Array, count: number): number[][] {
-  const rows: number[][] = Array.from({ length: count }, () => []);
-  for (let row = 0; row < ofRow.length; row++) rows[ofRow[row]].push(row);
-  return rows;
+  return mergeRows(dropEmptyRows(out), budget);
 }
 
 /** On the `one` side a signature may have one row at a step. */
-function refuseDuplicateOnes(node: Binary, sides: Sides, onesOf: readonly number[][]): void {
+async function refuseDuplicateOnes(
+  node: Binary,
+  sides: Sides,
+  onesOf: readonly number[][],
+  budget: Budget,
+): Promise<void> {
   const { one, many } = sides;
   const { steps } = one;
   let manyThere: Uint8Array | null = null;
   for (const rows of onesOf) {
     if (rows.length < 2) continue;
     manyThere ??= stepsWithAny(many);
+    if (budget.due(rows.length * steps * 4)) await budget.pause();
     for (let k = 0; k < steps; k++) {
       // Where the other side is empty nothing is matched, so nothing is wrong.
       if (manyThere[k] === 0) continue;
@@ -94,13 +105,19 @@ function stepsWithAny(columns: Columns): Uint8Array {
   return any;
 }
 
-function pairRows(node: Binary, sides: Sides, onesOf: readonly number[][]): Pair[] {
+async function pairRows(
+  node: Binary,
+  sides: Sides,
+  onesOf: readonly number[][],
+  budget: Budget,
+): Promise<Pair[]> {
   const pairs: Pair[] = [];
   const { fillOne, fillMany } = fillValues(node, sides);
   for (let many = 0; many < sides.ofMany.length; many++) {
     const signature = sides.ofMany[many];
     for (const one of onesOf[signature]) pairs.push({ many, one, signature });
     if (fillOne !== null) pairs.push({ many, one: -1, signature });
+    if (budget.due(ROW_WORK)) await budget.pause();
   }
   if (fillMany !== null) {
     for (let one = 0; one < sides.ofOne.length; one++) {
@@ -121,14 +138,14 @@ function fillValues(
 }
 
 /** Fills `out`; returns which values a comparison keeps, null where all are kept. */
-function computePairs(
+async function computePairs(
   node: Binary,
   sides: Sides,
   pairs: readonly Pair[],
   out: Columns,
-  onesOf: readonly number[][],
-  manysOf: readonly number[][],
-): Uint8Array | null {
+  { onesOf, manysOf }: RowsOfSignatures,
+  budget: Budget,
+): Promise<Uint8Array | null> {
   const { many, one, swapped } = sides;
   const { steps } = out;
   const compare = comparison(node.op);
@@ -164,6 +181,7 @@ function computePairs(
       out.values[to] = apply(left, right);
       if (keep !== null && compare!(left, right)) keep[to] = 1;
     }
+    if (budget.due(LABELS_WORK + steps * 10)) await budget.pause();
   }
   return keep;
 }
@@ -191,15 +209,22 @@ function resultLabels(node: Binary): (many: Labels, one: Labels) => Labels {
  * One to one, a signature may give one result at a step; with grouping, results of a signature
  * must differ in their labels.
  */
-function refuseMultipleMatches(node: Binary, pairs: readonly Pair[], out: Columns): void {
+async function refuseMultipleMatches(
+  node: Binary,
+  pairs: readonly Pair[],
+  out: Columns,
+  budget: Budget,
+): Promise<void> {
   const oneToOne = node.matching.card === 'one-to-one';
   const rowsOf = new Map<number, number[]>();
   for (let row = 0; row < pairs.length; row++) {
     const rows = rowsOf.get(pairs[row].signature);
     if (rows === undefined) rowsOf.set(pairs[row].signature, [row]);
     else rows.push(row);
+    if (budget.due(ROW_WORK)) await budget.pause();
   }
   for (const rows of rowsOf.values()) {
+    if (budget.due(ROW_WORK)) await budget.pause();
     if (rows.length < 2) continue;
     const byLabels = new Map<string, number[]>();
     for (const row of rows) {
@@ -207,8 +232,10 @@ function refuseMultipleMatches(node: Binary, pairs: readonly Pair[], out: Column
       const same = byLabels.get(key);
       if (same === undefined) byLabels.set(key, [row]);
       else same.push(row);
+      if (budget.due(LABELS_WORK)) await budget.pause();
     }
     for (const same of byLabels.values()) {
+      if (budget.due(same.length * out.steps)) await budget.pause();
       if (!overlap(out, same)) continue;
       throw new CanopyError(
         'execution',

@@ -10,6 +10,11 @@ const CELLS_PER_SAMPLE_MAX = 2;
 /** Work units (about a nanosecond or a few each) between looks at the clock. */
 const WORK_BETWEEN_LOOKS = 100_000;
 
+/** Work units of a row put into a list or a map. */
+export const ROW_WORK = 100;
+/** Work units of reading or making the labels of one row. */
+export const LABELS_WORK = 1000;
+
 export class Budget {
   readonly signal: AbortSignal;
   /** Samples looked at in all steps. */

@@ -89,7 +89,7 @@ export async function callVectorFunction(
   if (RANGE_KERNELS[name] !== undefined) return callRangeFunction(evaluator, node, grid);
   const elementwise = ELEMENTWISE[name];
   if (elementwise !== undefined) {
-    return mapValues(await evaluator.vector(node.args[0], grid), elementwise);
+    return mapValues(evaluator, await evaluator.vector(node.args[0], grid), elementwise);
   }
   if (CALENDAR[name] !== undefined) return callCalendar(evaluator, node, grid);
   switch (name) {
@@ -102,7 +102,7 @@ export async function callVectorFunction(
     case 'round': {
       const to = node.args.length > 1 ? await evaluator.scalar(node.args[1], grid) : null;
       const input = await evaluator.vector(node.args[0], grid);
-      return mapValues(input, (value, k) => roundTo(value, to === null ? 1 : to[k]));
+      return mapValues(evaluator, input, (value, k) => roundTo(value, to === null ? 1 : to[k]));
     }
     case 'timestamp':
       return callTimestamp(evaluator, node, grid);
@@ -112,9 +112,13 @@ export async function callVectorFunction(
       return evaluator.budget.settle(absence(input, absentLabels(node.args[0])));
     }
     case 'label_replace':
-      return labelReplace(await evaluator.vector(node.args[0], grid), texts(node));
+      return labelReplace(
+        await evaluator.vector(node.args[0], grid),
+        texts(node),
+        evaluator.budget,
+      );
     case 'label_join':
-      return labelJoin(await evaluator.vector(node.args[0], grid), texts(node));
+      return labelJoin(await evaluator.vector(node.args[0], grid), texts(node), evaluator.budget);
     case 'sort':
     case 'sort_desc':
     case 'sort_by_label':
@@ -156,18 +160,26 @@ function texts(node: Call): string[] {
 }
 
 /** In place; the result is not of the metric any more and loses its name. */
-function mapValues(columns: Columns, map: (value: number, step: number) => number): Columns {
+async function mapValues(
+  { budget }: Evaluator,
+  columns: Columns,
+  map: (value: number, step: number) => number,
+): Promise<Columns> {
   const { steps, values, present } = columns;
-  for (let at = 0, k = 0; at < values.length; at++) {
-    if (present[at] !== 0) values[at] = map(values[at], k);
-    if (++k === steps) k = 0;
+  for (let at = 0; at < values.length; ) {
+    for (let k = 0; k < steps; k++, at++) {
+      if (present[at] !== 0) values[at] = map(values[at], k);
+    }
+    if (budget.due(steps * 20)) await budget.pause();
   }
-  return dropNames(columns);
+  return dropNames(columns, budget);
 }
 
 async function callCalendar(evaluator: Evaluator, node: Call, grid: Grid): Promise<Columns> {
   const part = CALENDAR[node.func.name];
-  if (node.args.length > 0) return mapValues(await evaluator.vector(node.args[0], grid), part);
+  if (node.args.length > 0) {
+    return mapValues(evaluator, await evaluator.vector(node.args[0], grid), part);
+  }
   const values = new Float64Array(grid.count);
   for (let k = 0; k < grid.count; k++) values[k] = part((grid.start + k * grid.step) / 1000);
   return oneRow(values);
@@ -180,7 +192,7 @@ async function callClamp(evaluator: Evaluator, node: Call, grid: Grid): Promise<
   const most = name === 'clamp_min' ? null : await bound(name === 'clamp' ? 2 : 1);
   const columns = await evaluator.vector(node.args[0], grid);
   if (least !== null && most !== null) clearWhere(columns, (k) => most[k] < least[k]);
-  return mapValues(columns, (value, k) =>
+  return mapValues(evaluator, columns, (value, k) =>
     goMax(
       least === null ? Number.NEGATIVE_INFINITY : least[k],
       goMin(most === null ? Number.POSITIVE_INFINITY : most[k], value),
@@ -199,9 +211,11 @@ function clearWhere(columns: Columns, isCleared: (step: number) => boolean): voi
 /** Of a selector itself the samples' own times; of anything else the time of evaluation. */
 async function callTimestamp(evaluator: Evaluator, node: Call, grid: Grid): Promise<Columns> {
   const arg = unwrapParens(node.args[0]);
-  if (arg.kind === 'selector') return dropNames(await evaluator.selector(arg, grid, 'seconds'));
+  if (arg.kind === 'selector') {
+    return dropNames(await evaluator.selector(arg, grid, 'seconds'), evaluator.budget);
+  }
   const columns = await evaluator.vector(arg, grid);
-  return mapValues(columns, (_value, k) => (grid.start + k * grid.step) / 1000);
+  return mapValues(evaluator, columns, (_value, k) => (grid.start + k * grid.step) / 1000);
 }
 
 async function callSort(evaluator: Evaluator, node: Call, grid: Grid): Promise<Columns> {
@@ -215,8 +229,8 @@ async function callSort(evaluator: Evaluator, node: Call, grid: Grid): Promise<C
   if (columns.steps !== 1) return columns;
   const descending = name.endsWith('_desc');
   return name.startsWith('sort_by_label')
-    ? sortByLabels(columns, texts(node), descending)
-    : sortByValue(columns, descending);
+    ? sortByLabels(columns, texts(node), descending, evaluator.budget)
+    : sortByValue(columns, descending, evaluator.budget);
 }
 
 function rangeGrid(frame: { start: number; end: number; step: number }): Grid {
@@ -236,13 +250,13 @@ async function callHistogram(evaluator: Evaluator, node: Call, grid: Grid): Prom
   const context = { input, grid, budget, annotations, vectorAt: vectorArg.start };
   let out: Columns;
   if (node.func.name === 'histogram_fraction') {
-    out = histogramFraction(context, scalars[0].byStep, scalars[1].byStep);
+    out = await histogramFraction(context, scalars[0].byStep, scalars[1].byStep);
   } else {
     const [label] = texts(node);
     if (label !== undefined && !isValidLabelName(label)) {
       throw new CanopyError('execution', `invalid label name ${quote(label)}`);
     }
-    out = histogramQuantiles(context, scalars, label ?? null);
+    out = await histogramQuantiles(context, scalars, label ?? null);
   }
   budget.release(input);
   return budget.settle(out);

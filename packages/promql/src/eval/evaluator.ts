@@ -134,11 +134,11 @@ export class Evaluator {
     return this.budget.settle(out);
   }
 
-  #negate(op: '+' | '-', columns: Columns): Columns {
+  async #negate(op: '+' | '-', columns: Columns): Promise<Columns> {
     if (op === '+') return columns;
     const { values } = columns;
     for (let i = 0; i < values.length; i++) values[i] = -values[i];
-    return dropNames(columns);
+    return dropNames(columns, this.budget);
   }
 
   async #binary(node: Binary, grid: Grid): Promise<Columns> {
@@ -146,12 +146,13 @@ export class Evaluator {
     if (leftIsScalar || typeOf(node.rhs) === 'scalar') {
       const scalar = await this.scalar(leftIsScalar ? node.lhs : node.rhs, grid);
       const vector = await this.vector(leftIsScalar ? node.rhs : node.lhs, grid);
-      return this.budget.settle(vectorScalar(node, vector, scalar, leftIsScalar));
+      const out = await vectorScalar(node, vector, scalar, leftIsScalar, this.budget);
+      return this.budget.settle(out);
     }
     const left = await this.vector(node.lhs, grid);
     const right = await this.vector(node.rhs, grid);
     const combine = isSetOperator(node.op) ? setOperation : vectorVector;
-    const out = combine(node, left, right, this.budget);
+    const out = await combine(node, left, right, this.budget);
     return this.#replace(out, left, right);
   }
 
@@ -160,7 +161,7 @@ export class Evaluator {
     const params = hasScalar ? await this.scalar(node.param!, grid) : null;
     const input = await this.vector(node.expr, grid);
     if (this.budget.due(input.present.length * 2)) await this.budget.pause();
-    const out = aggregate(node, input, params, this.budget, this.annotations);
+    const out = await aggregate(node, input, params, this.budget, this.annotations);
     return this.#replace(out, input);
   }
 

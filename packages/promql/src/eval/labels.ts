@@ -7,6 +7,7 @@ import {
   labelValue,
   labelsKey,
 } from '@canopy/model';
+import { type Budget, LABELS_WORK } from './budget.js';
 import { type Columns, moveRow, truncateRows } from './columns.js';
 
 /** Labels that say what a metric is; arithmetic makes something else of it. */
@@ -54,7 +55,7 @@ export function removeLabels(labels: Labels, names: ReadonlySet<string>): Labels
 }
 
 /** Removes the metric's name from all rows; rows that are the same series then become one. */
-export function dropNames(columns: Columns): Columns {
+export async function dropNames(columns: Columns, budget: Budget): Promise<Columns> {
   const { labels } = columns;
   const first = labels.length > 0 ? labelValue(labels[0], METRIC_NAME) : '';
   let sameName = true;
@@ -63,9 +64,10 @@ export function dropNames(columns: Columns): Columns {
     const dropped = withoutName(labels[row]);
     if (labels[row].length - dropped.length > 2) sameName = false;
     labels[row] = dropped;
+    if (budget.due(LABELS_WORK / 4)) await budget.pause();
   }
   // Fast path: series of one metric stay distinct without its name.
-  return sameName ? columns : mergeRows(columns);
+  return sameName ? columns : mergeRows(columns, budget);
 }
 
 export const SAME_LABELSET = 'vector cannot contain metrics with the same labelset';
@@ -74,7 +76,7 @@ export const SAME_LABELSET = 'vector cannot contain metrics with the same labels
  * Rows with equal labels become one where no step has a value of both.
  * @throws CanopyError `execution` where one has.
  */
-export function mergeRows(columns: Columns, message = SAME_LABELSET): Columns {
+export async function mergeRows(columns: Columns, budget: Budget): Promise<Columns> {
   const { labels } = columns;
   if (labels.length < 2) return columns;
   const rowByKey = new Map<string, number>();
@@ -87,20 +89,21 @@ export function mergeRows(columns: Columns, message = SAME_LABELSET): Columns {
       moveRow(columns, row, kept);
       kept++;
     } else {
-      addRow(columns, row, earlier, message);
+      addRow(columns, row, earlier);
     }
+    if (budget.due(LABELS_WORK + columns.steps)) await budget.pause();
   }
   truncateRows(columns, kept);
   return columns;
 }
 
-function addRow(columns: Columns, from: number, to: number, message: string): void {
+function addRow(columns: Columns, from: number, to: number): void {
   const { steps, values, present } = columns;
   let source = from * steps;
   let target = to * steps;
   for (let k = 0; k < steps; k++, source++, target++) {
     if (present[source] === 0) continue;
-    if (present[target] !== 0) throw new CanopyError('execution', message);
+    if (present[target] !== 0) throw new CanopyError('execution', SAME_LABELSET);
     present[target] = 1;
     values[target] = values[source];
   }

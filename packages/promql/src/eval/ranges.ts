@@ -74,15 +74,15 @@ export async function applyRangeFunction(
   }
   truncateRows(out, rows);
   if (application.keepsName) return budget.settle(out);
-  return budget.settle(dropNamesStrictly(out));
+  return budget.settle(await dropNamesStrictly(out, budget));
 }
 
 /**
  * Unlike elsewhere, two series that differ in name only are refused even where they share no step.
  */
-function dropNamesStrictly(columns: Columns): Columns {
+async function dropNamesStrictly(columns: Columns, budget: Budget): Promise<Columns> {
   const before = columns.labels.length;
-  const merged = dropNames(columns);
+  const merged = await dropNames(columns, budget);
   if (merged.labels.length < before) throw new CanopyError('execution', SAME_LABELSET);
   return merged;
 }

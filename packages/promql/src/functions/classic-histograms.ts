@@ -1,7 +1,7 @@
 /** histogram_quantile, histogram_quantiles and histogram_fraction over rows with a label `le`. */
 import { type Labels, METRIC_NAME, labelValue, labelsKey } from '@canopy/model';
 import type { Annotations, MonotonicityFix } from '../eval/annotations.js';
-import type { Budget } from '../eval/budget.js';
+import { type Budget, LABELS_WORK } from '../eval/budget.js';
 import { type Columns, dropEmptyRows } from '../eval/columns.js';
 import type { Grid } from '../eval/grid.js';
 import { mergeRows, removeLabels, withLabel } from '../eval/labels.js';
@@ -22,9 +22,15 @@ interface Histogram {
 }
 
 /** Rows without a usable `le` are left out, with a warning at `at`. */
-function groupBuckets(input: Columns, annotations: Annotations, at: number): Histogram[] {
+async function groupBuckets(
+  input: Columns,
+  annotations: Annotations,
+  at: number,
+  budget: Budget,
+): Promise<Histogram[]> {
   const byKey = new Map<string, Histogram>();
   for (let row = 0; row < input.labels.length; row++) {
+    if (budget.due(LABELS_WORK)) await budget.pause();
     const labels = input.labels[row];
     const le = labelValue(labels, BUCKET_LABEL);
     const bound = parseFloatLabel(le);
@@ -52,18 +58,21 @@ function sortBuckets(histogram: Histogram): void {
   order.sort((a, b) => histogram.bounds[a] - histogram.bounds[b] || 0);
   const rows = order.map((i) => histogram.rows[i]);
   const bounds = order.map((i) => histogram.bounds[i]);
-  histogram.rows.splice(0, rows.length, ...rows);
-  histogram.bounds.splice(0, bounds.length, ...bounds);
+  for (let i = 0; i < order.length; i++) {
+    histogram.rows[i] = rows[i];
+    histogram.bounds[i] = bounds[i];
+  }
 }
 
 /** Runs `work` for each histogram and step that has buckets; its result is the value. */
-function eachHistogram(
+async function eachHistogram(
   input: Columns,
   histograms: readonly Histogram[],
   out: Columns,
   firstRow: number,
+  budget: Budget,
   work: (buckets: Buckets, step: number, histogram: Histogram) => number,
-): void {
+): Promise<void> {
   const { steps, values, present } = input;
   const buckets: Buckets = { bounds: [], counts: [] };
   for (let i = 0; i < histograms.length; i++) {
@@ -82,6 +91,7 @@ function eachHistogram(
       out.values[to + k] = work(buckets, k, histogram);
       out.present[to + k] = 1;
     }
+    if (budget.due(histogram.rows.length * steps * 20)) await budget.pause();
   }
 }
 
@@ -96,16 +106,16 @@ export interface HistogramContext {
 }
 
 /** A quantile for each `qs` (values by step); more than one carry it in a label. */
-export function histogramQuantiles(
+export async function histogramQuantiles(
   context: HistogramContext,
   qs: ReadonlyArray<{ readonly byStep: Float64Array; readonly at: number }>,
   label: string | null,
-): Columns {
+): Promise<Columns> {
   const { input, grid, budget, annotations, vectorAt } = context;
   for (const { byStep, at } of qs) {
     for (const q of byStep) if (!isQuantile(q)) annotations.invalidQuantile(q, at);
   }
-  const histograms = groupBuckets(input, annotations, vectorAt);
+  const histograms = await groupBuckets(input, annotations, vectorAt, budget);
   const out = budget.allocate(histograms.length * qs.length, input.steps);
   const fix: MonotonicityFix = {
     samples: 0,
@@ -115,7 +125,7 @@ export function histogramQuantiles(
     maxBucket: Number.NEGATIVE_INFINITY,
     maxDifference: 0,
   };
-  qs.forEach(({ byStep }, n) => {
+  for (const [n, { byStep }] of qs.entries()) {
     const firstRow = n * histograms.length;
     histograms.forEach((histogram, i) => {
       out.labels[firstRow + i] =
@@ -123,14 +133,14 @@ export function histogramQuantiles(
           ? histogram.labels
           : withLabel(histogram.labels, label, formatFloat(byStep[0]));
     });
-    eachHistogram(input, histograms, out, firstRow, (buckets, k) => {
+    await eachHistogram(input, histograms, out, firstRow, budget, (buckets, k) => {
       const result = bucketQuantile(byStep[k], buckets);
       if (result.fix !== null) noteFix(fix, result.fix, grid.start + k * grid.step);
       return result.value;
     });
-  });
+  }
   if (fix.samples > 0) annotations.forcedMonotonicity('', fix, vectorAt);
-  return mergeRows(dropEmptyRows(out));
+  return mergeRows(dropEmptyRows(out), budget);
 }
 
 function noteFix(
@@ -146,17 +156,17 @@ function noteFix(
   all.maxDifference = Math.max(all.maxDifference, one.maxDifference);
 }
 
-export function histogramFraction(
+export async function histogramFraction(
   context: HistogramContext,
   lower: Float64Array,
   upper: Float64Array,
-): Columns {
+): Promise<Columns> {
   const { input, budget, annotations, vectorAt } = context;
-  const histograms = groupBuckets(input, annotations, vectorAt);
+  const histograms = await groupBuckets(input, annotations, vectorAt, budget);
   const out = budget.allocate(histograms.length, input.steps);
   out.labels = histograms.map((histogram) => histogram.labels);
-  eachHistogram(input, histograms, out, 0, (buckets, k) =>
+  await eachHistogram(input, histograms, out, 0, budget, (buckets, k) =>
     bucketFraction(lower[k], upper[k], buckets),
   );
-  return mergeRows(dropEmptyRows(out));
+  return mergeRows(dropEmptyRows(out), budget);
 }

@@ -8,8 +8,10 @@ import {
   compileRegexp,
   labelValue,
 } from '@canopy/model';
+import { type Budget, LABELS_WORK } from '../eval/budget.js';
 import { type Columns, rowIsEmpty } from '../eval/columns.js';
 import { mergeRows, withLabel } from '../eval/labels.js';
+import { sortInTurns } from '../eval/sort.js';
 import type { Expr } from '../syntax/ast.js';
 import { unwrapParens } from '../syntax/ast.js';
 import { isValidLabelName } from '../syntax/strings.js';
@@ -67,9 +69,13 @@ export function absentLabels(argument: Expr): Labels {
 }
 
 /** Rows by value, NaN last. One step only. */
-export function sortByValue(input: Columns, descending: boolean): Columns {
+export async function sortByValue(
+  input: Columns,
+  descending: boolean,
+  budget: Budget,
+): Promise<Columns> {
   const { values } = input;
-  return reorder(input, (a, b) => {
+  return reorder(input, budget, (a, b) => {
     const x = values[a];
     const y = values[b];
     if (Number.isNaN(x)) return Number.isNaN(y) ? 0 : 1;
@@ -79,14 +85,15 @@ export function sortByValue(input: Columns, descending: boolean): Columns {
 }
 
 /** Rows by these labels, numbers in them by value; then by all labels. One step only. */
-export function sortByLabels(
+export async function sortByLabels(
   input: Columns,
   names: readonly string[],
   descending: boolean,
-): Columns {
+  budget: Budget,
+): Promise<Columns> {
   const sign = descending ? -1 : 1;
   const collator = new Intl.Collator('en', { numeric: true });
-  return reorder(input, (a, b) => {
+  return reorder(input, budget, (a, b) => {
     for (const name of names) {
       const order = collator.compare(
         labelValue(input.labels[a], name),
@@ -98,11 +105,13 @@ export function sortByLabels(
   });
 }
 
-function reorder(input: Columns, compare: (a: number, b: number) => number): Columns {
-  const order = input.labels
-    .map((_labels, row) => row)
-    .filter((row) => !rowIsEmpty(input, row))
-    .sort(compare);
+async function reorder(
+  input: Columns,
+  budget: Budget,
+  compare: (a: number, b: number) => number,
+): Promise<Columns> {
+  const rows = input.labels.map((_labels, row) => row).filter((row) => !rowIsEmpty(input, row));
+  const order = await sortInTurns(rows, compare, budget);
   return {
     steps: 1,
     labels: order.map((row) => input.labels[row]),
@@ -113,7 +122,11 @@ function reorder(input: Columns, compare: (a: number, b: number) => number): Col
 }
 
 /** Texts: destination, replacement, source, expression. */
-export function labelReplace(input: Columns, texts: readonly string[]): Columns {
+export async function labelReplace(
+  input: Columns,
+  texts: readonly string[],
+  budget: Budget,
+): Promise<Columns> {
   const [destination, replacement, source, expression] = texts;
   const regexp = compileLabelRegexp(expression);
   if (!isValidLabelName(destination)) {
@@ -132,8 +145,9 @@ export function labelReplace(input: Columns, texts: readonly string[]): Columns 
       results.set(value, result);
     }
     if (result !== null) input.labels[row] = withLabel(input.labels[row], destination, result);
+    if (budget.due(LABELS_WORK)) await budget.pause();
   }
-  return mergeRows(input);
+  return mergeRows(input, budget);
 }
 
 function compileLabelRegexp(expression: string): ReturnType<typeof compileRegexp> {
@@ -149,7 +163,11 @@ function compileLabelRegexp(expression: string): ReturnType<typeof compileRegexp
 }
 
 /** Texts: destination, separator, sources. */
-export function labelJoin(input: Columns, texts: readonly string[]): Columns {
+export async function labelJoin(
+  input: Columns,
+  texts: readonly string[],
+  budget: Budget,
+): Promise<Columns> {
   const [destination, separator, ...sources] = texts;
   for (const source of sources) {
     if (isValidLabelName(source)) continue;
@@ -165,6 +183,7 @@ export function labelJoin(input: Columns, texts: readonly string[]): Columns {
     const labels = input.labels[row];
     const value = sources.map((source) => labelValue(labels, source)).join(separator);
     input.labels[row] = withLabel(labels, destination, value);
+    if (budget.due(LABELS_WORK)) await budget.pause();
   }
-  return mergeRows(input);
+  return mergeRows(input, budget);
 }

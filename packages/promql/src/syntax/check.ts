@@ -1,11 +1,15 @@
 /** Types and arguments: what the grammar lets through and must not be evaluated. */
-import { CanopyError, METRIC_NAME } from '@canopy/model';
+import { CanopyError } from '@canopy/model';
 import {
+  type Aggregate,
   type Binary,
   type Call,
   type DurationExpr,
   type Expr,
+  type Subquery,
+  type Unary,
   type ValueType,
+  type VectorSelector,
   typeOf,
   unwrapParens,
 } from './ast.js';
@@ -30,96 +34,111 @@ export const isComparison = (op: string): boolean => COMPARISONS.has(op);
  * @throws CanopyError `bad_data`
  */
 export function checkTypes(text: string, expr: Expr): void {
-  const fail = (at: number, message: string): never => parseError(text, at, message);
-  const check = (node: Expr): void => {
+  new Checker(text).check(expr);
+}
+
+class Checker {
+  readonly #text: string;
+
+  constructor(text: string) {
+    this.#text = text;
+  }
+
+  check(node: Expr): void {
     switch (node.kind) {
       case 'number':
       case 'string':
         return;
-      case 'selector': {
-        checkDuration(text, node.offset, false);
-        const isNamed = node.matchers.some((m) => m.name === METRIC_NAME && !m.matches(''));
-        if (!isNamed && !node.matchers.some((matcher) => !matcher.matches(''))) {
-          fail(node.start, 'vector selector must contain at least one non-empty matcher');
-        }
-        return;
-      }
+      case 'selector':
+        return this.#selector(node);
       case 'matrix':
-        check(node.selector);
-        checkDuration(text, node.range, true);
-        return checkDuration(text, node.selector.offset, false);
-      case 'subquery': {
-        check(node.expr);
-        checkDuration(text, node.range, true);
-        checkDuration(text, node.step, true);
-        checkDuration(text, node.offset, false);
-        const type = typeOf(node.expr);
-        if (type !== 'vector') {
-          fail(node.start, `subquery is only allowed on instant vector, got ${type} instead`);
-        }
-        return;
-      }
+        this.check(node.selector);
+        return checkDuration(this.#text, node.range, true);
+      case 'subquery':
+        return this.#subquery(node);
       case 'paren':
-        return check(node.expr);
-      case 'unary': {
-        check(node.expr);
-        const type = typeOf(node.expr);
-        if (type !== 'scalar' && type !== 'vector') {
-          fail(
-            node.start,
-            `unary expression only allowed on expressions of type scalar or instant vector, got "${TYPE_NAMES[type]}"`,
-          );
-        }
-        return;
-      }
+        return this.check(node.expr);
+      case 'unary':
+        return this.#unary(node);
       case 'aggregate':
-        check(node.expr);
-        expect(node.expr, 'vector', 'aggregation expression');
-        if (node.param === null) return;
-        check(node.param);
-        return expect(
-          node.param,
-          node.op === 'count_values' ? 'string' : 'scalar',
-          'aggregation parameter',
-        );
+        return this.#aggregate(node);
       case 'binary':
-        check(node.lhs);
-        check(node.rhs);
-        return checkBinary(node, fail);
+        this.check(node.lhs);
+        this.check(node.rhs);
+        return checkBinary(node, (at, message) => this.#fail(at, message));
       case 'call':
-        return checkCall(node);
+        return this.#call(node);
     }
-  };
-  const expect = (node: Expr, wanted: ValueType, context: string): void => {
+  }
+
+  #fail(at: number, message: string): never {
+    parseError(this.#text, at, message);
+  }
+
+  #expect(node: Expr, wanted: ValueType, context: string): void {
     const type = typeOf(node);
-    if (type !== wanted) {
-      fail(
-        node.start,
-        `expected type ${TYPE_NAMES[wanted]} in ${context}, got ${TYPE_NAMES[type]}`,
-      );
-    }
-  };
-  const checkCall = (node: Call): void => {
+    if (type === wanted) return;
+    const got = TYPE_NAMES[type];
+    this.#fail(node.start, `expected type ${TYPE_NAMES[wanted]} in ${context}, got ${got}`);
+  }
+
+  #selector(node: VectorSelector): void {
+    checkDuration(this.#text, node.offset, false);
+    if (node.matchers.some((matcher) => !matcher.matches(''))) return;
+    this.#fail(node.start, 'vector selector must contain at least one non-empty matcher');
+  }
+
+  #subquery(node: Subquery): void {
+    this.check(node.expr);
+    checkDuration(this.#text, node.range, true);
+    checkDuration(this.#text, node.step, true);
+    checkDuration(this.#text, node.offset, false);
+    const type = typeOf(node.expr);
+    if (type === 'vector') return;
+    this.#fail(node.start, `subquery is only allowed on instant vector, got ${type} instead`);
+  }
+
+  #unary(node: Unary): void {
+    this.check(node.expr);
+    const type = typeOf(node.expr);
+    if (type === 'scalar' || type === 'vector') return;
+    this.#fail(
+      node.start,
+      `unary expression only allowed on expressions of type scalar or instant vector, got "${TYPE_NAMES[type]}"`,
+    );
+  }
+
+  #aggregate(node: Aggregate): void {
+    this.check(node.expr);
+    this.#expect(node.expr, 'vector', 'aggregation expression');
+    if (node.param === null) return;
+    this.check(node.param);
+    const wanted = node.op === 'count_values' ? 'string' : 'scalar';
+    this.#expect(node.param, wanted, 'aggregation parameter');
+  }
+
+  #call(node: Call): void {
     const { func, args } = node;
     const call = `argument(s) in call to "${func.name}", got ${args.length}`;
     if (func.minArgs === func.maxArgs && args.length !== func.minArgs) {
-      fail(node.start, `expected ${func.minArgs} ${call}`);
+      this.#fail(node.start, `expected ${func.minArgs} ${call}`);
     }
-    if (args.length < func.minArgs) fail(node.start, `expected at least ${func.minArgs} ${call}`);
+    if (args.length < func.minArgs) {
+      this.#fail(node.start, `expected at least ${func.minArgs} ${call}`);
+    }
     if (func.maxArgs >= 0 && args.length > func.maxArgs) {
-      fail(node.start, `expected at most ${func.maxArgs} ${call}`);
+      this.#fail(node.start, `expected at most ${func.maxArgs} ${call}`);
     }
     for (let i = 0; i < args.length; i++) {
-      check(args[i]);
+      this.check(args[i]);
       const wanted = func.args[Math.min(i, func.args.length - 1)];
-      expect(args[i], wanted, `call to function "${func.name}"`);
+      this.#expect(args[i], wanted, `call to function "${func.name}"`);
       // A parameter that is a text must be one now, not after evaluation.
       if (wanted === 'string' && unwrapParens(args[i]).kind !== 'string') {
-        fail(args[i].start, `expected type string in call to function "${func.name}"`);
+        this.#fail(args[i].start, `expected type string in call to function "${func.name}"`);
       }
     }
-  };
-  check(expr);
+  }
 }
 
 /** What depends on step and range of the query is checked once those are known. */

@@ -1,0 +1,115 @@
+/** Others run in the middle of every operator, and what it gives does not depend on that. */
+import { type Clock, asDuration, asTime, labelsFromObject } from '@canopy/model';
+import { expect, it } from 'vitest';
+import type { Engine } from '../engine.js';
+import { testClock } from '../testing/clock.js';
+import { MemoryQueryable } from '../testing/memory.js';
+import { testEngine } from '../testing/options.js';
+import { seededRandom } from '../testing/random-query.js';
+import { Budget } from './budget.js';
+import { sortInTurns } from './sort.js';
+
+const ROWS = 2500;
+
+function queryable(): MemoryQueryable {
+  const filled = new MemoryQueryable();
+  const times = Float64Array.of(0, 1000);
+  for (let i = 0; i < ROWS; i++) {
+    const labels = { __name__: 'm', i: String(i), job: `job${i % 7}`, le: String(i % 5) };
+    const values = Float64Array.of(i % 11, (i * 7919) % ROWS);
+    filled.addColumns(labelsFromObject(labels), times, values);
+  }
+  return filled;
+}
+
+/** Never moves on, so every look at it is one where a turn is due; counts turns given. */
+class TurnClock implements Clock {
+  turns = 0;
+  readonly now = testClock.now;
+
+  monotonic(): number {
+    return 0;
+  }
+
+  after(delay: number, fire: () => void): { cancel(): void } {
+    if (delay === 0) {
+      this.turns++;
+      queueMicrotask(fire);
+    }
+    return { cancel: () => {} };
+  }
+}
+
+const answers = async (engine: Engine, query: string): Promise<string> => {
+  const instant = await engine.instant(query, asTime(1000));
+  const range = await engine.range(query, asTime(0), asTime(1000), asDuration(1000));
+  return JSON.stringify([instant.value, range.value]);
+};
+
+it('gives turns in proportion to the rows an operator reads', async () => {
+  const series = queryable();
+  const clock = new TurnClock();
+  const inTurns = testEngine(series, { clock, yieldEveryMs: 0, experimentalFunctions: true });
+  const atOnce = testEngine(series, { yieldEveryMs: 1e9, experimentalFunctions: true });
+  const turnsOf = async (query: string): Promise<number> => {
+    const before = clock.turns;
+    expect(await answers(inTurns, query), query).toBe(await answers(atOnce, query));
+    return clock.turns - before;
+  };
+  const plain = await turnsOf('m');
+  // `operands`: how often the query selects the series.
+  const check = async (query: string, least: number, operands = 1): Promise<void> => {
+    expect((await turnsOf(query)) - plain * operands, query).toBeGreaterThanOrEqual(least);
+  };
+  const labels = (ROWS * 1000) / 100_000;
+  await check('sum by (i) (m)', labels);
+  await check('avg without (le) (m)', labels);
+  await check('topk by (i) (1, m)', labels);
+  await check('quantile by (i) (0.5, m)', labels);
+  await check('count_values by (i) ("v", m)', labels);
+  await check('limit_ratio(0.5, m)', labels);
+  await check('m + on (i) m', 2 * labels, 2);
+  await check('m * ignoring (le) group_left () m', 2 * labels, 2);
+  await check('m and m', 2 * labels, 2);
+  await check('m or on (i) -m', 2 * labels, 2);
+  await check('label_replace(m, "x", "$1", "i", "(.*)")', 2 * labels);
+  await check('label_join(m, "x", "-", "i", "job")', 2 * labels);
+  await check('histogram_quantile(0.9, m)', labels);
+  await check('abs({__name__=~"m|n"})', labels / 4);
+  await check('sort(m)', 1);
+});
+
+it('sorts in turns as at once', async () => {
+  const clock = new TurnClock();
+  const { signal } = new AbortController();
+  const budget = new Budget({ clock, signal, maxSamples: 1, yieldEveryMs: 0 });
+  const compare = (a: { key: number }, b: { key: number }): number => a.key - b.key;
+  for (const count of [0, 1, 2048, 2049, 4096, 5000, 6145, 20_000]) {
+    const next = seededRandom(count + 1);
+    // Few keys: items that compare equal must keep their order.
+    const items = Array.from({ length: count }, (_, at) => ({ key: Math.floor(next() * 50), at }));
+    const expected = items.toSorted(compare);
+    const before = clock.turns;
+    expect(await sortInTurns(items, compare, budget)).toEqual(expected);
+    if (count > 4096) expect(clock.turns - before).toBeGreaterThan(3);
+  }
+});
+
+it('ends in the middle of an operator when the query does', async () => {
+  const series = queryable();
+  const client = new AbortController();
+  let turns = 0;
+  const clock: Clock = {
+    now: testClock.now,
+    monotonic: () => 0,
+    after: (delay, fire) => {
+      if (delay === 0) queueMicrotask(++turns === 20 ? () => client.abort() : fire);
+      return { cancel: () => {} };
+    },
+  };
+  const engine = testEngine(series, { clock, yieldEveryMs: 0 });
+  await expect(
+    engine.instant('m + on (i) m', asTime(1000), { signal: client.signal }),
+  ).rejects.toMatchObject({ code: 'canceled' });
+  expect(turns).toBe(20);
+});
