@@ -1,3 +1,4 @@
+/* oxlint-disable no-loss-of-precision -- numbers of 64 bits are exact in AssemblyScript */
 /**
  * Decimals of up to 19 digits that are no exact doubles: the nearest double by one 64 × 64 bit product,
  * rarely two (D. Lemire, "Number parsing at a gigabyte per second", 2021; N. Mushtak and D. Lemire, "Fast

@@ -5,7 +5,7 @@
  */
 import { CanopyError, type Family, type Labels, invariant } from '@canopy/model';
 import { FamilyTable } from './family-table.js';
-import { canonicalBound } from './float-text.js';
+import { KeptBody } from './kept-body.js';
 import { LineKind, LineReader, terminated } from './line-reader.js';
 import {
   COMMENTS,
@@ -18,41 +18,14 @@ import {
 } from './line-table.js';
 import { SeriesHash } from './series-hash.js';
 import { SeriesIndex, TextPlace, type Texts } from './series-index.js';
-import { SeriesReader } from './series-reader.js';
+import { SeriesReader, withCanonicalBound } from './series-reader.js';
 import { unescapeHelp, unescapeQuoted } from './series-text.js';
 import { type ScrapeColumns, SlotColumns } from './slot-columns.js';
+import type { ScrapeParserOptions, SeriesResolver } from './scrape-options.js';
 import type { Walker } from './walk-state.js';
 import { loadedWalker } from './walkers.js';
 
-/** Gives series their slots. Implemented by the scrape loop. */
-export interface SeriesResolver {
-  /**
-   * Called once for each series text that the parser does not know (again after the scrape that
-   * brought it was refused, or it was forgotten). `labels` are pairs as written (not sorted),
-   * `__name__` included, no name twice, empty values as written; `le` and `quantile` of histograms and summaries are spelt as in
-   * OpenMetrics (`1.0`). `family` is what TYPE and HELP lines said so far of the family it belongs to.
-   * Two texts of one label set must get the same slot. Slots are small integers; -1 drops the series
-   * until the parser forgets its text. May throw CanopyError to refuse the scrape. Must not call the parser.
-   */
-  resolve(labels: Labels, family: Family | undefined): number;
-  /** A family's TYPE or HELP appeared or changed after `resolve` was told otherwise. */
-  describe?(family: Family): void;
-}
-
-export interface ScrapeParserOptions {
-  readonly resolver: SeriesResolver;
-  /** False: times written in the body are ignored. */
-  readonly honorTimestamps: boolean;
-  /**
-   * Most sample lines of one body, and most families; beyond it `limit` is thrown. At most twice as
-   * many series texts are remembered.
-   */
-  readonly maxSeries: number;
-  /** False: nothing of a body is kept, so each one is read as if it were the first, every series resolved again. */
-  readonly keepBody?: boolean;
-  /** Instead of the process's own; for tests. */
-  readonly walker?: Walker;
-}
+export type { ScrapeParserOptions, SeriesResolver } from './scrape-options.js';
 
 /** Rows of the body being read. Shared by all parsers: reading a body is one synchronous call. */
 const rows = new LineTable();
@@ -98,14 +71,11 @@ export class ScrapeParser implements Texts {
   /** What `#familyOf` answered last, '' for nothing. */
   #familyName = '';
   #family: Family | undefined;
-  /** The last body, and room for growth. */
-  #kept = NO_BYTES;
+  readonly #kept = new KeptBody();
 
   /** For the index only. */
   newBody = NO_BYTES;
-  lastBody = NO_BYTES;
   newView = NO_VIEW;
-  lastView = NO_VIEW;
 
   constructor(options: ScrapeParserOptions) {
     this.#resolver = options.resolver;
@@ -119,6 +89,14 @@ export class ScrapeParser implements Texts {
   /** What walks equal lines: the WebAssembly kernel, or, where it cannot be had, TypeScript. */
   get kernel(): 'wasm' | 'typescript' {
     return this.#walker.kernel;
+  }
+
+  get lastBody(): Uint8Array {
+    return this.#kept.bytes;
+  }
+
+  get lastView(): DataView {
+    return this.#kept.view;
   }
 
   get lastStarts(): Uint32Array {
@@ -450,7 +428,7 @@ export class ScrapeParser implements Texts {
     if (this.#inStep) this.#takeChanges();
     if (!this.#inStep || !this.#columnsStand || this.#columns.duplicates > 0) this.#fillColumns();
     if (!this.#keepsBody) this.#index.retain(() => false);
-    else if (!this.#inStep) this.#keepBody(0);
+    else if (!this.#inStep) this.#kept.keep(this.newBody, 0);
     this.#lastParse = this.#parse;
   }
 
@@ -460,7 +438,7 @@ export class ScrapeParser implements Texts {
     const { entries, values, count } = this.#lines;
     const { slots } = this.#index;
     const columns = this.#columns;
-    this.#keepChanges();
+    this.#kept.keepChanged(this.#walker.state);
     this.#lines.starts.set(rows.starts.subarray(0, count + 1));
     columns.beginAlike();
     for (let k = 0; k < changedCount; k++) {
@@ -513,51 +491,4 @@ export class ScrapeParser implements Texts {
       index.whereabouts[entry] = TextPlace.lastBody;
     }
   }
-
-  /** Makes the new body, which is in step, the last one. */
-  #keepChanges(): void {
-    const body = this.newBody;
-    const kept = this.#kept;
-    const { starts, prefixes, count } = this.#lines;
-    const { changedCount, changedRows } = this.#walker.state;
-    const newStarts = rows.starts;
-    // Rows before this one start where they did.
-    let moved = count;
-    for (let k = 0; k < changedCount; k++) {
-      const row = changedRows[k];
-      const length = starts[row + 1] - starts[row];
-      if (newStarts[row + 1] - newStarts[row] !== length && row < moved) moved = row;
-    }
-    // Fast path: most values keep their length, so only their bytes are to be written.
-    for (let k = 0; k < changedCount; k++) {
-      const row = changedRows[k];
-      if (row >= moved) continue;
-      const end = starts[row + 1];
-      for (let p = starts[row] + prefixes[row]; p < end; p++) kept[p] = body[p];
-    }
-    if (moved < count) this.#keepBody(newStarts[moved]);
-  }
-
-  /** Makes the new body the last one, of which the first `sameBytes` bytes are its already. */
-  #keepBody(sameBytes: number): void {
-    const body = this.newBody;
-    const size = body.length;
-    let from = sameBytes;
-    if (size > this.#kept.length || this.#kept.length > 2 * size + 4096) {
-      this.#kept = new Uint8Array(size + (size >> 4));
-      this.lastView = new DataView(this.#kept.buffer);
-      from = 0;
-    }
-    this.#kept.set(body.subarray(from), from);
-    this.lastBody = this.#kept.subarray(0, size);
-  }
-}
-
-function withCanonicalBound(labels: Labels, name: string): Labels {
-  for (let i = 0; i < labels.length; i += 2) {
-    if (labels[i] !== name) continue;
-    const bound = canonicalBound(labels[i + 1]);
-    return bound === labels[i + 1] ? labels : labels.with(i + 1, bound);
-  }
-  return labels;
 }

@@ -4,6 +4,7 @@
  */
 import { type Labels, METRIC_NAME } from '@canopy/model';
 import { commonPrefix } from './common-prefix.js';
+import { canonicalBound } from './float-text.js';
 import { readSeries, unescapeQuoted } from './series-text.js';
 import { ShortStrings } from './short-strings.js';
 
@@ -147,4 +148,14 @@ export class SeriesReader {
     this.#isOdd = isOdd || seen >= 0x80;
     return p;
   }
+}
+
+/** Labels with the bound in label `name`, where there is one, spelt as OpenMetrics does. */
+export function withCanonicalBound(labels: Labels, name: string): Labels {
+  for (let i = 0; i < labels.length; i += 2) {
+    if (labels[i] !== name) continue;
+    const bound = canonicalBound(labels[i + 1]);
+    return bound === labels[i + 1] ? labels : labels.with(i + 1, bound);
+  }
+  return labels;
 }
