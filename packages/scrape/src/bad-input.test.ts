@@ -7,8 +7,9 @@ import type { AddressInfo } from 'node:net';
 import { constants, gzipSync } from 'node:zlib';
 import { type Clock, NO_LABELS, asDuration, asTime, labelValue } from '@canopy/model';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { HttpFetcher } from './fetch.js';
+import { type Fetcher, HttpFetcher } from './fetch.js';
 import { ScrapeManager } from './manager.js';
+import { SocketFetcher } from './socket/socket-fetcher.js';
 import { RecordingJournal, scrapeConfig } from './testing/index.js';
 
 const clock: Clock = {
@@ -140,14 +141,40 @@ function gateOfTwo() {
   };
 }
 
-test('hostile exporters harm only themselves', async () => {
+/** The fetchers of a parent and of a leaf. */
+const FETCHERS: ReadonlyArray<
+  readonly [name: string, open: () => { fetcher: Fetcher; dispose: () => void }]
+> = [
+  [
+    "Node's client",
+    () => {
+      const fetcher = new HttpFetcher(FETCHING);
+      return { fetcher, dispose: () => fetcher[Symbol.dispose]() };
+    },
+  ],
+  [
+    'bare sockets',
+    () => {
+      const fallback = new HttpFetcher(FETCHING);
+      const fetcher = new SocketFetcher({ ...FETCHING, fallback });
+      const dispose = (): void => {
+        fetcher[Symbol.dispose]();
+        fallback[Symbol.dispose]();
+      };
+      return { fetcher, dispose };
+    },
+  ],
+];
+const FETCHING = {
+  clock,
+  userAgent: 'Canopy/test',
+  bodyBytesMax: BODY_BYTES_MAX,
+  idleTimeout: asDuration(5000),
+};
+
+test.each(FETCHERS)('hostile exporters harm only themselves (%s)', async (_name, open) => {
   const journal = new RecordingJournal();
-  const fetcher = new HttpFetcher({
-    clock,
-    userAgent: 'Canopy/test',
-    bodyBytesMax: BODY_BYTES_MAX,
-    idleTimeout: asDuration(5000),
-  });
+  const { fetcher, dispose } = open();
   const names = ['good', ...Object.keys(HOSTILE)];
   const manager = new ScrapeManager({
     clock,
@@ -173,6 +200,7 @@ test('hostile exporters harm only themselves', async () => {
     limits: { seriesPerTargetMax: 1000, targetsPerJobMax: 100, droppedTargetsMax: 10 },
     log: () => {},
   });
+  sent.bytes = 0;
   const before = process.memoryUsage().rss;
   manager.start();
   await expect
@@ -184,7 +212,7 @@ test('hostile exporters harm only themselves', async () => {
   const grown = process.memoryUsage().rss - before;
   const { totals } = manager;
   await manager.stop();
-  fetcher[Symbol.dispose]();
+  dispose();
 
   const expected = Object.entries(HOSTILE).map(([name, { error }]) => [
     name,
@@ -213,54 +241,52 @@ test('hostile exporters harm only themselves', async () => {
   expect(grown).toBeLessThan(400 * MIB);
 });
 
-test('timestamps twice and backwards within one body are no reason to refuse it', async () => {
-  const journal = new RecordingJournal();
-  const now = Date.now();
-  const bodies = http.createServer((_req, res) => {
-    const lines = [`x 1 ${now}`, `x 2 ${now}`, `x 3 ${now - 5000}`, `y 4 ${now}`];
-    res.writeHead(200, TEXT).end(`${lines.join('\n')}\n`);
-  });
-  await new Promise<void>((done) => bodies.listen(0, '127.0.0.1', done));
-  const at = `127.0.0.1:${(bodies.address() as AddressInfo).port}`;
-  const fetcher = new HttpFetcher({
-    clock,
-    userAgent: 'Canopy/test',
-    bodyBytesMax: BODY_BYTES_MAX,
-    idleTimeout: asDuration(5000),
-  });
-  const manager = new ScrapeManager({
-    clock,
-    journal,
-    fetcher,
-    gate: (task) => task(),
-    pullGate: (task) => task(),
-    pullFormat: undefined,
-    configs: [
-      scrapeConfig({
-        scrapeInterval: asDuration(300),
-        scrapeTimeout: asDuration(300),
-        staticConfigs: [{ targets: [at], labels: {}, source: '0' }],
-      }),
-    ],
-    externalLabels: NO_LABELS,
-    discoveries: [],
-    offsetSeed: '',
-    limits: { seriesPerTargetMax: 1000, targetsPerJobMax: 100, droppedTargetsMax: 10 },
-    log: () => {},
-  });
-  manager.start();
-  await expect.poll(() => manager.totals.scrapes, { timeout: 10_000 }).toBeGreaterThan(2);
-  const [{ health, lastError }] = manager.active();
-  await manager.stop();
-  fetcher[Symbol.dispose]();
-  bodies.closeAllConnections();
-  bodies.close();
-  expect([health, lastError]).toEqual(['up', '']);
-  const loose = journal.groups.find(({ meta }) => meta.kind === 'loose');
-  const [first, ...later] = loose?.frames ?? [];
-  const shown = first.map(({ series, time, value }) => [series[0], time - now, value]);
-  expect(shown).toContainEqual(['x', 0, 1]);
-  expect(shown).toContainEqual(['y', 0, 4]);
-  // The same body again brings nothing new.
-  expect(later.flat().filter(({ series }) => series.startsWith('y'))).toEqual([]);
-});
+test.each(FETCHERS)(
+  'timestamps twice and backwards in a body do not refuse it (%s)',
+  async (_name, open) => {
+    const journal = new RecordingJournal();
+    const now = Date.now();
+    const bodies = http.createServer((_req, res) => {
+      const lines = [`x 1 ${now}`, `x 2 ${now}`, `x 3 ${now - 5000}`, `y 4 ${now}`];
+      res.writeHead(200, TEXT).end(`${lines.join('\n')}\n`);
+    });
+    await new Promise<void>((done) => bodies.listen(0, '127.0.0.1', done));
+    const at = `127.0.0.1:${(bodies.address() as AddressInfo).port}`;
+    const { fetcher, dispose } = open();
+    const manager = new ScrapeManager({
+      clock,
+      journal,
+      fetcher,
+      gate: (task) => task(),
+      pullGate: (task) => task(),
+      pullFormat: undefined,
+      configs: [
+        scrapeConfig({
+          scrapeInterval: asDuration(300),
+          scrapeTimeout: asDuration(300),
+          staticConfigs: [{ targets: [at], labels: {}, source: '0' }],
+        }),
+      ],
+      externalLabels: NO_LABELS,
+      discoveries: [],
+      offsetSeed: '',
+      limits: { seriesPerTargetMax: 1000, targetsPerJobMax: 100, droppedTargetsMax: 10 },
+      log: () => {},
+    });
+    manager.start();
+    await expect.poll(() => manager.totals.scrapes, { timeout: 10_000 }).toBeGreaterThan(2);
+    const [{ health, lastError }] = manager.active();
+    await manager.stop();
+    dispose();
+    bodies.closeAllConnections();
+    bodies.close();
+    expect([health, lastError]).toEqual(['up', '']);
+    const loose = journal.groups.find(({ meta }) => meta.kind === 'loose');
+    const [first, ...later] = loose?.frames ?? [];
+    const shown = first.map(({ series, time, value }) => [series[0], time - now, value]);
+    expect(shown).toContainEqual(['x', 0, 1]);
+    expect(shown).toContainEqual(['y', 0, 4]);
+    // The same body again brings nothing new.
+    expect(later.flat().filter(({ series }) => series.startsWith('y'))).toEqual([]);
+  },
+);

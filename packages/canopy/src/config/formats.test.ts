@@ -7,6 +7,7 @@ function load(global: string, job: string): Partial<ScrapeConfig> {
   const text = `global: {${global}}\nscrape_configs: [{job_name: a, ${job}}]`;
   const [config] = loadConfig('x.yml', {
     readFile: () => text,
+    listFolder: () => [],
     env: {},
     defaultScrapeInterval: 60_000 as DurationMs,
   }).scrapeConfigs;
