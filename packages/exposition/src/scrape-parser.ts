@@ -3,7 +3,7 @@
  * equal up to its value, only the number; the lexer sees the rest. Lines that came, went or moved
  * are found by their series text, and the walk goes on from where that stood in the last body.
  */
-import { CanopyError, type Family, type Labels, invariant } from '@canopy/model';
+import { CanopyError, type Family, invariant } from '@canopy/model';
 import { FamilyTable } from './family-table.js';
 import { KeptBody } from './kept-body.js';
 import { LineKind, LineReader, terminated } from './line-reader.js';
