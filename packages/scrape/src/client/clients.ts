@@ -8,7 +8,7 @@ import { type Headers, HttpClient, type RouteConfig } from './http-client.js';
 import { TokenSource } from './oauth2.js';
 import type { Environment } from './proxy.js';
 
-/** Configurations whose connections are kept; the least recently opened one is given up. */
+/** Configurations whose connections are kept; over it the oldest one is given up. */
 const CLIENTS_MAX = 1000;
 
 /** What is said to the configured host, and to no other it may redirect to. */

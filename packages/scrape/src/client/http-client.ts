@@ -163,7 +163,10 @@ function tlsOptions(
   };
 }
 
-/** Connections to TLS servers through a proxy's CONNECT. */
+/**
+ * Connections to TLS servers through a proxy's CONNECT. Own, because https-proxy-agent 7 keeps the socket
+ * of a proxy that never answers: one more for each scrape.
+ */
 class TunnelAgent extends https.Agent {
   readonly #proxy: URL;
   readonly #header: ProxyConfig['connectHeader'];
