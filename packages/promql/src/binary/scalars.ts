@@ -3,7 +3,7 @@ import type { Budget } from '../eval/budget.js';
 import { type Columns, dropEmptyRows } from '../eval/columns.js';
 import { dropNames } from '../eval/labels.js';
 import type { Binary } from '../syntax/ast.js';
-import { arithmetic, comparison, scalarOperator } from './operators.js';
+import { type NumberOperator, arithmetic, comparison, scalarOperator } from './operators.js';
 
 /** Result in `left`. */
 export function scalarScalar(node: Binary, left: Float64Array, right: Float64Array): Float64Array {
@@ -23,21 +23,44 @@ export async function vectorScalar(
   scalarIsLeft: boolean,
   budget: Budget,
 ): Promise<Columns> {
-  const { steps, values, present } = vector;
+  const { steps } = vector;
   const compare = comparison(node.op);
   const filters = compare !== undefined && !node.returnBool;
   const apply = compare === undefined ? arithmetic(node.op)! : scalarOperator(node.op);
-  let at = 0;
-  for (let row = 0; row < vector.labels.length; row++) {
-    for (let k = 0; k < steps; k++, at++) {
-      if (present[at] === 0) continue;
-      const left = scalarIsLeft ? scalar[k] : values[at];
-      const right = scalarIsLeft ? values[at] : scalar[k];
-      const result = filters ? (compare(left, right) ? 1 : 0) : apply(left, right);
-      if (!filters) values[at] = result;
-      else if (result === 0) present[at] = 0;
-    }
+  const row = { vector, scalar, scalarIsLeft };
+  for (let start = 0; start < vector.present.length; start += steps) {
+    if (filters) filterRow(row, start, compare);
+    else applyRow(row, start, apply);
     if (budget.due(steps * 4)) await budget.pause();
   }
   return filters ? dropEmptyRows(vector) : dropNames(vector, budget);
+}
+
+interface RowAndScalar {
+  readonly vector: Columns;
+  readonly scalar: Float64Array;
+  readonly scalarIsLeft: boolean;
+}
+
+function applyRow(
+  { vector: { values, present }, scalar, scalarIsLeft }: RowAndScalar,
+  start: number,
+  apply: NumberOperator,
+): void {
+  for (let k = 0, at = start; k < scalar.length; k++, at++) {
+    if (present[at] === 0) continue;
+    values[at] = scalarIsLeft ? apply(scalar[k], values[at]) : apply(values[at], scalar[k]);
+  }
+}
+
+function filterRow(
+  { vector: { values, present }, scalar, scalarIsLeft }: RowAndScalar,
+  start: number,
+  compare: (left: number, right: number) => boolean,
+): void {
+  for (let k = 0, at = start; k < scalar.length; k++, at++) {
+    if (present[at] === 0) continue;
+    const keeps = scalarIsLeft ? compare(scalar[k], values[at]) : compare(values[at], scalar[k]);
+    if (!keeps) present[at] = 0;
+  }
 }

@@ -39,6 +39,12 @@ async function merge<T>(
 ): Promise<void> {
   const middle = Math.min(start + width, from.length);
   const end = Math.min(start + 2 * width, from.length);
+  // Fast path: runs that are in order already, as results of selectors are.
+  if (middle === end || compare(from[middle - 1], from[middle]) <= 0) {
+    for (let at = start; at < end; at++) to[at] = from[at];
+    if (budget.due(end - start)) await budget.pause();
+    return;
+  }
   let left = start;
   let right = middle;
   for (let at = start; at < end; at++) {

@@ -91,6 +91,7 @@ it('sorts in turns as at once', async () => {
     const expected = items.toSorted(compare);
     const before = clock.turns;
     expect(await sortInTurns(items, compare, budget)).toEqual(expected);
+    expect(await sortInTurns([...expected], compare, budget)).toEqual(expected);
     if (count > 4096) expect(clock.turns - before).toBeGreaterThan(3);
   }
 });
