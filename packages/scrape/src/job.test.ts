@@ -1,9 +1,9 @@
-import { NO_LABELS, asDuration } from '@canopy/model';
+import { type DurationMs, NO_LABELS, type Timer, asDuration } from '@canopy/model';
 import { VirtualClock } from '@canopy/model/testing';
 import { expect, test } from 'vitest';
 import type { TargetGroup } from './config.js';
 import type { Discovery } from './discovery/discovery.js';
-import { ScrapeManager } from './manager.js';
+import { type ScrapeLimits, ScrapeManager } from './manager.js';
 import { FakeFetcher, RecordingJournal, relabelConfig, scrapeConfig } from './testing/index.js';
 
 /** A discovery that says what a test tells it to. */
@@ -23,8 +23,11 @@ const group = (labels: Record<string, string>, ...targets: string[]): TargetGrou
   source: 'told',
 });
 
-function rig(config = scrapeConfig({ staticConfigs: [] })) {
-  const clock = new VirtualClock();
+function rig(
+  config = scrapeConfig({ staticConfigs: [] }),
+  clock = new VirtualClock(),
+  limits: Partial<ScrapeLimits> = {},
+) {
   const journal = new RecordingJournal();
   const discovery = new ToldDiscovery();
   const logged: string[] = [];
@@ -39,7 +42,7 @@ function rig(config = scrapeConfig({ staticConfigs: [] })) {
     externalLabels: NO_LABELS,
     discoveries: [{ jobName: 'test', discovery }],
     offsetSeed: '',
-    limits: { seriesPerTargetMax: 100, targetsPerJobMax: 3, droppedTargetsMax: 10 },
+    limits: { seriesPerTargetMax: 100, targetsPerJobMax: 3, droppedTargetsMax: 10, ...limits },
     log: (level, message) => logged.push(`${level} ${message}`),
   });
   manager.start();
@@ -127,4 +130,53 @@ test('a job that is gone ends its targets; the process may stop meanwhile', asyn
   await clock.advance(40_000);
   expect(journal.groups[1].frames.length).toBe(frames);
   expect(journal.groups[1].closed).toBe(true);
+});
+
+/** Work takes time here: the clock goes on a tenth of a millisecond each time it is read. */
+class BusyClock extends VirtualClock {
+  reads = 0;
+  /** Reads between two timers: what one stretch of work took. */
+  longest = 0;
+  #since = 0;
+
+  override monotonic(): number {
+    this.reads++;
+    this.longest = Math.max(this.longest, this.reads - this.#since);
+    return super.monotonic() + this.reads / 10;
+  }
+
+  override after(delay: DurationMs, fire: () => void): Timer {
+    return super.after(delay, () => {
+      this.#since = this.reads;
+      fire();
+    });
+  }
+}
+
+test('a look at thousands of targets is made in short steps; what changes meanwhile is seen', async () => {
+  const clock = new BusyClock();
+  const limits = { targetsPerJobMax: 10_000 };
+  const { discovery, manager, urls } = rig(scrapeConfig({ staticConfigs: [] }), clock, limits);
+  const addresses = Array.from({ length: 3000 }, (_, i) => `h${i}:1`);
+  discovery.say([group({}, ...addresses)]);
+  expect(urls().length).toBe(0);
+  await clock.advance(0);
+  expect(urls().length).toBe(3000);
+  // 10 ms a stretch, a tenth of a millisecond an address.
+  expect(clock.longest).toBeLessThan(250);
+  discovery.say([group({}, ...addresses, 'new:1')]);
+  discovery.say([group({}, ...addresses.slice(0, 100))]);
+  await clock.advance(0);
+  expect(urls().length).toBe(100);
+  // Another configuration while a look is under way: that one is not gone on with.
+  discovery.say([group({}, ...addresses)]);
+  const config = scrapeConfig({ staticConfigs: [], metricsPath: '/other' });
+  manager.reload([config], NO_LABELS);
+  await clock.advance(0);
+  expect(manager.active().length).toBe(3000);
+  expect(manager.active().every(({ scrapeUrl }) => scrapeUrl.endsWith('/other'))).toBe(true);
+  discovery.say([]);
+  await manager.stop();
+  await clock.advance(100);
+  expect(urls()).toEqual([]);
 });
