@@ -35,7 +35,7 @@ const EXPLAINED_VALUES: readonly Explained[] = [
       'Prometheus counts texts of series, and forgets none at an empty body; Canopy counts series',
   },
   {
-    job: /^(broken|limited|blank_line|carriage_returns)$/,
+    job: /^(broken|limited|blank_line|carriage_returns|openmetrics_cut|protobuf_cut)$/,
     series: /^scrape_(samples_scraped|samples_post_metric_relabeling|series_added)\{/,
     reason: 'of a body that is refused Prometheus counts the lines before the error; Canopy none',
   },
@@ -50,7 +50,7 @@ const EXPLAINED_REFUSALS: Readonly<Record<string, string>> = {
 /** Differences in which series exist after a scrape that are meant, with the reason. */
 const EXPLAINED_STALENESS: readonly Explained[] = [
   {
-    job: /^(broken|limited)$/,
+    job: /^(broken|limited|openmetrics_cut)$/,
     series: /^(alive|m)\{/,
     reason:
       'of a body that is refused Prometheus takes the lines before the error for seen and does not end their series; Canopy ends them all',

@@ -2,7 +2,7 @@
  * Exporters made up of what real ones do wrong or seldom: each gives the body of its n-th scrape, and may
  * bring keys of its scrape configuration.
  */
-import { type AnswerSource, text } from './recorded.js';
+import { type AnswerSource, openMetrics, protobuf, text } from './recorded.js';
 
 export interface Oddity {
   readonly source: AnswerSource;
@@ -118,5 +118,44 @@ export const ODDITIES: Readonly<Record<string, Oddity>> = {
           `h_seconds_count ${n * 3}`,
         ].join('\n') + '\n',
       ),
+  },
+  openmetrics: {
+    source: (n) =>
+      openMetrics(
+        [
+          '# TYPE c_seconds counter',
+          '# UNIT c_seconds seconds',
+          '# HELP c_seconds A \\"c\\".',
+          `c_seconds_total{a="x"} ${n} # {trace_id="t"} 0.5 ${T0 / 1000}`,
+          'c_seconds_created{a="x"} 1.5e9',
+          '# TYPE h histogram',
+          `h_bucket{le="0.5"} ${n} # {} 0.1`,
+          `h_bucket{le="+Inf"} ${n + 1}`,
+          `h_sum ${n / 3}`,
+          `h_count ${n + 1}`,
+          '# TYPE i info',
+          'i_info{version="1"} 1',
+          '# TYPE s stateset',
+          `s{s="on"} ${n % 2}`,
+          `${n % 4 < 2 ? 'comes_and_goes 1' : 'other{l="a\\n\\\\",m=" # "} NaN'}`,
+          '# EOF',
+        ].join('\n'),
+      ),
+  },
+  openmetrics_times: {
+    source: (n) =>
+      openMetrics(
+        `timed ${n} ${(T0 + n * 500) / 1000}\nsame_time ${Math.floor(n / 3)} ${T0 / 1000 + Math.floor(n / 3)}\nuntimed ${n}\n# EOF\n`,
+      ),
+  },
+  openmetrics_cut: {
+    source: (n) => openMetrics(`alive ${n}\n${n % 5 === 3 ? '' : '# EOF\n'}`),
+  },
+  openmetrics_comment: { source: (n) => openMetrics(`# a comment\nx ${n}\n# EOF\n`) },
+  openmetrics_blank: { source: (n) => openMetrics(`x{ a="1"} ${n}\n# EOF\n`) },
+  openmetrics_unit: { source: (n) => openMetrics(`# UNIT x seconds\nx ${n}\n# EOF\n`) },
+  protobuf: { source: (n) => protobuf(n) },
+  protobuf_cut: {
+    source: (n) => ({ ...protobuf(n), body: protobuf(n).body.subarray(0, -1) }),
   },
 };

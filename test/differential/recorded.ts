@@ -4,6 +4,7 @@
  */
 import { type Server, createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import protobufjs from 'protobufjs';
 
 export interface RecordedAnswer {
   readonly status: number;
@@ -19,6 +20,73 @@ export const text = (body: string): RecordedAnswer => ({
   contentType: 'text/plain; version=0.0.4; charset=utf-8',
   body,
 });
+
+export const openMetrics = (body: string): RecordedAnswer => ({
+  status: 200,
+  contentType: 'application/openmetrics-text; version=1.0.0; charset=utf-8',
+  body,
+});
+
+const MESSAGES = protobufjs
+  .parse(`
+  syntax = "proto3";
+  message LabelPair { string name = 1; string value = 2; }
+  message Single { double value = 1; }
+  message Part { double bound = 1; double value = 2; }
+  message Summary { uint64 sampleCount = 1; double sampleSum = 2; repeated Part quantile = 3; }
+  message Bucket { uint64 cumulativeCount = 1; double upperBound = 2; }
+  message Histogram { uint64 sampleCount = 1; double sampleSum = 2; repeated Bucket bucket = 3; }
+  message Metric {
+    repeated LabelPair label = 1; Single gauge = 2; Single counter = 3; Summary summary = 4; Single untyped = 5;
+    int64 timestampMs = 6; Histogram histogram = 7;
+  }
+  message MetricFamily { string name = 1; string help = 2; int32 type = 3; repeated Metric metric = 4; }
+`)
+  .root.lookupType('MetricFamily');
+
+/** A family of each classic type. */
+export function protobuf(n: number): RecordedAnswer & { readonly body: Buffer } {
+  const label = [{ name: 'a', value: 'é' }];
+  const bucket = [
+    { cumulativeCount: n, upperBound: 1 },
+    { cumulativeCount: n + 1, upperBound: 2.5 },
+  ];
+  const quantile = [
+    { bound: 0, value: n },
+    { bound: 0.5, value: NaN },
+  ];
+  const families = [
+    {
+      name: 'c_total',
+      help: 'C.',
+      type: 0,
+      metric: [{ counter: { value: n } }, { label, counter: { value: 2 } }],
+    },
+    { name: 'g', type: 1, metric: [{ label, gauge: { value: -n } }] },
+    {
+      name: 's',
+      type: 2,
+      metric: [{ summary: { sampleCount: n, sampleSum: n / 3, quantile } }, { label, summary: {} }],
+    },
+    {
+      name: 'u',
+      type: 3,
+      metric: [{ untyped: { value: Infinity } }, { label, gauge: { value: 7 } }],
+    },
+    {
+      name: 'h',
+      type: 4,
+      metric: [{ label, histogram: { sampleCount: n + 2, sampleSum: n / 7, bucket } }],
+    },
+    { name: 'empty', type: 1, metric: [] },
+  ];
+  return {
+    status: 200,
+    contentType:
+      'application/vnd.google.protobuf; proto=io.prometheus.client.MetricFamily; encoding=delimited',
+    body: Buffer.concat(families.map((family) => MESSAGES.encodeDelimited(family).finish())),
+  };
+}
 
 /** Fetches from a real exporter, always in the same format. */
 export function fromExporter(url: string): AnswerSource {

@@ -8,7 +8,6 @@ function load(global: string, job: string): Partial<ScrapeConfig> {
   const [config] = loadConfig('x.yml', {
     readFile: () => text,
     listFolder: () => [],
-    listFolder: () => [],
     env: {},
     defaultScrapeInterval: 60_000 as DurationMs,
   }).scrapeConfigs;
