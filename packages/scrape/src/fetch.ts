@@ -127,14 +127,13 @@ export class HttpFetcher implements Fetcher, Disposable {
     { client, headers: secretHeaders }: OpenedClient,
     signal: AbortSignal,
   ): Promise<http.IncomingMessage> {
-    const { timeout } = request;
     let url = new URL(request.url);
     const firstHost = url.host;
     for (let redirects = 0; ; redirects++) {
       // Credentials are for the configured host only.
       const own = url.host === firstHost;
       const headers = headersOf(request, this.#options, own ? secretHeaders : undefined);
-      const response = await send(client, url, { headers, signal, timeout });
+      const response = await send(client, url, { headers, signal });
       const { location } = response.headers;
       const redirected = REDIRECT_STATUS.has(response.statusCode ?? 0) && location !== undefined;
       if (!redirected || !request.followRedirects) return response;

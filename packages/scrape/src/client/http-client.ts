@@ -15,9 +15,8 @@ export type Headers = Readonly<Record<string, string | readonly string[]>>;
 export interface SendOptions {
   readonly method?: string;
   readonly headers: Headers;
+  /** Aborting it ends the request, a connection to a proxy included. */
   readonly signal: AbortSignal;
-  /** A proxy's answer to CONNECT is waited for this long. */
-  readonly timeout: DurationMs;
 }
 
 /** The part of the configuration that decides over connections. */
@@ -80,7 +79,7 @@ export class HttpClient implements Disposable {
     options: SendOptions,
     onResponse: (response: http.IncomingMessage) => void,
   ): http.ClientRequest {
-    const { method, signal, timeout } = options;
+    const { method, signal } = options;
     const headers = options.headers as http.OutgoingHttpHeaders;
     const common = { method, signal };
     const secure = url.protocol === 'https:';
@@ -91,7 +90,7 @@ export class HttpClient implements Disposable {
         : http.request(url, { ...common, headers, agent: this.#plain }, onResponse);
     }
     if (secure) {
-      const through = { ...common, headers, agent: this.#tunnel(proxy), connectTimeout: timeout };
+      const through = { ...common, headers, agent: this.#tunnel(proxy), connectSignal: signal };
       return https.request(url, through, onResponse);
     }
     const toProxy = proxy.protocol === 'https:';
@@ -178,7 +177,7 @@ class TunnelAgent extends https.Agent {
   }
 
   override createConnection(
-    options: https.RequestOptions & { connectTimeout?: number },
+    options: https.RequestOptions & { connectSignal?: AbortSignal },
     callback?: (error: Error | null, stream: Duplex) => void,
   ): Duplex | null | undefined {
     const proxy = this.#proxy;
@@ -203,10 +202,10 @@ class TunnelAgent extends https.Agent {
         ...proxyAuthorization(proxy),
       },
       agent: false,
-      timeout: options.connectTimeout,
+      // Node takes `signal` out of what an agent is told.
+      signal: options.connectSignal,
     });
     connect.once('connect', (response, socket, rest: Buffer) => {
-      socket.setTimeout(0);
       if (response.statusCode !== 200) {
         socket.destroy();
         const text = response.statusMessage || http.STATUS_CODES[response.statusCode ?? 0] || '';
@@ -220,7 +219,6 @@ class TunnelAgent extends https.Agent {
       response.destroy();
       done(new Error(`proxy answered ${response.statusCode}`));
     });
-    connect.once('timeout', () => connect.destroy(new Error('i/o timeout')));
     connect.once('error', (error) => done(Object.assign(error, { proxyConnect: true })));
     connect.end();
     return undefined;

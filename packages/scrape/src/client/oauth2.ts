@@ -108,7 +108,7 @@ export class TokenSource {
     }
     const body = form.toString();
     headers['content-length'] = String(Buffer.byteLength(body));
-    const options = { method: 'POST', headers, signal, timeout: TOKEN_TIMEOUT };
+    const options = { method: 'POST', headers, signal };
     return new Promise((resolve, reject) => {
       const request = this.#client.request(new URL(tokenUrl), options, (response) => {
         readText(response).then(
