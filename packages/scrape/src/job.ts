@@ -1,6 +1,7 @@
 /**
  * One job: its discoveries, and a loop for each target they found.
  */
+import { createHash } from 'node:crypto';
 import {
   CanopyError,
   type DroppedTarget,
@@ -262,10 +263,10 @@ export class ScrapeJob {
     yield* this.#makeTargets(wanted);
     const metricRelabel = compileRelabel(config.metricRelabelConfigs);
     for (const [key, loop] of this.#loops) {
+      yield;
       if (wanted.has(key)) continue;
       this.#loops.delete(key);
       void this.#retire(loop);
-      yield;
     }
     const tooMany = config.targetLimit > 0 && wanted.size > config.targetLimit;
     const forcedError = tooMany
@@ -392,5 +393,8 @@ function loopConfigKey(config: ScrapeConfig, externalLabels: Labels): string {
     targetLimit: 0,
     keepDroppedTargets: 0,
   };
-  return JSON.stringify([own, externalLabels]);
+  // Part of the key of thousands of targets: a hash, for what is long costs at each look.
+  return createHash('md5')
+    .update(JSON.stringify([own, externalLabels]))
+    .digest('base64');
 }
