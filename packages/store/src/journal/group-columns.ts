@@ -249,15 +249,13 @@ export class GroupColumns implements GroupWriter, FrameOwner {
 
   #takeKey(idle: boolean): boolean {
     const requests = this.#host.keyFrameRequests();
-    const key =
-      this.#needsKey ||
-      idle ||
-      requests !== this.#keyFrameRequests ||
-      this.#framesSinceKey + 1 >= this.#host.keyFrameEvery;
+    const due = this.#framesSinceKey + 1 >= this.#host.keyFrameEvery;
+    const early = this.#needsKey || idle || requests !== this.#keyFrameRequests;
     this.#keyFrameRequests = requests;
     this.#needsKey = false;
-    this.#framesSinceKey = key ? 0 : this.#framesSinceKey + 1;
-    return key;
+    if (early) this.#framesSinceKey = keyFramePhase(this.#group, this.#host.keyFrameEvery);
+    else this.#framesSinceKey = due ? 0 : this.#framesSinceKey + 1;
+    return early || due;
   }
 
   #enqueueFrame(time: Milliseconds, key: boolean, payload: Uint8Array, samples: number): void {
@@ -266,6 +264,23 @@ export class GroupColumns implements GroupWriter, FrameOwner {
     const entry = encodeEntry(fields, payload);
     this.#host.enqueue({ entry, samples, gap: undefined, writer: this });
   }
+}
+
+/** Shorter runs than this are not worth spreading. Frames. */
+const SPREAD_FROM = 60;
+/** The shortest first run, as a part of the usual one. */
+const FIRST_RUN = 1 / 8;
+
+/**
+ * Frames by which the first run of a group is shorter. Groups that begin together (a start, a
+ * request for key frames) would all have their key frames together for ever, and with each of
+ * them the head closes a tile: so they are spread over the run by the group's number.
+ */
+export function keyFramePhase(group: GroupId, keyFrameEvery: number): number {
+  if (keyFrameEvery < SPREAD_FROM) return 0;
+  // Multiples of the golden ratio are spread evenly, however many there are.
+  const part = (group * 0.618_033_988_749_895) % 1;
+  return Math.floor(part * (1 - FIRST_RUN) * keyFrameEvery);
 }
 
 /** Positions are given when the commit is made. */
