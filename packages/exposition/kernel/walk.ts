@@ -32,13 +32,15 @@ export const UNREAD_ROWS_AT: u32 = CHANGED_TIMES_AT + 8 * ROWS_MAX;
 export const MEMORY_END: u32 = UNREAD_ROWS_AT + 4 * ROWS_MAX;
 
 /** Raised when areas, arguments or results change their meaning. */
-export const VERSION: u32 = 1;
+export const VERSION: u32 = 2;
 
 const RESULT_NEXT: u32 = RESULTS_AT;
 const RESULT_STOP: u32 = RESULTS_AT + 4;
 const RESULT_CHANGED: u32 = RESULTS_AT + 8;
 const RESULT_UNREAD: u32 = RESULTS_AT + 12;
 const RESULT_COMMENTS: u32 = RESULTS_AT + 16;
+/** How many of the changed rows have a time. */
+const RESULT_TIMED: u32 = RESULTS_AT + 20;
 
 /** Why a call ended. */
 const STUCK: u32 = 0;
@@ -95,6 +97,7 @@ export function walk(
   let changed: u32 = 0;
   let unread: u32 = 0;
   let comments: u32 = 0;
+  let timed: u32 = 0;
   let stop: u32 = STUCK;
   let newStart: u32 = NEW_STARTS_AT;
   let start: u32 = load<u32>(STARTS_AT + (row << 2));
@@ -176,6 +179,7 @@ export function walk(
       store<f64>(CHANGED_VALUES_AT + (changed << 3), number);
       store<f64>(CHANGED_TIMES_AT + (changed << 3), time);
       changed++;
+      if (time == time) timed++;
     } else {
       store<u32>(UNREAD_ROWS_AT + (unread << 2), row - first);
       unread++;
@@ -191,5 +195,6 @@ export function walk(
   store<u32>(RESULT_CHANGED, changed);
   store<u32>(RESULT_UNREAD, unread);
   store<u32>(RESULT_COMMENTS, comments);
+  store<u32>(RESULT_TIMED, timed);
   return row - first;
 }

@@ -278,7 +278,7 @@ export class ScrapeParser implements Texts {
     for (let k = 0; k < changedCount; k++) {
       const row = first + changedRows[k];
       rows.values[row] = changedValues[k];
-      rows.setTime(row, changedTimes[k]);
+      rows.setTime(row, state.timed ? changedTimes[k] : NaN);
     }
   }
 

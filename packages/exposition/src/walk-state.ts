@@ -49,7 +49,7 @@ export class WalkState {
   changedCount = 0;
   changedRows: Uint32Array = new Uint32Array(CHANGES_MIN);
   changedValues: Float64Array = new Float64Array(CHANGES_MIN);
-  /** Ms since epoch, NaN for none. */
+  /** Ms since epoch, NaN for none. Valid where `timed`. */
   changedTimes: Float64Array = new Float64Array(CHANGES_MIN);
   /** Whether any of `changedTimes` is a time. */
   timed = false;
@@ -72,8 +72,11 @@ export class WalkState {
     if (at === this.changedRows.length) this.reserveChanges(1);
     this.changedRows[at] = row;
     this.changedValues[at] = value;
-    this.changedTimes[at] = time;
-    if (!Number.isNaN(time)) this.timed = true;
+    if (!Number.isNaN(time) && !this.timed) {
+      this.changedTimes.fill(NaN, 0, at);
+      this.timed = true;
+    }
+    if (this.timed) this.changedTimes[at] = time;
   }
 
   addUnread(row: number): void {

@@ -9,10 +9,10 @@ import { walkOn } from './walker-twin.js';
 
 /** Beside the sources and beside what is compiled from them alike. */
 const KERNEL = new URL('../dist/kernel.wasm', import.meta.url);
-const VERSION = 1;
+const VERSION = 2;
 
 /** Results of a call, as in `kernel/walk.ts`. */
-const Result = { next: 0, stop: 1, changed: 2, unread: 3, comments: 4 } as const;
+const Result = { next: 0, stop: 1, changed: 2, unread: 3, comments: 4, timed: 5 } as const;
 const Stop = { stuck: 0, bodyEnd: 1, needNew: 2, needLast: 3, needRows: 4 } as const;
 
 export interface WasmWalkerOptions {
@@ -207,7 +207,7 @@ export class WasmWalker implements Walker {
       const { rows } = state;
       rows.reserve(state.walked + walked);
       rows.starts.set(this.#newStarts.subarray(0, walked), rows.count + state.walked);
-      this.#takeChanges(results[Result.changed], results[Result.unread]);
+      this.#takeChanges();
       state.walked += walked;
       state.comments += results[Result.comments];
       state.next = results[Result.next];
@@ -215,22 +215,24 @@ export class WasmWalker implements Walker {
     return results[Result.stop];
   }
 
-  #takeChanges(changed: number, unread: number): void {
+  #takeChanges(): void {
     const { state } = this;
-    const first = state.walked;
+    const results = this.#results;
+    const changed = results[Result.changed];
     state.reserveChanges(changed);
-    const rows = state.changedRows;
-    const values = state.changedValues;
-    const times = state.changedTimes;
-    let to = state.changedCount;
-    for (let i = 0; i < changed; i++, to++) {
-      rows[to] = first + this.#changedRows[i];
-      values[to] = this.#changedValues[i];
-      const time = this.#changedTimes[i];
-      times[to] = time;
-      if (!Number.isNaN(time)) state.timed = true;
+    const first = state.walked;
+    const at = state.changedCount;
+    const from = this.#changedRows;
+    const to = state.changedRows;
+    for (let i = 0; i < changed; i++) to[at + i] = first + from[i];
+    state.changedValues.set(this.#changedValues.subarray(0, changed), at);
+    if (results[Result.timed] > 0 && !state.timed) {
+      state.changedTimes.fill(NaN, 0, at);
+      state.timed = true;
     }
-    state.changedCount = to;
+    if (state.timed) state.changedTimes.set(this.#changedTimes.subarray(0, changed), at);
+    state.changedCount = at + changed;
+    const unread = results[Result.unread];
     for (let i = 0; i < unread; i++) state.addUnread(first + this.#unreadRows[i]);
   }
 
