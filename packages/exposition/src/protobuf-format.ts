@@ -49,7 +49,7 @@ export class ProtobufFormat implements BodyFormat {
   #name = '';
   #type: MetricType = 'unknown';
   #field = 0;
-  /** Key of the sample: part, bound, family name, KEY_NAME_END, labels as length and message. */
+  /** Key of the sample: part, bound, family name, KEY_NAME_END, fields `label`. */
   #key = new Uint8Array(0);
   #keyView = new DataView(this.#key.buffer);
   #keySize = 0;
@@ -82,8 +82,8 @@ export class ProtobufFormat implements BodyFormat {
     const key = this.#keyWire;
     key.open(this.#key);
     key.position = this.#labelsStart;
-    while (key.position < this.#keySize) {
-      readLabel(key, key.length(this.#keySize), pairs);
+    while (key.next(this.#keySize)) {
+      readLabel(key, key.enter(this.#keySize), pairs);
       if (pairs.length > 2 * LABELS_MAX) {
         throw new CanopyError('limit', `more than ${LABELS_MAX} labels in one series`);
       }
@@ -147,15 +147,25 @@ export class ProtobufFormat implements BodyFormat {
     this.#bounds.length = 0;
     this.#values.length = 0;
     this.#keySize = this.#labelsStart;
-    while (wire.next(end)) {
-      if (wire.field === Metric.label) this.#addLabel(wire.enter(end));
-      else if (wire.field === this.#field) this.#readValue(wire.enter(end), sink);
+    let labelsStart = 0;
+    let labelsEnd = 0;
+    for (let at = wire.position; wire.next(end); at = wire.position) {
+      if (wire.field === Metric.label) {
+        wire.position = wire.enter(end);
+        // Labels stand together nearly always, and are copied together.
+        if (at !== labelsEnd) {
+          this.#addLabels(labelsStart, labelsEnd);
+          labelsStart = at;
+        }
+        labelsEnd = wire.position;
+      } else if (wire.field === this.#field) this.#readValue(wire.enter(end), sink);
       else if (wire.field === Metric.timestamp) {
         // 0 is what is not there, in protobuf 3.
         const time = wire.int64(end);
         this.#time = time === 0 ? NaN : time;
       } else wire.skip(end);
     }
+    this.#addLabels(labelsStart, labelsEnd);
     this.#tell(sink);
   }
 
@@ -261,16 +271,11 @@ export class ProtobufFormat implements BodyFormat {
     this.#labelsStart = end + 1;
   }
 
-  /** Adds the LabelPair from here to `end`, with its length in five bytes: any varint will do. */
-  #addLabel(end: number): void {
-    const { bytes, position } = this.#wire;
-    const length = end - position;
-    this.#reserveKey(this.#keySize + 5 + length);
-    for (let i = 0; i < 4; i++) this.#key[this.#keySize++] = ((length >>> (7 * i)) & 0x7f) | 0x80;
-    this.#key[this.#keySize++] = length >>> 28;
-    this.#key.set(bytes.subarray(position, end), this.#keySize);
-    this.#keySize += length;
-    this.#wire.position = end;
+  /** Adds fields `label` as they are written, tags included. */
+  #addLabels(start: number, end: number): void {
+    this.#reserveKey(this.#keySize + end - start);
+    this.#key.set(this.#wire.bytes.subarray(start, end), this.#keySize);
+    this.#keySize += end - start;
   }
 
   #reserveKey(size: number): void {
@@ -295,10 +300,13 @@ function readLabel(wire: WireReader, end: number, pairs: string[]): void {
 }
 
 function readText(wire: WireReader, end: number, what: string): string {
-  const bytes = wire.bytes.subarray(wire.position, end);
-  if (!isUtf8(bytes)) wire.fail(`${what} is not valid UTF-8`);
+  const text = wire.buffer.toString('utf8', wire.position, end);
+  // What was not UTF-8 became U+FFFD, which may also have been written.
+  if (text.includes('\ufffd') && !isUtf8(wire.bytes.subarray(wire.position, end))) {
+    wire.fail(`${what} is not valid UTF-8`);
+  }
   wire.position = end;
-  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('utf8');
+  return text;
 }
 
 /** As OpenMetrics spells it: `1.0`, `+Inf`. */

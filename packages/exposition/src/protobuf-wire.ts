@@ -12,6 +12,7 @@ const NO_BYTES = new Uint8Array(0);
 export class WireReader {
   bytes: Uint8Array = NO_BYTES;
   view: DataView = new DataView(NO_BYTES.buffer);
+  buffer: Buffer = Buffer.alloc(0);
   position = 0;
   /** Of the tag read last. */
   field = 0;
@@ -23,6 +24,7 @@ export class WireReader {
   open(bytes: Uint8Array): void {
     this.bytes = bytes;
     this.view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+    this.buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
     this.position = 0;
   }
 
@@ -97,6 +99,12 @@ export class WireReader {
 
   #readVarint(end: number): void {
     const { bytes } = this;
+    // Fast path: one byte.
+    if (this.position < end && bytes[this.position] < 0x80) {
+      this.#low = bytes[this.position++];
+      this.#high = 0;
+      return;
+    }
     let low = 0;
     let high = 0;
     let p = this.position;
