@@ -41,7 +41,7 @@ const TLS_VERSIONS: Readonly<Record<string, TlsVersion>> = {
   TLS13: 'TLSv1.3',
 };
 const tlsVersion = () =>
-  optional(scalar((name) => TLS_VERSIONS[name] ?? fail(`unknown TLS version: ${name}`)).optional());
+  scalar((name) => TLS_VERSIONS[name] ?? fail(`unknown TLS version: ${name}`)).optional();
 
 const tlsConfig = z
   .strictObject({

@@ -30,6 +30,7 @@ export class ConfigReader {
       schema: 'failsafe',
       lineCounter: this.#lines,
       uniqueKeys: true,
+      merge: true,
       prettyErrors: false,
     });
     const [error] = this.#document.errors;
@@ -37,6 +38,9 @@ export class ConfigReader {
     // `key:` with nothing after it leaves the key at its default, as Go's decoder does.
     visit(this.#document, {
       Pair: (_, { value }) => (isNull(value) ? visit.REMOVE : undefined),
+      Scalar: (key, node) => {
+        if (typeof key === 'number' && isNull(node)) node.value = '';
+      },
     });
   }
 
@@ -48,7 +52,7 @@ export class ConfigReader {
     } catch (error) {
       throw this.error(0, '', (error as Error).message);
     }
-    if (tree === '') return {};
+    if (tree === '' || isNull(this.#document.contents)) return {};
     if (!isObject(tree)) throw this.error(0, '', 'the file is not a mapping of keys to values');
     return tree;
   }

@@ -34,11 +34,34 @@ function readBoolean(text: string): boolean {
   return fail(`"${text}" is neither true nor false`);
 }
 
+/** Whole numbers as YAML 1.1 has them: `1_000`, `0x3e8`, `01750`, `1e3`. */
+function readCount(text: string): number {
+  const digits = text.replaceAll('_', '').replace(/^\+/, '').toLowerCase();
+  let value = Number.NaN;
+  if (/^0[0-7]+$/.test(digits)) value = Number.parseInt(digits, 8);
+  else if (/^(\d+|0x[\da-f]+|0o[0-7]+|0b[01]+|\d+\.\d*|\d+(\.\d*)?e\+?\d+)$/.test(digits)) {
+    value = Number(digits);
+  }
+  if (!Number.isInteger(value)) return fail(`"${text}" is not a whole number`);
+  return value < 2 ** 63 ? value : fail(`"${text}" is too large`);
+}
+
+/** `10MB`, `1.5GB`, `1GB512MB`; without a unit only 0. */
+function readBytes(text: string): number {
+  if (text === '0') return 0;
+  const parts = [...text.matchAll(/(\d+(?:\.\d*)?|\.\d+)([A-Za-z]+)/gy)];
+  const length = parts.reduce((sum, [part]) => sum + part.length, 0);
+  if (parts.length === 0 || length < text.length) return fail(`not a valid size: "${text}"`);
+  return parts.reduce(
+    (sum, [, count, unit]) => sum + Math.floor(Number(count) * parseBytes(`1${unit}`)),
+    0,
+  );
+}
+
 export const duration = () => scalar(parseDuration);
 export const boolean = () => scalar(readBoolean);
-export const count = () =>
-  scalar((text) => (/^\d+$/.test(text) ? Number(text) : fail(`"${text}" is not a whole number`)));
-export const bytes = () => scalar(parseBytes);
+export const count = () => scalar(readCount);
+export const bytes = () => scalar(readBytes);
 export const regexp = () =>
   scalar((text) => {
     compileRegexp(text);

@@ -92,6 +92,9 @@ const relabel = z
     if (NEEDS_TARGET.has(rule.action) && rule.target_label === '') {
       issue(`relabel configuration for ${rule.action} action requires 'target_label' value`);
     }
+    if (rule.action === 'labelmap' && rule.replacement === '') {
+      issue(`"" is invalid 'replacement' for labelmap action`);
+    }
     const surplus = surplusKeys(rule);
     if (surplus !== '')
       issue(`${rule.action} action requires only ${surplus}, and no other fields`);
