@@ -103,7 +103,10 @@ const NOISE = ['{', '}', '"', '\\', '\n', ' ', '#', ',', '=', '\0', 'é', 'a', '
 
 function openMetricsBody(random: Random): Buffer {
   let text = '';
-  for (let i = random(8); i > 0; i--) text += LINES[random(LINES.length)];
+  for (let i = random(12); i > 0; i--) {
+    const line = LINES[random(LINES.length)];
+    text += random(3) === 0 ? line.replace(/ \d+/, ` ${random(1000)}`) : line;
+  }
   text += '# EOF\n';
   if (random(2) === 0) {
     const at = random(text.length);

@@ -1,6 +1,6 @@
 /**
  * Readers of bodies for one target, whatever the format. Text 0.0.4 is read as a difference to the last body
- * (`ScrapeParser`); the other formats are read in full each time, and only labels are remembered.
+ * (`ScrapeParser`); of the other formats labels are remembered, and OpenMetrics is read beside the last body, too.
  */
 import { CanopyError, type Labels, type MetricType, invariant, labelValue } from '@canopy/model';
 import { FamilyTable, OPENMETRICS_SUFFIXES } from './family-table.js';
@@ -30,7 +30,8 @@ export interface FormatSink {
   unit(family: string, unit: string): void;
   /**
    * A sample. `key[start, end)` are bytes that tell its series from all others of the format, valid during
-   * the call; `view` is over the same bytes. `time` is milliseconds since the epoch, NaN for none.
+   * the call; `view` is over the same bytes. `time` is milliseconds since the epoch, NaN for none. Returns the
+   * place of the series among the samples of the last body, -1 where it was not there or is not known.
    */
   sample(
     key: Uint8Array,
@@ -39,7 +40,12 @@ export interface FormatSink {
     end: number,
     value: number,
     time: number,
-  ): void;
+  ): number;
+  /**
+   * A sample of the series at `place` in the last body. False where that is forgotten: then it must be told
+   * by `sample`.
+   */
+  again(place: number, value: number, time: number): boolean;
   exemplar(): void;
 }
 
@@ -52,6 +58,8 @@ export interface BodyFormat {
    * @throws FormatError
    */
   labels(): Labels;
+  /** The body being read counts: the next one may be read beside it. Only where the format does that. */
+  keep?(): void;
   /** Lets go of the body. */
   close(): void;
 }
@@ -81,7 +89,7 @@ const NO_BODIES: Texts = {
   newStarts: new Uint32Array(0),
 };
 
-/** Reads every body in full; labels are made once for a series. */
+/** Labels are made once for a series; whether a body is read beside the last one is the format's. */
 export class FullReader implements BodyReader, FormatSink {
   readonly #format: BodyFormat;
   readonly #resolver: SeriesResolver;
@@ -94,7 +102,11 @@ export class FullReader implements BodyReader, FormatSink {
   /** Number of the running or last body, refused ones included. */
   #parse = 0;
   /** Number of the last body that was not refused. */
-  #lastGood = 0;
+  #lastGood = -1;
+  /** Entries by place in the last body, where the format asks for them; -1 for those forgotten. */
+  #lastEntries = new Int32Array(0);
+  /** By entry, valid for those in the last body. */
+  #places = new Int32Array(0);
   #described = new Set<string>();
   #describedBefore = new Set<string>();
   #keyBytesLeft = 0;
@@ -111,7 +123,7 @@ export class FullReader implements BodyReader, FormatSink {
   parse(body: Uint8Array): ScrapeColumns {
     invariant(!busy, 'BUG: a body reader was called from a resolver');
     const index = this.#index;
-    if (index.count > this.#maxSeries) index.retain((entry) => this.#inLastBody(entry));
+    if (index.count > this.#maxSeries) this.#retain((entry) => this.#inLastBody(entry));
     const entriesBefore = index.count;
     this.#parse++;
     this.#described = new Set();
@@ -127,7 +139,7 @@ export class FullReader implements BodyReader, FormatSink {
       this.#takeOver();
       done = true;
     } finally {
-      if (!done && index.count > entriesBefore) index.retain((entry) => entry < entriesBefore);
+      if (!done && index.count > entriesBefore) this.#retain((entry) => entry < entriesBefore);
       this.#format.close();
       if (samples.entries.length > SHARED_SAMPLES_MAX) growSamples(0);
       busy = false;
@@ -139,7 +151,7 @@ export class FullReader implements BodyReader, FormatSink {
 
   renumber(map: Int32Array): void {
     const { slots } = this.#index;
-    this.#index.retain((entry) => slots[entry] < 0 || (map[slots[entry]] ?? -1) >= 0);
+    this.#retain((entry) => slots[entry] < 0 || (map[slots[entry]] ?? -1) >= 0);
     const { slots: kept, count } = this.#index;
     for (let entry = 0; entry < count; entry++) {
       if (kept[entry] >= 0) kept[entry] = map[kept[entry]];
@@ -150,7 +162,7 @@ export class FullReader implements BodyReader, FormatSink {
   forget(unseenParses: number): void {
     const oldest = this.#parse - Math.max(1, unseenParses);
     const { seen } = this.#index;
-    this.#index.retain((entry) => this.#inLastBody(entry) || seen[entry] > oldest);
+    this.#retain((entry) => this.#inLastBody(entry) || seen[entry] > oldest);
     this.#families.retain(this.#describedBefore);
   }
 
@@ -180,7 +192,7 @@ export class FullReader implements BodyReader, FormatSink {
     end: number,
     value: number,
     time: number,
-  ): void {
+  ): number {
     const index = this.#index;
     this.#keyBytesLeft -= end - start;
     if (samples.count >= this.#maxSeries || this.#keyBytesLeft < 0) this.#refuse();
@@ -191,6 +203,20 @@ export class FullReader implements BodyReader, FormatSink {
       entry = index.add(hash, end - start, 0, slot);
       index.keepText(entry, key, start);
     }
+    this.#add(entry, value, time);
+    const known = this.#format.keep !== undefined && this.#inLastBody(entry);
+    return known ? this.#places[entry] : -1;
+  }
+
+  again(place: number, value: number, time: number): boolean {
+    const entry = this.#lastEntries[place];
+    if (entry < 0) return false;
+    if (samples.count >= this.#maxSeries) this.#refuse();
+    this.#add(entry, value, time);
+    return true;
+  }
+
+  #add(entry: number, value: number, time: number): void {
     const at = samples.count;
     if (at === samples.entries.length) growSamples(Math.max(64, 2 * at));
     samples.count++;
@@ -198,6 +224,16 @@ export class FullReader implements BodyReader, FormatSink {
     samples.values[at] = value;
     samples.times[at] = time;
     if (!Number.isNaN(time)) samples.timed = true;
+  }
+
+  #retain(keep: (entry: number) => boolean): void {
+    const renumbered = this.#index.retain(keep);
+    const entries = this.#lastEntries;
+    for (let place = 0; place < entries.length; place++) {
+      const entry = entries[place] < 0 ? -1 : renumbered[entries[place]];
+      entries[place] = entry;
+      if (entry >= 0) this.#places[entry] = place;
+    }
   }
 
   #inLastBody(entry: number): boolean {
@@ -236,8 +272,21 @@ export class FullReader implements BodyReader, FormatSink {
       if (loose && !Number.isNaN(times[i])) columns.addLoose(slot, values[i], times[i]);
       else columns.addAligned(slot, values[i]);
     }
+    if (this.#format.keep !== undefined) {
+      this.#rememberPlaces();
+      this.#format.keep();
+    }
     this.#lastGood = this.#parse;
     this.#describedBefore = this.#described;
+  }
+
+  #rememberPlaces(): void {
+    const { entries, count } = samples;
+    this.#lastEntries = entries.slice(0, count);
+    if (this.#places.length < this.#index.count) {
+      this.#places = new Int32Array(this.#index.count + (this.#index.count >> 2));
+    }
+    for (let place = 0; place < count; place++) this.#places[entries[place]] = place;
   }
 }
 

@@ -6,7 +6,7 @@ import type { ScrapeParserOptions } from './scrape-parser.js';
 
 /** OpenMetrics 1.0 and 0.0.1 text of one target. */
 export function openMetricsReader(options: ScrapeParserOptions): BodyReader {
-  return new FullReader(options, new OpenMetricsFormat());
+  return new FullReader(options, new OpenMetricsFormat(options.keepBody));
 }
 
 /** Delimited `io.prometheus.client.MetricFamily` messages of one target. */

@@ -7,7 +7,9 @@
 import { isUtf8 } from 'node:buffer';
 import { FormatError, type Labels, type MetricType } from '@canopy/model';
 import type { BodyFormat, FormatSink } from './body-reader.js';
+import { commonPrefix } from './common-prefix.js';
 import { canonicalBound, parseFloatText, readPlainNumber } from './float-text.js';
+import { SampleLines } from './sample-lines.js';
 import { readSeries, unescapeQuoted } from './series-text.js';
 
 const NAME_START = 1;
@@ -53,6 +55,11 @@ const SHOWN_BYTES_MAX = 60;
 const NO_BYTES = new Uint8Array(0);
 const NO_EOF = 'data does not end with # EOF';
 
+/** Lines of the body being read. Shared: reading a body is one synchronous call. */
+const lines = new SampleLines();
+/** Lines beyond this are given back after the body that needed them. */
+const SHARED_LINES_MAX = 1 << 20;
+
 export class OpenMetricsFormat implements BodyFormat {
   /** What `readPlainNumber` read last. */
   value = 0;
@@ -61,17 +68,36 @@ export class OpenMetricsFormat implements BodyFormat {
   #view: DataView = new DataView(NO_BYTES.buffer);
   #lineStart = 0;
   #seriesEnd = 0;
+  #time = NaN;
+  #exemplar = 0;
   /** Of the last TYPE line, whatever its family, as in Prometheus. */
   #type: MetricType = 'unknown';
+  /** The last body that counts, its sample lines, and which of them is the next to look at. */
+  #kept: Uint8Array = NO_BYTES;
+  #keptView: DataView = new DataView(NO_BYTES.buffer);
+  readonly #keptLines = new SampleLines();
+  #place = 0;
+  readonly keep: (() => void) | undefined;
+
+  /** `keepBody` false: nothing is remembered of a body, and each is read in full. */
+  constructor(keepBody = true) {
+    if (keepBody) this.keep = () => this.#keepBody();
+  }
 
   read(body: Uint8Array, sink: FormatSink): void {
     this.#open(body);
     this.#type = 'unknown';
+    this.#place = 0;
+    lines.clear();
     let p = 0;
     while (p >= 0) {
       this.#lineStart = p;
       if (p >= body.length) this.#fail(NO_EOF, p);
-      p = body[p] === HASH ? this.#readMeta(p, sink) : this.#readSample(p, sink);
+      if (body[p] === HASH) p = this.#readMeta(p, sink);
+      else {
+        const next = this.#place < this.#keptLines.count ? this.#readAgain(p, sink) : -1;
+        p = next < 0 ? this.#readSample(p, sink) : next;
+      }
     }
   }
 
@@ -83,6 +109,44 @@ export class OpenMetricsFormat implements BodyFormat {
 
   close(): void {
     this.#open(NO_BYTES);
+    if (lines.starts.length > SHARED_LINES_MAX) lines.release();
+  }
+
+  #keepBody(): void {
+    const size = this.#body.length;
+    if (size > this.#kept.length || this.#kept.length > 2 * size + 4096) {
+      this.#kept = new Uint8Array(size + (size >> 4));
+      this.#keptView = new DataView(this.#kept.buffer);
+    }
+    this.#kept.set(this.#body);
+    this.#keptLines.copyFrom(lines);
+  }
+
+  /**
+   * Fast path: reads a line beside the one that stood here in the last body. Where the series and what
+   * follows it are the same bytes, it is the same series; equal lines are not read at all. Returns the offset of the
+   * next line, -1 where the line must be read in full.
+   */
+  #readAgain(start: number, sink: FormatSink): number {
+    const place = this.#place;
+    const { starts, lengths, prefixes, values, exemplars } = this.#keptLines;
+    const length = lengths[place];
+    const prefix = prefixes[place];
+    const limit = Math.min(length, this.#body.length - start);
+    const same = commonPrefix(this.#view, start, this.#keptView, starts[place], limit);
+    // The space after a series ends it.
+    if (same <= prefix) return -1;
+    let end = start + length;
+    if (same === length) {
+      this.value = values[place];
+      this.#time = this.#keptLines.timeOf(place);
+      this.#exemplar = exemplars[place];
+    } else end = this.#readRest(start + prefix);
+    if (!sink.again(place, this.value, this.#time)) return -1;
+    if (this.#exemplar === 1) sink.exemplar();
+    lines.add(start, end - start, prefix, this.value, this.#time, this.#exemplar);
+    this.#place = place + 1;
+    return end;
   }
 
   #open(body: Uint8Array): void {
@@ -152,7 +216,7 @@ export class OpenMetricsFormat implements BodyFormat {
     return unescapeQuoted(this.#text.toString('utf8', start + 1, end - 1));
   }
 
-  /** Returns the offset of the next line. */
+  /** Reads a line in full. Returns the offset of the next one. */
   #readSample(start: number, sink: FormatSink): number {
     const body = this.#body;
     let p = start;
@@ -161,22 +225,36 @@ export class OpenMetricsFormat implements BodyFormat {
     else if (body[p] !== BRACE_OPEN) this.#fail('expected a valid start token', p);
     if (body[p] === BRACE_OPEN) p = this.#readLabels(p + 1, named, false);
     this.#seriesEnd = p;
-    p = this.#readNumber(p, 'expected value after metric');
+    const end = this.#readRest(p);
     const { value } = this;
-    let time = NaN;
+    const place = sink.sample(body, this.#view, start, p, value, this.#time);
+    if (this.#exemplar === 1) sink.exemplar();
+    lines.add(start, end - start, p - start, value, this.#time, this.#exemplar);
+    // Where that series stood in the last body is where the walk goes on.
+    if (place >= 0) this.#place = place + 1;
+    return end;
+  }
+
+  /** Reads what follows a series: value, time, exemplar. Returns the offset of the next line. */
+  #readRest(start: number): number {
+    const body = this.#body;
+    let p = this.#readNumber(start, 'expected value after metric');
+    const { value } = this;
+    this.#time = NaN;
+    this.#exemplar = 0;
     if (body[p] === SPACE && !this.#exemplarAt(p)) {
       p = this.#readNumber(p, 'expected timestamp');
-      time = this.#milliseconds(p);
+      this.#time = this.#milliseconds(p);
     }
     if (this.#exemplarAt(p)) {
       p = this.#readExemplar(p);
-      sink.exemplar();
+      this.#exemplar = 1;
     }
     if (body[p] !== NEWLINE) {
       if (p >= body.length) this.#fail(NO_EOF, p);
       this.#fail('expected next entry after timestamp', p);
     }
-    sink.sample(body, this.#view, start, this.#seriesEnd, value, time);
+    this.value = value;
     return p + 1;
   }
 
