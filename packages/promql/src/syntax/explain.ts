@@ -21,8 +21,8 @@ const NAMES = new Set(
 const DURATION_CALLS = new Set('step range min_of max_of'.split(' '));
 const SHOWN_MAX = 10;
 /**
- * lezer's stack holds 8,400 entries (its `CutDepth`), up to 18 of them for a bracket: beyond this
- * depth it may stop at what is well formed.
+ * lezer's stack holds 8,400 entries (its `CutDepth`), up to 18 of them for a bracket or an
+ * operator: beyond this depth it may stop at what is well formed.
  */
 const DEPTH_SURE = 450;
 
@@ -42,7 +42,7 @@ function isPlainName(name: string): boolean {
 export function unexpectedAt(text: string, offset: number): never {
   const walk = walkTo(text, offset);
   const { before, beforeStart, tokens } = walk;
-  if (walk.depth > DEPTH_SURE) walk.tooDeep(tokens.start);
+  if (Math.max(walk.depth, walk.level.operators) > DEPTH_SURE) walk.tooDeep(tokens.start);
   if (tokens.word === ')' && before === ',' && isCall(walk)) {
     parseError(text, beforeStart, 'trailing commas not allowed in function call args');
   }

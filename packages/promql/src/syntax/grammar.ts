@@ -11,18 +11,14 @@
  * | `atan2` where an operand is due | `,,,,,` | a metric may not have that name; lezer stops at a comma |
  * | `Start`, `STEP`, … | in lower case | lezer matches those as written |
  * | `min_of(`, `max_of(` as functions | `minute(` | lezer knows them in durations only |
- * | the operators of long chains | `*`, each 64th `+` | lezer gives up after 300 operators in one chain |
  *
  * Which operator binds tighter is decided afterwards, from the query's own words.
  */
-import type { Tree } from '@lezer/common';
+import type { PartialParse, Tree } from '@lezer/common';
 import { parser } from '@prometheus-io/lezer-promql';
 import { unexpectedAt } from './explain.js';
 import { parseError } from './position.js';
-import { Walk, isDuration, isLabels } from './walk.js';
-
-/** lezer counts 300 reductions at one place (its `MaxLeftAssociativeReductionCount`). */
-const CHAIN_PLAIN = 64;
+import { Walk, tooDeep, isDuration, isLabels } from './walk.js';
 
 /** Words that lezer takes in lower case only. */
 const CASED_WORDS = new Set(['start', 'end', 'step', 'range', 'min_of', 'max_of']);
@@ -38,16 +34,28 @@ export interface Parsed {
   readonly text: string;
 }
 
+/**
+ * lezer counts reductions that begin at one place and cuts a chain of operators or modifiers after
+ * 300, for the sake of those who walk its trees by recursion. The count is not part of its API; a
+ * test of long chains tells when it is called otherwise.
+ */
+type LongParse = PartialParse & { bigReductionCount?: number };
+
 /** @throws CanopyError `bad_data` */
 export function parseTree(query: string): Parsed {
   const text = spellForLezer(query);
-  const parse = strict.startParse(text);
+  const parse: LongParse = strict.startParse(text);
   try {
     let tree = parse.advance();
-    while (tree === null) tree = parse.advance();
+    while (tree === null) {
+      parse.bigReductionCount = 0;
+      tree = parse.advance();
+    }
     return { tree, text };
   } catch (error) {
     if (error instanceof SyntaxError) unexpectedAt(query, parse.parsedPos);
+    // lezer builds its trees by recursion: thousands of levels, where ours may have hundreds.
+    if (error instanceof RangeError) tooDeep(query, parse.parsedPos);
     throw error;
   }
 }
@@ -106,11 +114,6 @@ function spell(walk: Walk, word: string, lower: string): string | null {
   if (kind === 'string') {
     if (!/[\ud800-\udfff]/.test(word)) return null;
     return word[0] + 'a'.repeat(word.length - 2) + word[0];
-  }
-  if (walk.isOperator(lower)) {
-    const count = walk.level.operators + 1;
-    if (count < CHAIN_PLAIN) return null;
-    return (count % CHAIN_PLAIN === 0 ? '+' : '*').padEnd(word.length);
   }
   if (kind === 'word' && !isLabels(walk.level.context)) return spellWord(walk, lower, word);
   return null;

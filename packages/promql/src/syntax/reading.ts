@@ -5,7 +5,7 @@ import { parseTree } from './grammar.js';
 import { isDurationText, isWellFormedNumber, numberEnd, parseNumber } from './numbers.js';
 import { parseError } from './position.js';
 import { quote, unquote } from './strings.js';
-import { DEPTH_MAX } from './walk.js';
+import { tooDeep } from './walk.js';
 
 const OPERATOR = /[a-zA-Z0-9_]+|[=!<>]=|<\/|>\/|./y;
 const NOT_BLANK = /[^ \t\r\n]/g;
@@ -67,7 +67,7 @@ export class Reading {
   }
 
   tooDeep(offset: number): never {
-    this.fail(offset, `expression is nested more than ${DEPTH_MAX} levels deep`);
+    tooDeep(this.query, offset);
   }
 
   /** Whether the node is a `name`. */

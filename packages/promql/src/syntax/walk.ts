@@ -9,11 +9,8 @@ import { Tokens } from './tokens.js';
 /** Expressions within expressions a query may have; more would exhaust the stack of calls. */
 export const DEPTH_MAX = 500;
 
-/**
- * Operators between operands at one level: as many as fit into lezer's limit of 300 reductions at
- * one place, where each 64th is told to it as a looser one.
- */
-const CHAIN_MAX = 8192;
+/** Operators between operands at one level. */
+const CHAIN_MAX = 2048;
 /** `offset`, `@` and ranges after one operand; more than three have no meaning. */
 const MODIFIERS_MAX = 100;
 
@@ -109,12 +106,6 @@ export class Walk {
   read(): void {
     do this.tokens.next();
     while (this.tokens.kind === 'comment');
-  }
-
-  /** Whether the current token stands between two operands. */
-  isOperator(word: string): boolean {
-    if (this.wantsOperand || isLabels(this.level.context)) return false;
-    return this.tokens.kind === 'word' ? OPERATOR_WORDS.has(word) : isOperatorMark(word);
   }
 
   /** Whether a parenthesis opens right after the current token. */
@@ -225,8 +216,13 @@ export class Walk {
   }
 
   tooDeep(offset: number): never {
-    parseError(this.query, offset, `expression is nested more than ${DEPTH_MAX} levels deep`);
+    tooDeep(this.query, offset);
   }
+}
+
+/** @throws CanopyError `bad_data`, always. */
+export function tooDeep(query: string, offset: number): never {
+  parseError(query, offset, `expression is nested more than ${DEPTH_MAX} levels deep`);
 }
 
 /** Blanks and comments, then a parenthesis. */
