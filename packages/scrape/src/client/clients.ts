@@ -34,6 +34,11 @@ export class HttpClients implements Disposable {
     this.#files = new FileTexts(clock);
   }
 
+  /** Configurations whose connections are kept. */
+  get size(): number {
+    return this.#clients.size;
+  }
+
   /**
    * Reads what has changed on disk, gets a token where one is needed.
    * @throws CanopyError `unavailable`, `config_invalid`.
