@@ -6,7 +6,7 @@ import { afterEach, beforeEach, expect, test } from 'vitest';
 import type { TargetGroup } from '../config.js';
 import type { DiscoveryRun } from './discovery.js';
 import { FileDiscovery } from './file.js';
-import { parseTargetFile } from './target-file.js';
+import { parseTargetFile, parseTargetFileInSteps } from './target-file.js';
 
 const clock: Clock = {
   now: () => asTime(Date.now()),
@@ -47,6 +47,37 @@ test('one file', () => {
   check('a.yml', '- targets: [a\n- b', /^a\.yml:\d+:\d+: /);
   check('a.yml', '- labels: {a: [b]}\n', /^a\.yml:1:15: the value of label "a" must be a string/);
   check('a.yml', '- *x\n', /^a\.yml/);
+});
+
+test('a long file in steps is the same file', async () => {
+  const entry = (i: number): string =>
+    `- targets: [h${i}:1, 'h${i}:2']\n  labels:\n    n: "${i}"\n`;
+  const entries = Array.from({ length: 600 }, (_, i) => entry(i)).join('');
+  const steps = async (text: string, pausesMin: number): Promise<void> => {
+    let pauses = 0;
+    const pause = async (): Promise<void> => void pauses++;
+    const whole = ((): unknown => {
+      try {
+        return parseTargetFile('a.yml', text);
+      } catch (error) {
+        return (error as Error).message;
+      }
+    })();
+    const inSteps = await parseTargetFileInSteps('a.yml', text, pause).catch(
+      (error: Error) => error.message,
+    );
+    expect(inSteps).toEqual(whole);
+    expect(pauses).toBeGreaterThanOrEqual(pausesMin);
+  };
+  await steps(entries, 3);
+  await steps(`---\n# all of them\n${entries}# the end\n`, 3);
+  await steps(`- &first\n  targets: [x:1]\n${entries}- *first\n`, 1); // an alias into another part
+  await steps(`${entries}- targets: x\n`, 1); // the place of a fault
+  await steps(`${entries}---\n${entries}`, 1);
+  await steps(`${entries}- targets: [\n`, 1);
+  await steps(`targets:\n${entries}`, 0);
+  await steps(entries.replaceAll('\n', '\r\n'), 3);
+  await steps(`- targets: [x:1]\n  labels:\n    text: |\n${'      - no entry\n'.repeat(2000)}`, 0);
 });
 
 let folder = '';

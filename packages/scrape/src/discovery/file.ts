@@ -4,10 +4,10 @@
 import { type FSWatcher, watch } from 'node:fs';
 import { readFile, readdir, stat } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
-import { CanopyError, type Clock, type Timer, asDuration, errorText } from '@canopy/model';
+import { CanopyError, type Clock, type Timer, asDuration, errorText, sleep } from '@canopy/model';
 import type { FileSdConfig, TargetGroup } from '../config.js';
 import type { Discovery, DiscoveryReport, DiscoveryRun } from './discovery.js';
-import { TARGET_FILE_BYTES_MAX, parseTargetFile } from './target-file.js';
+import { TARGET_FILE_BYTES_MAX, parseTargetFileInSteps } from './target-file.js';
 
 /** Editors write in several steps: one reading for all of them. */
 const SETTLE = asDuration(100);
@@ -150,7 +150,8 @@ class FileRun implements DiscoveryRun {
       }
       text = await readFile(path, 'utf8');
       if (text === known?.text) return known;
-      return { text, groups: parseTargetFile(path, text) };
+      const pause = (): Promise<void> => sleep(this.#clock, asDuration(0));
+      return { text, groups: await parseTargetFileInSteps(path, text, pause) };
     } catch (error) {
       const gone = (error as NodeJS.ErrnoException).code === 'ENOENT';
       this.#report(gone ? 'target file is not there' : 'cannot read target file', {
