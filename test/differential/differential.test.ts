@@ -13,7 +13,7 @@ import {
   waitReady,
 } from '../processes.js';
 import { ODDITIES } from './oddities.js';
-import { type AnswerSource, RecordingProxy, fromExporter } from './recorded.js';
+import { type AnswerSource, RecordingProxy, fromExporter, PROTOBUF } from './recorded.js';
 
 interface Explained {
   readonly job: RegExp;
@@ -29,10 +29,9 @@ const EXPLAINED_VALUES: readonly Explained[] = [
     reason: 'measured by each server itself',
   },
   {
-    job: /^(empty|label_order)$/,
+    job: /^label_order$/,
     series: /^scrape_series_added\{/,
-    reason:
-      'Prometheus counts texts of series, and forgets none at an empty body; Canopy counts series',
+    reason: 'Prometheus counts texts of series; Canopy counts series',
   },
   {
     job: /^(broken|limited|blank_line|carriage_returns|openmetrics_cut|protobuf_cut)$/,
@@ -97,6 +96,7 @@ async function startExporters(): Promise<void> {
     const url = `http://127.0.0.1:${port}/metrics`;
     await eventually(20_000, name, async () => expect((await fetch(url)).status).toBe(200));
     sources.set(name, fromExporter(url));
+    sources.set(`${name}_protobuf`, fromExporter(url, PROTOBUF));
   }
   await fetch(`http://127.0.0.1:${push}/metrics/job/pushed/instance/there`, {
     method: 'POST',
@@ -125,6 +125,7 @@ beforeAll(async () => {
   urls.prometheus = `http://127.0.0.1:${prometheusPort}`;
   urls.leaf = `http://127.0.0.1:${leafPort}`;
   sources.set('prometheus_itself', fromExporter(`${urls.prometheus}/metrics`));
+  sources.set('prometheus_protobuf', fromExporter(`${urls.prometheus}/metrics`, PROTOBUF));
   proxy = new RecordingProxy(sources);
   const config = site.file('prometheus.yml', configFor(await proxy.listen()));
   site.program(
@@ -207,6 +208,7 @@ const explains = (list: readonly Explained[], job: string, series: string): bool
 const jobs = [
   ...['node', 'redis_exporter', 'pushgateway', 'prometheus_itself'],
   ...Object.keys(ODDITIES).filter((name) => !(name in EXPLAINED_REFUSALS)),
+  ...['node', 'redis_exporter', 'pushgateway', 'prometheus'].map((name) => `${name}_protobuf`),
 ];
 
 it.each(Object.entries(EXPLAINED_REFUSALS))('%s is refused by one: %s', async (job) => {

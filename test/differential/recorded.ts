@@ -82,17 +82,19 @@ export function protobuf(n: number): RecordedAnswer & { readonly body: Buffer } 
   ];
   return {
     status: 200,
-    contentType:
-      'application/vnd.google.protobuf; proto=io.prometheus.client.MetricFamily; encoding=delimited',
+    contentType: PROTOBUF,
     body: Buffer.concat(families.map((family) => MESSAGES.encodeDelimited(family).finish())),
   };
 }
 
+export const PROTOBUF =
+  'application/vnd.google.protobuf; proto=io.prometheus.client.MetricFamily; encoding=delimited';
+
 /** Fetches from a real exporter, always in the same format. */
-export function fromExporter(url: string): AnswerSource {
+export function fromExporter(url: string, accept = 'text/plain;version=0.0.4'): AnswerSource {
   return async () => {
     const response = await fetch(url, {
-      headers: { accept: 'text/plain;version=0.0.4' },
+      headers: { accept },
       signal: AbortSignal.timeout(5000),
     });
     return {

@@ -21,7 +21,7 @@ export interface ScrapeColumns {
   readonly samplesScraped: number;
   /** Those whose series was not dropped by the resolver; duplicates included, as in Prometheus. */
   readonly samplesKept: number;
-  /** Slots that have a sample and had none in the body before. */
+  /** Slots that have a sample and had none in the last body that had any (Prometheus forgets nothing at an empty one). */
   readonly seriesAdded: number;
   /** Samples left out because their slot had one just before with the same time: the first wins. */
   readonly duplicates: number;
@@ -52,9 +52,12 @@ export class SlotColumns implements ScrapeColumns {
   #looseSeen = new Float64Array(0);
   /** Number of the running parse, from 1. */
   #parse = 0;
+  /** Number of the last parse before it that had samples; 0 for none. */
+  #parseBefore = 0;
 
   /** Starts a new body. */
   begin(): void {
+    if (this.samplesScraped > 0) this.#parseBefore = this.#parse;
     this.#parse++;
     this.states.fill(NONE, 0, this.slotCount);
     this.looseCount = 0;
@@ -117,8 +120,7 @@ export class SlotColumns implements ScrapeColumns {
 
   #markSeen(slot: number): void {
     const seen = this.#seen[slot];
-    if (seen < this.#parse - 1) this.seriesAdded++;
-    else if (seen === 0) this.seriesAdded++;
+    if (seen < this.#parseBefore || seen === 0) this.seriesAdded++;
     this.#seen[slot] = this.#parse;
   }
 
