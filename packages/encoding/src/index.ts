@@ -22,6 +22,7 @@ export {
 } from './frame.js';
 /** Columns of a group over a run of frames. */
 export {
+  AlignedTileEncoder,
   type LooseSlot,
   type SlotSummary,
   type TileColumns,

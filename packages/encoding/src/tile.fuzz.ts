@@ -3,7 +3,7 @@ import { expect, it } from 'vitest';
 import { bitsOf, setNormalNan } from './bits.js';
 import { crc32c } from './crc32c.js';
 import { type Rng, anyValue, makeRng } from './testing/index.js';
-import { type TileColumns, TileReader, encodeTile } from './tile.js';
+import { AlignedTileEncoder, type TileColumns, TileReader, encodeTile } from './tile.js';
 
 const ROUNDS = Number(process.env.CANOPY_FUZZ_ROUNDS ?? 300);
 
@@ -101,5 +101,20 @@ it('any bytes give a tile or a FormatError', () => {
     const cut = rng() < 0.2 ? bytes.slice(0, 4 + rng.below(bytes.length - 4)) : bytes;
     new DataView(cut.buffer).setUint32(cut.length - 4, crc32c(cut, 0, cut.length - 4), true);
     tryBytes(cut);
+  }
+});
+
+it('slot by slot is the same as at once, other tiles in between', () => {
+  for (let seed = 1; seed <= ROUNDS; seed++) {
+    const rng = makeRng(seed);
+    const columns = randomColumns(rng);
+    if (columns.kind === 'loose') continue;
+    const { slotCount, count, times, states, values } = columns;
+    const encoder = new AlignedTileEncoder(slotCount, times);
+    for (let from = 0; encoder.slots < slotCount; from += count) {
+      encoder.add(states.subarray(from), values.subarray(from));
+      if (rng() < 0.2) encodeTile(randomColumns(rng));
+    }
+    expect(encoder.finish(), `seed ${seed}`).toEqual(encodeTile(columns));
   }
 });

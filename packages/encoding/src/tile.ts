@@ -64,10 +64,7 @@ export function encodeTile(columns: TileColumns): Uint8Array {
   invariant(times.length >= (loose ? cells : count), 'BUG: tile with too few times');
   invariant(states.length >= cells && values.length >= cells, 'BUG: tile with too few entries');
   invariant(!loose || lengths !== undefined, 'BUG: loose tile without lengths');
-  if (scratch.length < count) {
-    scratch = new Float64Array(2 * count);
-    scratchBits = bitsOf(scratch);
-  }
+  reserveScratch(count);
   const ends = new Uint32Array(slotCount);
   let minTime = Number.POSITIVE_INFINITY;
   let maxTime = Number.NEGATIVE_INFINITY;
@@ -89,21 +86,93 @@ export function encodeTile(columns: TileColumns): Uint8Array {
   }
   if (!loose && count > 0) [minTime, maxTime] = [times[0], times[count - 1]];
   if (minTime > maxTime) minTime = maxTime = 0;
-  const writer = new ByteWriter(SLOT_DATA.length + 4 * slotCount + 2 * count + 64);
+  const extent = { slotCount, count, minTime, maxTime };
+  return writeTile(extent, loose ? null : times.subarray(0, count), SLOT_DATA, ends);
+}
+
+/**
+ * Encodes an aligned tile slot by slot, to the same bytes as `encodeTile`: a wide one takes longer
+ * than an event loop may be held.
+ */
+export class AlignedTileEncoder {
+  readonly #times: Float64Array;
+  readonly #data = new ByteWriter(1 << 14);
+  readonly #ends: Uint32Array;
+  /** Slots added so far. */
+  slots = 0;
+
+  /** `times` ascend, one for each entry of a slot; kept until `finish`. */
+  constructor(slotCount: number, times: Float64Array) {
+    invariant(slotCount <= SLOTS_MAX && times.length <= ENTRIES_MAX, 'BUG: tile too large');
+    this.#times = times;
+    this.#ends = new Uint32Array(slotCount);
+  }
+
+  get slotCount(): number {
+    return this.#ends.length;
+  }
+
+  /** The next slot; columns of an entry for each time, read during the call only. */
+  add(states: Uint8Array, values: Float64Array): void {
+    const count = this.#times.length;
+    invariant(this.slots < this.#ends.length, 'BUG: tile with too many slots');
+    invariant(states.length >= count && values.length >= count, 'BUG: slot with too few entries');
+    reserveScratch(count);
+    encodeSlot(this.#data, states, values, 0, count);
+    this.#ends[this.slots++] = this.#data.length;
+  }
+
+  /** Fresh bytes; all slots must have been added. */
+  finish(): Uint8Array {
+    invariant(this.slots === this.#ends.length, 'BUG: tile with too few slots');
+    const times = this.#times;
+    const count = times.length;
+    const [minTime, maxTime] = count > 0 ? [times[0], times[count - 1]] : [0, 0];
+    const extent = { slotCount: this.slots, count, minTime, maxTime };
+    return writeTile(extent, times, this.#data, this.#ends);
+  }
+}
+
+interface TileExtent {
+  readonly slotCount: number;
+  readonly count: number;
+  readonly minTime: number;
+  readonly maxTime: number;
+}
+
+function reserveScratch(count: number): void {
+  if (scratch.length >= count) return;
+  scratch = new Float64Array(2 * count);
+  scratchBits = bitsOf(scratch);
+}
+
+/** `times` null: loose. */
+function writeTile(
+  { slotCount, count, minTime, maxTime }: TileExtent,
+  times: Float64Array | null,
+  data: ByteWriter,
+  ends: Uint32Array,
+): Uint8Array {
+  const writer = new ByteWriter(data.length + 4 * slotCount + 2 * count + 64);
   writer.u8(MAGIC & 255);
   writer.u8(MAGIC >> 8);
   writer.u8(VERSION);
-  writer.u8(loose ? FLAG_LOOSE : 0);
+  writer.u8(times === null ? FLAG_LOOSE : 0);
   writer.varint(slotCount);
   writer.varint(count);
   writer.f64(minTime);
   writer.f64(maxTime);
-  writeSections(writer, loose ? null : times.subarray(0, count), ends);
+  writeSections(writer, times, data, ends);
   writer.u32(crc32c(writer.view()));
   return writer.copy();
 }
 
-function writeSections(writer: ByteWriter, times: Float64Array | null, ends: Uint32Array): void {
+function writeSections(
+  writer: ByteWriter,
+  times: Float64Array | null,
+  data: ByteWriter,
+  ends: Uint32Array,
+): void {
   if (times !== null) {
     const column = new ByteWriter(64);
     encodeColumn(column, times, times.length);
@@ -111,8 +180,8 @@ function writeSections(writer: ByteWriter, times: Float64Array | null, ends: Uin
     writer.bytes(column.view());
   }
   writer.u8(Section.slots);
-  writer.bytes(SLOT_DATA.view());
-  const size = SLOT_DATA.length;
+  writer.bytes(data.view());
+  const size = data.length;
   const width = size < 2 ** 8 ? 1 : size < 2 ** 16 ? 2 : size < 2 ** 24 ? 3 : 4;
   writer.u8(Section.offsets);
   writer.varint(ends.length * width);

@@ -131,6 +131,8 @@ class World {
       },
       tileSource: this.store,
       maxSeries: 100,
+      // Sealed until the next one closes: the clock fires no timers here.
+      tileCellsAtOnce: [1, 12, 1000][this.random(3)],
     });
   }
 

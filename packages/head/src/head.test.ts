@@ -468,3 +468,38 @@ it('stops a select whose signal is aborted', async () => {
   snapshot.release();
   expect(head.stats.openSnapshots).toBe(0);
 });
+
+it('encodes a wide tile in steps, and shows it meanwhile', async () => {
+  const { head, clock, closed, store } = makeHead({ tileCellsAtOnce: 100 });
+  const journal = new JournalScript('a');
+  const group = journal.group();
+  for (let slot = 0; slot < 500; slot++) group.add({ __name__: 'x', slot: String(slot) });
+  const row = (n: number): number[] => Array.from({ length: 500 }, (_, slot) => slot * 100 + n);
+  for (let n = 0; n < 8; n++) group.frame(at(n), row(n));
+  group.frame(at(8), row(8), true);
+  head.apply(journal.ref, journal.take());
+  expect(closed).toHaveLength(0);
+  const before = await all(head);
+  expect(before[0]).toMatch(/ 0:\d+ .* 8:\d+$/);
+  expect(head.trimmable(journal.ref).sequence).toBeLessThan(2);
+  await clock.advance(1);
+  await clock.advance(1000);
+  expect(closed).toHaveLength(1);
+  expect(store.metas(journal.ref)[0]).toMatchObject({ minTime: at(0), maxTime: at(7) });
+  expect(await all(head)).toEqual(before);
+  expect(head.stats).toMatchObject({ tilesClosed: 1, tilesInMemory: 1 });
+});
+
+it('closes a sealed tile before the next one, and forgets it with its journal', async () => {
+  const { head, clock, closed } = makeHead({ tileCellsAtOnce: 1 });
+  const journal = new JournalScript('a');
+  const group = journal.group().add({ __name__: 'x' });
+  for (let n = 0; n < 6; n++) group.frame(at(n), [n], n % 2 === 0);
+  head.apply(journal.ref, journal.take());
+  // Of three runs the first is closed, the second sealed, the third open.
+  expect(closed).toHaveLength(1);
+  expect(await all(head)).toEqual(['x 0:0 1:1 2:2 3:3 4:4 5:5']);
+  head.dropJournal(journal.ref);
+  await clock.advance(1000);
+  expect(closed).toHaveLength(1);
+});

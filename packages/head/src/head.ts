@@ -28,7 +28,7 @@ import {
 } from '@canopy/model';
 import { Group } from './group/group.js';
 import type { SharedIndex } from './group/layout.js';
-import { TileScratch } from './group/rows.js';
+import { TileClosing } from './group/tile-closing.js';
 import type { Tile } from './group/tile.js';
 import { JournalGroups } from './journal-groups.js';
 import type { Expired, GroupStatus, HeadOptions, HeadStats } from './options.js';
@@ -67,7 +67,7 @@ export class Head implements Appender, Queryable {
   #doomed: Group[] = [];
   readonly #pins = new Pins();
   readonly #looseDecoder = new FrameDecoder();
-  readonly #scratch = new TileScratch();
+  readonly #closing: TileClosing;
   /** Tiles that keep their log for open snapshots. */
   #loggedTiles: Tile[] = [];
   readonly #counts = {
@@ -86,6 +86,7 @@ export class Head implements Appender, Queryable {
 
   constructor(options: HeadOptions) {
     this.#options = options;
+    this.#closing = new TileClosing(options, this.#tileClosed);
     this.#index = {
       series: new SeriesIndex(options.maxSeries),
       origins: new Origins(),
@@ -101,7 +102,7 @@ export class Head implements Appender, Queryable {
       sizes.groups++;
       sizes.activeSeries += group.activeSlots;
       sizes.tailBytes += group.tailBytes;
-      sizes.tileBytes += group.aligned?.packedBytes ?? 0;
+      sizes.tileBytes += group.packedBytes;
       for (const { bytes } of group.tiles) {
         if (bytes === null) continue;
         sizes.tilesInMemory++;
@@ -118,13 +119,8 @@ export class Head implements Appender, Queryable {
   }
 
   apply(ref: JournalRef, entries: readonly JournalEntry[]): ApplyTotals {
-    const totals: ApplyTotals = {
-      frames: 0,
-      samples: 0,
-      repeated: 0,
-      undecodable: 0,
-      refused: {},
-    };
+    const none = { frames: 0, samples: 0, repeated: 0, undecodable: 0 };
+    const totals: ApplyTotals = { ...none, refused: {} };
     const journal = this.#journal(ref);
     for (const entry of entries) {
       if (comparePositions(entry, journal.position) <= 0) {
@@ -222,6 +218,7 @@ export class Head implements Appender, Queryable {
     this.#journals.delete(ref);
     for (const group of journal) {
       this.#groups[group.handle] = undefined;
+      group.sealed = null;
       this.#doomed.push(group);
     }
     if (this.#pins.count === 0) this.#releaseGroups([]);
@@ -404,8 +401,7 @@ export class Head implements Appender, Queryable {
       refuse(totals, 'out_of_order', frame.samples);
       return;
     }
-    const pinned = this.#pins.count > 0;
-    group.appendAligned(entry.sequence, entry.time, frame, pinned);
+    group.appendAligned(entry.sequence, entry.time, frame, this.#pins.count > 0);
     totals.frames++;
     totals.samples += frame.samples;
     const { refusedSlots, refusals } = group.layout;
@@ -436,13 +432,14 @@ export class Head implements Appender, Queryable {
   }
 
   #closeTile(group: Group): void {
-    const pinned = this.#pins.count > 0;
-    const tile = group.closeTile(pinned, this.#scratch);
-    if (tile === null) return;
+    this.#closing.close(group, this.#pins.count > 0);
+  }
+
+  readonly #tileClosed = (group: Group, tile: Tile): void => {
     if (tile.log !== null) this.#loggedTiles.push(tile);
     this.#counts.tilesClosed++;
     this.#options.onTileClosed(group.ref, { meta: tile.meta, bytes: tile.bytes! });
-  }
+  };
 
   #endGroup(group: Group): void {
     if (group.ended) return;

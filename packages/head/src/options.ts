@@ -27,12 +27,15 @@ export interface HeadOptions {
   /** How far behind its group's newest sample a loose sample may be. */
   readonly outOfOrderWindow: DurationMs;
   /**
-   * A tile closed and is to be stored. Called from within `apply` and `expire`; must not throw.
+   * A tile closed and is to be stored. Called from within `apply` and `expire`, for wide tiles from a
+   * timer after them; must not throw.
    * The bytes are never changed afterwards.
    */
   onTileClosed(ref: JournalRef, tile: StoredTile): void;
   /** Reads tiles that have left memory; null for a process that stores none. */
   readonly tileSource: TileSource | null;
+  /** Wider tiles are encoded in steps, with the clock's timers; undefined: what takes about 5 ms. */
+  readonly tileCellsAtOnce?: number;
   /** Series in the index. Over it new series are not indexed; their samples count as `series_limit`. */
   readonly maxSeries: number;
 }

@@ -1,5 +1,6 @@
 /** The open tile of an aligned group: packed runs of rows, then the newest rows as they came. */
-import { type AlignedFrame, encodeTile } from '@canopy/encoding';
+import { type AlignedFrame, AlignedTileEncoder, encodeTile } from '@canopy/encoding';
+import { invariant } from '@canopy/model';
 import { Pack, PackPiece } from './pack.js';
 import type { Piece } from './piece.js';
 import { Rows, type TileScratch } from './rows.js';
@@ -25,6 +26,7 @@ export class AlignedTail {
   readonly #packs: Pack[] = [];
   #packedRows = 0;
   #rows: Rows;
+  #encoder: AlignedTileEncoder | null = null;
 
   constructor(start: TileStart, time: number, rows: Rows) {
     this.start = start;
@@ -82,6 +84,44 @@ export class AlignedTail {
     const { times, count } = this.#rows;
     if (times[count - 1] >= minTime && times[0] <= maxTime)
       out.push(this.#rows.piece(rowsMax - row));
+  }
+
+  get cells(): number {
+    return this.rowCount * this.#rows.stride;
+  }
+
+  /** No row will be added: `last` is brought up to date, and `encodeSome` may be called. */
+  seal(last: Float64Array): void {
+    this.#rows.noteLast(last);
+    const times = new Float64Array(this.rowCount);
+    let offset = 0;
+    for (const pack of this.#packs) {
+      times.set(pack.times, offset);
+      offset += pack.count;
+    }
+    times.set(this.#rows.times.subarray(0, this.#rows.count), offset);
+    this.#encoder = new AlignedTileEncoder(this.#rows.stride, times);
+  }
+
+  /** Encodes up to `slotsMax` more slots; all of it as a tile, fresh bytes, when they are done. */
+  encodeSome(slotsMax: number, scratch: TileScratch): Uint8Array | null {
+    const encoder = this.#encoder;
+    invariant(encoder !== null, 'BUG: a tile is encoded while it is filled');
+    scratch.reserve(this.rowCount);
+    const { values, states } = scratch;
+    const rows = this.#rows.piece(this.#rows.count);
+    const end = Math.min(encoder.slotCount, encoder.slots + slotsMax);
+    while (encoder.slots < end) {
+      const slot = encoder.slots;
+      let offset = 0;
+      for (const pack of this.#packs) {
+        pack.read(slot, pack.count, values, states, offset);
+        offset += pack.count;
+      }
+      rows.read(slot, values, states, offset);
+      encoder.add(states, values);
+    }
+    return encoder.slots === encoder.slotCount ? encoder.finish() : null;
   }
 
   /** The whole run as one encoded tile; fresh bytes. */

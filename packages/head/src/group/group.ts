@@ -41,6 +41,8 @@ export class Group implements GroupPin {
   /** Ascending by sequence. */
   tiles: Tile[] = [];
   aligned: AlignedTail | null = null;
+  /** Closed, but too wide to be encoded at once: between the tiles and `aligned`. */
+  sealed: AlignedTail | null = null;
   loose: LooseLog | null = null;
 
   rowCount = 0;
@@ -96,18 +98,25 @@ export class Group implements GroupPin {
 
   /** Nothing in memory and nothing in the store. */
   get empty(): boolean {
-    return this.aligned === null && this.loose === null && this.tiles.length === 0;
+    const open = this.aligned ?? this.sealed ?? this.loose;
+    return open === null && this.tiles.length === 0;
   }
 
   get tailBytes(): number {
-    return (this.aligned?.rows.byteLength ?? 0) + (this.loose?.byteLength ?? 0);
+    const aligned = (this.aligned?.rows.byteLength ?? 0) + (this.sealed?.rows.byteLength ?? 0);
+    return aligned + (this.loose?.byteLength ?? 0);
+  }
+
+  get packedBytes(): number {
+    return (this.aligned?.packedBytes ?? 0) + (this.sealed?.packedBytes ?? 0);
   }
 
   /** The oldest sequence that must stay in the journal; Infinity where none must. */
   get neededSequence(): number {
     let needed = Number.POSITIVE_INFINITY;
     for (const tile of this.tiles) if (!tile.stored) needed = Math.min(needed, tile.keySequence);
-    if (this.aligned !== null) needed = Math.min(needed, this.aligned.start.keySequence);
+    const oldest = this.sealed ?? this.aligned;
+    if (oldest !== null) needed = Math.min(needed, oldest.start.keySequence);
     if (this.loose !== null) needed = Math.min(needed, this.loose.startSequence);
     if (this.silent && !this.ended) needed = Math.min(needed, this.keySequence);
     return needed;
@@ -186,7 +195,8 @@ export class Group implements GroupPin {
     const dropped = this.tiles.length - kept.length;
     if (dropped === 0) return 0;
     this.tiles = kept;
-    this.minTime = this.aligned?.minTime ?? this.loose?.minTime ?? Number.POSITIVE_INFINITY;
+    const open = this.sealed ?? this.aligned ?? this.loose;
+    this.minTime = open?.minTime ?? Number.POSITIVE_INFINITY;
     for (const tile of kept) this.minTime = Math.min(this.minTime, tile.meta.minTime);
     return dropped;
   }
@@ -253,6 +263,27 @@ export class Group implements GroupPin {
     return slot < this.#lastTimes.length ? this.#lastTimes[slot] : NEVER;
   }
 
+  /** Whether what is open has more cells than may be encoded at once; then it is sealed. None may be yet. */
+  sealWide(cellsMax: number): boolean {
+    const tail = this.aligned;
+    if (tail === null || tail.cells <= cellsMax) return false;
+    tail.seal(this.#lastTimes);
+    this.sealed = tail;
+    this.aligned = null;
+    return true;
+  }
+
+  /** Encodes up to `slotsMax` slots of what is sealed; the tile when that is done. */
+  encodeSealed(slotsMax: number, scratch: TileScratch): Tile | null {
+    const tail = this.sealed;
+    const bytes = tail?.encodeSome(slotsMax, scratch) ?? null;
+    if (tail === null || bytes === null) return null;
+    this.sealed = null;
+    const tile = this.#alignedTile(tail, bytes);
+    this.tiles.push(tile);
+    return tile;
+  }
+
   /** Encodes what is open as a tile of this group; null where nothing is. */
   closeTile(pinned: boolean, scratch: TileScratch): Tile | null {
     const tile =
@@ -270,6 +301,10 @@ export class Group implements GroupPin {
       this.#spareRows = tail.rows;
       this.#spareRows.clear();
     }
+    return this.#alignedTile(tail, bytes);
+  }
+
+  #alignedTile(tail: AlignedTail, bytes: Uint8Array): Tile {
     const { sequence, keySequence, row } = tail.start;
     const meta = this.#tileMeta(sequence, tail.lastSequence, tail.minTime, tail.maxTime, bytes);
     return new Tile(meta, row, keySequence, bytes, false);

@@ -63,9 +63,8 @@ export function alignedPieces(
     const reader = openTile(tile, cold, counts);
     if (reader !== undefined) pieces.push(new TilePiece(reader, visibleRows(tile, source.pin)));
   }
-  const tail = source.group.aligned;
-  if (tail !== null) {
-    tail.pieces(minTime, maxTime, source.pin.rowCount - tail.start.row, pieces);
+  for (const tail of [source.group.sealed, source.group.aligned]) {
+    tail?.pieces(minTime, maxTime, source.pin.rowCount - tail.start.row, pieces);
   }
   return pieces;
 }
