@@ -1,4 +1,5 @@
 /** Starts scraping: the gates, the fetcher and the schedule. */
+import { parseKernel } from '@canopy/exposition';
 import type { DurationMs, Journal, PullFormat } from '@canopy/model';
 import {
   type Discovery,
@@ -13,6 +14,7 @@ import {
 import pLimit from 'p-limit';
 import { systemClock } from '../clock.js';
 import type { LoadedConfig } from '../config/load.js';
+import type { Log } from '../log.js';
 import { VERSION } from '../version.js';
 import type { CanopyProcess } from './process.js';
 
@@ -30,6 +32,7 @@ export interface ScrapingOptions {
 }
 
 export function startScraping(process: CanopyProcess, options: ScrapingOptions): ScrapeManager {
+  sayKernel(process.log);
   const { settings, log, life } = process;
   const bodies = pLimit(settings.scrapeConcurrency);
   const pulls = pLimit(PULLS_AT_ONCE);
@@ -78,4 +81,13 @@ export function startScraping(process: CanopyProcess, options: ScrapingOptions):
     manager.reload(options.jobsOf(config), process.externalLabels(config));
   life.add('scraping', () => manager.stop());
   return manager;
+}
+
+/** The fallback is as right and slower; it must not go unseen. */
+function sayKernel(log: Log): void {
+  const { kernel, problem } = parseKernel();
+  if (kernel === 'wasm') return;
+  log('warn', 'bodies are parsed without the WebAssembly kernel, at about twice the cost', {
+    problem,
+  });
 }
