@@ -6,6 +6,7 @@ import type { FetchRequest, FetchedBody } from '../fetch.js';
 import type { AnswerHead } from './answer-head.js';
 import type { BodyPool } from './body-pool.js';
 import type { Connection, ExchangeEvents } from './connection.js';
+import { gunzipInto, gunzipRoom } from './gunzip.js';
 
 export type Take<T> = (answer: FetchedBody) => Promise<T>;
 export type GateFor = (contentType: string) => Gate;
@@ -123,15 +124,25 @@ export class Exchange<T> implements ExchangeEvents {
       this.#pendingBody = { resolve, reject };
       this.#connection!.readBody(this.#limit);
     });
+    let unpacked: Buffer | undefined;
     try {
       const encoding = (headers['content-encoding'] ?? '').toLowerCase();
-      const body = await decompress(buffer.subarray(0, length), encoding, this.#limit);
+      const raw = buffer.subarray(0, length);
+      let body: Uint8Array | undefined;
+      const room = encoding === 'gzip' ? gunzipRoom(length, this.#limit) : 0;
+      if (room > 0) {
+        unpacked = this.#world.pool.take(room);
+        const size = gunzipInto(raw, unpacked, room);
+        if (size >= 0) body = unpacked.subarray(0, size);
+      }
+      body ??= await decompress(raw, encoding, this.#limit);
       if (this.#failure !== undefined) throw this.#failure;
       this.#settle();
       const contentType = headers['content-type'] ?? '';
       return await this.#to.take({ headers, contentType, body, wireBytes: length });
     } finally {
       this.#world.pool.release(buffer);
+      if (unpacked !== undefined) this.#world.pool.release(unpacked);
     }
   }
 

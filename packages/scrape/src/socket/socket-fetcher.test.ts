@@ -93,6 +93,14 @@ const routes: Record<string, (res: http.ServerResponse) => void> = {
   '/large-chunked': (res) => void [res.write(LARGE), res.end()],
   '/gzip': (res) => res.setHeader('content-encoding', 'GZIP').end(gzipSync(BODY)),
   '/gzip-large': (res) => res.setHeader('content-encoding', 'gzip').end(gzipSync(LARGE)),
+  '/gzip-members': (res) =>
+    res
+      .setHeader('content-encoding', 'gzip')
+      .end(Buffer.concat([gzipSync(BODY), gzipSync('x 2\n')])),
+  '/gzip-and-more': (res) =>
+    res.setHeader('content-encoding', 'gzip').end(Buffer.concat([gzipSync(BODY), Buffer.alloc(9)])),
+  '/gzip-wide': (res) =>
+    res.setHeader('content-encoding', 'gzip').end(gzipSync(`${'1234'.repeat(200_000)}`)),
   '/br': (res) => res.setHeader('content-encoding', 'br').end(brotliCompressSync(BODY)),
   '/wrong-gzip': (res) => res.setHeader('content-encoding', 'gzip').end('this is no gzip'),
   '/half-gzip': (res) =>
@@ -199,7 +207,20 @@ test.each(Object.keys(odd))('%s is left to the fallback', async (path) => {
 
 test('as Node reads and refuses', async () => {
   const plain = ['good', 'large', 'large-chunked', 'gzip', 'gzip-large', 'br', 'wrong-gzip'];
-  plain.push('half-gzip', 'bomb', 'zstd', '500', 'announced', 'endless', 'hang-up', 'cut');
+  plain.push(
+    'gzip-members',
+    'gzip-and-more',
+    'gzip-wide',
+    'half-gzip',
+    'gzip',
+    'bomb',
+    'zstd',
+    '500',
+    'announced',
+    'endless',
+    'hang-up',
+    'cut',
+  );
   for (const path of [...plain, 'cut-chunk']) await check(`${base(web)}/${path}`, false);
   for (const path of ['slow-headers', 'slow-body']) {
     await check(`${base(web)}/${path}`, false, short);
