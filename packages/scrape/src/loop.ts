@@ -297,7 +297,7 @@ export class ScrapeLoop {
     const conflicts = series.conflicts;
     const columns = series.parse(answer.body, format);
     countUp(this.#world.totals.refused, 'conflict', series.conflicts - conflicts);
-    countUp(this.#world.totals.refused, 'exemplar', series.exemplars);
+    this.#world.totals.exemplars += series.exemplars;
     report.samplesScraped = columns.samplesScraped;
     report.samplesKept = columns.samplesKept;
     report.seriesAdded = columns.seriesAdded;

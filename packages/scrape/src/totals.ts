@@ -9,10 +9,11 @@ export interface ScrapeTotals {
   samples: number;
   /**
    * Left out, by reason: `duplicate` (the series twice in a body), `out_of_bounds` (over 10 min ahead of the
-   * clock, or before 1970), `conflict` (series that the scrape itself makes), `clock_back` (frames), `exemplar`
-   * (beside a sample that is taken in).
+   * clock, or before 1970), `conflict` (series that the scrape itself makes), `clock_back` (frames).
    */
   refused: Record<string, number>;
+  /** Exemplars beside samples; they are read and left out. */
+  exemplars: number;
   /** Ticks that passed while the scrape before was still running. */
   missed: number;
   /** Scrapes that began too late, or too early, to get their tick's time. */
@@ -30,6 +31,7 @@ export function emptyTotals(): ScrapeTotals {
     failedByReason: {},
     samples: 0,
     refused: {},
+    exemplars: 0,
     missed: 0,
     late: 0,
     invalidTargets: 0,

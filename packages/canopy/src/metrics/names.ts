@@ -22,6 +22,10 @@ export const METRICS = {
     type: 'counter',
     help: 'Frames taken into the head, from scrapes and pulls.',
   },
+  canopy_dropped_exemplars_total: {
+    type: 'counter',
+    help: 'Exemplars that exporters gave beside samples; they are not kept.',
+  },
   canopy_refused_samples_total: {
     type: 'counter',
     help: 'Samples that were refused, by reason.',

@@ -32,6 +32,7 @@ export function bindMetrics(metrics: SelfMetrics, from: MetricSources): void {
   metrics.readings('canopy_build_info', () => [[[VERSION, settings.role, settings.name], 1]]);
   metrics.value('canopy_ingested_samples_total', () => from.scrapes()?.samples ?? 0);
   metrics.value('canopy_appended_frames_total', () => head.stats.framesApplied);
+  metrics.value('canopy_dropped_exemplars_total', () => from.scrapes()?.exemplars ?? 0);
   metrics.readings('canopy_refused_samples_total', () => [
     ...byReason(head.stats.refused),
     ...byReason(from.scrapes()?.refused ?? {}, 'scrape_'),
