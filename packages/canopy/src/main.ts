@@ -11,7 +11,7 @@ import { runLocal } from './commands/local.js';
 import { runQuery } from './commands/query.js';
 import { runTree } from './commands/tree.js';
 import { type Log, makeLog } from './log.js';
-import { type CanopyProcess, explainStart } from './parts/process.js';
+import { type CanopyProcess, explainFault, explainStart } from './parts/process.js';
 import { startLeaf } from './roles/leaf.js';
 import { startParent } from './roles/parent.js';
 
@@ -42,11 +42,17 @@ async function runRole(role: Role, values: FlagValues): Promise<number> {
     // Started by `canopy local`: its end is ours.
     process.on('disconnect', () => stop('the starting process ended'));
   });
+  // What a library throws on its own: one clear line instead of a stack alone, then the end. The
+  // next start recovers as after kill -9.
+  process.on('uncaughtException', (error) => {
+    log('error', explainFault(error, settings), { stack: error.stack });
+    process.exit(1);
+  });
   let running: Awaited<ReturnType<Start>>;
   try {
     running = await ROLES[role](settings, log);
   } catch (error) {
-    const { message, exitCode } = explainStart(error, role);
+    const { message, exitCode } = explainStart(error, settings);
     process.stderr.write(`canopy: ${message}\n`);
     return exitCode;
   }
@@ -63,7 +69,7 @@ async function runRole(role: Role, values: FlagValues): Promise<number> {
     () => signalled,
     (error: unknown) => {
       if (abort.signal.aborted) return 0;
-      const { message, exitCode } = explainStart(error, role);
+      const { message, exitCode } = explainStart(error, settings);
       log('error', message);
       return exitCode;
     },

@@ -323,7 +323,10 @@ function maskedFlags(flags: Readonly<Record<string, string>>): Record<string, st
 }
 
 /** The sentence for a failure before the process was up, and the exit code. */
-export function explainStart(error: unknown, role: string): { message: string; exitCode: number } {
+export function explainStart(
+  error: unknown,
+  settings: Settings,
+): { message: string; exitCode: number } {
   if (error instanceof ListenError) {
     return {
       message: `${error.message}; choose another address with --web.listen-address`,
@@ -334,5 +337,15 @@ export function explainStart(error: unknown, role: string): { message: string; e
     const usage = ['config_invalid', 'storage_locked', 'storage_unsuitable'].includes(error.code);
     return { message: error.message, exitCode: usage ? 2 : 1 };
   }
-  return { message: `canopy ${role} could not start: ${errorText(error)}`, exitCode: 1 };
+  return { message: explainFault(error, settings), exitCode: 1 };
+}
+
+/** A fault nobody expected, with what helps where the disk is to blame. */
+export function explainFault(error: unknown, settings: Settings): string {
+  const text = errorText(error);
+  if (!/\bMDB_/.test(text)) return `canopy ${settings.role} failed: ${text}`;
+  return (
+    `the store in ${settings.storagePath} is damaged (${text}). Move that folder away and start again: ` +
+    'a new journal begins, and parents keep what they have pulled of the old one'
+  );
 }
