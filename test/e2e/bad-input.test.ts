@@ -1,6 +1,8 @@
 /** What users and the world get wrong, against real processes: a clear sentence, nothing invented, nobody else delayed. */
+import { readFileSync, writeFileSync } from 'node:fs';
 import { type RequestListener, type Server, createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import {
@@ -192,6 +194,33 @@ describe('the command line', () => {
     expect(portCode).toBe(2);
     expect(portText).toMatch(/in use.*--web\.listen-address/);
   });
+});
+
+it('says that a store is damaged, and what to do', async () => {
+  const port = await freePort();
+  const base = `http://127.0.0.1:${port}`;
+  const config = site.file(
+    'damaged.yml',
+    `global: { scrape_interval: 100ms }\nscrape_configs: [{ job_name: self, static_configs: [{ targets: ["127.0.0.1:${port}"] }] }]`,
+  );
+  const start = () =>
+    site.canopy(
+      'leaf',
+      ...['leaf', '--config.file', config, '--storage.path', site.path('damaged')],
+      ...['--web.listen-address', `127.0.0.1:${port}`],
+    );
+  const first = start();
+  await waitReady(base);
+  await sleep(2500);
+  await first.kill('SIGKILL');
+  const file = join(site.path('damaged'), 'store.mdb');
+  const bytes = readFileSync(file);
+  // All but the two pages by which LMDB finds the others.
+  bytes.fill(0, 8192);
+  writeFileSync(file, bytes);
+  const second = start();
+  expect(await second.ended()).toBe(1);
+  expect(second.output).toMatch(/the store in .*damaged is damaged .*Move that folder away/);
 });
 
 describe.skipIf(isWithout('redis'))('a parent without its Redis', () => {

@@ -333,7 +333,7 @@ export function explainStart(
       exitCode: 2,
     };
   }
-  if (error instanceof CanopyError) {
+  if (error instanceof CanopyError && !isDamage(error)) {
     const usage = ['config_invalid', 'storage_locked', 'storage_unsuitable'].includes(error.code);
     return { message: error.message, exitCode: usage ? 2 : 1 };
   }
@@ -343,9 +343,13 @@ export function explainStart(
 /** A fault nobody expected, with what helps where the disk is to blame. */
 export function explainFault(error: unknown, settings: Settings): string {
   const text = errorText(error);
-  if (!/\bMDB_/.test(text)) return `canopy ${settings.role} failed: ${text}`;
+  if (!isDamage(error)) return `canopy ${settings.role} failed: ${text}`;
   return (
     `the store in ${settings.storagePath} is damaged (${text}). Move that folder away and start again: ` +
     'a new journal begins, and parents keep what they have pulled of the old one'
   );
 }
+
+/** LMDB's own errors come with their names only where its file is not as it left it. */
+const isDamage = (error: unknown): boolean =>
+  /\bMDB_(CORRUPTED|PAGE_NOTFOUND|PANIC|INVALID|BAD_\w+)\b/.test(errorText(error));
