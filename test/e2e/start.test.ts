@@ -31,12 +31,14 @@ it('runs a hierarchy, stops within 3 s, and goes on with its data', async () => 
   const first = npmStart(ports);
   await countUp();
   expect(await get(`${base}/`)).toMatch(/<html/i);
+  await eventually(10_000, 'the status line', async () => {
+    expect(first.output).toMatch(/leaves 2\/2 up/);
+  });
   const before = Date.now() / 1000;
   const stopped = performance.now();
   await first.interrupt();
   expect(performance.now() - stopped).toBeLessThan(3000);
   expect(first.output).toMatch(/Open .*http/);
-  expect(first.output).toMatch(/leaves 2\/2 up/);
   const second = npmStart(ports);
   await countUp();
   await eventually(20_000, 'data from before', async () => {
