@@ -3,21 +3,10 @@ import { expect, test } from 'vitest';
 import { type BodyFormat, FullReader } from './body-reader.js';
 import { OpenMetricsFormat } from './openmetrics-format.js';
 import { ProtobufFormat } from './protobuf-format.js';
+import { type Random, generator } from './testing/random.js';
 
 const rounds = Number(process.env['CANOPY_FUZZ_ROUNDS'] ?? 400);
 const seed = Number(process.env['CANOPY_FUZZ_SEED'] ?? 1);
-
-/** Whole numbers below `below` (mulberry32): one seed, one run. */
-function generator(start: number): (below: number) => number {
-  let state = start >>> 0;
-  return (below) => {
-    state = (state + 0x6d2b79f5) >>> 0;
-    let t = Math.imul(state ^ (state >>> 15), state | 1);
-    t ^= t + Math.imul(t ^ (t >>> 7), t | 61);
-    return ((((t ^ (t >>> 14)) >>> 0) / 2 ** 32) * below) | 0;
-  };
-}
-type Random = ReturnType<typeof generator>;
 
 function keyOf(labels: Labels): string {
   const pairs: Array<[string, string]> = [];

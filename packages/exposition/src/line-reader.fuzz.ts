@@ -4,21 +4,10 @@ import { LineKind, LineReader } from './line-reader.js';
 import { SeriesHash } from './series-hash.js';
 import { SeriesReader } from './series-reader.js';
 import { readSeries } from './series-text.js';
+import { type Random, generator } from './testing/random.js';
 
 const rounds = Number(process.env['CANOPY_FUZZ_ROUNDS'] ?? 400);
 const seed = Number(process.env['CANOPY_FUZZ_SEED'] ?? 1);
-
-/** Whole numbers below `below` (mulberry32): one seed, one run. */
-function generator(start: number): (below: number) => number {
-  let state = start >>> 0;
-  return (below) => {
-    state = (state + 0x6d2b79f5) >>> 0;
-    let t = Math.imul(state ^ (state >>> 15), state | 1);
-    t ^= t + Math.imul(t ^ (t >>> 7), t | 61);
-    return ((((t ^ (t >>> 14)) >>> 0) / 2 ** 32) * below) | 0;
-  };
-}
-type Random = ReturnType<typeof generator>;
 
 const LABELS = [
   'a="1"',

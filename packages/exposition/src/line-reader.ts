@@ -9,6 +9,7 @@ import { isUtf8 } from 'node:buffer';
 import { FormatError, type MetricType } from '@canopy/model';
 import { commonPrefix } from './common-prefix.js';
 import { parseFloatText, readPlainNumber } from './float-text.js';
+import { nameCharTable } from './name-chars.js';
 
 /** What a line is. `other`: blank, or a comment. */
 export const LineKind = { other: 0, help: 1, type: 2, sample: 3 } as const;
@@ -18,18 +19,7 @@ const NAME_START = 1;
 const NAME = 2;
 const LABEL_START = 4;
 const LABEL = 8;
-const CHARS = charTable();
-
-function charTable(): Uint8Array {
-  const table = new Uint8Array(256);
-  for (let c = 0; c < 256; c++) {
-    const letter = (c >= 65 && c <= 90) || (c >= 97 && c <= 122) || c === 95;
-    if (letter) table[c] = NAME_START | NAME | LABEL_START | LABEL;
-    if (c >= 48 && c <= 57) table[c] = NAME | LABEL;
-  }
-  table[58] = NAME_START | NAME;
-  return table;
-}
+const CHARS = nameCharTable();
 
 const TAB = 9;
 const NEWLINE = 10;

@@ -9,6 +9,7 @@ import { FormatError, type Labels, type MetricType } from '@canopy/model';
 import type { BodyFormat, FormatSink } from './body-reader.js';
 import { commonPrefix } from './common-prefix.js';
 import { canonicalBound, parseFloatText, readPlainNumber } from './float-text.js';
+import { nameCharTable } from './name-chars.js';
 import { SampleLines } from './sample-lines.js';
 import { readSeries, unescapeQuoted } from './series-text.js';
 
@@ -16,18 +17,7 @@ const NAME_START = 1;
 const NAME = 2;
 const LABEL_START = 4;
 const LABEL = 8;
-const CHARS = charTable();
-
-function charTable(): Uint8Array {
-  const table = new Uint8Array(256);
-  for (let c = 0; c < 256; c++) {
-    const letter = (c >= 65 && c <= 90) || (c >= 97 && c <= 122) || c === 95;
-    if (letter) table[c] = NAME_START | NAME | LABEL_START | LABEL;
-    if (c >= 48 && c <= 57) table[c] = NAME | LABEL;
-  }
-  table[58] = NAME_START | NAME;
-  return table;
-}
+const CHARS = nameCharTable();
 
 const NEWLINE = 10;
 const SPACE = 32;

@@ -4,22 +4,12 @@ import { ScrapeParser, TextEncoder004, parseText, readSeries } from './index.js'
 
 import type { Walker } from './walk-state.js';
 import { WALKERS, ensureWalkers } from './testing/walkers.js';
+import { generator } from './testing/random.js';
 
 await ensureWalkers();
 
 const rounds = Number(process.env['CANOPY_FUZZ_ROUNDS'] ?? 400);
 const seed = Number(process.env['CANOPY_FUZZ_SEED'] ?? 1);
-
-/** Whole numbers below `below` (mulberry32): one seed, one run. */
-function generator(start: number): (below: number) => number {
-  let state = start >>> 0;
-  return (below) => {
-    state = (state + 0x6d2b79f5) >>> 0;
-    let t = Math.imul(state ^ (state >>> 15), state | 1);
-    t ^= t + Math.imul(t ^ (t >>> 7), t | 61);
-    return ((((t ^ (t >>> 14)) >>> 0) / 2 ** 32) * below) | 0;
-  };
-}
 
 const keyOf = (labels: Labels): string => {
   const pairs: Array<[string, string]> = [];

@@ -4,23 +4,12 @@ import { ScrapeParser } from './index.js';
 import { terminated } from './line-reader.js';
 import { WALKERS, ensureWalkers } from './testing/walkers.js';
 import type { Walker } from './walk-state.js';
+import { type Random, generator } from './testing/random.js';
 
 await ensureWalkers();
 
 const rounds = Number(process.env['CANOPY_FUZZ_ROUNDS'] ?? 400);
 const seed = Number(process.env['CANOPY_FUZZ_SEED'] ?? 1);
-
-/** Whole numbers below `below` (mulberry32): one seed, one run. */
-function generator(start: number): (below: number) => number {
-  let state = start >>> 0;
-  return (below) => {
-    state = (state + 0x6d2b79f5) >>> 0;
-    let t = Math.imul(state ^ (state >>> 15), state | 1);
-    t ^= t + Math.imul(t ^ (t >>> 7), t | 61);
-    return ((((t ^ (t >>> 14)) >>> 0) / 2 ** 32) * below) | 0;
-  };
-}
-type Random = ReturnType<typeof generator>;
 
 /** A parser that numbers series texts in the order it meets them, told by name. */
 function makeParser(walker: Walker, maxSeries: number, keepBody = true) {
