@@ -1,11 +1,14 @@
 /**
  * A farm of exporters in one process, for benchmarks: every path `/metrics?target=N` is an exporter with `series` series
  * of which a share changes from scrape to scrape. Bodies are made before they are asked for, so that
- * making them does not disturb what is measured. `node farm.js PORT SERIES CHANGED`.
+ * making them does not disturb what is measured. `node farm.js PORT SERIES CHANGED [identity|gzip]`; readers that
+ * do not take gzip get bodies as they are.
  */
 import { createServer } from 'node:http';
+import { gzipSync } from 'node:zlib';
 
 const [port, series, changed] = process.argv.slice(2).map(Number);
+const isGzip = process.argv[5] === 'gzip';
 const BODIES = 64;
 
 /** Uniform in [0, 1), the same sequence each time (mulberry32). */
@@ -39,6 +42,7 @@ function makeBodies(): Buffer[] {
 }
 
 const bodies = makeBodies();
+const packed = isGzip ? bodies.map((body) => gzipSync(body)) : bodies;
 const scrapes = new Map<string, number>();
 
 createServer((req, res) => {
@@ -48,5 +52,7 @@ createServer((req, res) => {
   const count = scrapes.get(key) ?? req.url!.length * 7 + Number(/\d+$/.exec(req.url!)?.[0] ?? 0);
   scrapes.set(key, count + 1);
   res.setHeader('content-type', 'text/plain; version=0.0.4');
-  res.end(bodies[count % BODIES]);
+  const packs = isGzip && /\bgzip\b/.test(String(req.headers['accept-encoding']));
+  if (packs) res.setHeader('content-encoding', 'gzip');
+  res.end((packs ? packed : bodies)[count % BODIES]);
 }).listen(port, '127.0.0.1');

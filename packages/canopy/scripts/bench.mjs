@@ -15,6 +15,7 @@ const script =
   file === undefined
     ? `test/bench/${owner || 'hierarchy'}.bench.ts`
     : `packages/${owner}/bench/${file}.bench.ts`;
-if (name === undefined) ensurePeers(['redis', 'prometheus']);
+const PEERS = { hierarchy: ['redis', 'prometheus'], leaf: ['prometheus', 'victoria-metrics'] };
+ensurePeers(file === undefined ? (PEERS[owner || 'hierarchy'] ?? []) : []);
 const args = ['--conditions=canopy-source', '--import', 'tsx', script, ...rest, ...flags];
 process.exit(await run(process.execPath, args, { cwd: root }));

@@ -10,6 +10,7 @@ import { delimiter, join } from 'node:path';
 export const PEERS = {
   redis: { programs: ['redis-server'], packages: ['redis-server'] },
   prometheus: { programs: ['prometheus', 'promtool'], packages: ['prometheus'] },
+  'victoria-metrics': { programs: ['victoria-metrics'], packages: ['victoria-metrics'] },
   'node-exporter': {
     programs: ['prometheus-node-exporter'],
     packages: ['prometheus-node-exporter'],

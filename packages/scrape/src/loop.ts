@@ -21,7 +21,7 @@ import {
 import type { ScrapeColumns } from '@canopy/exposition';
 import type { ScrapeConfig } from './config.js';
 import { DEFAULT_SCRAPE_PROTOCOLS, acceptHeader, formatOf } from './formats.js';
-import { type FetchedBody, type Fetcher, type RequestClient, requestClient } from './fetch.js';
+import { type FetchRequest, type FetchedBody, type Fetcher, requestClient } from './fetch.js';
 import type { ScrapeLog } from './log.js';
 import type { FailureLog } from './failure-log.js';
 import { failureReason, isRefusal } from './refusal.js';
@@ -30,11 +30,13 @@ import { catchUpBudget, isPunctual, nextTick } from './schedule.js';
 import type { StringPool } from './series-table.js';
 import { type ScrapeReport, TargetSeries } from './target-series.js';
 import { type Target, scrapeOffset } from './target.js';
+import type { Ticks } from './ticks.js';
 import { type ScrapeTotals, countUp } from './totals.js';
 
 /** What all loops of a process share. */
 export interface LoopWorld {
   readonly clock: Clock;
+  readonly ticks: Ticks;
   readonly journal: Journal;
   readonly fetcher: Fetcher;
   readonly gate: Gate;
@@ -68,9 +70,9 @@ export class ScrapeLoop {
   readonly #world: LoopWorld;
   readonly #options: LoopOptions;
   readonly #pullTarget: PullTarget;
-  readonly #client: RequestClient;
+  /** The same for every scrape; a pull adds headers. */
+  readonly #request: FetchRequest;
   readonly #offset: number;
-  readonly #negotiation: Readonly<Record<string, string>>;
   readonly #abort = new AbortController();
   #series: TargetSeries | undefined;
   #timer: Timer | undefined;
@@ -91,9 +93,15 @@ export class ScrapeLoop {
     this.target = options.target;
     const { url, labels, interval } = options.target;
     this.#pullTarget = { url, labels, interval };
-    this.#client = requestClient(options.config);
     this.#offset = scrapeOffset(options.target, world.offsetSeed);
-    this.#negotiation = negotiation(options.config, world.pullFormat);
+    this.#request = {
+      url,
+      headers: negotiation(options.config, world.pullFormat),
+      ...requestClient(options.config),
+      timeout: options.target.timeout,
+      bodyBytesMax: options.config.bodySizeLimit,
+      signal: this.#abort.signal,
+    };
   }
 
   start(): void {
@@ -153,17 +161,15 @@ export class ScrapeLoop {
   }
 
   #schedule(): void {
-    const { clock } = this.#world;
     const tick = this.nextTick();
-    this.#timer = clock.after(asDuration(tick - clock.now()), () => {
-      this.#running = this.#onTick(tick);
+    this.#timer = this.#world.ticks.at(tick, (now) => {
+      this.#running = this.#onTick(tick, now);
     });
   }
 
-  async #onTick(tick: Milliseconds): Promise<void> {
+  async #onTick(tick: Milliseconds, now: Milliseconds): Promise<void> {
     const { clock, totals, log } = this.#world;
     const { interval } = this.target;
-    const now = clock.now();
     const punctual = isPunctual(now, tick, interval);
     if (!punctual) totals.late++;
     const started = clock.monotonic();
@@ -264,17 +270,13 @@ export class ScrapeLoop {
 
   async #askOnce(series: TargetSeries, report: ScrapeReport): Promise<Answer> {
     const { fetcher, pullFormat, gate, pullGate } = this.#world;
-    const { config } = this.#options;
-    const pullHeaders = await pullFormat?.requestHeaders(this.#pullTarget);
+    let request = this.#request;
+    if (pullFormat !== undefined) {
+      const pullHeaders = await pullFormat.requestHeaders(this.#pullTarget);
+      request = { ...request, headers: { ...request.headers, ...pullHeaders } };
+    }
     return fetcher.fetch<Answer>(
-      {
-        url: this.target.url,
-        headers: { ...this.#negotiation, ...pullHeaders },
-        ...this.#client,
-        timeout: this.target.timeout,
-        bodyBytesMax: config.bodySizeLimit,
-        signal: this.#abort.signal,
-      },
+      request,
       (contentType) => (this.#isPull(contentType) ? pullGate : gate),
       async (answer) => {
         report.bodyBytes = answer.body.length;

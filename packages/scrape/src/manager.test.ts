@@ -490,7 +490,9 @@ test('frames are handed to the pull format, page after page, and only the report
     };
   };
   await rig.scrape();
-  expect(accept.startsWith('application/vnd.canopy.frames;version=1,application/openmetrics-text')).toBe(true);
+  expect(
+    accept.startsWith('application/vnd.canopy.frames;version=1,application/openmetrics-text'),
+  ).toBe(true);
   expect(taken).toEqual(['http://a:1/metrics 0', 'http://a:1/metrics 1']);
   expect(rig.report()).toEqual(report(1, 15, 15, 0));
   expect(rig.frame()).toEqual(['t{instance="a:1", job="test"} stale']);

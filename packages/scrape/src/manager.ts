@@ -20,6 +20,7 @@ import type { ScrapeLog } from './log.js';
 import { compileRelabel } from './relabel.js';
 import { TICK_TOLERANCE } from './schedule.js';
 import { StringPool } from './series-table.js';
+import { Ticks } from './ticks.js';
 import { type ScrapeTotals, emptyTotals } from './totals.js';
 
 export interface ScrapeLimits {
@@ -74,6 +75,7 @@ export class ScrapeManager implements TargetsView {
       pool: new StringPool(),
       failureLog: this.#failureLog,
       live: new LiveLoops(),
+      ticks: new Ticks(options.clock),
       underWay: this.#underWay,
     };
   }

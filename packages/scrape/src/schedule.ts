@@ -17,6 +17,19 @@ export function isPunctual(now: Milliseconds, tick: Milliseconds, interval: Dura
   return Math.abs(now - tick) <= Math.min(TICK_TOLERANCE, interval / 100);
 }
 
+/** Targets are asked in groups this far apart. Milliseconds. */
+const GRID_MS = 250;
+/** The least number of groups in an interval. */
+const GROUPS_MIN = 10;
+
+/**
+ * Offsets are multiples of this, milliseconds: a process that wakes up for each target by itself pays
+ * more for waking (cold caches, timers, a commit) than for the scrape.
+ */
+export function offsetGrid(interval: DurationMs): number {
+  return Math.max(1, Math.min(GRID_MS, Math.floor(interval / GROUPS_MIN)));
+}
+
 /** How long a scrape may go on asking for more, so that the next one is on time. */
 export function catchUpBudget(interval: DurationMs): DurationMs {
   return asDuration(interval * 0.9);

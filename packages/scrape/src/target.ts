@@ -15,6 +15,7 @@ import {
 import type { ScrapeConfig, TargetGroup } from './config.js';
 import { LabelBuilder } from './label-builder.js';
 import type { Relabel } from './relabel.js';
+import { offsetGrid } from './schedule.js';
 
 const ADDRESS = '__address__';
 const METRICS_PATH = '__metrics_path__';
@@ -160,12 +161,13 @@ export function targetKey(target: Target): string {
 }
 
 /**
- * Where in its interval a target is scraped, [0, interval) in milliseconds: spread by a hash, the same
- * after every restart. `seed` differs between processes that scrape the same targets.
+ * Where in its interval a target is scraped, [0, interval) in milliseconds: spread by a hash over a grid,
+ * the same after every restart. `seed` differs between processes that scrape the same targets.
  */
 export function scrapeOffset(target: Target, seed: string): number {
   const hash = createHash('md5')
     .update(`${seed}\n${targetKey(target)}`)
     .digest();
-  return hash.readUIntBE(0, 6) % target.interval;
+  const offset = hash.readUIntBE(0, 6) % target.interval;
+  return offset - (offset % offsetGrid(target.interval));
 }

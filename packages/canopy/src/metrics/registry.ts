@@ -2,25 +2,20 @@
  * Bridges plain numbers, which packages count, to prom-client. Nothing is counted here: a metric is
  * a function that reads its value when somebody asks.
  */
-import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { Counter, Gauge, Registry, collectDefaultMetrics } from 'prom-client';
+import { timerDelays } from '../clock.js';
 import { METRICS, type MetricDescription, type MetricName } from './names.js';
 
 /** Label values (in the order of the description) with their number. */
 export type Reading = Iterable<readonly [labels: readonly string[], value: number]>;
 
-/** Each reading of the event loop's delay is a wake-up. Milliseconds. */
-const DELAY_EVERY_MS = 50;
-
 /**
  * prom-client's gauges of these names read a timer a hundred times a second, most of what an idle
- * process does, and show the timer's period as a delay. These read less often and leave it out.
+ * process does, and show the timer's period as a delay. These read what the clock's timers noticed.
  */
 function showEventLoopDelay(registry: Registry): void {
-  const delays = monitorEventLoopDelay({ resolution: DELAY_EVERY_MS });
-  delays.enable();
   const seconds = (nanoseconds: number): number =>
-    delays.count === 0 ? 0 : Math.max(0, nanoseconds / 1e9 - DELAY_EVERY_MS / 1e3);
+    timerDelays.count === 0 ? 0 : nanoseconds / 1e9;
   const gauge = (name: string, what: string, read: () => number): void => {
     const full = `nodejs_eventloop_lag_${name}_seconds`;
     registry.removeSingleMetric(full);
@@ -30,16 +25,16 @@ function showEventLoopDelay(registry: Registry): void {
       registers: [registry],
       collect() {
         this.set(read());
-        if (name === 'p99') delays.reset();
+        if (name === 'p99') timerDelays.reset();
       },
     });
   };
-  gauge('min', 'minimum', () => seconds(delays.min));
-  gauge('max', 'maximum', () => seconds(delays.max));
-  gauge('mean', 'mean', () => seconds(delays.mean));
-  gauge('stddev', 'standard deviation', () => (delays.count === 0 ? 0 : delays.stddev / 1e9));
+  gauge('min', 'minimum', () => seconds(timerDelays.min));
+  gauge('max', 'maximum', () => seconds(timerDelays.max));
+  gauge('mean', 'mean', () => seconds(timerDelays.mean));
+  gauge('stddev', 'standard deviation', () => seconds(timerDelays.stddev));
   for (const rank of [50, 90, 99]) {
-    gauge(`p${rank}`, `${rank}th percentile`, () => seconds(delays.percentile(rank)));
+    gauge(`p${rank}`, `${rank}th percentile`, () => seconds(timerDelays.percentile(rank)));
   }
 }
 

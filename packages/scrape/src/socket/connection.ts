@@ -14,7 +14,7 @@ export interface Origin {
   readonly port: number;
 }
 
-/** Told how an exchange goes on. After `onHead`, nothing comes in before `readBody`. */
+/** Told how an exchange goes on. After `onHead`, one more read at most comes in before `readBody`. */
 export interface ExchangeEvents {
   onHead(head: AnswerHead): void;
   /** An answer this reader does not take; the connection is closed. */
@@ -49,6 +49,10 @@ export class Connection {
   #buffer: Buffer | undefined;
   #length = 0;
   #bytesMax = 0;
+  /** The socket is not read until `resume`. */
+  #paused = false;
+  /** The other side has sent its last byte; all of an answer may be here nevertheless. */
+  #hungUp = false;
 
   constructor(origin: Origin, pool: BodyPool, onClose: (connection: Connection) => void) {
     this.#pool = pool;
@@ -61,12 +65,15 @@ export class Connection {
       keepAliveInitialDelay: 1000,
       onread: {
         buffer: READ_BUFFER,
-        callback: (count, bytes) => this.#read(bytes as Buffer, count),
+        callback: (count, bytes) => {
+          this.#paused = !this.#read(bytes as Buffer, count);
+          return !this.#paused;
+        },
       },
     });
     this.#socket.on('error', (error) => this.#end(error));
-    this.#socket.on('end', () => this.#end(hungUp()));
-    this.#socket.on('close', () => this.#end(hungUp()));
+    this.#socket.on('end', () => this.#onHungUp());
+    this.#socket.on('close', () => this.#onHungUp());
   }
 
   /** Nothing is under way and the other side has not closed it. */
@@ -93,17 +100,36 @@ export class Connection {
     this.#phase = Phase.body;
     if (framing !== 'chunked' && framing > bytesMax) return this.#end(tooLarge(bytesMax));
     this.#chunked.begin();
+    // What came with the head.
     const begun = this.#buffer;
     const length = this.#length;
-    const size = framing === 'chunked' ? FIRST_BYTES : Math.min(framing, FIRST_BYTES_MAX);
-    this.#buffer = this.#pool.take(Math.max(size, 1));
-    this.#length = 0;
-    if (begun !== undefined) {
-      // Came with the head.
-      this.#takeBody(begun, 0, length);
-      this.#pool.release(begun);
-    } else if (framing === 0) this.#finish(false);
-    if (this.#phase === Phase.body) this.#socket.resume();
+    if (framing !== 'chunked' && begun !== undefined && length <= framing) {
+      // Fast path: it is the body's beginning where it lies.
+      if (length === framing) this.#finish(false);
+    } else {
+      const size = framing === 'chunked' ? FIRST_BYTES : Math.min(framing, FIRST_BYTES_MAX);
+      this.#buffer = this.#pool.take(Math.max(size, 1));
+      this.#length = 0;
+      if (begun !== undefined) {
+        this.#takeBody(begun, 0, length);
+        this.#pool.release(begun);
+      } else if (framing === 0) this.#finish(false);
+    }
+    if (this.#phase !== Phase.body) return;
+    if (this.#hungUp) this.#end(hungUp());
+    else this.#resume();
+  }
+
+  #onHungUp(): void {
+    this.#hungUp = true;
+    // What waits at the gate may be whole: whoever reads it will see.
+    if (this.#phase !== Phase.waiting) this.#end(hungUp());
+  }
+
+  #resume(): void {
+    if (!this.#paused) return;
+    this.#paused = false;
+    this.#socket.resume();
   }
 
   /** Closes it; nobody is told. */
@@ -125,7 +151,7 @@ export class Connection {
       case Phase.body:
         return this.#takeBody(bytes, 0, count);
       case Phase.waiting:
-        // Read although it was stopped: kept, as what came with the head.
+        // Kept, as what came with the head; no more is read until somebody wants it.
         this.#keep(bytes, 0, count);
         return false;
       case Phase.idle:
@@ -167,8 +193,8 @@ export class Connection {
       this.#length = size - end;
     } else if (size > end) this.#keep(bytes, end, size);
     events.onHead(head);
-    // The gate may have been passed, and all been read, within this call.
-    return this.#goesOn();
+    // Reading stops when more comes while the body waits at the gate: mostly it has passed it before.
+    return this.#phase !== Phase.closed;
   }
 
   /** Whether to go on reading, this answer or what comes after it. */
@@ -187,12 +213,7 @@ export class Connection {
       done = this.#length === framing;
     }
     if (done) this.#finish(used < to);
-    return this.#goesOn();
-  }
-
-  /** Whether the socket is to be read. */
-  #goesOn(): boolean {
-    return this.#phase !== Phase.closed && this.#phase !== Phase.waiting;
+    return this.#phase !== Phase.closed;
   }
 
   readonly #append = (bytes: Buffer, from: number, to: number): boolean => {
@@ -210,11 +231,11 @@ export class Connection {
     const events = this.#events!;
     this.#buffer = undefined;
     this.#events = undefined;
-    if (extra || !this.#head!.keepAlive) this.#end(hungUp());
+    if (extra || this.#hungUp || !this.#head!.keepAlive) this.#end(hungUp());
     else {
       this.#phase = Phase.idle;
       // Goes on reading, to see when the other side closes it.
-      this.#socket.resume();
+      this.#resume();
     }
     events.onBody(buffer, this.#length);
   }

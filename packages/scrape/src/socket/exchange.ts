@@ -3,6 +3,7 @@ import { STATUS_CODES } from 'node:http';
 import { CanopyError, type Clock, type Gate, type Timer } from '@canopy/model';
 import { decompress } from '../body.js';
 import type { FetchRequest, FetchedBody } from '../fetch.js';
+import type { Abortable, Aborts } from './aborts.js';
 import type { AnswerHead } from './answer-head.js';
 import type { BodyPool } from './body-pool.js';
 import type { Connection, ExchangeEvents } from './connection.js';
@@ -17,6 +18,8 @@ export class OddAnswer extends Error {}
 export interface ExchangeWorld {
   readonly clock: Clock;
   readonly pool: BodyPool;
+  /** Exchanges that a signal ends. */
+  readonly aborts: Aborts;
   /** A kept connection, or a fresh one. */
   connect(fresh: boolean): Connection;
   putAside(connection: Connection): void;
@@ -32,7 +35,7 @@ interface Raw {
   readonly length: number;
 }
 
-export class Exchange<T> implements ExchangeEvents {
+export class Exchange<T> implements ExchangeEvents, Abortable {
   readonly #world: ExchangeWorld;
   readonly #request: FetchRequest;
   readonly #text: string;
@@ -66,7 +69,7 @@ export class Exchange<T> implements ExchangeEvents {
   start(): void {
     const { signal, timeout } = this.#request;
     if (signal.aborted) return this.#fail(signal.reason);
-    signal.addEventListener('abort', this.#onAbort, { once: true });
+    this.#world.aborts.add(signal, this);
     this.#timer = this.#world.clock.after(timeout, () =>
       this.#fail(new CanopyError('timeout', 'context deadline exceeded')),
     );
@@ -78,7 +81,9 @@ export class Exchange<T> implements ExchangeEvents {
     this.#connection.send(this.#text, this);
   }
 
-  readonly #onAbort = (): void => this.#fail(this.#request.signal.reason);
+  abort(): void {
+    this.#fail(this.#request.signal.reason);
+  }
 
   onOdd(): void {
     this.#fail(new OddAnswer());
@@ -149,7 +154,7 @@ export class Exchange<T> implements ExchangeEvents {
   #settle(): void {
     this.#settled = true;
     this.#timer?.cancel();
-    this.#request.signal.removeEventListener('abort', this.#onAbort);
+    this.#world.aborts.delete(this.#request.signal, this);
   }
 
   #fail(error: unknown): void {

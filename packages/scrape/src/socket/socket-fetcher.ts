@@ -11,6 +11,7 @@ import {
   describe,
   headersOf,
 } from '../fetch.js';
+import { Aborts } from './aborts.js';
 import { BodyPool } from './body-pool.js';
 import { Connection, type Origin } from './connection.js';
 import { Exchange, type ExchangeWorld, type GateFor, OddAnswer, type Take } from './exchange.js';
@@ -20,8 +21,8 @@ export interface SocketFetcherOptions extends HttpFetcherOptions {
   readonly fallback: Fetcher;
 }
 
-/** Kept connections of one origin; a target is asked by one loop at a time. */
-const FREE_PER_ORIGIN = 2;
+/** Kept connections of one origin: as many as targets behind one address are asked together. */
+const FREE_PER_ORIGIN = 64;
 /** URLs whose parts are remembered. */
 const ROUTES_MAX = 200_000;
 /** After an answer that is not plain, so many requests go to the fallback at once. */
@@ -37,11 +38,14 @@ interface Route extends Origin {
   readonly path: string;
   /** Requests that still go to the fallback. */
   odd: number;
+  /** The last request: a target's are all the same. */
+  last: { readonly request: FetchRequest; readonly text: string } | undefined;
 }
 
 export class SocketFetcher implements Fetcher, Disposable {
   readonly #options: SocketFetcherOptions;
   readonly #pool = new BodyPool();
+  readonly #aborts = new Aborts();
   readonly #routes = new Map<string, Route | null>();
   readonly #free = new Map<string, Connection[]>();
   readonly #open = new Set<Connection>();
@@ -84,6 +88,7 @@ export class SocketFetcher implements Fetcher, Disposable {
       const world: ExchangeWorld = {
         clock,
         pool: this.#pool,
+        aborts: this.#aborts,
         connect: (fresh) => this.#connection(route, fresh),
         putAside: (connection) => this.#putAside(route, connection),
       };
@@ -145,13 +150,17 @@ export class SocketFetcher implements Fetcher, Disposable {
 
   /** Null where a header holds what no header may. */
   #requestText(request: FetchRequest, route: Route): string | null {
+    const { last } = route;
+    if (last !== undefined && isSameRequest(last.request, request)) return last.text;
     let text = `GET ${route.path} HTTP/1.1\r\nhost: ${route.hostHeader}\r\n`;
     const headers = headersOf(request, this.#options, {});
     for (const [name, value] of Object.entries(headers)) {
       if (typeof value !== 'string' || !HEADER_VALUE.test(value)) return null;
       text += `${name}: ${value}\r\n`;
     }
-    return `${text}connection: keep-alive\r\n\r\n`;
+    text += 'connection: keep-alive\r\n\r\n';
+    route.last = { request, text };
+    return text;
   }
 
   /** Closes all connections; fetches under way fail. */
@@ -171,5 +180,11 @@ function readRoute(text: string): Route | null {
     hostHeader: url.host,
     path: url.pathname + url.search,
     odd: 0,
+    last: undefined,
   };
+}
+
+/** Whether both say the same to the same URL; headers and credentials are compared as objects. */
+function isSameRequest(a: FetchRequest, b: FetchRequest): boolean {
+  return a.headers === b.headers && a.auth === b.auth && a.timeout === b.timeout;
 }
