@@ -27,7 +27,7 @@ export interface FetchRequest {
 
 export interface FetchedBody {
   /** Names in lower case. */
-  readonly headers: Readonly<Record<string, string | undefined>>;
+  readonly headers: ReadonlyMap<string, string>;
   readonly contentType: string;
   /** Decompressed; valid until the promise of `take` is settled. */
   readonly body: Uint8Array;
@@ -237,13 +237,13 @@ export function headersOf(
 
 function readHeaders(response: http.IncomingMessage): {
   contentType: string;
-  headers: Record<string, string | undefined>;
+  headers: ReadonlyMap<string, string>;
 } {
-  const headers: Record<string, string | undefined> = {};
+  const headers = new Map<string, string>();
   for (const [name, value] of Object.entries(response.headers)) {
-    headers[name] = Array.isArray(value) ? value.join(', ') : value;
+    if (value !== undefined) headers.set(name, Array.isArray(value) ? value.join(', ') : value);
   }
-  return { contentType: headers['content-type'] ?? '', headers };
+  return { contentType: headers.get('content-type') ?? '', headers };
 }
 
 function statusOf(response: http.IncomingMessage): string {

@@ -281,7 +281,8 @@ export class ScrapeLoop {
       async (answer) => {
         report.bodyBytes = answer.body.length;
         if (pullFormat !== undefined && this.#isPull(answer.contentType)) {
-          const taken = await pullFormat.take(this.#pullTarget, answer.headers, answer.body);
+          const headers = Object.fromEntries(answer.headers);
+          const taken = await pullFormat.take(this.#pullTarget, headers, answer.body);
           return { kind: 'frames', ...taken };
         }
         return { kind: 'text', columns: this.#read(answer, series, report) };

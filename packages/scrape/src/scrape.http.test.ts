@@ -91,8 +91,8 @@ test('bad exporters are down with the reason, the others on time; nothing is inv
     pullFormat: undefined,
     configs: [
       scrapeConfig({
-        scrapeInterval: asDuration(400),
-        scrapeTimeout: asDuration(300),
+        scrapeInterval: asDuration(800),
+        scrapeTimeout: asDuration(700),
         staticConfigs: [
           ...Object.keys(bodies).map((name) => group(name, address)),
           group('refused', '127.0.0.1:1'),

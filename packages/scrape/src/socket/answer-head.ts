@@ -10,7 +10,7 @@ export interface AnswerHead {
   readonly status: number;
   readonly reason: string;
   /** Names in lower case; several of one name are joined by ", ". */
-  readonly headers: Readonly<Record<string, string>>;
+  readonly headers: ReadonlyMap<string, string>;
   readonly framing: Framing;
   /** The connection may be used again. */
   readonly keepAlive: boolean;
@@ -39,25 +39,26 @@ export function readAnswerHead(text: string): AnswerHead | null {
   const lines = text.split('\r\n');
   const first = STATUS_LINE.exec(lines[0]);
   if (first === null) return null;
-  const headers: Record<string, string> = Object.create(null) as Record<string, string>;
+  // An object whose names come from outside gets a new hidden class for every answer.
+  const headers = new Map<string, string>();
   for (let i = 1; i < lines.length; i++) {
     const line = HEADER_LINE.exec(lines[i]);
     if (line === null) return null;
     const name = line[1].toLowerCase();
     const value = line[2].trimEnd();
-    const before = headers[name];
+    const before = headers.get(name);
     if (before !== undefined && SINGLE.has(name)) return null;
-    headers[name] = before === undefined ? value : `${before}, ${value}`;
+    headers.set(name, before === undefined ? value : `${before}, ${value}`);
   }
   const framing = framingOf(headers);
   if (framing === null) return null;
-  const keepAlive = !/(?:^|,)\s*close\s*(?:,|$)/i.test(headers.connection ?? '');
+  const keepAlive = !/(?:^|,)\s*close\s*(?:,|$)/i.test(headers.get('connection') ?? '');
   return { status: Number(first[1]), reason: first[2] ?? '', headers, framing, keepAlive };
 }
 
-function framingOf(headers: Readonly<Record<string, string>>): Framing | null {
-  const length = headers['content-length'];
-  const coding = headers['transfer-encoding'];
+function framingOf(headers: ReadonlyMap<string, string>): Framing | null {
+  const length = headers.get('content-length');
+  const coding = headers.get('transfer-encoding');
   if (coding !== undefined) {
     // Both together are how requests and answers are smuggled.
     return length === undefined && coding.toLowerCase() === 'chunked' ? 'chunked' : null;

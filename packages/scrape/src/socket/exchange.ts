@@ -99,13 +99,13 @@ export class Exchange<T> implements ExchangeEvents, Abortable {
   onHead(head: AnswerHead): void {
     const { status, headers } = head;
     if (status !== 200) {
-      const redirected = status < 400 && headers.location !== undefined;
+      const redirected = status < 400 && headers.has('location');
       if (redirected && this.#request.followRedirects) return this.#fail(new OddAnswer());
       const text = `${status} ${head.reason || STATUS_CODES[status] || ''}`.trimEnd();
       // Its body is of no use and may be endless.
       return this.#fail(new CanopyError('unavailable', `server returned HTTP status ${text}`));
     }
-    const gate = this.#to.gateFor(headers['content-type'] ?? '');
+    const gate = this.#to.gateFor(headers.get('content-type') ?? '');
     // Nothing is read meanwhile: a body larger than the socket's buffers waits at the sender.
     gate(() => this.#receive(head)).then(this.#outcome.resolve, (error: unknown) => {
       this.#fail(error);
@@ -131,7 +131,7 @@ export class Exchange<T> implements ExchangeEvents, Abortable {
     });
     let unpacked: Buffer | undefined;
     try {
-      const encoding = (headers['content-encoding'] ?? '').toLowerCase();
+      const encoding = (headers.get('content-encoding') ?? '').toLowerCase();
       const raw = buffer.subarray(0, length);
       let body: Uint8Array | undefined;
       const room = encoding === 'gzip' ? gunzipRoom(length, this.#limit) : 0;
@@ -143,7 +143,7 @@ export class Exchange<T> implements ExchangeEvents, Abortable {
       body ??= await decompress(raw, encoding, this.#limit);
       if (this.#failure !== undefined) throw this.#failure;
       this.#settle();
-      const contentType = headers['content-type'] ?? '';
+      const contentType = headers.get('content-type') ?? '';
       return await this.#to.take({ headers, contentType, body, wireBytes: length });
     } finally {
       this.#world.pool.release(buffer);

@@ -43,7 +43,7 @@ export class FakeFetcher implements Fetcher {
     const bytes = Buffer.from(body);
     return gateFor(contentType)(() =>
       take({
-        headers: { 'content-type': contentType },
+        headers: new Map([['content-type', contentType]]),
         contentType,
         body: bytes,
         wireBytes: bytes.length,
