@@ -86,6 +86,8 @@ if (server !== undefined) {
     url: server.url,
     keyPrefix: 'canopy:',
     commandTimeout: asDuration(5000),
+    waitReplicas: 0,
+    waitTimeout: asDuration(1000),
     sliceBytesMax: 64 * 1024 ** 2,
   };
   contestants.push(await storeContestant('redis', await openRedisStore({ ...common, ...redis })));

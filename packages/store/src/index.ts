@@ -8,6 +8,10 @@ export type { EmbeddedStore, EmbeddedStoreOptions } from './embedded/embedded-st
 /** Store in Redis. */
 export { openRedisStore } from './redis/redis-store.js';
 export type { RedisStore, RedisStoreOptions } from './redis/redis-store.js';
+/** The address of a Redis as people write it. */
+export { ADDRESS_FORMS, parseAddress } from './redis/address.js';
+export type { RedisAddress } from './redis/address.js';
+export type { RedisTls } from './redis/link.js';
 /** Port Journal: writes a process's own journal into a Store. */
 export { JournalWriter } from './journal/journal-writer.js';
 export type { JournalWriterOptions, JournalWriterStats } from './journal/options.js';

@@ -1,6 +1,7 @@
 /**
  * CONFIG.md, written from the tables of flags and keys (reference.test.ts compares it with the file).
  */
+import { ADDRESS_FORMS } from '@canopy/store';
 import { IGNORED_GLOBAL, IGNORED_SECTIONS, REFUSED_SCRAPE } from '../config/keys.js';
 import { globalSchema, scrapeConfigSchema } from '../config/schema.js';
 import { METRICS, type MetricDescription } from '../metrics/names.js';
@@ -45,6 +46,11 @@ export function configReference(): string {
     '| flag | role | default | meaning | environment |',
     '|---|---|---|---|---|',
     ...flags,
+    '',
+    'Values of `--store`; `rediss` in place of `redis` is TLS. A password is kept out of logs and pages; in `CANOPY_STORE` it is out of',
+    'the process list, too. In user and password `/`, `@` and `%` are written `%2F`, `%40` and `%25`.',
+    '',
+    ...ADDRESS_FORMS.map((form) => `- \`${form}\``),
     '',
     '## Configuration file',
     '',

@@ -34,9 +34,24 @@ describe('settingsOf', () => {
     check('retention.raw', '15 d', /--retention.raw: not a valid duration/);
     check('retention.bytes', 'lots', /--retention.bytes: not a valid size/);
     check('store', 'http://x', /--store: not a URL like redis/);
+    check('store', 'redis+sentinel://h', /--store: Sentinel's name of the master/);
+    check('store.redis.wait-replicas', '-1', /--store.redis.wait-replicas: "-1" is not a number/);
+    check('store.redis.wait-timeout', '0', /--store.redis.wait-timeout: "0" is not a time/);
+    check('store.redis.tls-ca-file', 'ca.pem', /--store.redis.tls-ca-file: only for a --store/);
     check('parent', 'leaf', /--parent: "leaf" is not a URL/);
     check('query.max-samples', '-1', /--query.max-samples/);
   });
+});
+
+it('reads what a store by TLS needs', () => {
+  const tls = { store: 'rediss+cluster://h', 'store.redis.tls-cert-file': 'c.pem' };
+  expect(() => settingsOf('parent', values(tls))).toThrow(/tls-key-file go together/);
+  const { redis } = settingsOf(
+    'parent',
+    values({ ...tls, 'store.redis.tls-key-file': 'k.pem', 'store.redis.wait-replicas': '2' }),
+  );
+  expect(redis).toMatchObject({ tlsCertFile: 'c.pem', tlsKeyFile: 'k.pem', waitReplicas: 2 });
+  expect(redis.waitTimeout).toBe(1000);
 });
 
 it('parseListenAddress reads what Prometheus reads', () => {

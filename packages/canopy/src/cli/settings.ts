@@ -3,6 +3,7 @@
  */
 import { hostname } from 'node:os';
 import { CanopyError, type DurationMs, parseBytes, parseDuration } from '@canopy/model';
+import { parseAddress } from '@canopy/store';
 import type { LogLevel } from '../log.js';
 import type { FlagValues, Role } from './flags.js';
 
@@ -20,6 +21,7 @@ export interface Settings {
   readonly storagePath: string;
   readonly storageMaxBytes: number;
   readonly storeUrl: string | undefined;
+  readonly redis: RedisSettings;
   readonly parentUrl: string | undefined;
   readonly tokenFile: string | undefined;
   readonly pageBytesMax: number;
@@ -34,6 +36,16 @@ export interface Settings {
   readonly queryMaxConcurrency: number;
   readonly scrapeConcurrency: number;
   readonly logLevel: LogLevel;
+}
+
+/** What `--store.redis.…` says; files are read when the store is opened. */
+export interface RedisSettings {
+  readonly tlsCaFile: string | undefined;
+  readonly tlsCertFile: string | undefined;
+  readonly tlsKeyFile: string | undefined;
+  readonly tlsServerName: string | undefined;
+  readonly waitReplicas: number;
+  readonly waitTimeout: DurationMs;
 }
 
 /** @throws CanopyError `config_invalid` that names the flag. */
@@ -71,6 +83,7 @@ export function settingsOf(role: Role, values: FlagValues): Settings {
     storagePath: values.get('storage.path') ?? '',
     storageMaxBytes: read('storage.max-bytes', parseBytes),
     storeUrl: values.has('store') ? read('store', redisUrl) : undefined,
+    redis: redisSettings(values, read),
     parentUrl: values.has('parent') ? read('parent', httpUrl) : undefined,
     tokenFile: values.get('federation.token-file'),
     pageBytesMax: read('federation.max-page-bytes', parseBytes),
@@ -112,12 +125,52 @@ function httpUrl(text: string): string {
 }
 
 function redisUrl(text: string): string {
-  const url = URL.canParse(text) ? new URL(text) : undefined;
-  if (url === undefined || !/^rediss?:$/.test(url.protocol)) {
-    throw new CanopyError(
-      'bad_data',
-      'not a URL like redis://127.0.0.1:6379 or rediss://host:6380',
-    );
-  }
+  parseAddress(text);
   return text;
+}
+
+const WAIT_REPLICAS_MAX = 100;
+/** A command that waits longer would be taken for lost. */
+const WAIT_TIMEOUT_MS_MAX = 60_000;
+
+function redisSettings(
+  values: FlagValues,
+  read: <T>(flag: string, parse: (text: string) => T) => T,
+): RedisSettings {
+  const file = (name: string) => values.get(`store.redis.${name}`);
+  const tls = ['tls-ca-file', 'tls-cert-file', 'tls-key-file', 'tls-server-name'];
+  const given = tls.find((name) => file(name) !== undefined);
+  const address = values.has('store') ? read('store', parseAddress) : undefined;
+  if (given !== undefined && address?.tls !== true) {
+    const text = `--store.redis.${given}: only for a --store that begins with rediss`;
+    throw new CanopyError('config_invalid', text);
+  }
+  if ((file('tls-cert-file') === undefined) !== (file('tls-key-file') === undefined)) {
+    const text = '--store.redis.tls-cert-file and --store.redis.tls-key-file go together';
+    throw new CanopyError('config_invalid', text);
+  }
+  return {
+    tlsCaFile: file('tls-ca-file'),
+    tlsCertFile: file('tls-cert-file'),
+    tlsKeyFile: file('tls-key-file'),
+    tlsServerName: file('tls-server-name'),
+    waitReplicas: values.has('store.redis.wait-replicas')
+      ? read('store.redis.wait-replicas', parseReplicas)
+      : 0,
+    waitTimeout: values.has('store.redis.wait-timeout')
+      ? read('store.redis.wait-timeout', parseWait)
+      : (1000 as DurationMs),
+  };
+}
+
+function parseReplicas(text: string): number {
+  const count = /^\d{1,3}$/.test(text) ? Number(text) : Number.NaN;
+  if (count <= WAIT_REPLICAS_MAX) return count;
+  throw new CanopyError('bad_data', `"${text}" is not a number from 0 to ${WAIT_REPLICAS_MAX}`);
+}
+
+function parseWait(text: string): DurationMs {
+  const wait = parseDuration(text);
+  if (wait > 0 && wait <= WAIT_TIMEOUT_MS_MAX) return wait;
+  throw new CanopyError('bad_data', `"${text}" is not a time above 0 and up to 1m`);
 }

@@ -20,6 +20,12 @@ function masked(node: unknown, key: string, holder: string): unknown {
       Object.entries(node).map(([name, value]) => [name, masked(value, name, key)]),
     );
   }
-  if (typeof node !== 'string') return node;
-  return node.replace(/(\/\/[^/:@\s]*):[^/\s]*@/g, '$1:<secret>@');
+  return typeof node === 'string' ? maskUrls(node) : node;
+}
+
+/** Passwords in URLs replaced: before the host (or hosts), and parameters that end in `password`. */
+export function maskUrls(text: string): string {
+  return text
+    .replace(/(\/\/[^/:@\s]*):[^/\s]*@/g, '$1:<secret>@')
+    .replace(/([?&]\w*password=)[^&#\s]*/gi, '$1<secret>');
 }

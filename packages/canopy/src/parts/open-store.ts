@@ -1,15 +1,17 @@
 /**
  * The store of a process: Redis where `--store` says so, else embedded in the storage path.
  */
-import { CanopyError, type DurationMs } from '@canopy/model';
+import { readFile } from 'node:fs/promises';
+import { CanopyError, type DurationMs, errorText } from '@canopy/model';
 import {
   type CorruptRecord,
   type EmbeddedStore,
+  type RedisTls,
   type ReportingStore,
   openEmbeddedStore,
   openRedisStore,
 } from '@canopy/store';
-import type { Settings } from '../cli/settings.js';
+import type { RedisSettings, Settings } from '../cli/settings.js';
 import { systemClock } from '../clock.js';
 import type { Log } from '../log.js';
 
@@ -42,6 +44,9 @@ export async function openStore(
   }
   const store = await openRedisStore({
     url: settings.storeUrl,
+    tls: await readTls(settings.redis),
+    waitReplicas: settings.redis.waitReplicas,
+    waitTimeout: settings.redis.waitTimeout,
     keyPrefix: 'canopy:',
     clock: systemClock,
     commandTimeout: REDIS_COMMAND_TIMEOUT,
@@ -50,6 +55,27 @@ export async function openStore(
     onCorrupt,
   });
   return { store, pathIdentity: '', limitBytes: 0 };
+}
+
+/** Undefined where nothing of it is given. */
+async function readTls(redis: RedisSettings): Promise<RedisTls | undefined> {
+  const { tlsCaFile, tlsCertFile, tlsKeyFile, tlsServerName } = redis;
+  if ((tlsCaFile ?? tlsCertFile ?? tlsServerName) === undefined) return undefined;
+  const read = async (flag: string, path: string | undefined): Promise<string | undefined> => {
+    if (path === undefined) return undefined;
+    try {
+      return await readFile(path, 'utf8');
+    } catch (error) {
+      const text = `--store.redis.${flag}: ${errorText(error)}`;
+      throw new CanopyError('config_invalid', text);
+    }
+  };
+  return {
+    ca: await read('tls-ca-file', tlsCaFile),
+    cert: await read('tls-cert-file', tlsCertFile),
+    key: await read('tls-key-file', tlsKeyFile),
+    serverName: tlsServerName,
+  };
 }
 
 /** Resolves when the store answers; tries again every second until then. */

@@ -33,6 +33,7 @@ import { HttpServer, ListenError, type Web, createWeb } from '@canopy/web';
 import type { Settings } from '../cli/settings.js';
 import { systemClock } from '../clock.js';
 import type { LoadedConfig } from '../config/load.js';
+import { maskUrls } from '../config/mask.js';
 import { LifeCycle } from '../life-cycle.js';
 import type { Log } from '../log.js';
 import { SelfMetrics } from '../metrics/registry.js';
@@ -314,12 +315,7 @@ function clusterLabel(settings: Settings): Record<string, string> {
 
 /** Flags as they may be shown: passwords in URLs are not. */
 function maskedFlags(flags: Readonly<Record<string, string>>): Record<string, string> {
-  return Object.fromEntries(
-    Object.entries(flags).map(([name, value]) => [
-      name,
-      value.replace(/(\/\/[^/:@\s]*):[^/\s]*@/g, '$1:<secret>@'),
-    ]),
-  );
+  return Object.fromEntries(Object.entries(flags).map(([name, value]) => [name, maskUrls(value)]));
 }
 
 /** The sentence for a failure before the process was up, and the exit code. */

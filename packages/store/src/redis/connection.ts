@@ -1,72 +1,100 @@
-/** The connection to one Redis: whether it can be used, errors in the words of the port, bounded commands. */
-import {
-  CanopyError,
-  type Clock,
-  type DurationMs,
-  asDuration,
-  errorText,
-  formatBytes,
-  sleep,
-} from '@canopy/model';
-import { Redis } from 'ioredis';
+/** The connection to Redis: whether it can be used, errors in the words of the port, bounded commands. */
+import { CanopyError, type Clock, type DurationMs, asDuration, sleep } from '@canopy/model';
+import type { Redis } from 'ioredis';
 import type { StoreHealth, StoreLog } from '../health.js';
+import { type RedisAddress, describeAddress, parseAddress } from './address.js';
+import {
+  type Facts,
+  describeServer,
+  findComplaint,
+  findWait,
+  parseInfo,
+  readFacts,
+} from './inspect.js';
+import { type Commands, RedisLink, type RedisTls, nameOf } from './link.js';
+import {
+  OUTCOMES,
+  firstLine,
+  isElsewhere,
+  isSecret,
+  isTimeout,
+  outcomeWord,
+  translate,
+} from './outcomes.js';
+import { ReplicaWait } from './replica-wait.js';
 
 export interface ConnectionOptions {
+  /** As `parseAddress` reads it. */
   readonly url: string;
+  /** For `rediss` addresses. */
+  readonly tls?: RedisTls | undefined;
   readonly clock: Clock;
   readonly commandTimeout: DurationMs;
+  /** Replicas that must have a commit before it counts; 0: none. */
+  readonly waitReplicas: number;
+  /** How long they are waited for. */
+  readonly waitTimeout: DurationMs;
   readonly log: StoreLog;
 }
 
-const RECONNECT_MS_MAX = 2000;
-/** An unsuitable server is looked at again after this long: somebody may have mended it. */
-const RECHECK_MS = 5000;
+/** What cannot be used now is looked at again after this long: somebody may have mended it. */
+const RECHECK_MS = 1000;
 const PROBE_PAUSE = asDuration(200);
-const VERSION_MIN = [6, 2] as const;
+
+/** Memory of the servers that are written to. */
+export interface RedisMemory {
+  readonly usedBytes: number;
+  /** 0: no limit. */
+  readonly limitBytes: number;
+}
 
 export class RedisConnection {
   readonly #options: ConnectionOptions;
-  readonly #client: Redis;
-  /** Host and port, never user or password. */
-  readonly #address: string;
+  readonly #address: RedisAddress;
+  /** Hosts and ports, never user or password. */
+  readonly #place: string;
+  readonly #link: RedisLink;
+  /** Where commits wait for replicas: WAIT holds up what comes after it on its connection. */
+  readonly #waiting: ReplicaWait | undefined;
   #checked: Promise<void> | undefined;
   #checkedAt = 0;
   #unsuitable: CanopyError | undefined;
+  /** What a server is busy with before it takes commands; '' where it does. */
+  #notYet = '';
   #lastError = '';
   #closed = false;
   #message = '';
-  /** A command timed out and none was answered since: others fail at once, none waits as long again. */
-  #silent = false;
+  /** Servers of which a command timed out and none was answered since: others fail at once. */
+  readonly #silent = new Set<string>();
 
   /** @throws CanopyError `storage_unsuitable` for an address that is none. */
   constructor(options: ConnectionOptions) {
     this.#options = options;
-    const url = parseUrl(options.url);
-    this.#address = `${url.hostname || '127.0.0.1'}:${url.port || '6379'}`;
-    this.#client = new Redis(options.url, {
-      lazyConnect: true,
-      // A command that cannot be sent fails at once: callers keep their data and try again.
-      enableOfflineQueue: false,
-      autoResendUnfulfilledCommands: false,
-      maxRetriesPerRequest: 0,
-      commandTimeout: options.commandTimeout,
-      connectTimeout: options.commandTimeout,
-      retryStrategy: (times) => Math.min(RECONNECT_MS_MAX, 50 * 2 ** Math.min(times, 6)),
-      // A replica that was the master until now: the name may lead to the new one.
-      reconnectOnError: (error) => error.message.startsWith('READONLY'),
+    this.#address = readAddress(options);
+    this.#place = describeAddress(this.#address);
+    const tls = this.#address.tls ? (options.tls ?? {}) : undefined;
+    const link = { address: this.#address, tls, commandTimeoutMs: options.commandTimeout };
+    this.#link = new RedisLink(link);
+    if (options.waitReplicas > 0) this.#waiting = new ReplicaWait(link, options);
+    this.#link.on('error', (error) => this.#noteError(error));
+    this.#link.on('node error', (error) => this.#noteError(error));
+    this.#link.on('ready', () => void this.#check());
+    this.#link.on('close', () => this.#noteClosed());
+    // A node that joins, or was promoted, is looked at like the first ones.
+    this.#link.on('+node', () => {
+      if (this.#link.isReady) void this.#check();
     });
-    this.#client.on('error', (error: Error) => this.#noteError(error));
-    this.#client.on('ready', () => void this.#check());
-    this.#client.on('close', () => this.#noteClosed());
   }
 
   get health(): StoreHealth {
     if (this.#unsuitable !== undefined) {
       return { healthy: false, message: this.#unsuitable.message };
     }
-    if (this.#silent || this.#client.status !== 'ready' || this.#checked === undefined) {
+    if (this.#notYet !== '') return { healthy: false, message: this.#notYet };
+    const [silent] = this.#silent;
+    if (silent !== undefined || !this.#link.isReady || this.#checked === undefined) {
       const reason = this.#lastError === '' ? 'not connected' : this.#lastError;
-      return { healthy: false, message: `Redis at ${this.#address} does not answer: ${reason}` };
+      return { healthy: false, message: `${this.#at(silent)} does not answer: ${reason}` };
     }
     return { healthy: true, message: this.#message };
   }
@@ -76,97 +104,210 @@ export class RedisConnection {
    * @throws CanopyError `storage_unsuitable` where a server answers that cannot be used.
    */
   async open(): Promise<void> {
+    const { clock, commandTimeout, log } = this.#options;
     try {
-      await this.#client.connect();
-      await this.#check();
+      const connected = this.#link.connect().then(() => this.#check());
+      // Where no sentinel answers, the first try has no end.
+      await Promise.race([connected, sleep(clock, commandTimeout)]);
     } catch (error) {
       this.#noteError(error);
     }
-    const secretRefused = isSecretRefused(this.#lastError);
-    if (this.#unsuitable === undefined && secretRefused) this.#unsuitable = this.#secretError();
+    const word = outcomeWord(new Error(this.#lastError));
+    if (this.#unsuitable === undefined && isSecret(word)) {
+      this.#unsuitable = translate(new Error(this.#lastError), this.#at());
+    }
     if (this.#unsuitable !== undefined) {
       await this.close();
       throw this.#unsuitable;
     }
-    if (!this.health.healthy) this.#options.log('warn', this.health.message);
+    if (!this.health.healthy) log('warn', this.health.message);
+    this.#waiting?.open();
   }
 
-  /** Runs commands; what goes wrong comes out as a CanopyError of the port. */
-  async run<T>(commands: (client: Redis) => Promise<T>): Promise<T> {
-    if (this.#closed) throw new CanopyError('storage_unavailable', 'the store is closed');
-    const { clock } = this.#options;
-    if (this.#unsuitable !== undefined && clock.monotonic() - this.#checkedAt > RECHECK_MS) {
-      await this.#check();
-    }
-    if (this.#client.status === 'ready') await this.#checked;
-    if (this.#unsuitable !== undefined) throw this.#unsuitable;
-    if (this.#silent || this.#client.status !== 'ready') {
+  /**
+   * Runs commands; what goes wrong comes out as a CanopyError of the port. With the key they are about, only
+   * the server that holds it matters.
+   */
+  async run<T>(commands: (client: Commands) => Promise<T>, key = ''): Promise<T> {
+    await this.#becomeUsable();
+    const name = key === '' ? '' : this.#link.nameFor(key);
+    if (this.#silent.has(name) || !this.#link.isReady) {
       throw new CanopyError('storage_unavailable', this.health.message);
     }
     try {
-      return await commands(this.#client);
+      return await commands(this.#link.commands);
     } catch (error) {
-      if (isTimeout(error) && !this.#silent) {
-        this.#silent = true;
-        this.#noteError(error);
-        this.#options.log('warn', this.health.message);
-        void this.#listen();
-      }
-      throw this.#translate(error);
+      throw this.#failed(error, key);
     }
   }
 
-  /** Asks until a server that fell silent answers, or its connection ends. */
-  async #listen(): Promise<void> {
-    const { clock, log } = this.#options;
-    while (this.#silent && !this.#closed) {
+  /**
+   * As `run`, for a write that counts once `waitReplicas` replicas have it. `once` sends one command; where it
+   * meets a server that does not know its script or is not the master any more, `usual` sorts that out.
+   * Repeating either must be safe.
+   */
+  async runWaited<T>(
+    once: (client: Commands) => Promise<T>,
+    key: string,
+    usual: (client: Commands) => Promise<T> = once,
+  ): Promise<T> {
+    const waiting = this.#waiting;
+    if (waiting === undefined) return this.run(usual, key);
+    await this.#becomeUsable();
+    try {
       try {
-        await this.#client.ping();
-        this.#silent = false;
-        log('info', `Redis at ${this.#address} answers again`);
+        return await waiting.run(once, key);
       } catch (error) {
-        if (!isTimeout(error)) this.#silent = false;
-        else await sleep(clock, PROBE_PAUSE);
+        if (!isElsewhere(error)) throw error;
       }
+      await usual(waiting.commands);
+      return await waiting.run(once, key);
+    } catch (error) {
+      throw this.#failed(error, key);
     }
+  }
+
+  /** In a cluster as if every master were as full as the fullest one: it is the first to refuse writes. */
+  async memory(): Promise<RedisMemory> {
+    const reports = await this.run(async () =>
+      Promise.all(this.#link.masters().map((node) => readMemory(node))),
+    );
+    const known = reports.filter((report) => report !== undefined);
+    const limited = known.filter(({ limitBytes }) => limitBytes > 0);
+    const sum = (values: readonly number[]): number => values.reduce((a, b) => a + b, 0);
+    if (limited.length === 0) {
+      return { usedBytes: sum(known.map(({ usedBytes }) => usedBytes)), limitBytes: 0 };
+    }
+    const limitBytes = sum(limited.map((report) => report.limitBytes));
+    const fullest = Math.max(...limited.map((report) => report.usedBytes / report.limitBytes));
+    return { usedBytes: Math.round(fullest * limitBytes), limitBytes };
   }
 
   close(): Promise<void> {
     this.#closed = true;
-    this.#client.disconnect();
+    this.#waiting?.close();
+    this.#link.close();
     return Promise.resolve();
+  }
+
+  async #becomeUsable(): Promise<void> {
+    if (this.#closed) throw new CanopyError('storage_unavailable', 'the store is closed');
+    const { clock } = this.#options;
+    const isDue = clock.monotonic() - this.#checkedAt > RECHECK_MS;
+    if ((this.#unsuitable !== undefined || this.#notYet !== '') && isDue) await this.#check();
+    if (this.#link.isReady) await this.#checked;
+    if (this.#unsuitable !== undefined) throw this.#unsuitable;
+    if (this.#notYet !== '') throw new CanopyError('storage_unavailable', this.#notYet);
+  }
+
+  #failed(error: unknown, key: string): CanopyError {
+    const name = key === '' ? '' : this.#link.nameFor(key);
+    // In a cluster a master that is gone costs every command its redirections.
+    const isGone = name !== '' && /Connection is closed/.test(firstLine(error));
+    // Without a key in a cluster it is not known which server is meant.
+    const isKnown = this.#link.kind !== 'cluster' || name !== '';
+    if ((isTimeout(error) || isGone) && isKnown && !this.#silent.has(name)) {
+      this.#silent.add(name);
+      this.#noteError(error);
+      this.#options.log('warn', this.health.message);
+      void this.#listen(name, key);
+    }
+    if (outcomeWord(error) === 'LOADING')
+      this.#notYet = `${this.#at(name)} ${OUTCOMES.LOADING.says}`;
+    return translate(error, this.#at(name));
+  }
+
+  /** Asks until a server that fell silent answers, its connection ends, or another has its place. */
+  async #listen(name: string, key: string): Promise<void> {
+    const { clock, log } = this.#options;
+    while (this.#silent.has(name) && !this.#closed) {
+      try {
+        if (this.#link.nameFor(key) !== name) break;
+        await (this.#link.kind === 'cluster'
+          ? this.#link.commands.exists(key)
+          : this.#link.commands.ping());
+        break;
+      } catch (error) {
+        const isAway = isTimeout(error) || this.#link.kind === 'cluster';
+        if (!isAway) break;
+        // Sentinel may know another master by now.
+        if (this.#link.kind === 'sentinel') this.#link.reconnect();
+        await sleep(clock, PROBE_PAUSE);
+      }
+    }
+    if (!this.#silent.delete(name) || this.#closed) return;
+    if (this.#link.isReady) log('info', `${this.#at(name)} answers again`);
   }
 
   #check(): Promise<void> {
     this.#checkedAt = this.#options.clock.monotonic();
-    const check = this.#inspect().catch((error: unknown) => this.#noteError(error));
+    const check = this.#inspect().catch((error: unknown) => {
+      this.#noteError(error);
+      if (isSecret(outcomeWord(error))) this.#unsuitable = translate(error, this.#at());
+    });
     this.#checked = check;
     return check;
   }
 
+  /** Looks at every server that is written to; one that is away is left to its failover. */
   async #inspect(): Promise<void> {
-    let facts: Map<string, string>;
-    try {
-      facts = parseInfo(await this.#client.info());
-    } catch (error) {
-      if (isSecretRefused(errorText(error))) this.#unsuitable = this.#secretError();
-      throw error;
+    const nodes = this.#link.masters();
+    const results = await Promise.allSettled(nodes.map((node) => readFacts(node)));
+    const found = results.flatMap((result, i) =>
+      result.status === 'fulfilled' ? [{ name: this.#nameOf(nodes[i]), facts: result.value }] : [],
+    );
+    const failure = results.find((result) => result.status === 'rejected');
+    if (found.length === 0 || (failure !== undefined && isSecret(outcomeWord(failure.reason)))) {
+      throw failure?.reason ?? new Error('no master is known');
     }
-    const wasUnsuitable = this.#unsuitable !== undefined;
-    const complaint = findComplaint(facts);
-    this.#unsuitable =
-      complaint === ''
-        ? undefined
-        : new CanopyError('storage_unsuitable', `Redis at ${this.#address} ${complaint}`);
-    if (this.#unsuitable !== undefined) {
-      if (!wasUnsuitable) this.#options.log('error', this.#unsuitable.message);
+    if (this.#address.kind === 'sentinel' && found[0].facts.get('role') === 'slave') {
+      // It was demoted; the sentinels know the new one, or will.
+      this.#notYet = `${this.#at()} leads to a replica; Sentinel is asked again`;
+      this.#link.reconnect();
       return;
     }
+    this.#judge(found);
+  }
+
+  #judge(found: ReadonlyArray<{ readonly name: string; readonly facts: Facts }>): void {
+    const { log, waitReplicas } = this.#options;
+    const bad = found.find(({ facts }) => findComplaint(facts, this.#address.kind) !== '');
+    if (bad !== undefined) {
+      const text = `${this.#at(bad.name)} ${findComplaint(bad.facts, this.#address.kind)}`;
+      if (this.#unsuitable?.message !== text) log('error', text);
+      this.#unsuitable = new CanopyError('storage_unsuitable', text);
+      return;
+    }
+    this.#unsuitable = undefined;
+    const late = found.find(({ facts }) => findWait(facts) !== '');
+    const notYet = late === undefined ? '' : `${this.#at(late.name)} ${findWait(late.facts)}`;
+    if (notYet !== '' && this.#notYet === '') log('warn', notYet);
+    this.#notYet = notYet;
+    if (notYet !== '') return;
     this.#lastError = '';
-    const words = describe(facts);
-    const message = `Redis ${facts.get('redis_version')} at ${this.#address}; ${words.text}`;
-    if (message !== this.#message) this.#options.log(words.safe ? 'info' : 'warn', message);
+    const words = found.map(({ facts }) => describeServer(facts, waitReplicas));
+    // What differs among the masters of a cluster is said of the worst.
+    const worst = words.find(({ safe }) => !safe) ?? words[0];
+    const version = found[0].facts.get('redis_version') ?? '';
+    const message = `${this.#title(version, found)}; ${worst.text}`;
+    if (message !== this.#message) log(worst.safe ? 'info' : 'warn', message);
     this.#message = message;
+  }
+
+  #title(version: string, found: readonly unknown[]): string {
+    const what = version === '' ? 'Redis' : `Redis ${version}`;
+    if (this.#address.kind === 'alone') return `${what} at ${this.#place}`;
+    if (this.#address.kind === 'sentinel') return `${what} by Sentinel at ${this.#place}`;
+    return `${what}, a cluster of ${found.length} masters at ${this.#place}`;
+  }
+
+  #nameOf(node: Redis): string {
+    return this.#address.kind === 'cluster' ? nameOf(node) : '';
+  }
+
+  /** For messages; in a cluster with the node where it is known. */
+  #at(name = ''): string {
+    return `Redis at ${name === '' ? this.#place : name}`;
   }
 
   #noteError(error: unknown): void {
@@ -178,94 +319,40 @@ export class RedisConnection {
 
   #noteClosed(): void {
     if (this.#checked !== undefined && !this.#closed) {
-      this.#options.log('warn', `lost the connection to Redis at ${this.#address}`);
+      this.#options.log('warn', `lost the connection to ${this.#at()}`);
     }
     this.#checked = undefined;
-    this.#silent = false;
-  }
-
-  #secretError(): CanopyError {
-    const text = `Redis at ${this.#address} refuses the user or password of the store's address`;
-    return new CanopyError('storage_unsuitable', text);
-  }
-
-  #translate(error: unknown): CanopyError {
-    if (error instanceof CanopyError) return error;
-    const text = firstLine(error);
-    const at = `Redis at ${this.#address}`;
-    if (isSecretRefused(text)) return this.#secretError();
-    if (/^OOM\b|\bOOM command not allowed/.test(text)) {
-      return new CanopyError('storage_full', `${at} has reached maxmemory`, { cause: error });
-    }
-    if (/^(NOPERM|WRONGTYPE)\b/.test(text)) {
-      return new CanopyError('storage_unsuitable', `${at}: ${text}`, { cause: error });
-    }
-    return new CanopyError('storage_unavailable', `${at}: ${text}`, { cause: error });
+    this.#notYet = '';
+    this.#silent.clear();
   }
 }
 
-/** ioredis's word for `commandTimeout`. */
-const isTimeout = (error: unknown): boolean => errorText(error) === 'Command timed out';
-
-/** What makes a server unusable, with the command that mends it; '' where it is usable. */
-export function findComplaint(facts: ReadonlyMap<string, string>): string {
-  const version = facts.get('redis_version') ?? '0';
-  const [major, minor] = version.split('.').map(Number);
-  if (major < VERSION_MIN[0] || (major === VERSION_MIN[0] && minor < VERSION_MIN[1])) {
-    return `has version ${version}; ${VERSION_MIN.join('.')} or later is needed`;
-  }
-  const policy = facts.get('maxmemory_policy') ?? 'noeviction';
-  // Without a limit nothing is ever evicted, but the limit may come later without a restart.
-  if (policy !== 'noeviction') {
-    return (
-      `has maxmemory-policy ${policy}, which would drop metrics without a word; ` +
-      'set it with: redis-cli CONFIG SET maxmemory-policy noeviction'
-    );
-  }
-  if (facts.get('role') === 'slave') return 'is a replica; the address of the master is needed';
-  return '';
-}
-
-function describe(facts: ReadonlyMap<string, string>): { text: string; safe: boolean } {
-  const limit = Number(facts.get('maxmemory') ?? 0);
-  const appendOnly = facts.get('aof_enabled') === '1';
-  const memory = limit === 0 ? 'no maxmemory is set' : `maxmemory is ${formatBytes(limit)}`;
-  const persistence = appendOnly
-    ? 'the append-only file is on'
-    : 'the append-only file is off, so a crash of Redis loses what came after its last snapshot';
-  return { text: `${memory}, ${persistence}`, safe: limit !== 0 && appendOnly };
-}
-
-/** `name:value` lines of INFO. */
-export function parseInfo(text: string): Map<string, string> {
-  const facts = new Map<string, string>();
-  for (const line of text.split('\r\n')) {
-    const colon = line.indexOf(':');
-    if (colon > 0) facts.set(line.slice(0, colon), line.slice(colon + 1));
-  }
-  return facts;
-}
-
-function parseUrl(text: string): URL {
-  let url: URL | undefined;
+function readAddress({ url, tls, waitReplicas, waitTimeout }: ConnectionOptions): RedisAddress {
+  let address: RedisAddress;
   try {
-    url = new URL(text);
-  } catch {
-    // Said below; the text may hold a password and is not repeated.
+    address = parseAddress(url);
+  } catch (error) {
+    const text = `the address of the store is ${firstLine(error)}`;
+    throw new CanopyError('storage_unsuitable', text);
   }
-  if (url === undefined || (url.protocol !== 'redis:' && url.protocol !== 'rediss:')) {
-    throw new CanopyError(
-      'storage_unsuitable',
-      'the address of the store is not of the form redis://host:port or rediss://host:port',
-    );
+  if (tls !== undefined && !address.tls) {
+    const text = 'TLS files are given, but the address of the store does not begin with rediss';
+    throw new CanopyError('storage_unsuitable', text);
   }
-  return url;
+  if (waitReplicas > 0 && waitTimeout <= 0) {
+    throw new CanopyError('storage_unsuitable', 'commits wait for replicas, but for no time');
+  }
+  return address;
 }
 
-function isSecretRefused(text: string): boolean {
-  return /\b(NOAUTH|WRONGPASS)\b|invalid password|without any password/i.test(text);
-}
-
-function firstLine(error: unknown): string {
-  return errorText(error).split('\n', 1)[0];
+/** Undefined where the user may not ask. */
+async function readMemory(node: Redis): Promise<RedisMemory | undefined> {
+  try {
+    const facts = parseInfo(await node.info('memory'));
+    const [used, limit] = [facts.get('used_memory'), facts.get('maxmemory')];
+    return { usedBytes: Number(used ?? 0), limitBytes: Number(limit ?? 0) };
+  } catch (error) {
+    if (outcomeWord(error) === 'NOPERM') return undefined;
+    throw error;
+  }
 }

@@ -43,7 +43,8 @@ export class RedisReader {
     limits: ReadLimits,
   ): Promise<JournalEntry[]> {
     const slicesKey = this.#keys.slices(ref);
-    const slices = sortedSlices(await this.#connection.run((client) => client.hgetall(slicesKey)));
+    const fields = await this.#connection.run((client) => client.hgetall(slicesKey), slicesKey);
+    const slices = sortedSlices(fields);
     const found: JournalEntry[] = [];
     let bytes = 0;
     let from = after;
@@ -105,8 +106,9 @@ export class RedisReader {
       const keys = tiles
         .slice(from, from + TILES_AT_ONCE)
         .map((tile) => this.#keys.tile(ref, tile));
-      const some = await this.#connection.run((client) =>
-        Promise.all(keys.map((key) => client.getBuffer(key))),
+      const some = await this.#connection.run(
+        (client) => Promise.all(keys.map((key) => client.getBuffer(key))),
+        keys[0],
       );
       for (const bytes of some) found.push(bytes ?? undefined);
     }
@@ -115,8 +117,9 @@ export class RedisReader {
 
   async #readStream(key: string, after: JournalPosition, count: number): Promise<StreamReply> {
     const start = `(${formatPosition(after)}`;
-    return (await this.#connection.run((client) =>
-      client.xrangeBuffer(key, start, '+', 'COUNT', count),
+    return (await this.#connection.run(
+      (client) => client.xrangeBuffer(key, start, '+', 'COUNT', count),
+      key,
     )) as unknown as StreamReply;
   }
 
@@ -128,8 +131,9 @@ export class RedisReader {
     const layouts = new Map<string, Buffer>();
     if (layoutFields.length > 0) {
       const key = this.#keys.layouts(ref);
-      const values = await this.#connection.run((client) =>
-        client.hmgetBuffer(key, ...layoutFields),
+      const values = await this.#connection.run(
+        (client) => client.hmgetBuffer(key, ...layoutFields),
+        key,
       );
       values.forEach((value, i) => {
         if (value !== null) layouts.set(layoutFields[i], value);
@@ -155,8 +159,9 @@ export class RedisReader {
   async #scanHash(key: string, visit: (field: string, value: Buffer) => void): Promise<void> {
     let cursor = '0';
     do {
-      const [next, parts] = await this.#connection.run((client) =>
-        client.hscanBuffer(key, cursor, 'COUNT', SCAN_COUNT),
+      const [next, parts] = await this.#connection.run(
+        (client) => client.hscanBuffer(key, cursor, 'COUNT', SCAN_COUNT),
+        key,
       );
       for (let i = 0; i + 1 < parts.length; i += 2) visit(parts[i].toString(), parts[i + 1]);
       cursor = next.toString();

@@ -1,6 +1,5 @@
 import {
   CanopyError,
-  type Clock,
   type CommitOutcome,
   type DurationMs,
   type Epoch,
@@ -22,8 +21,8 @@ import {
   isJournalRef,
 } from '@canopy/model';
 import { START, checkCommit, leaseLost } from '../commit.js';
-import type { CorruptRecord, ReportingStore, StoreHealth, StoreLog } from '../health.js';
-import { RedisConnection, parseInfo } from './connection.js';
+import type { CorruptRecord, ReportingStore, StoreHealth } from '../health.js';
+import { type ConnectionOptions, RedisConnection } from './connection.js';
 import { RedisKeys, formatPosition, parseField, parsePosition, tileField } from './keys.js';
 import { RedisReader } from './reader.js';
 import {
@@ -32,20 +31,15 @@ import {
   type Scripts,
   readScripts,
   runScript,
+  sendScript,
 } from './scripts.js';
 import { type Slice, planTrim, sortedSlices } from './slices.js';
 
-export interface RedisStoreOptions {
-  /** `redis://` or `rediss://`, with user, password and database number where needed. */
-  readonly url: string;
+export interface RedisStoreOptions extends ConnectionOptions {
   /** Before every key, for example `canopy:`. */
   readonly keyPrefix: string;
-  readonly clock: Clock;
-  /** No command takes longer; then it is `storage_unavailable`. */
-  readonly commandTimeout: DurationMs;
   /** A journal's stream is cut into slices of about this size. */
   readonly sliceBytesMax: number;
-  readonly log: StoreLog;
   readonly onCorrupt: (record: CorruptRecord) => void;
 }
 
@@ -95,15 +89,15 @@ class StreamStore implements RedisStore {
   }
 
   async journals(): Promise<JournalState[]> {
-    const refs = await this.#connection.run((client) => client.smembers(this.#keys.journals()));
+    const key = this.#keys.journals();
+    const refs = await this.#connection.run((client) => client.smembers(key), key);
     const states = await Promise.all(refs.filter(isJournalRef).map((ref) => this.journal(ref)));
     return states.filter((state) => state !== undefined);
   }
 
   async journal(ref: JournalRef): Promise<JournalState | undefined> {
-    const fields = await this.#connection.run((client) =>
-      client.hmget(this.#keys.state(ref), ...STATE_FIELDS),
-    );
+    const key = this.#keys.state(ref);
+    const fields = await this.#connection.run((client) => client.hmget(key, ...STATE_FIELDS), key);
     return fields[0] === null ? undefined : parseState(ref, fields);
   }
 
@@ -123,8 +117,9 @@ class StreamStore implements RedisStore {
 
   /** Out of memory a journal that is there stays listed, and a new one could not be written anyway. */
   async #list(ref: JournalRef): Promise<void> {
+    const key = this.#keys.journals();
     try {
-      await this.#connection.run((client) => client.sadd(this.#keys.journals(), ref));
+      await this.#connection.run((client) => client.sadd(key, ref), key);
     } catch (error) {
       if (!(error instanceof CanopyError) || error.code !== 'storage_full') throw error;
     }
@@ -172,7 +167,7 @@ class StreamStore implements RedisStore {
     const { journal } = lease;
     const keys = [this.#keys.lease(journal), this.#keys.layouts(journal)];
     const gone = new Set(groups.map(({ epoch, group }) => `${epoch}-${group}`));
-    const fields = await this.#connection.run((client) => client.hkeys(keys[1]));
+    const fields = await this.#connection.run((client) => client.hkeys(keys[1]), keys[1]);
     const dropped = fields.filter((field) => gone.has(parseField(field).slice(0, 2).join('-')));
     for (let from = 0; from === 0 || from < dropped.length; from += SCRIPT_ITEMS) {
       const some = dropped.slice(from, from + SCRIPT_ITEMS);
@@ -218,7 +213,8 @@ class StreamStore implements RedisStore {
     const reply = await this.#run('journal_drop', keys, leaseArguments(lease));
     if (reply === -1) throw leaseLost(journal);
     this.#slices.delete(journal);
-    await this.#connection.run((client) => client.srem(this.#keys.journals(), journal));
+    const list = this.#keys.journals();
+    await this.#connection.run((client) => client.srem(list, journal), list);
   }
 
   async putTiles(lease: Lease, tiles: readonly StoredTile[]): Promise<void> {
@@ -259,22 +255,19 @@ class StreamStore implements RedisStore {
 
   async getDocument(name: string): Promise<string | undefined> {
     const key = this.#keys.document(name);
-    return (await this.#connection.run((client) => client.get(key))) ?? undefined;
+    return (await this.#connection.run((client) => client.get(key), key)) ?? undefined;
   }
 
   async putDocument(name: string, text: string | undefined): Promise<void> {
     const key = this.#keys.document(name);
-    await this.#connection.run<unknown>((client) =>
-      text === undefined ? client.unlink(key) : client.set(key, text),
+    await this.#connection.runWaited<unknown>(
+      (client) => (text === undefined ? client.unlink(key) : client.set(key, text)),
+      key,
     );
   }
 
-  async usage(): Promise<StoreUsage> {
-    const facts = parseInfo(await this.#connection.run((client) => client.info('memory')));
-    return {
-      usedBytes: Number(facts.get('used_memory') ?? 0),
-      limitBytes: Number(facts.get('maxmemory') ?? 0),
-    };
+  usage(): Promise<StoreUsage> {
+    return this.#connection.memory();
   }
 
   [Symbol.asyncDispose](): Promise<void> {
@@ -302,12 +295,18 @@ class StreamStore implements RedisStore {
       this.#options.sliceBytesMax,
       SLICE_AGE_MS,
       formatPosition(START),
+      this.#options.waitReplicas > 0 ? 1 : 0,
     ];
     for (const { epoch, sequence, kind, group, bytes } of entries) {
       const field = kind === EntryKind.layout ? `${epoch}-${group}-${sequence}` : '';
       args.push(`${epoch}-${sequence}`, field, group, asBuffer(bytes));
     }
-    const reply = (await this.#run('commit', keys, args)) as Array<string | number | null>;
+    const script = this.#scripts.get('commit')!;
+    const reply = (await this.#connection.runWaited(
+      (client) => sendScript(client, script, keys, args),
+      keys[0],
+      (client) => runScript(client, script, keys, args),
+    )) as Array<string | number | null>;
     return reply.map((part) => (part === null ? null : String(part)));
   }
 
@@ -329,7 +328,7 @@ class StreamStore implements RedisStore {
 
   async #readSlices(ref: JournalRef): Promise<Slice[]> {
     const key = this.#keys.slices(ref);
-    return sortedSlices(await this.#connection.run((client) => client.hgetall(key)));
+    return sortedSlices(await this.#connection.run((client) => client.hgetall(key), key));
   }
 
   #run(
@@ -338,7 +337,7 @@ class StreamStore implements RedisStore {
     args: readonly ScriptArgument[],
   ): Promise<unknown> {
     const script = this.#scripts.get(name)!;
-    return this.#connection.run((client) => runScript(client, script, keys, args));
+    return this.#connection.run((client) => runScript(client, script, keys, args), keys[0]);
   }
 }
 

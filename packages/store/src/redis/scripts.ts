@@ -2,7 +2,7 @@
 import { createHash } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { errorText } from '@canopy/model';
-import type { Redis } from 'ioredis';
+import type { Commands } from './link.js';
 
 const SCRIPT_NAMES = [
   'commit',
@@ -16,7 +16,7 @@ const SCRIPT_NAMES = [
 ] as const;
 export type ScriptName = (typeof SCRIPT_NAMES)[number];
 
-interface Script {
+export interface Script {
   readonly lua: string;
   readonly sha: string;
 }
@@ -36,15 +36,25 @@ export async function readScripts(): Promise<Scripts> {
 
 export type ScriptArgument = string | number | Buffer;
 
-/** Runs a script by its hash; a server that does not know it (restarted) is sent the text. */
+/** Runs a script by its hash, in one command; fails with NOSCRIPT where the server does not know it. */
+export function sendScript(
+  client: Commands,
+  script: Script,
+  keys: readonly string[],
+  args: readonly ScriptArgument[],
+): Promise<unknown> {
+  return client.evalsha(script.sha, keys.length, ...keys, ...args);
+}
+
+/** Runs a script by its hash; a server that does not know it (restarted, promoted) is sent the text. */
 export async function runScript(
-  client: Redis,
+  client: Commands,
   script: Script,
   keys: readonly string[],
   args: readonly ScriptArgument[],
 ): Promise<unknown> {
   try {
-    return await client.evalsha(script.sha, keys.length, ...keys, ...args);
+    return await sendScript(client, script, keys, args);
   } catch (error) {
     if (!errorText(error).startsWith('NOSCRIPT')) throw error;
     return client.eval(script.lua, keys.length, ...keys, ...args);

@@ -2,8 +2,9 @@
 -- KEYS  1 state, 2 lease, 3 slices, 4 layouts, 5 entries of the caller's slice, 6 entries of the next one
 -- ARGV  1 owner, 2 fence, 3 expected position ('' where the journal must not be there), 4 new position,
 --       5 cursor, 6 ledger (JSON), 7 the slice that KEYS[5] is, 8 bytes and 9 age (ms) at which a slice is full,
---       10 trimmed position of a new journal; then for each entry: id, field among the layouts
---       ('' for entries of another kind), group, bytes
+--       10 trimmed position of a new journal, 11 '1' where the caller waits for replicas (it learns of what
+--       this connection wrote, so a repeat writes something, too); then for each entry: id, field among the
+--       layouts ('' for entries of another kind), group, bytes
 -- Returns {'applied'}, {'already_applied'}, {'absent'}, {'fenced'},
 --         {'behind', position, trimmed, cursor, ledger, entry bytes}, or {'slice', the current slice}: call again.
 -- Repeating: {'already_applied'}.
@@ -22,6 +23,9 @@ if not position then
     return {'absent'}
   end
 elseif position ~= ARGV[3] then
+  if ARGV[11] == '1' then
+    redis.call('HSET', KEYS[1], 'position', position)
+  end
   if position == ARGV[4] then
     return {'already_applied'}
   end
@@ -40,9 +44,9 @@ local entries = KEYS[5]
 if bytes > 0 and (bytes >= tonumber(ARGV[8]) or now - since >= tonumber(ARGV[9])) then
   slice, bytes, entries = slice + 1, 0, KEYS[6]
 end
-local first = #ARGV >= 11 and ARGV[11] or false
+local first = #ARGV >= 12 and ARGV[12] or false
 local added = 0
-for i = 11, #ARGV, 4 do
+for i = 12, #ARGV, 4 do
   local record = ARGV[i + 3]
   added = added + #record
   if ARGV[i + 1] == '' then
