@@ -3,3 +3,5 @@ export { RecordingGroup, RecordingJournal } from './recording-journal.js';
 export type { RecordedSample } from './recording-journal.js';
 export { FakeFetcher } from './fake-fetcher.js';
 export { relabelConfig, scrapeConfig } from './configs.js';
+/** Certificates of an authority, servers and a client. */
+export * from './certificates.js';

@@ -18,10 +18,12 @@ import {
   isElsewhere,
   isSecret,
   isTimeout,
+  isUnknownScript,
   outcomeWord,
   translate,
 } from './outcomes.js';
 import { ReplicaWait } from './replica-wait.js';
+import { type WriteForms, runWrite } from './scripts.js';
 
 export interface ConnectionOptions {
   /** As `parseAddress` reads it. */
@@ -39,6 +41,8 @@ export interface ConnectionOptions {
 
 /** What cannot be used now is looked at again after this long: somebody may have mended it. */
 const RECHECK_MS = 1000;
+/** Of a waited write: at its old master, with a script unknown at the new one. */
+const TRIES_MAX = 3;
 const PROBE_PAUSE = asDuration(200);
 
 /** Memory of the servers that are written to. */
@@ -106,7 +110,10 @@ export class RedisConnection {
   async open(): Promise<void> {
     const { clock, commandTimeout, log } = this.#options;
     try {
-      const connected = this.#link.connect().then(() => this.#check());
+      const connected = Promise.all([
+        this.#link.connect().then(() => this.#check()),
+        this.#waiting?.open(),
+      ]);
       // Where no sentinel answers, the first try has no end.
       await Promise.race([connected, sleep(clock, commandTimeout)]);
     } catch (error) {
@@ -121,7 +128,6 @@ export class RedisConnection {
       throw this.#unsuitable;
     }
     if (!this.health.healthy) log('warn', this.health.message);
-    this.#waiting?.open();
   }
 
   /**
@@ -129,11 +135,7 @@ export class RedisConnection {
    * the server that holds it matters.
    */
   async run<T>(commands: (client: Commands) => Promise<T>, key = ''): Promise<T> {
-    await this.#becomeUsable();
-    const name = key === '' ? '' : this.#link.nameFor(key);
-    if (this.#silent.has(name) || !this.#link.isReady) {
-      throw new CanopyError('storage_unavailable', this.health.message);
-    }
+    await this.#becomeUsable(key);
     try {
       return await commands(this.#link.commands);
     } catch (error) {
@@ -141,34 +143,26 @@ export class RedisConnection {
     }
   }
 
-  /**
-   * As `run`, for a write that counts once `waitReplicas` replicas have it. `once` sends one command; where it
-   * meets a server that does not know its script or is not the master any more, `usual` sorts that out.
-   * Repeating either must be safe.
-   */
-  async runWaited<T>(
-    once: (client: Commands) => Promise<T>,
-    key: string,
-    usual: (client: Commands) => Promise<T> = once,
-  ): Promise<T> {
+  /** As `run`, for a write that counts once `waitReplicas` replicas have it. Repeating it must be safe. */
+  async runWaited<T>(write: WriteForms<T>, key: string): Promise<T> {
     const waiting = this.#waiting;
-    if (waiting === undefined) return this.run(usual, key);
-    await this.#becomeUsable();
-    try {
+    if (waiting === undefined) return this.run((client) => runWrite(client, write), key);
+    await this.#becomeUsable(key);
+    let form = write.short;
+    for (let tries = 1; ; tries++) {
       try {
-        return await waiting.run(once, key);
+        return await waiting.run(form, key);
       } catch (error) {
-        if (!isElsewhere(error)) throw error;
+        if (tries === TRIES_MAX || !isElsewhere(error)) throw this.#failed(error, key);
+        if (isUnknownScript(error)) form = write.whole;
+        else await this.#findMaster(key);
       }
-      await usual(waiting.commands);
-      return await waiting.run(once, key);
-    } catch (error) {
-      throw this.#failed(error, key);
     }
   }
 
   /** In a cluster as if every master were as full as the fullest one: it is the first to refuse writes. */
   async memory(): Promise<RedisMemory> {
+    if (this.#silent.size > 0) throw new CanopyError('storage_unavailable', this.health.message);
     const reports = await this.run(async () =>
       Promise.all(this.#link.masters().map((node) => readMemory(node))),
     );
@@ -190,14 +184,26 @@ export class RedisConnection {
     return Promise.resolve();
   }
 
-  async #becomeUsable(): Promise<void> {
+  async #becomeUsable(key: string): Promise<void> {
     if (this.#closed) throw new CanopyError('storage_unavailable', 'the store is closed');
     const { clock } = this.#options;
     const isDue = clock.monotonic() - this.#checkedAt > RECHECK_MS;
     if ((this.#unsuitable !== undefined || this.#notYet !== '') && isDue) await this.#check();
     if (this.#link.isReady) await this.#checked;
     if (this.#unsuitable !== undefined) throw this.#unsuitable;
-    if (this.#notYet !== '') throw new CanopyError('storage_unavailable', this.#notYet);
+    const name = key === '' ? '' : this.#link.nameFor(key);
+    if (this.#notYet !== '' || this.#silent.has(name) || !this.#link.isReady) {
+      throw new CanopyError('storage_unavailable', this.health.message);
+    }
+  }
+
+  /** Any command of a cluster's client follows redirections, and remembers where they led. */
+  async #findMaster(key: string): Promise<void> {
+    try {
+      await this.#waiting?.commands.exists(key);
+    } catch (error) {
+      throw this.#failed(error, key);
+    }
   }
 
   #failed(error: unknown, key: string): CanopyError {

@@ -80,11 +80,15 @@ export function translate(error: unknown, at: string): CanopyError {
   return new CanopyError(outcome.code, `${at} ${outcome.says}${detail}`);
 }
 
-/** The server is not the one to ask, or does not know the script: the usual way finds out more. */
+/** The server is not the one to ask, or does not know the script. */
 export function isElsewhere(error: unknown): boolean {
   return /^(NOSCRIPT|MOVED|ASK|TRYAGAIN|CLUSTERDOWN)\b|^Connection is closed/.test(
     firstLine(error),
   );
+}
+
+export function isUnknownScript(error: unknown): boolean {
+  return firstLine(error).startsWith('NOSCRIPT');
 }
 
 export function isSecret(word: string): boolean {

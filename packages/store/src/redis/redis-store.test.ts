@@ -1,13 +1,6 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { randomBytes } from 'node:crypto';
-import {
-  type JournalPosition,
-  type Lease,
-  type Store,
-  asDuration,
-  asTime,
-  labelsFromObject,
-} from '@canopy/model';
+import { type JournalPosition, asDuration, asTime, labelsFromObject } from '@canopy/model';
 import { JournalWriter } from '../journal/journal-writer.js';
 import { readJournal } from '../testing/journal-reader.js';
 import {
@@ -16,50 +9,13 @@ import {
   startRedis,
   storeConformance,
   systemClock,
-  testEntry,
-  testJournal,
 } from '../testing/index.js';
+import { NO_LIMITS, add, redisOptions, takeLease, until } from '../testing/redis-options.js';
 import { findComplaint, parseInfo } from './inspect.js';
-import { type RedisStore, type RedisStoreOptions, openRedisStore } from './redis-store.js';
+import { type RedisStore, openRedisStore } from './redis-store.js';
 import { firstSliceAfter, planTrim, sortedSlices } from './slices.js';
 
-const options = (url: string): RedisStoreOptions => ({
-  url,
-  keyPrefix: 'canopy:',
-  clock: systemClock,
-  commandTimeout: asDuration(2000),
-  waitReplicas: 0,
-  waitTimeout: asDuration(1000),
-  // Small, so that the suite crosses slices.
-  sliceBytesMax: 2000,
-  log: () => {},
-  onCorrupt: () => {},
-});
 const START = { epoch: 0, sequence: 0 };
-const NO_LIMITS = { maxBytes: 1e9, maxEntries: 1e9 };
-
-async function takeLease(store: Store): Promise<Lease> {
-  const outcome = await store.acquireLease(testJournal(), 'one', asDuration(60_000));
-  if (!outcome.granted) throw new Error('not granted');
-  return outcome.lease;
-}
-
-/** Commits entry `sequence` after the one before it. */
-async function add(store: Store, lease: Lease, sequence: number, size = 500): Promise<string> {
-  const expected = sequence === 1 ? null : { epoch: 1, sequence: sequence - 1 };
-  const position: JournalPosition = { epoch: 1, sequence };
-  const entries = [testEntry(position, sequence % 7 === 1 ? 'layout' : 'frame', 1, size)];
-  const commit = { lease, expected, position, entries, cursor: '', ledger: '{}' };
-  return (await store.commit(commit)).outcome;
-}
-
-async function until(done: () => boolean): Promise<void> {
-  const end = Date.now() + 10_000;
-  while (!done()) {
-    if (Date.now() > end) throw new Error('did not happen');
-    await new Promise((resolve) => setTimeout(resolve, 20));
-  }
-}
 
 if (!redisIsLeftOut()) {
   storeConformance(
@@ -67,7 +23,7 @@ if (!redisIsLeftOut()) {
     async () => {
       const server = await startRedis();
       return {
-        open: (onCorrupt) => openRedisStore({ ...options(server.url), onCorrupt }),
+        open: (onCorrupt) => openRedisStore({ ...redisOptions(server.url), onCorrupt }),
         remove: () => server.stop(),
       };
     },
@@ -79,7 +35,7 @@ if (!redisIsLeftOut()) {
     let store: RedisStore;
     beforeAll(async () => {
       server = await startRedis();
-      store = await openRedisStore(options(server.url));
+      store = await openRedisStore(redisOptions(server.url));
     });
     afterAll(async () => {
       await store[Symbol.asyncDispose]();
@@ -108,7 +64,7 @@ if (!redisIsLeftOut()) {
       expect((await store.journal(ref))!.entryBytes).toBe(before - freed);
       expect(freed / before).toBeCloseTo(18 / 40, 1);
       // What a client believes of slices is checked: another one goes on where this one left.
-      const other = await openRedisStore(options(server.url));
+      const other = await openRedisStore(redisOptions(server.url));
       expect(await add(other, lease, 41)).toBe('applied');
       for (let sequence = 42; sequence <= 60; sequence++) await add(other, lease, sequence);
       expect(await add(store, lease, 61)).toBe('applied');
@@ -194,7 +150,7 @@ if (!redisIsLeftOut()) {
     it('opens without it, fails fast, and connects by itself', async () => {
       const server = await start();
       await server.kill();
-      const store = await openRedisStore(options(server.url));
+      const store = await openRedisStore(redisOptions(server.url));
       expect(store.health.healthy).toBe(false);
       expect(store.health.message).toContain(`127.0.0.1:${server.port}`);
       const begun = Date.now();
@@ -213,7 +169,7 @@ if (!redisIsLeftOut()) {
     it('bounds a command to a server that hangs', async () => {
       const server = await start();
       const store = await openRedisStore({
-        ...options(server.url),
+        ...redisOptions(server.url),
         commandTimeout: asDuration(200),
       });
       const lease = await takeLease(store);
@@ -236,14 +192,14 @@ if (!redisIsLeftOut()) {
 
     it('is refused where it would evict, until that is mended', async () => {
       const server = await start('--maxmemory', '50mb', '--maxmemory-policy', 'allkeys-lru');
-      await expect(openRedisStore(options(server.url))).rejects.toMatchObject({
+      await expect(openRedisStore(redisOptions(server.url))).rejects.toMatchObject({
         code: 'storage_unsuitable',
         message: expect.stringContaining('CONFIG SET maxmemory-policy noeviction') as string,
       });
       await server.command('config', 'set', 'maxmemory-policy', 'noeviction');
       const said: string[] = [];
       const log = (_level: string, message: string) => void said.push(message);
-      const store = await openRedisStore({ ...options(server.url), log });
+      const store = await openRedisStore({ ...redisOptions(server.url), log });
       expect(said.join()).toContain('maxmemory is 50MiB, nothing is saved to disk');
       expect((await store.usage()).limitBytes).toBe(50 * 1024 * 1024);
       await store[Symbol.asyncDispose]();
@@ -251,7 +207,7 @@ if (!redisIsLeftOut()) {
 
     it('says that it is full', async () => {
       const server = await start('--maxmemory', '3mb');
-      const store = await openRedisStore(options(server.url));
+      const store = await openRedisStore(redisOptions(server.url));
       const lease = await takeLease(store);
       let sequence = 0;
       await expect(
@@ -269,7 +225,7 @@ if (!redisIsLeftOut()) {
 
     it('lets its holder make room where others have filled it', async () => {
       const server = await start('--maxmemory', '20mb');
-      const store = await openRedisStore(options(server.url));
+      const store = await openRedisStore(redisOptions(server.url));
       const lease = await takeLease(store);
       expect(await add(store, lease, 1)).toBe('applied');
       const meta = {
@@ -294,13 +250,13 @@ if (!redisIsLeftOut()) {
       const server = await start('--requirepass', 'right');
       for (const secret of ['', ':wr0ng@']) {
         const url = server.url.replace('//', `//${secret}`);
-        const failure: unknown = await openRedisStore(options(url)).catch(
+        const failure: unknown = await openRedisStore(redisOptions(url)).catch(
           (error: unknown) => error,
         );
         expect(failure).toMatchObject({ code: 'storage_unsuitable' });
         expect(String(failure)).not.toContain('wr0ng');
       }
-      const store = await openRedisStore(options(server.url.replace('//', '//:right@')));
+      const store = await openRedisStore(redisOptions(server.url.replace('//', '//:right@')));
       expect(store.health.healthy).toBe(true);
       await store[Symbol.asyncDispose]();
     });

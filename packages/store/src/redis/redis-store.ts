@@ -24,14 +24,15 @@ import { START, checkCommit, leaseLost } from '../commit.js';
 import type { CorruptRecord, ReportingStore, StoreHealth } from '../health.js';
 import { type ConnectionOptions, RedisConnection } from './connection.js';
 import { RedisKeys, formatPosition, parseField, parsePosition, tileField } from './keys.js';
+import type { Commands } from './link.js';
 import { RedisReader } from './reader.js';
 import {
   type ScriptArgument,
   type ScriptName,
   type Scripts,
   readScripts,
-  runScript,
-  sendScript,
+  runWrite,
+  scriptForms,
 } from './scripts.js';
 import { type Slice, planTrim, sortedSlices } from './slices.js';
 
@@ -260,10 +261,9 @@ class StreamStore implements RedisStore {
 
   async putDocument(name: string, text: string | undefined): Promise<void> {
     const key = this.#keys.document(name);
-    await this.#connection.runWaited<unknown>(
-      (client) => (text === undefined ? client.unlink(key) : client.set(key, text)),
-      key,
-    );
+    const write = (client: Commands): Promise<unknown> =>
+      text === undefined ? client.unlink(key) : client.set(key, text);
+    await this.#connection.runWaited({ short: write, whole: write }, key);
   }
 
   usage(): Promise<StoreUsage> {
@@ -301,13 +301,11 @@ class StreamStore implements RedisStore {
       const field = kind === EntryKind.layout ? `${epoch}-${group}-${sequence}` : '';
       args.push(`${epoch}-${sequence}`, field, group, asBuffer(bytes));
     }
-    const script = this.#scripts.get('commit')!;
-    const reply = (await this.#connection.runWaited(
-      (client) => sendScript(client, script, keys, args),
-      keys[0],
-      (client) => runScript(client, script, keys, args),
-    )) as Array<string | number | null>;
-    return reply.map((part) => (part === null ? null : String(part)));
+    const forms = scriptForms(this.#scripts.get('commit')!, keys, args);
+    const reply = await this.#connection.runWaited(forms, keys[0]);
+    return (reply as Array<string | number | null>).map((part) =>
+      part === null ? null : String(part),
+    );
   }
 
   async #putSome(lease: Lease, tiles: readonly StoredTile[]): Promise<void> {
@@ -336,8 +334,8 @@ class StreamStore implements RedisStore {
     keys: readonly string[],
     args: readonly ScriptArgument[],
   ): Promise<unknown> {
-    const script = this.#scripts.get(name)!;
-    return this.#connection.run((client) => runScript(client, script, keys, args), keys[0]);
+    const forms = scriptForms(this.#scripts.get(name)!, keys, args);
+    return this.#connection.run((client) => runWrite(client, forms), keys[0]);
   }
 }
 

@@ -38,8 +38,8 @@ export class ReplicaWait {
     return this.#link.commands;
   }
 
-  open(): void {
-    this.#link.connect().catch(() => undefined);
+  async open(): Promise<void> {
+    await this.#link.connect().catch(() => undefined);
   }
 
   close(): void {
@@ -73,8 +73,10 @@ export class ReplicaWait {
       const replies = writes.map(({ commands }) => commands(node));
       const { waitReplicas, waitTimeout } = this.#options;
       const waited = node.wait(waitReplicas, waitTimeout);
-      const [acknowledged] = await Promise.allSettled([waited]);
-      const results = await Promise.allSettled(replies);
+      const [[acknowledged], results] = await Promise.all([
+        Promise.allSettled([waited]),
+        Promise.allSettled(replies),
+      ]);
       results.forEach((result, i) => {
         const { done, failed } = writes[i];
         if (result.status === 'rejected') failed(result.reason);

@@ -1,8 +1,8 @@
 /** The Lua scripts: read from their files once, run by hash. */
 import { createHash } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
-import { errorText } from '@canopy/model';
 import type { Commands } from './link.js';
+import { isUnknownScript } from './outcomes.js';
 
 const SCRIPT_NAMES = [
   'commit',
@@ -36,27 +36,29 @@ export async function readScripts(): Promise<Scripts> {
 
 export type ScriptArgument = string | number | Buffer;
 
-/** Runs a script by its hash, in one command; fails with NOSCRIPT where the server does not know it. */
-export function sendScript(
-  client: Commands,
-  script: Script,
-  keys: readonly string[],
-  args: readonly ScriptArgument[],
-): Promise<unknown> {
-  return client.evalsha(script.sha, keys.length, ...keys, ...args);
+/** A write as one command: `short` at first, `whole` for a server that does not know its script. */
+export interface WriteForms<T> {
+  readonly short: (client: Commands) => Promise<T>;
+  readonly whole: (client: Commands) => Promise<T>;
 }
 
-/** Runs a script by its hash; a server that does not know it (restarted, promoted) is sent the text. */
-export async function runScript(
-  client: Commands,
+/** A script by its hash, and with its text (a server that was restarted or promoted has forgotten it). */
+export function scriptForms(
   script: Script,
   keys: readonly string[],
   args: readonly ScriptArgument[],
-): Promise<unknown> {
+): WriteForms<unknown> {
+  return {
+    short: (client) => client.evalsha(script.sha, keys.length, ...keys, ...args),
+    whole: (client) => client.eval(script.lua, keys.length, ...keys, ...args),
+  };
+}
+
+export async function runWrite<T>(client: Commands, { short, whole }: WriteForms<T>): Promise<T> {
   try {
-    return await sendScript(client, script, keys, args);
+    return await short(client);
   } catch (error) {
-    if (!errorText(error).startsWith('NOSCRIPT')) throw error;
-    return client.eval(script.lua, keys.length, ...keys, ...args);
+    if (!isUnknownScript(error)) throw error;
+    return whole(client);
   }
 }

@@ -1,0 +1,50 @@
+/** What the tests of the Redis store share: options, a lease, commits one by one. */
+import { type JournalPosition, type Lease, type Store, asDuration } from '@canopy/model';
+import type { RedisStoreOptions } from '../redis/redis-store.js';
+import { systemClock, testEntry, testJournal } from './fixtures.js';
+
+/** Small slices, so that tests cross them. */
+export function redisOptions(url: string): RedisStoreOptions {
+  return {
+    url,
+    keyPrefix: 'canopy:',
+    clock: systemClock,
+    commandTimeout: asDuration(2000),
+    waitReplicas: 0,
+    waitTimeout: asDuration(1000),
+    sliceBytesMax: 2000,
+    log: () => {},
+    onCorrupt: () => {},
+  };
+}
+
+export const NO_LIMITS = { maxBytes: 1e9, maxEntries: 1e9 };
+
+export async function takeLease(store: Store, ref = testJournal()): Promise<Lease> {
+  const outcome = await store.acquireLease(ref, 'one', asDuration(60_000));
+  if (!outcome.granted) throw new Error('not granted');
+  return outcome.lease;
+}
+
+/** Commits entry `sequence` of epoch 1 after the one before it. */
+export async function add(
+  store: Store,
+  lease: Lease,
+  sequence: number,
+  size = 500,
+): Promise<string> {
+  const expected = sequence === 1 ? null : { epoch: 1, sequence: sequence - 1 };
+  const position: JournalPosition = { epoch: 1, sequence };
+  const entries = [testEntry(position, sequence % 7 === 1 ? 'layout' : 'frame', 1, size)];
+  const commit = { lease, expected, position, entries, cursor: '', ledger: '{}' };
+  return (await store.commit(commit)).outcome;
+}
+
+/** Polls. */
+export async function until(done: () => boolean | Promise<boolean>, ms = 10_000): Promise<void> {
+  const end = Date.now() + ms;
+  while (!(await done())) {
+    if (Date.now() > end) throw new Error('did not happen');
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+}
