@@ -135,11 +135,11 @@ export class RedisConnection {
    * the server that holds it matters.
    */
   async run<T>(commands: (client: Commands) => Promise<T>, key = ''): Promise<T> {
-    await this.#becomeUsable(key);
+    const name = await this.#becomeUsable(key);
     try {
       return await commands(this.#link.commands);
     } catch (error) {
-      throw this.#failed(error, key);
+      throw this.#failed(error, key, name);
     }
   }
 
@@ -147,15 +147,15 @@ export class RedisConnection {
   async runWaited<T>(write: WriteForms<T>, key: string): Promise<T> {
     const waiting = this.#waiting;
     if (waiting === undefined) return this.run((client) => runWrite(client, write), key);
-    await this.#becomeUsable(key);
+    const name = await this.#becomeUsable(key);
     let form = write.short;
     for (let tries = 1; ; tries++) {
       try {
         return await waiting.run(form, key);
       } catch (error) {
-        if (tries === TRIES_MAX || !isElsewhere(error)) throw this.#failed(error, key);
+        if (tries === TRIES_MAX || !isElsewhere(error)) throw this.#failed(error, key, name);
         if (isUnknownScript(error)) form = write.whole;
-        else await this.#findMaster(key);
+        else await this.#findMaster(key, name);
       }
     }
   }
@@ -184,7 +184,8 @@ export class RedisConnection {
     return Promise.resolve();
   }
 
-  async #becomeUsable(key: string): Promise<void> {
+  /** The server that holds the key; '' outside of a cluster. */
+  async #becomeUsable(key: string): Promise<string> {
     if (this.#closed) throw new CanopyError('storage_unavailable', 'the store is closed');
     const { clock } = this.#options;
     const isDue = clock.monotonic() - this.#checkedAt > RECHECK_MS;
@@ -195,23 +196,25 @@ export class RedisConnection {
     if (this.#notYet !== '' || this.#silent.has(name) || !this.#link.isReady) {
       throw new CanopyError('storage_unavailable', this.health.message);
     }
+    return name;
   }
 
   /** Any command of a cluster's client follows redirections, and remembers where they led. */
-  async #findMaster(key: string): Promise<void> {
+  async #findMaster(key: string, name: string): Promise<void> {
     try {
       await this.#waiting?.commands.exists(key);
     } catch (error) {
-      throw this.#failed(error, key);
+      throw this.#failed(error, key, name);
     }
   }
 
-  #failed(error: unknown, key: string): CanopyError {
-    const name = key === '' ? '' : this.#link.nameFor(key);
+  /** `name`: the server that `key` was with when the command was sent. */
+  #failed(error: unknown, key: string, name: string): CanopyError {
     // In a cluster a master that is gone costs every command its redirections.
     const isGone = name !== '' && /Connection is closed/.test(firstLine(error));
-    // Without a key in a cluster it is not known which server is meant.
-    const isKnown = this.#link.kind !== 'cluster' || name !== '';
+    // In a cluster it is not known without a key which server is meant, and another may have its place now.
+    const isKnown =
+      this.#link.kind !== 'cluster' || (name !== '' && this.#link.nameFor(key) === name);
     if ((isTimeout(error) || isGone) && isKnown && !this.#silent.has(name)) {
       this.#silent.add(name);
       this.#noteError(error);

@@ -2,6 +2,7 @@
 import type { ConnectionOptions as TlsOptions } from 'node:tls';
 import { Cluster, Command, Redis, type RedisCommander, type RedisOptions } from 'ioredis';
 import type { RedisAddress } from './address.js';
+import { outcomeWord } from './outcomes.js';
 
 export interface RedisTls {
   /** PEM; undefined: the authorities that Node.js trusts. */
@@ -133,7 +134,7 @@ function aloneOptions(
     enableOfflineQueue: false,
     retryStrategy: pause,
     // A replica that was the master until now: the name, or Sentinel, may lead to the new one.
-    reconnectOnError: (error) => error.message.startsWith('READONLY'),
+    reconnectOnError: (error) => outcomeWord(error) === 'READONLY',
   };
   if (address.kind === 'alone') return { ...options, ...address.hosts[0] };
   return {

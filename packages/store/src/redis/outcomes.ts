@@ -50,6 +50,8 @@ export const OUTCOMES: Readonly<Record<string, Outcome>> = {
   },
 };
 
+/** ioredis's words for a connection that ended under a command, or is not there. */
+const BROKEN = /max retries per request|Connection is closed|isn't writeable|Cluster isn't ready/;
 /** In scripts before Redis 7 the word follows other text: `ERR Error running script …: -OOM …`. */
 const WORD = new RegExp(`(?:^|[ -])(${Object.keys(OUTCOMES).join('|')})(?= )`);
 /** Words of servers before 6 and of ioredis for a refused secret. */
@@ -74,7 +76,10 @@ export function translate(error: unknown, at: string): CanopyError {
   const text = firstLine(error);
   const word = outcomeWord(error);
   const outcome = OUTCOMES[word] as Outcome | undefined;
-  if (outcome === undefined) return new CanopyError('storage_unavailable', `${at}: ${text}`);
+  if (outcome === undefined) {
+    const what = BROKEN.test(text) ? 'the connection broke' : text;
+    return new CanopyError('storage_unavailable', `${at}: ${what}`);
+  }
   // No cause: ioredis hangs the command with its arguments on it, and AUTH's are the secret.
   const detail = outcome.code === 'storage_full' || isSecret(word) ? '' : `: ${text}`;
   return new CanopyError(outcome.code, `${at} ${outcome.says}${detail}`);

@@ -1,7 +1,7 @@
 /** Writes that count once replicas have them: sent together, then one WAIT for all of them. */
-import { CanopyError, type DurationMs } from '@canopy/model';
+import type { DurationMs } from '@canopy/model';
 import type { Redis } from 'ioredis';
-import { type Commands, type LinkOptions, RedisLink, nameOf } from './link.js';
+import { type Commands, type LinkOptions, RedisLink } from './link.js';
 
 export interface ReplicaWaitOptions {
   readonly waitReplicas: number;
@@ -48,7 +48,7 @@ export class ReplicaWait {
 
   /**
    * Resolves when enough replicas have what `commands`, one command, wrote on the master of `key`.
-   * @throws CanopyError `storage_unavailable` with too few; else what Redis said, redirections included.
+   * @throws Error with too few of them; else what Redis said, redirections included.
    */
   run<T>(commands: (client: Commands) => Promise<T>, key: string): Promise<T> {
     const node = this.#link.masterOf(key);
@@ -82,17 +82,17 @@ export class ReplicaWait {
         if (result.status === 'rejected') failed(result.reason);
         else if (acknowledged.status === 'rejected') failed(acknowledged.reason);
         else if (acknowledged.value >= waitReplicas) done(result.value);
-        else failed(this.#tooFew(node, acknowledged.value));
+        else failed(this.#tooFew(acknowledged.value));
       });
     }
     this.#queues.delete(node);
   }
 
-  #tooFew(node: Redis, count: number): CanopyError {
+  #tooFew(count: number): Error {
     const { waitReplicas, waitTimeout } = this.#options;
-    const text =
-      `Redis at ${nameOf(node)}: ${count} of ${waitReplicas} replicas had the write after ` +
-      `${waitTimeout} ms (--store.redis.wait-replicas)`;
-    return new CanopyError('storage_unavailable', text);
+    return new Error(
+      `${count} of ${waitReplicas} replicas had the write after ${waitTimeout} ms ` +
+        '(--store.redis.wait-replicas)',
+    );
   }
 }

@@ -1,6 +1,7 @@
 /** What the tests of the Redis store share: options, a lease, commits one by one. */
 import { type JournalPosition, type Lease, type Store, asDuration } from '@canopy/model';
 import type { RedisStoreOptions } from '../redis/redis-store.js';
+import type { RedisServer } from './redis-server.js';
 import { systemClock, testEntry, testJournal } from './fixtures.js';
 
 /** Small slices, so that tests cross them. */
@@ -38,6 +39,28 @@ export async function add(
   const entries = [testEntry(position, sequence % 7 === 1 ? 'layout' : 'frame', 1, size)];
   const commit = { lease, expected, position, entries, cursor: '', ledger: '{}' };
   return (await store.commit(commit)).outcome;
+}
+
+/** Kills a master (-9) whose replica has all that was there at first, and nothing of `meanwhile`. */
+export async function cutOff(
+  master: RedisServer,
+  replica: RedisServer,
+  meanwhile: () => Promise<void>,
+): Promise<void> {
+  const offset = await offsetOf(master, /master_repl_offset:(\d+)/);
+  await until(async () => (await offsetOf(replica, /slave_repl_offset:(\d+)/)) >= offset);
+  process.kill(replica.pid, 'SIGSTOP');
+  try {
+    await master.command('client', 'kill', 'type', 'replica');
+    await meanwhile();
+    await master.kill();
+  } finally {
+    process.kill(replica.pid, 'SIGCONT');
+  }
+}
+
+async function offsetOf(server: RedisServer, pattern: RegExp): Promise<number> {
+  return Number(pattern.exec(String(await server.command('info', 'replication')))?.[1]);
 }
 
 /** Polls. */

@@ -23,7 +23,7 @@ export async function startRedisSentinel(
   const master = await startRedis(common, { password });
   const follow = ['--replicaof', `127.0.0.1 ${master.port}`];
   const replica = await startRedis([...common, ...follow], { password });
-  await linked(replica);
+  await linked(master);
   const port = await freePort();
   const nobody = await freePort();
   const folder = await mkdtemp(join(tmpdir(), 'canopy-sentinel-'));
@@ -58,11 +58,12 @@ export async function startRedisSentinel(
   };
 }
 
-async function linked(replica: RedisServer): Promise<void> {
+/** The master counts a replica after its first word to it. */
+async function linked(master: RedisServer): Promise<void> {
   const last = Date.now() + JOIN_MS_MAX;
   for (;;) {
-    const info = String(await replica.command('info', 'replication'));
-    if (info.includes('master_link_status:up')) return;
+    const info = String(await master.command('info', 'replication'));
+    if (info.includes('state=online')) return;
     if (Date.now() > last) throw new Error('the replica did not join its master');
     await new Promise((resolve) => setTimeout(resolve, 50));
   }
