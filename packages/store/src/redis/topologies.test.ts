@@ -47,23 +47,27 @@ if (!redisIsLeftOut()) {
     api,
   );
   storeConformance(
-    'redis cluster',
+    'redis cluster of six by TLS, with the ACL rule',
     async () => {
-      const cluster = await startRedisCluster();
+      const cluster = await startRedisCluster(3, true, [], SERVER_TLS);
+      const rule = await aclRule();
+      for (const node of cluster.nodes) await node.command('acl', 'setuser', ...rule);
+      const url = cluster.url.replace('//', '//canopy:SECRET@');
       return {
-        open: (onCorrupt) => openRedisStore({ ...redisOptions(cluster.url), onCorrupt }),
+        open: (onCorrupt) => openRedisStore({ ...redisOptions(url), tls: CLIENT_TLS, onCorrupt }),
         remove: () => cluster.stop(),
       };
     },
     api,
   );
   storeConformance(
-    'redis by Sentinel, commits waiting for a replica',
+    'redis by Sentinel and TLS, commits waiting for a replica',
     async () => {
-      const sentinel = await startRedisSentinel({ server: 'one', sentinel: 'two' });
+      const secrets = { server: 'one', sentinel: 'two' };
+      const sentinel = await startRedisSentinel(secrets, SERVER_TLS);
+      const options = { ...redisOptions(sentinel.url), tls: CLIENT_TLS, waitReplicas: 1 };
       return {
-        open: (onCorrupt) =>
-          openRedisStore({ ...redisOptions(sentinel.url), waitReplicas: 1, onCorrupt }),
+        open: (onCorrupt) => openRedisStore({ ...options, onCorrupt }),
         remove: () => sentinel.stop(),
       };
     },

@@ -1,9 +1,9 @@
 /** A Redis Cluster for tests: real servers, put together by hand, small time-outs. */
 import { Command } from 'ioredis';
-import { type RedisServer, freePort, startRedis } from './redis-server.js';
+import { type RedisServer, type ServerTls, freePort, startRedis } from './redis-server.js';
 
 export interface RedisClusterServers {
-  /** `redis+cluster://` with all nodes. */
+  /** `redis+cluster://` or `rediss+cluster://` with all nodes. */
   readonly url: string;
   /** Masters first, then a replica of each in the same order. */
   readonly nodes: readonly RedisServer[];
@@ -29,13 +29,15 @@ export async function startRedisCluster(
   masters = 3,
   replicas = true,
   args: readonly string[] = [],
+  tls?: ServerTls,
 ): Promise<RedisClusterServers> {
   const cluster = ['--cluster-enabled', 'yes', '--cluster-node-timeout', `${NODE_TIMEOUT_MS}`];
   // A replica may take over whatever its lag is: the tests are about what happens then.
   const failover = ['--cluster-replica-validity-factor', '0', '--repl-diskless-sync-delay', '0'];
   const start = async (): Promise<RedisServer> => {
-    const all = [...cluster, ...failover, ...args];
-    return startRedis(all, { port: await freePort(PORT_MAX) });
+    const secure = tls === undefined ? [] : ['--tls-cluster', 'yes', '--tls-replication', 'yes'];
+    const all = [...cluster, ...failover, ...secure, ...args];
+    return startRedis(all, { tls, port: await freePort(PORT_MAX) });
   };
   const count = replicas ? 2 * masters : masters;
   const nodes: RedisServer[] = [];
@@ -99,7 +101,7 @@ function clusterOf(nodes: readonly RedisServer[]): RedisClusterServers {
     return found;
   };
   return {
-    url: `redis+cluster://${nodes.map(({ port }) => `127.0.0.1:${port}`).join(',')}`,
+    url: `${nodes[0].url.split(':')[0]}+cluster://${nodes.map(({ port }) => `127.0.0.1:${port}`).join(',')}`,
     nodes,
     masterOf,
     async beginMove(key, to) {

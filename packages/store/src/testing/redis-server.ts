@@ -43,7 +43,7 @@ export function redisIsLeftOut(): boolean {
 }
 
 export interface ServerOptions {
-  readonly tls?: ServerTls;
+  readonly tls?: ServerTls | undefined;
   /** 0: any. */
   readonly port?: number;
   /** Of the default user. */
@@ -105,7 +105,12 @@ export async function startRedis(
 
 const READY = 'Ready to accept connections';
 
-async function tlsArguments(tls: ServerTls, port: number, folder: string): Promise<string[]> {
+/** Writes the files into `folder`; the flags go for redis-server as a sentinel, too. */
+export async function tlsArguments(
+  tls: ServerTls,
+  port: number,
+  folder: string,
+): Promise<string[]> {
   const paths = ['ca', 'cert', 'key'] as const;
   for (const name of paths) await writeFile(join(folder, `${name}.pem`), tls[name]);
   const [ca, cert, key] = paths.map((name) => join(folder, `${name}.pem`));
