@@ -1,5 +1,6 @@
 /** A Cluster whose slots move and whose masters die while commits come. */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { Command } from 'ioredis';
 import { CanopyError, type JournalRef, type Lease, asDuration } from '@canopy/model';
 import {
   type RedisClusterServers,
@@ -80,7 +81,9 @@ if (!redisIsLeftOut()) {
     let cluster: RedisClusterServers;
     let store: RedisStore;
     beforeAll(async () => {
-      cluster = await startRedisCluster(3, true, ['--maxmemory', '100mb']);
+      cluster = await startRedisCluster(3, true, [
+        ...['--maxmemory', '100mb', '--cluster-require-full-coverage', 'no'],
+      ]);
       store = await openRedisStore(redisOptions(cluster.url));
     });
     afterAll(async () => {
@@ -137,6 +140,21 @@ if (!redisIsLeftOut()) {
         code: 'storage_unsuitable',
         message: expect.stringContaining('redis+cluster://') as string,
       });
+    });
+
+    it('has a slot that nobody serves: CLUSTERDOWN', async () => {
+      const ref = await journalAt(0);
+      const lease = await takeLease(store, ref);
+      expect(await add(store, lease, 1)).toBe('applied');
+      const slot = `${new Command('get', [keys.state(ref)]).getSlot()}`;
+      await cluster.nodes[0].command('cluster', 'delslots', slot);
+      expect(await add(store, lease, 2).catch((error: unknown) => error)).toMatchObject({
+        code: 'storage_unavailable',
+        message: expect.stringContaining('without a master for every slot: CLUSTERDOWN') as string,
+      });
+      await cluster.nodes[0].command('cluster', 'addslots', slot);
+      await until(async () => (await add(store, lease, 2).catch(() => '')) === 'applied');
+      expect(await sequencesOf(store, ref)).toEqual(upTo(2));
     });
 
     it('moves a slot under load: ASK, TRYAGAIN, MOVED; each commit is there once', async () => {

@@ -158,7 +158,8 @@ function makeCluster(address: RedisAddress, common: RedisOptions): Cluster {
       enableReadyCheck: false,
       maxRedirections: REDIRECTIONS_MAX,
       retryDelayOnFailover: REDIRECTION_PAUSE_MS,
-      retryDelayOnClusterDown: REDIRECTION_PAUSE_MS,
+      // Tried again at a node by chance, which may hang: the caller hears of it at once instead.
+      retryDelayOnClusterDown: 0,
       retryDelayOnTryAgain: REDIRECTION_PAUSE_MS,
       slotsRefreshInterval: SLOTS_REFRESH_MS,
       clusterRetryStrategy: pause,
