@@ -13,3 +13,5 @@ export { startRedisSentinel } from './redis-sentinel.js';
 export type { RedisSentinelServers } from './redis-sentinel.js';
 /** Entries and clocks as tests need them. */
 export { systemClock, testEntry, testJournal } from './fixtures.js';
+/** Options of a Redis store as tests take them; a master killed before its replica has all of it; polling. */
+export { cutOff, redisOptions, until } from './redis-options.js';
