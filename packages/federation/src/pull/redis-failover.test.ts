@@ -1,4 +1,4 @@
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, onTestFinished } from 'vitest';
 import { VirtualClock } from '@canopy/model/testing';
 import { openRedisStore } from '@canopy/store';
 import {
@@ -21,8 +21,11 @@ describe.skipIf(redisIsLeftOut())('a puller whose Redis fails over', () => {
     const leaf = new MemoryStore(clock);
     const journal = new FixtureJournal(leaf, id('a'));
     const server = await new ServerRig(leaf, clock, id('a'), {}).listen();
+    onTestFinished(() => server.close());
     const servers = await startRedisSentinel();
+    onTestFinished(() => servers.stop());
     const store = await openRedisStore(redisOptions(servers.url));
+    onTestFinished(() => store[Symbol.asyncDispose]());
     const parent = new PullRig(store, systemClock);
     let frames = 0;
     const pullNext = async (): Promise<void> => {
@@ -59,8 +62,5 @@ describe.skipIf(redisIsLeftOut())('a puller whose Redis fails over', () => {
       journalled.map(({ bytes }) => Buffer.from(bytes)),
     );
     await parent.puller.close();
-    await store[Symbol.asyncDispose]();
-    await servers.stop();
-    await server.close();
   });
 });

@@ -1,13 +1,18 @@
 /** Each of Redis's refusals, from a real Redis that was driven into that state, and the way out of it. */
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { copyFile, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { inspect } from 'node:util';
 import type { Lease } from '@canopy/model';
-import { type RedisServer, redisIsLeftOut, startRedis } from '../testing/index.js';
+import {
+  type RedisServer,
+  type ServerOptions,
+  redisIsLeftOut,
+  startRedis,
+} from '../testing/index.js';
 import { NO_LIMITS, add, redisOptions, takeLease, until } from '../testing/redis-options.js';
 import { OUTCOMES, outcomeWord, translate } from './outcomes.js';
-import { type RedisStore, openRedisStore } from './redis-store.js';
+import { type RedisStore, type RedisStoreOptions, openRedisStore } from './redis-store.js';
 
 const START = { epoch: 0, sequence: 0 };
 
@@ -148,11 +153,29 @@ if (!redisIsLeftOut()) {
       }));
   });
   describe('a Redis that', () => {
+    const opened: AsyncDisposable[] = [];
+    const servers: RedisServer[] = [];
+    const start = async (options: ServerOptions = {}): Promise<RedisServer> => {
+      const server = await startRedis([], options);
+      servers.push(server);
+      return server;
+    };
+    const open = async (options: RedisStoreOptions): Promise<RedisStore> => {
+      const store = await openRedisStore(options);
+      opened.push(store);
+      return store;
+    };
+    // Also of a test that fails.
+    afterEach(async () => {
+      for (const store of opened.splice(0)) await store[Symbol.asyncDispose]();
+      for (const server of servers.splice(0)) await server.stop();
+    });
+
     it('loads its data: LOADING, with how far it is; then it is used', async () => {
-      const server = await startRedis();
+      const server = await start();
       const fill = "for i = 1, 200 do redis.call('SET', 'k' .. i, string.rep('x', 1000)) end";
       await server.command('eval', fill, '0');
-      const before = await openRedisStore(redisOptions(server.url));
+      const before = await open(redisOptions(server.url));
       const lease = await takeLease(before);
       await add(before, lease, 1);
       await server.command('save');
@@ -160,7 +183,7 @@ if (!redisIsLeftOut()) {
       const slow = ['--key-load-delay', '10000', '--loading-process-events-interval-bytes', '1024'];
       await server.start(slow, 'Loading RDB');
       // One that starts meanwhile, and one that was there before.
-      const store = await openRedisStore(redisOptions(server.url));
+      const store = await open(redisOptions(server.url));
       expect(store.health.message).toMatch(/is loading its data: \d+ %, about \d+ s left/);
       await until(() => before.health.message.includes('is loading its data'));
       for (const one of [before, store]) {
@@ -173,14 +196,11 @@ if (!redisIsLeftOut()) {
       await until(async () => (await add(store, lease, 2).catch(() => '')) === 'applied');
       expect(store.health.healthy).toBe(true);
       expect(await add(before, lease, 2)).toBe('already_applied');
-      await store[Symbol.asyncDispose]();
-      await before[Symbol.asyncDispose]();
-      await server.stop();
     });
 
     it('was put back to an older backup: behind, and it goes on from there', async () => {
-      const server = await startRedis();
-      const store = await openRedisStore(redisOptions(server.url));
+      const server = await start();
+      const store = await open(redisOptions(server.url));
       const lease = await takeLease(store);
       for (let sequence = 1; sequence <= 5; sequence++) await add(store, lease, sequence);
       await server.command('save');
@@ -201,18 +221,16 @@ if (!redisIsLeftOut()) {
       }
       const entries = await store.readEntries(lease.journal, START, NO_LIMITS);
       expect(entries.map(({ sequence }) => sequence)).toEqual([1, 2, 3, 4, 5, 6, 7, 8, 9, 10]);
-      await store[Symbol.asyncDispose]();
-      await server.stop();
     });
 
     it('forbids a command to the user: NOPERM; INFO and CONFIG: said, not refused', async () => {
-      const server = await startRedis();
+      const server = await start();
       const rule = ['on', '>pw', '~canopy:*', '+@all', '-config', '-info'];
       await server.command('acl', 'setuser', 'half', ...rule);
       const said: string[] = [];
       const log = (_level: string, text: string): void => void said.push(text);
       const url = server.url.replace('//', '//half:pw@');
-      const store = await openRedisStore({ ...redisOptions(url), log });
+      const store = await open({ ...redisOptions(url), log });
       expect(store.health.healthy).toBe(true);
       expect(said.join('\n')).toMatch(/may not run INFO: version, maxmemory, .* are not known/);
       expect(await store.usage()).toEqual({ usedBytes: 0, limitBytes: 0 });
@@ -225,15 +243,12 @@ if (!redisIsLeftOut()) {
       });
       await server.command('acl', 'setuser', 'half', '+evalsha', '+xadd', '+info');
       expect(await add(store, lease, 2)).toBe('applied');
-      await store[Symbol.asyncDispose]();
-      const again = await openRedisStore({ ...redisOptions(url), log });
+      const again = await open({ ...redisOptions(url), log });
       expect(again.health.message).toMatch(/CONFIG is forbidden: whether there is one/);
-      await again[Symbol.asyncDispose]();
-      await server.stop();
     });
 
     it('takes no password any more: NOAUTH, WRONGPASS; the secret is in no word of it', async () => {
-      const server = await startRedis([], { password: 'hunter2' });
+      const server = await start({ password: 'hunter2' });
       const said: unknown[] = [];
       const log = (...words: unknown[]): void => void said.push(words);
       const refused: unknown[] = [];
@@ -242,7 +257,7 @@ if (!redisIsLeftOut()) {
         [':hunter3@', 'WRONGPASS'],
       ]) {
         const url = server.url.replace('//', `//${user}`);
-        const failure: unknown = await openRedisStore({ ...redisOptions(url), log }).catch(
+        const failure: unknown = await open({ ...redisOptions(url), log }).catch(
           (error: unknown) => error,
         );
         expect(failure, code).toMatchObject({
@@ -253,7 +268,7 @@ if (!redisIsLeftOut()) {
       }
       await server.command('acl', 'setuser', 'half', 'on', '>hunter4', '~*', '+@all');
       const url = server.url.replace('//', '//half:hunter4@');
-      const store = await openRedisStore({ ...redisOptions(url), log });
+      const store = await open({ ...redisOptions(url), log });
       const lease = await takeLease(store);
       // While it runs: no end of the process, for somebody may be changing it right now.
       await server.command('acl', 'setuser', 'half', 'resetpass', '>hunter5');
@@ -264,8 +279,6 @@ if (!redisIsLeftOut()) {
       await server.command('acl', 'setuser', 'half', '>hunter4');
       await until(async () => (await add(store, lease, 1).catch(() => '')) === 'applied');
       expect(inspect([refused, said, store.health], { depth: 20 })).not.toMatch(/hunter/);
-      await store[Symbol.asyncDispose]();
-      await server.stop();
     });
   });
 }

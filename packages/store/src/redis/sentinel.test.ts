@@ -15,6 +15,7 @@ import {
   add,
   cutOff,
   redisOptions,
+  replicated,
   takeLease,
   until,
 } from '../testing/redis-options.js';
@@ -129,6 +130,21 @@ if (!redisIsLeftOut()) {
       expect(await add(store, lease, 3).catch(({ code }: { code: string }) => code)).toBe(
         'storage_unavailable',
       );
+    });
+
+    it('leaves a master that hangs for the one that Sentinel names', async () => {
+      await start(0);
+      const lease = await takeLease(store);
+      expect(await add(store, lease, 1)).toBe('applied');
+      await replicated(servers.master, servers.replica);
+      process.kill(servers.master.pid, 'SIGSTOP');
+      expect(await add(store, lease, 2).catch((error: unknown) => error)).toMatchObject({
+        message: expect.stringContaining('Command timed out') as string,
+      });
+      await until(async () => (await add(store, lease, 2).catch(() => '')) === 'applied', 15_000);
+      process.kill(servers.master.pid, 'SIGCONT');
+      const entries = await store.readEntries(lease.journal, START, NO_LIMITS);
+      expect(entries.map(({ sequence }) => sequence)).toEqual([1, 2]);
     });
   });
 }

@@ -47,8 +47,7 @@ export async function cutOff(
   replica: RedisServer,
   meanwhile: () => Promise<void>,
 ): Promise<void> {
-  const offset = await offsetOf(master, /master_repl_offset:(\d+)/);
-  await until(async () => (await offsetOf(replica, /slave_repl_offset:(\d+)/)) >= offset);
+  await replicated(master, replica);
   process.kill(replica.pid, 'SIGSTOP');
   try {
     await master.command('client', 'kill', 'type', 'replica');
@@ -57,6 +56,12 @@ export async function cutOff(
   } finally {
     process.kill(replica.pid, 'SIGCONT');
   }
+}
+
+/** Resolves when the replica has what the master had. */
+export async function replicated(master: RedisServer, replica: RedisServer): Promise<void> {
+  const offset = await offsetOf(master, /master_repl_offset:(\d+)/);
+  await until(async () => (await offsetOf(replica, /slave_repl_offset:(\d+)/)) >= offset);
 }
 
 async function offsetOf(server: RedisServer, pattern: RegExp): Promise<number> {
