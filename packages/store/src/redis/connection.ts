@@ -4,6 +4,7 @@ import type { Redis } from 'ioredis';
 import type { StoreHealth, StoreLog } from '../health.js';
 import { type RedisAddress, describeAddress, parseAddress } from './address.js';
 import {
+  type AclQuestion,
   type Facts,
   describeServer,
   findComplaint,
@@ -54,6 +55,7 @@ export interface RedisMemory {
 
 export class RedisConnection {
   readonly #options: ConnectionOptions;
+  readonly #acl: AclQuestion;
   readonly #address: RedisAddress;
   /** Hosts and ports, never user or password. */
   readonly #place: string;
@@ -71,9 +73,13 @@ export class RedisConnection {
   /** Servers of which a command timed out and none was answered since: others fail at once. */
   readonly #silent = new Set<string>();
 
-  /** @throws CanopyError `storage_unsuitable` for an address that is none. */
-  constructor(options: ConnectionOptions) {
+  /**
+   * `acl`: what the server's user must be allowed, asked of every server.
+   * @throws CanopyError `storage_unsuitable` for an address that is none.
+   */
+  constructor(options: ConnectionOptions, acl: AclQuestion) {
     this.#options = options;
+    this.#acl = acl;
     this.#address = readAddress(options);
     this.#place = describeAddress(this.#address);
     const tls = this.#address.tls ? (options.tls ?? {}) : undefined;
@@ -261,7 +267,7 @@ export class RedisConnection {
   /** Looks at every server that is written to; one that is away is left to its failover. */
   async #inspect(): Promise<void> {
     const nodes = this.#link.masters();
-    const results = await Promise.allSettled(nodes.map((node) => readFacts(node)));
+    const results = await Promise.allSettled(nodes.map((node) => readFacts(node, this.#acl)));
     const found = results.flatMap((result, i) =>
       result.status === 'fulfilled' ? [{ name: this.#nameOf(nodes[i]), facts: result.value }] : [],
     );

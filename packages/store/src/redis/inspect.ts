@@ -8,20 +8,31 @@ const VERSION_MIN = [6, 2] as const;
 /** `name:value` lines of INFO; `save` and `appendfsync` of CONFIG where it may be asked. */
 export type Facts = ReadonlyMap<string, string>;
 
-/** Set among facts where the ACL user may not ask. */
-export const INFO_REFUSED = 'canopy_info_refused';
+/** Set among facts where the ACL user may not ask; commands of scripts that the user may not run. */
+const INFO_REFUSED = 'canopy_info_refused';
+const FORBIDDEN = 'canopy_forbidden';
+
+/** What the ACL is asked about: scripts/allowed.lua, a key of the store, commands. */
+export interface AclQuestion {
+  readonly lua: string;
+  readonly key: string;
+  readonly commands: readonly string[];
+}
 
 /**
  * Asks a server. What its ACL forbids is left out, not an error.
  * @throws whatever ioredis throws for a server that does not answer or refuses the user.
  */
-export async function readFacts(node: Redis): Promise<Facts> {
-  const [info, save, sync] = await Promise.all([
+export async function readFacts(node: Redis, acl: AclQuestion): Promise<Facts> {
+  const [forbidden, info, save, sync] = await Promise.all([
+    refusable(node.eval(acl.lua, 0, acl.key, ...acl.commands)),
     refusable(node.info()),
     refusable(node.config('GET', 'save')),
     refusable(node.config('GET', 'appendfsync')),
   ]);
   const facts = parseInfo(info ?? `${INFO_REFUSED}:1`);
+  const words = forbidden === undefined ? 'EVAL' : (forbidden as string[]).join(', ');
+  if (facts.get('loading') !== '1' && words !== '') facts.set(FORBIDDEN, words);
   for (const reply of [save, sync]) {
     const [name, value] = (reply ?? []) as string[];
     if (name !== undefined) facts.set(name, value);
@@ -43,6 +54,10 @@ async function refusable<T>(reply: Promise<T>): Promise<T | undefined> {
 
 /** What makes a server unusable, with what mends it; '' where it is usable or does not say. */
 export function findComplaint(facts: Facts, kind: RedisAddress['kind'] = 'alone'): string {
+  const forbidden = facts.get(FORBIDDEN);
+  if (forbidden !== undefined) {
+    return `does not let the user of the store's address run ${forbidden} (README.md has the ACL rule)`;
+  }
   if (facts.has(INFO_REFUSED)) return '';
   const version = facts.get('redis_version') ?? '0';
   const [major, minor] = version.split('.').map(Number);

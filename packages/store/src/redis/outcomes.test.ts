@@ -243,6 +243,11 @@ if (!redisIsLeftOut()) {
         code: 'storage_unsuitable',
         message: expect.stringMatching(/does not let the user .* do this/) as string,
       });
+      // A script that is refused a command in its middle would leave half a commit behind: not begun.
+      await expect(open({ ...redisOptions(url), log })).rejects.toMatchObject({
+        code: 'storage_unsuitable',
+        message: expect.stringMatching(/user .* run XADD \(README/) as string,
+      });
       await server.command('acl', 'setuser', 'half', '+evalsha', '+xadd', '+info');
       expect(await add(store, lease, 2)).toBe('applied');
       const again = await open({ ...redisOptions(url), log });
@@ -313,6 +318,7 @@ describe('outcomes', () => {
       'TRYAGAIN',
     );
     check('CLUSTERDOWN Hash slot not served', 'CLUSTERDOWN');
+    check("ERR The user executing the script can't run this command or subcommand", 'NOPERM');
     check('ERR invalid password', 'WRONGPASS');
     check('WRONGPASS invalid username-password pair or user is disabled.', 'WRONGPASS');
     check('ERR value is not an integer', '');

@@ -50,6 +50,8 @@ export const OUTCOMES: Readonly<Record<string, Outcome>> = {
   },
 };
 
+/** Said of a command inside of a script in Redis 7. */
+const FORBIDDEN = /The user executing the script can't/;
 /** ioredis's words for a connection that ended under a command, or is not there. */
 const BROKEN = /max retries per request|Connection is closed|isn't writeable|Cluster isn't ready/;
 /** In scripts before Redis 7 the word follows other text: `ERR Error running script …: -OOM …`. */
@@ -62,6 +64,7 @@ export function outcomeWord(error: unknown): string {
   const text = firstLine(error);
   const word = WORD.exec(text)?.[1];
   if (word !== undefined) return word;
+  if (FORBIDDEN.test(text)) return 'NOPERM';
   return SECRET.test(text) ? 'WRONGPASS' : '';
 }
 

@@ -30,6 +30,7 @@ import {
   type ScriptArgument,
   type ScriptName,
   type Scripts,
+  commandsOf,
   readScripts,
   runWrite,
   scriptForms,
@@ -54,7 +55,8 @@ export interface RedisStore extends ReportingStore {
  */
 export async function openRedisStore(options: RedisStoreOptions): Promise<RedisStore> {
   const scripts = await readScripts();
-  const connection = new RedisConnection(options);
+  const [{ lua }, key] = [scripts.get('allowed')!, new RedisKeys(options.keyPrefix).journals()];
+  const connection = new RedisConnection(options, { lua, key, commands: commandsOf(scripts) });
   await connection.open();
   return new StreamStore(options, connection, scripts);
 }

@@ -5,6 +5,7 @@ import type { Commands } from './link.js';
 import { isUnknownScript } from './outcomes.js';
 
 const SCRIPT_NAMES = [
+  'allowed',
   'commit',
   'journal_drop',
   'layouts_drop',
@@ -32,6 +33,15 @@ export async function readScripts(): Promise<Scripts> {
     scripts.set(name, { lua, sha: createHash('sha1').update(lua).digest('hex') });
   }
   return scripts;
+}
+
+/** Commands that scripts run, in upper case: what their user must be allowed. */
+export function commandsOf(scripts: Scripts): string[] {
+  const found = new Set<string>();
+  for (const { lua } of scripts.values()) {
+    for (const [, command] of lua.matchAll(/redis\.call\('([A-Z]+)'/g)) found.add(command);
+  }
+  return [...found].sort();
 }
 
 export type ScriptArgument = string | number | Buffer;
