@@ -96,8 +96,8 @@ export interface ReadLimits {
 }
 
 /**
- * Errors of all methods: `storage_unavailable` (try again later), `storage_full`,
- * `storage_corrupt`; anything else is a bug. Buffers handed in may be reused after the promise
+ * Errors of all methods: `storage_unavailable` (try again later), `storage_full`, `storage_unsuitable`
+ * (until a person mends it; try again, too), `storage_corrupt`; anything else is a bug. Buffers handed in may be reused after the promise
  * is settled; buffers handed out belong to the caller.
  */
 export interface Store extends AsyncDisposable {

@@ -132,7 +132,18 @@ if (!redisIsLeftOut()) {
         code: 'storage_unsuitable',
         message: expect.stringContaining(`127.0.0.1:${node.port} has maxmemory-policy`) as string,
       });
+      // One that was open before notices with its next look at the memory, and when it is mended.
+      expect(store.health.healthy).toBe(true);
+      await store.usage();
+      expect(store.health.message).toContain(`127.0.0.1:${node.port} has maxmemory-policy`);
       await node.command('config', 'set', 'maxmemory-policy', 'noeviction');
+      await until(() =>
+        store.usage().then(
+          () => true,
+          () => false,
+        ),
+      );
+      expect(store.health.healthy).toBe(true);
     });
 
     it('is not taken for a Redis alone, nor one alone for a cluster', async () => {
@@ -162,6 +173,7 @@ if (!redisIsLeftOut()) {
       const ref = await journalAt(0);
       const to = cluster.nodes[1];
       const lease = await takeLease(store, ref);
+      await using waiting = await openRedisStore({ ...redisOptions(cluster.url), waitReplicas: 1 });
       const committer = new Committer(store, lease);
       await until(() => committer.acknowledged > 20);
       await cluster.beginMove(keys.state(ref), to);
@@ -179,6 +191,9 @@ if (!redisIsLeftOut()) {
       expect(committer.lost).toEqual([]);
       expect(await sequencesOf(store, ref)).toEqual(upTo(committer.acknowledged));
       for (const text of committer.failures) expect(text).toMatch(/^storage_unavailable: /);
+      // Commits that wait for replicas find the new master, too, and give it the script.
+      await to.command('script', 'flush');
+      expect(await add(waiting, lease, committer.acknowledged + 1)).toBe('applied');
     });
 
     it('loses a master whose replica is behind: what is lost shows, nothing is there twice', async () => {

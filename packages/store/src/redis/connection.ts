@@ -173,6 +173,8 @@ export class RedisConnection {
       Promise.all(this.#link.masters().map((node) => readMemory(node))),
     );
     const known = reports.filter((report) => report !== undefined);
+    // Somebody changed it, or a replica was promoted that has it so.
+    if (known.some(({ evicts }) => evicts)) await this.#check();
     const limited = known.filter(({ limitBytes }) => limitBytes > 0);
     const sum = (values: readonly number[]): number => values.reduce((a, b) => a + b, 0);
     if (limited.length === 0) {
@@ -361,11 +363,14 @@ function readAddress({ url, tls, waitReplicas, waitTimeout }: ConnectionOptions)
 }
 
 /** Undefined where the user may not ask. */
-async function readMemory(node: Redis): Promise<RedisMemory | undefined> {
+async function readMemory(
+  node: Redis,
+): Promise<(RedisMemory & { readonly evicts: boolean }) | undefined> {
   try {
     const facts = parseInfo(await node.info('memory'));
     const [used, limit] = [facts.get('used_memory'), facts.get('maxmemory')];
-    return { usedBytes: Number(used ?? 0), limitBytes: Number(limit ?? 0) };
+    const evicts = (facts.get('maxmemory_policy') ?? 'noeviction') !== 'noeviction';
+    return { usedBytes: Number(used ?? 0), limitBytes: Number(limit ?? 0), evicts };
   } catch (error) {
     if (outcomeWord(error) === 'NOPERM') return undefined;
     throw error;
