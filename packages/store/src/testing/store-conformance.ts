@@ -64,7 +64,8 @@ export function storeConformance(
       await open();
     });
     api.afterAll(async () => {
-      await store[Symbol.asyncDispose]();
+      // None where it could not be opened.
+      await (store as Store | undefined)?.[Symbol.asyncDispose]();
       await place.remove();
     });
 
