@@ -45,7 +45,7 @@ scrape_configs:
 `;
 }
 
-type Start = (config: string, port: number, folder: string) => readonly [string, ...string[]];
+type Start = (config: string, port: number, folder: string) => readonly string[];
 
 /** Name → command line of what scrapes. */
 function scrapers(): Map<string, Start> {
