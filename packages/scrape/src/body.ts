@@ -12,44 +12,39 @@ import {
 import { CanopyError } from '@canopy/model';
 import { LimitError } from './refusal.js';
 
-export interface Body {
-  readonly body: Uint8Array;
-  readonly wireBytes: number;
-}
-
 const FIRST_BYTES = 16 * 1024;
 /** What a `Content-Length` alone may make us allocate. */
 const FIRST_BYTES_MAX = 1 << 20;
 
 /**
- * @throws CanopyError `limit` for a body over `bytesMax`, `format` for one that does not decompress
- * or ends too early; the signal's reason.
+ * A body of which this much has come is on its way, and passes the gate. What comes byte by byte, or
+ * not at all, never does: it would hold a place and send nothing.
  */
-export async function readBody(
-  response: IncomingMessage,
-  bytesMax: number,
-  signal: AbortSignal,
-): Promise<Body> {
-  const encoding = (response.headers['content-encoding'] ?? '').trim().toLowerCase();
-  const announced = Number(response.headers['content-length'] ?? Number.NaN);
-  if (announced > bytesMax) {
-    response.destroy();
-    throw tooLarge(bytesMax);
-  }
-  const raw = await collect(response, announced, bytesMax, signal);
-  const body = await decompress(raw, encoding, bytesMax);
-  return { body, wireBytes: raw.length };
+export const BEGUN_BYTES = 4096;
+
+/** A body that is being received. */
+export interface Receiving {
+  /** Resolves when the beginning, or all of it, is there; nothing more is read then before `whole`. */
+  readonly begun: Promise<void>;
+  /** All of it as sent. Call it after `begun`. */
+  whole(): Promise<Buffer>;
 }
 
-function collect(
+/**
+ * Begins to receive. What it promises rejects with a CanopyError `limit` for a body over `bytesMax`,
+ * `format` for one that ends too early; with the signal's reason.
+ */
+export function receive(
   response: IncomingMessage,
-  announced: number,
   bytesMax: number,
   signal: AbortSignal,
-): Promise<Buffer> {
-  return new Promise((resolve, reject) => {
-    let buffer = Buffer.allocUnsafeSlow(Math.min(announced || FIRST_BYTES, FIRST_BYTES_MAX));
-    let length = 0;
+): Receiving {
+  const announced = Number(response.headers['content-length'] ?? Number.NaN);
+  let buffer = Buffer.allocUnsafeSlow(Math.min(announced || FIRST_BYTES, FIRST_BYTES_MAX));
+  let length = 0;
+  let begin: () => void;
+  const isBegun = new Promise<void>((resolve) => (begin = resolve));
+  const whole = new Promise<Buffer>((resolve, reject) => {
     const finish = (error: unknown): void => {
       signal.removeEventListener('abort', onAbort);
       response.removeListener('data', onData);
@@ -66,10 +61,14 @@ function collect(
         buffer.copy(larger, 0, 0, length);
         buffer = larger;
       }
+      const before = length;
       length += chunk.copy(buffer, length);
+      if (before >= BEGUN_BYTES || length < BEGUN_BYTES) return;
+      response.pause();
+      begin();
     };
-    // Cut off while it waited at the gate: its events are over.
-    if (response.destroyed) return onCut();
+    if (announced > bytesMax) return finish(tooLarge(bytesMax));
+    if (signal.aborted) return onAbort();
     signal.addEventListener('abort', onAbort, { once: true });
     response.on('data', onData);
     response.once('end', () => finish(null));
@@ -79,6 +78,13 @@ function collect(
       if (!response.readableEnded) onCut();
     });
   });
+  return {
+    begun: Promise.race([isBegun, whole.then(() => {})]),
+    whole() {
+      response.resume();
+      return whole;
+    },
+  };
 }
 
 type Decompress = (

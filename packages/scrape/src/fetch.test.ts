@@ -165,13 +165,14 @@ test('a connection is kept', async () => {
   expect(sockets).toBe(before);
 });
 
-test('a place at the gate is taken when headers are there, and time runs while waiting', async () => {
+test('a place at the gate is taken when the body is there, and time runs while waiting', async () => {
   let asked = 0;
   const closed: Gate = () => {
     asked++;
     return new Promise(() => {});
   };
   await expect(run(`${base}/slow-headers`, short, closed)).rejects.toThrow('deadline');
+  await expect(run(`${base}/slow-body`, short, closed)).rejects.toThrow('deadline');
   expect(asked).toBe(0);
   await expect(run(`${base}/good`, short, closed)).rejects.toThrow('deadline');
   expect(asked).toBe(1);

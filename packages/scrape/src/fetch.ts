@@ -3,7 +3,7 @@
  */
 import * as http from 'node:http';
 import { CanopyError, type Clock, type DurationMs, type Gate } from '@canopy/model';
-import { readBody } from './body.js';
+import { decompress, receive } from './body.js';
 import { HttpClients, type OpenedClient, authorizationOf, givenAuth } from './client/clients.js';
 import type { Headers, HttpClient, SendOptions } from './client/http-client.js';
 import type { Environment } from './client/proxy.js';
@@ -38,8 +38,8 @@ export interface FetchedBody {
 /** Port: gets one body. */
 export interface Fetcher {
   /**
-   * Fetches, and hands the body of a 200 answer to `take`. When the headers are there, `gateFor` says
-   * which gate to pass; the body is received, decompressed and taken inside it. Rejects with a
+   * Fetches, and hands the body of a 200 answer to `take`. When the headers and the body's beginning are
+   * there, `gateFor` says which gate to pass; the rest is received, decompressed and taken inside it. Rejects with a
    * CanopyError whose text is for people, or with what `take` throws.
    */
   fetch<T>(
@@ -105,14 +105,18 @@ export class HttpFetcher implements Fetcher, Disposable {
         throw new CanopyError('unavailable', `server returned HTTP status ${statusOf(response)}`);
       }
       const { contentType, headers } = readHeaders(response);
-      // Nothing reads the response yet: a body larger than the socket's buffers waits at the sender.
+      const own = this.#options.bodyBytesMax;
+      const limit = request.bodyBytesMax > 0 ? Math.min(request.bodyBytesMax, own) : own;
+      const receiving = receive(response, limit, deadline.signal);
+      await receiving.begun;
+      // Nothing is read meanwhile: a body larger than the socket's buffers waits at the sender.
       const taken = gateFor(contentType)(async () => {
         deadline.signal.throwIfAborted();
-        const own = this.#options.bodyBytesMax;
-        const limit = request.bodyBytesMax > 0 ? Math.min(request.bodyBytesMax, own) : own;
-        const { body, wireBytes } = await readBody(response, limit, deadline.signal);
+        const raw = await receiving.whole();
+        const encoding = (headers.get('content-encoding') ?? '').trim().toLowerCase();
+        const body = await decompress(raw, encoding, limit);
         deadline.cancel();
-        return take({ headers, contentType, body, wireBytes });
+        return take({ headers, contentType, body, wireBytes: raw.length });
       });
       return await deadline.race(taken);
     } catch (error) {

@@ -26,7 +26,7 @@ import type { ScrapeLog } from './log.js';
 import type { FailureLog } from './failure-log.js';
 import { failureReason, isRefusal } from './refusal.js';
 import type { Relabel } from './relabel.js';
-import { catchUpBudget, isPunctual, nextTick } from './schedule.js';
+import { catchUpBudget, isPunctual, nextTick, ticksPassed } from './schedule.js';
 import type { StringPool } from './series-table.js';
 import { type ScrapeReport, TargetSeries } from './target-series.js';
 import { type Target, scrapeOffset } from './target.js';
@@ -160,8 +160,10 @@ export class ScrapeLoop {
     this.#series = undefined;
   }
 
-  #schedule(): void {
-    const tick = this.nextTick();
+  /** `isDue`: a tick has passed during the last scrape. It is taken at once, as Prometheus's ticker holds one. */
+  #schedule(isDue = false): void {
+    const next = this.nextTick();
+    const tick = isDue ? asTime(next - this.target.interval) : next;
     this.#timer = this.#world.ticks.at(tick, (now) => {
       this.#running = this.#onTick(tick, now);
     });
@@ -189,8 +191,9 @@ export class ScrapeLoop {
       this.#world.underWay.delete(this);
     }
     if (this.#abort.signal.aborted) return;
-    totals.missed += Math.floor((clock.monotonic() - started) / interval);
-    this.#schedule();
+    const passed = ticksPassed(now - tick + clock.monotonic() - started, interval);
+    totals.missed += Math.max(0, passed - 1);
+    this.#schedule(passed > 0);
   }
 
   async #scrape(time: Milliseconds): Promise<void> {

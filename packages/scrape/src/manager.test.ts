@@ -161,6 +161,22 @@ test('a failed scrape: up 0, all stale, the reason is kept', async () => {
   expect(rig.journal.groups[0].slotCount).toBe(6);
 });
 
+test('a target that hangs is down at each of its ticks', async () => {
+  const check = async (timeout: number, delay: number, scrapes: number, missed: number) => {
+    const rig = new Rig([scrapeConfig({ scrapeTimeout: asDuration(timeout) })]);
+    rig.answer = () => ({ body: 'a 1\n', delay });
+    for (let i = 0; i < 10; i++) await rig.clock.advance(INTERVAL);
+    const times = rig.journal.groups[0].frames.map(([{ time }]) => time);
+    expect([times.length, rig.manager.totals.missed]).toEqual([scrapes, missed]);
+    await rig.manager.stop();
+    return times.map((time) => time - times[0]);
+  };
+  const each = Array.from({ length: 9 }, (_, i) => i * INTERVAL);
+  // A time-out as long as the interval: the next tick is there when it ends.
+  expect(await check(INTERVAL, 2 * INTERVAL, 9, 0)).toEqual(each);
+  expect(await check(INTERVAL - 1, 2 * INTERVAL, 9, 0)).toEqual(each);
+});
+
 test('labels: conflicts, honor_labels, external labels, metric relabelling', async () => {
   const frameOf = async (
     body: string,

@@ -1,6 +1,6 @@
 import { asDuration, asTime } from '@canopy/model';
 import { expect, test } from 'vitest';
-import { endTime, isPunctual, nextTick } from './schedule.js';
+import { endTime, isPunctual, nextTick, ticksPassed } from './schedule.js';
 
 test('the next tick', () => {
   const check = (now: number, offset: number, expected: number): void =>
@@ -12,6 +12,16 @@ test('the next tick', () => {
   check(22_997, 3000, 23_000);
   check(24_000, 3000, 33_000);
   check(32_999, 3000, 43_000);
+});
+
+test('ticks that came meanwhile', () => {
+  const check = (sinceTick: number, expected: number): void =>
+    expect(ticksPassed(sinceTick, asDuration(10_000))).toBe(expected);
+  check(9000, 0);
+  check(9998, 1); // too near for the next tick to be still ahead
+  check(10_001, 1);
+  check(25_000, 2);
+  check(-1, 0);
 });
 
 test('punctual: within 2 ms, and within a hundredth of the interval', () => {

@@ -12,6 +12,11 @@ export function nextTick(time: Milliseconds, interval: DurationMs, offset: numbe
   return asTime((Math.floor((after - offset) / interval) + 1) * interval + offset);
 }
 
+/** Ticks that came while a scrape ran which ended `sinceTick` milliseconds after its own. */
+export function ticksPassed(sinceTick: number, interval: DurationMs): number {
+  return Math.floor((sinceTick + TICK_TOLERANCE) / interval);
+}
+
 /** Whether a scrape at `now` is as good as at its tick: then it gets the tick's time. */
 export function isPunctual(now: Milliseconds, tick: Milliseconds, interval: DurationMs): boolean {
   return Math.abs(now - tick) <= Math.min(TICK_TOLERANCE, interval / 100);

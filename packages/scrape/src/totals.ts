@@ -14,7 +14,7 @@ export interface ScrapeTotals {
   refused: Record<string, number>;
   /** Exemplars beside samples; they are read and left out. */
   exemplars: number;
-  /** Ticks that passed while the scrape before was still running. */
+  /** Ticks without a scrape: a second one passed while the scrape before was still running. */
   missed: number;
   /** Scrapes that began too late, or too early, to get their tick's time. */
   late: number;

@@ -42,6 +42,14 @@ export const METRICS = {
   },
   canopy_scrapes_total: { type: 'counter', help: 'Scrapes and pulls made.' },
   canopy_scrapes_failed_total: { type: 'counter', help: 'Scrapes and pulls that failed.' },
+  canopy_scrapes_missed_total: {
+    type: 'counter',
+    help: 'Scrapes and pulls that were due while the one before was still running, and left out.',
+  },
+  canopy_scrapes_late_total: {
+    type: 'counter',
+    help: 'Scrapes and pulls that began over 2 ms late: their samples have the time they began.',
+  },
   canopy_scrape_failures_total: {
     type: 'counter',
     help: 'Scrapes and pulls that failed, by the limit exceeded or the kind of error.',

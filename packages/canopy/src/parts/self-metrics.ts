@@ -48,6 +48,8 @@ export function bindMetrics(metrics: SelfMetrics, from: MetricSources): void {
   });
   metrics.value('canopy_scrapes_total', () => from.scrapes()?.scrapes ?? 0);
   metrics.value('canopy_scrapes_failed_total', () => from.scrapes()?.failed ?? 0);
+  metrics.value('canopy_scrapes_missed_total', () => from.scrapes()?.missed ?? 0);
+  metrics.value('canopy_scrapes_late_total', () => from.scrapes()?.late ?? 0);
   metrics.readings('canopy_scrape_failures_total', () =>
     byReason(from.scrapes()?.failedByReason ?? {}),
   );

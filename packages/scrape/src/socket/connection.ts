@@ -4,7 +4,7 @@
  */
 import { type Socket, connect } from 'node:net';
 import { CanopyError } from '@canopy/model';
-import { tooLarge } from '../body.js';
+import { BEGUN_BYTES, tooLarge } from '../body.js';
 import { type AnswerHead, HEAD_BYTES_MAX, headEnd, readAnswerHead } from './answer-head.js';
 import type { BodyPool } from './body-pool.js';
 import { ChunkedReader } from './chunked.js';
@@ -19,6 +19,8 @@ export interface ExchangeEvents {
   onHead(head: AnswerHead): void;
   /** An answer this reader does not take; the connection is closed. */
   onOdd(): void;
+  /** The body is on its way: one more read at most comes in before `readRest`. A small one is there at once: `onBody`. */
+  onBegun(): void;
   /** All of it is there; the buffer is the receiver's, who releases it to the pool. */
   onBody(buffer: Buffer, length: number): void;
   /** The connection is closed. `answered`: bytes of an answer had come. */
@@ -49,6 +51,12 @@ export class Connection {
   #buffer: Buffer | undefined;
   #length = 0;
   #bytesMax = 0;
+  /** What a body that has to grow is expected to need. Bytes. */
+  #expected = 0;
+  /** `onBegun` was called. */
+  #begun = false;
+  /** It waits for `readRest`. */
+  #held = false;
   /** The socket is not read until `resume`. */
   #paused = false;
   /** The other side has sent its last byte; all of an answer may be here nevertheless. */
@@ -90,7 +98,7 @@ export class Connection {
     this.#socket.write(text, 'latin1');
   }
 
-  /** After `onHead`: the body comes in, up to `bytesMax` bytes. */
+  /** After `onHead`: the body's beginning comes in, or all of one up to `bytesMax` bytes. */
   readBody(bytesMax: number): void {
     if (this.#phase === Phase.closed) {
       return this.#report(new CanopyError('format', 'unexpected EOF'), true);
@@ -100,15 +108,19 @@ export class Connection {
     this.#phase = Phase.body;
     if (framing !== 'chunked' && framing > bytesMax) return this.#end(tooLarge(bytesMax));
     this.#chunked.begin();
+    this.#begun = false;
+    this.#held = false;
+    this.#expected = framing === 'chunked' ? 0 : Math.min(framing, FIRST_BYTES_MAX);
     // What came with the head.
     const begun = this.#buffer;
     const length = this.#length;
     if (framing !== 'chunked' && begun !== undefined && length <= framing) {
       // Fast path: it is the body's beginning where it lies.
       if (length === framing) this.#finish(false);
+      else this.#checkBegun();
     } else {
-      const size = framing === 'chunked' ? FIRST_BYTES : Math.min(framing, FIRST_BYTES_MAX);
-      this.#buffer = this.#pool.take(Math.max(size, 1));
+      // Little until it is on its way: many may be waited for at once.
+      this.#buffer = this.#pool.take(FIRST_BYTES);
       this.#length = 0;
       if (begun !== undefined) {
         this.#takeBody(begun, 0, length);
@@ -118,6 +130,20 @@ export class Connection {
     if (this.#phase !== Phase.body) return;
     if (this.#hungUp) this.#end(hungUp());
     else this.#resume();
+  }
+
+  /** After `onBegun`. */
+  readRest(): void {
+    this.#held = false;
+    if (this.#phase === Phase.body) this.#resume();
+  }
+
+  /** A body that comes byte by byte must not hold a place of the gate. */
+  #checkBegun(): void {
+    if (this.#begun || this.#length < BEGUN_BYTES) return;
+    this.#begun = true;
+    this.#held = true;
+    this.#events!.onBegun();
   }
 
   #onHungUp(): void {
@@ -212,8 +238,11 @@ export class Connection {
       if (!this.#append(bytes, from, used)) return false;
       done = this.#length === framing;
     }
+    // Reading stops when more comes while it waits at the gate: mostly it has passed it before.
+    const goesOn = done || !this.#held;
     if (done) this.#finish(used < to);
-    return this.#phase !== Phase.closed;
+    else this.#checkBegun();
+    return goesOn && this.#phase !== Phase.closed;
   }
 
   readonly #append = (bytes: Buffer, from: number, to: number): boolean => {
@@ -243,7 +272,9 @@ export class Connection {
   #keep(bytes: Buffer, from: number, to: number): void {
     const size = this.#length + to - from;
     let buffer = this.#buffer ?? this.#pool.take(size);
-    if (size > buffer.length) buffer = this.#pool.grow(buffer, this.#length, size);
+    if (size > buffer.length) {
+      buffer = this.#pool.grow(buffer, this.#length, Math.max(size, this.#expected));
+    }
     bytes.copy(buffer, this.#length, from, to);
     this.#buffer = buffer;
     this.#length = size;

@@ -48,7 +48,11 @@ export class Exchange<T> implements ExchangeEvents, Abortable {
   /** Neither time nor the signal ends it any more. */
   #settled = false;
   #failure: unknown;
+  #head: AnswerHead | undefined;
+  #isAtGate = false;
   #pendingBody: Outcome<Raw> | undefined;
+  /** All of the body, until it is taken inside the gate. */
+  #body: Raw | undefined;
 
   constructor(
     world: ExchangeWorld,
@@ -105,7 +109,19 @@ export class Exchange<T> implements ExchangeEvents, Abortable {
       // Its body is of no use and may be endless.
       return this.#fail(new CanopyError('unavailable', `server returned HTTP status ${text}`));
     }
-    const gate = this.#to.gateFor(headers.get('content-type') ?? '');
+    this.#head = head;
+    this.#connection!.readBody(this.#limit);
+  }
+
+  onBegun(): void {
+    this.#passGate();
+  }
+
+  /** With a body that is there or on its way: one that comes byte by byte holds no place. */
+  #passGate(): void {
+    const head = this.#head!;
+    this.#isAtGate = true;
+    const gate = this.#to.gateFor(head.headers.get('content-type') ?? '');
     // Nothing is read meanwhile: a body larger than the socket's buffers waits at the sender.
     gate(() => this.#receive(head)).then(this.#outcome.resolve, (error: unknown) => {
       this.#fail(error);
@@ -119,16 +135,16 @@ export class Exchange<T> implements ExchangeEvents, Abortable {
     if (connection !== undefined) this.#world.putAside(connection);
     const pending = this.#pendingBody;
     this.#pendingBody = undefined;
-    if (pending === undefined) this.#world.pool.release(buffer);
-    else pending.resolve({ buffer, length });
+    if (pending !== undefined) return pending.resolve({ buffer, length });
+    if (this.#settled) return this.#world.pool.release(buffer);
+    this.#body = { buffer, length };
+    if (!this.#isAtGate) this.#passGate();
   }
 
   async #receive({ headers }: AnswerHead): Promise<T> {
     if (this.#failure !== undefined) throw this.#failure;
-    const { buffer, length } = await new Promise<Raw>((resolve, reject) => {
-      this.#pendingBody = { resolve, reject };
-      this.#connection!.readBody(this.#limit);
-    });
+    const { buffer, length } = this.#body ?? (await this.#rest());
+    this.#body = undefined;
     let unpacked: Buffer | undefined;
     try {
       const encoding = (headers.get('content-encoding') ?? '').toLowerCase();
@@ -151,6 +167,13 @@ export class Exchange<T> implements ExchangeEvents, Abortable {
     }
   }
 
+  #rest(): Promise<Raw> {
+    return new Promise((resolve, reject) => {
+      this.#pendingBody = { resolve, reject };
+      this.#connection!.readRest();
+    });
+  }
+
   #settle(): void {
     this.#settled = true;
     this.#timer?.cancel();
@@ -166,6 +189,8 @@ export class Exchange<T> implements ExchangeEvents, Abortable {
     // Who waits inside the gate must leave it.
     this.#pendingBody?.reject(this.#failure);
     this.#pendingBody = undefined;
+    if (this.#body !== undefined) this.#world.pool.release(this.#body.buffer);
+    this.#body = undefined;
     this.#outcome.reject(this.#failure);
   }
 }

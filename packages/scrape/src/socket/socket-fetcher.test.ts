@@ -274,7 +274,7 @@ test('an odd target is asked plainly again later', async () => {
   expect(requests - before).toBe(62);
 });
 
-test('a place at the gate is taken when headers are there, and time runs while waiting', async () => {
+test('a place at the gate is taken when a body is on its way, and time runs while waiting', async () => {
   let asked = 0;
   const closed: Gate = () => {
     asked++;
@@ -282,6 +282,7 @@ test('a place at the gate is taken when headers are there, and time runs while w
   };
   const late = 'timeout Get "http';
   expect(await run(fetcher, `${base(web)}/slow-headers`, short, closed)).toContain(late);
+  expect(await run(fetcher, `${base(web)}/slow-body`, short, closed)).toContain(late);
   expect(asked).toBe(0);
   expect(await run(fetcher, `${base(web)}/large`, short, closed)).toContain(late);
   expect(asked).toBe(1);
@@ -327,7 +328,14 @@ test('cut off while it waits at the gate', async () => {
     await new Promise((done) => setTimeout(done, 100));
     return task();
   };
-  expect(await run(fetcher, `${base(web)}/cut`, {}, late)).toBe('format unexpected EOF');
+  routes['/cut-late'] = (res) => {
+    res.setHeader('content-length', 20_000).write('u'.repeat(8000));
+    setTimeout(() => res.destroy(), 20);
+  };
+  for (const path of ['cut', 'cut-late']) {
+    const got = await run(fetcher, `${base(web)}/${path}`, {}, late);
+    expect(got, path).toBe('format unexpected EOF');
+  }
 });
 
 test('a kept connection that the other side has closed is no failure', async () => {

@@ -21,8 +21,8 @@ export interface SocketFetcherOptions extends HttpFetcherOptions {
   readonly fallback: Fetcher;
 }
 
-/** Kept connections of one origin: as many as targets behind one address are asked together. */
-const FREE_PER_ORIGIN = 64;
+/** Kept connections of one origin, as Prometheus: as many as targets behind one address are asked together. */
+const FREE_PER_ORIGIN = 1000;
 /** URLs whose parts are remembered. */
 const ROUTES_MAX = 200_000;
 /** After an answer that is not plain, so many requests go to the fallback at once. */
