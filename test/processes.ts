@@ -118,6 +118,14 @@ export class Program {
 export class Site {
   readonly folder = mkdtempSync(join(tmpdir(), 'canopy-e2e-'));
   readonly #programs: Program[] = [];
+  /** A process that ends in the middle leaves nobody running. */
+  readonly #onExit = (): void => {
+    for (const program of this.#programs) void program.kill('SIGKILL');
+  };
+
+  constructor() {
+    process.once('exit', this.#onExit);
+  }
 
   program(name: string, command: string, ...args: string[]): Program {
     const program = new Program(name, command, args).start();
@@ -140,14 +148,19 @@ export class Site {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    process.removeListener('exit', this.#onExit);
     await Promise.all(this.#programs.map((program) => program.kill('SIGKILL')));
     rmSync(this.folder, { recursive: true, force: true });
   }
 }
 
-/** GET that must answer 200; the body as text. */
-export async function get(url: string, headers: Record<string, string> = {}): Promise<string> {
-  const response = await fetch(url, { headers, signal: AbortSignal.timeout(10_000) });
+/** GET that must answer 200 within `ms`; the body as text. */
+export async function get(
+  url: string,
+  headers: Record<string, string> = {},
+  ms = 10_000,
+): Promise<string> {
+  const response = await fetch(url, { headers, signal: AbortSignal.timeout(ms) });
   const text = await response.text();
   if (response.status !== 200)
     throw new Error(`${url}: HTTP ${response.status}: ${text.slice(0, 300)}`);
@@ -160,9 +173,14 @@ export interface ApiSeries {
   readonly values?: Array<[number, string]>;
 }
 
-export async function query(base: string, expr: string, time?: number): Promise<ApiSeries[]> {
+export async function query(
+  base: string,
+  expr: string,
+  time?: number,
+  ms?: number,
+): Promise<ApiSeries[]> {
   const url = `${base}/api/v1/query?query=${encodeURIComponent(expr)}${time === undefined ? '' : `&time=${time}`}`;
-  const body = JSON.parse(await get(url)) as { data: { result: ApiSeries[] } };
+  const body = JSON.parse(await get(url, {}, ms)) as { data: { result: ApiSeries[] } };
   return body.data.result;
 }
 

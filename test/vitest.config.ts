@@ -31,7 +31,11 @@ export default defineConfig({
         test: {
           name: 'end-to-end',
           root,
-          include: ['test/e2e/**/*.test.ts', 'test/differential/**/*.test.ts'],
+          include: [
+            'test/e2e/**/*.test.ts',
+            'test/differential/**/*.test.ts',
+            'test/chaos/**/*.test.ts',
+          ],
           fileParallelism: false,
           testTimeout: 180_000,
           hookTimeout: 120_000,

@@ -1,0 +1,13 @@
+/** `npm run chaos [-- --rounds N --seed S --store redis|embedded|both]`: kills a real hierarchy at random moments. */
+import { ensurePeers } from './peers.mjs';
+import { build, install, root, run } from './setup.mjs';
+
+await install();
+await build();
+const flags = process.argv.slice(2);
+const isEmbeddedOnly = flags.some((flag, i) =>
+  `${flag} ${flags[i + 1]}`.includes('--store embedded'),
+);
+if (!isEmbeddedOnly) ensurePeers(['redis']);
+const args = ['--conditions=canopy-source', '--import', 'tsx', 'test/chaos/main.ts', ...flags];
+process.exit(await run(process.execPath, args, { cwd: root }));
