@@ -63,6 +63,10 @@ const ACCEPTED: readonly string[] = [
   job('file_sd_configs: [{files: [targets.json, targets.yml], refresh_interval: 1m}]'),
   job('file_sd_configs: [{files: ["t*.json"]}]'),
   job('file_sd_configs: [{files: [missing.json]}]'), // a warning
+  // A prober: what is given as a target becomes a parameter.
+  job(
+    'metrics_path: /probe\nparams: {module: [http_2xx]}\nstatic_configs: [{targets: ["http://h/a?b=c", "https://h:8443", ""]}]\nrelabel_configs: [{source_labels: [__address__], target_label: __param_target}, {source_labels: [__param_target], target_label: instance}, {target_label: __address__, replacement: "h:9115"}]',
+  ),
   job(
     'relabel_configs: [{source_labels: [a, b], separator: "", regex: "(a|b)+", target_label: c, replacement: "${1}x"}]',
   ),

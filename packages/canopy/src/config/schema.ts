@@ -104,19 +104,21 @@ const relabel = z
     }
   });
 
-const target = z.string().superRefine((text, context) => {
-  const issue = (message: string) => context.addIssue({ code: 'custom', message });
-  if (text === '') issue('a target is empty');
-  if (text.includes('/'))
-    issue(
-      `"${text}" is not a valid hostname (a target is host:port, the path goes in metrics_path)`,
-    );
-});
-
 const staticConfig = z.strictObject({
-  targets: optional(z.array(target).default([])),
+  targets: optional(z.array(z.string()).default([])),
   labels: optional(labelSet.default({})),
 });
+
+/**
+ * What stands for an address as it is must be one. Where rules rewrite it, it may be anything: a
+ * prober's targets are URLs that the rules move into a parameter.
+ */
+function checkAddress(address: string, issue: (message: string) => void): void {
+  if (address === '') issue('a target is empty');
+  if (!address.includes('/')) return;
+  const hint = 'a target is host:port, the path goes in metrics_path';
+  issue(`"${address}" is not a valid hostname (${hint})`);
+}
 
 const FILE_PATTERN = /^[^*]*(\*[^/]*)?\.(json|yml|yaml|JSON|YML|YAML)$/;
 const fileSdConfig = z.strictObject({
@@ -196,9 +198,19 @@ export const scrapeConfigSchema = z
     relabel_configs: optional(z.array(relabel).default([])).describe('On targets'),
     metric_relabel_configs: optional(z.array(relabel).default([])).describe('On samples'),
   })
-  .superRefine((job, context) =>
-    checkHttpClient(job, (message) => context.addIssue({ code: 'custom', message })),
-  );
+  .superRefine((job, context) => {
+    const issue = (message: string, path: Array<string | number> = []) =>
+      context.addIssue({ code: 'custom', message, path });
+    checkHttpClient(job, issue);
+    if (job.relabel_configs.length > 0) return;
+    job.static_configs.forEach(({ targets }, group) =>
+      targets.forEach((address, index) =>
+        checkAddress(address, (message) =>
+          issue(message, ['static_configs', group, 'targets', index]),
+        ),
+      ),
+    );
+  });
 
 export const globalSchema = z.strictObject({
   scrape_interval: duration()
