@@ -3,7 +3,7 @@ import { beforeAll, describe, expect, it } from 'vitest';
 import type { ApiSeries } from '../processes.js';
 import { isWithout } from '../processes.js';
 import { type ChaosResult, runChaos } from './chaos.js';
-import { differences, lawFaults, samplesOf } from './checker.js';
+import { differences, gapFaults, lawFaults, samplesOf } from './checker.js';
 import { planOf } from './plan.js';
 
 /** Both parents are killed in each round. */
@@ -73,5 +73,19 @@ describe('a hierarchy that is killed over and over', () => {
     for (let i = numbers.values.length - 20; i < numbers.values.length; i++) numbers.values[i]++;
     for (const key of [...samples.keys()]) if (key.includes('"up"')) samples.delete(key);
     expect(lawFaults(samples, [], window).join('\n')).toMatch(/no gap from/);
+  });
+
+  it('a gap that is not listed, listed twice or made up is seen', () => {
+    const gap = (from: number) => ({ cause: 'restart', from, to: from + 10 });
+    const check = (listed: number[], expected: RegExp | '') => {
+      const faults = gapFaults(listed.map(gap), [1, 2].map(gap), [1, 2, 3].map(gap)).join('\n');
+      if (expected === '') expect(faults).toBe('');
+      else expect(faults).toMatch(expected);
+    };
+    check([1, 2], '');
+    check([1, 2, 3], ''); // it came meanwhile
+    check([1], /2 12: not listed/);
+    check([1, 2, 2], /2 12: not journalled 2 times/);
+    check([1, 2, 9], /9 19: not journalled/);
   });
 });

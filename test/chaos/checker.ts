@@ -127,3 +127,30 @@ function hidden(
   }
   return faults;
 }
+
+/** A parent lists at most so many gaps, the newest. */
+const GAPS_LISTED_MAX = 200;
+
+/** A parent lists what was journalled before it was asked, and nothing that was not journalled after. */
+export function gapFaults(
+  listed: readonly Gap[],
+  before: readonly Gap[],
+  after: readonly Gap[],
+): string[] {
+  const text = ({ cause, from, to }: Gap): string => `${cause} ${from} ${to}`;
+  const count = (gaps: readonly Gap[]): Map<string, number> => {
+    const counts = new Map<string, number>();
+    for (const gap of gaps) counts.set(text(gap), (counts.get(text(gap)) ?? 0) + 1);
+    return counts;
+  };
+  const [have, must, may] = [count(listed), count(before), count(after)];
+  const faults: string[] = [];
+  for (const [gap, times] of have) {
+    if (times > (may.get(gap) ?? 0)) faults.push(`gap ${gap}: not journalled ${times} times`);
+  }
+  if (before.length > GAPS_LISTED_MAX) return faults;
+  for (const [gap, times] of must) {
+    if (times > (have.get(gap) ?? 0)) faults.push(`gap ${gap}: not listed`);
+  }
+  return faults;
+}
