@@ -1,4 +1,4 @@
-/** Bytes of what travels and is kept: journal entries, layouts, gaps, frames, tiles. */
+/** Bytes of what travels and is kept: journal entries, layouts, gaps, frames, tiles, blocks. */
 
 /** Checksum of every record. */
 export { crc32c } from './crc32c.js';
@@ -29,3 +29,7 @@ export {
   TileReader,
   encodeTile,
 } from './tile.js';
+/** The index of a block: whose tiles lie where. */
+export { type BlockGroup, BlockIndex, BlockIndexWriter, joinLayouts } from './block.js';
+/** Tiles of one group as one. */
+export { TileJoin } from './tile-join.js';

@@ -21,9 +21,9 @@ import { ByteReader, ByteWriter } from './varint.js';
 const VERSION = 1;
 const FLAG_LOOSE = 1;
 const FLAG_FILTERED = 2;
-const GROUP_MAX = 0xffffffff;
+export const GROUP_MAX = 0xffffffff;
 /** Bounds what a few bytes can unfold to: shared labels come back in every slot. */
-const SHARED_MAX = 32;
+export const SHARED_MAX = 32;
 /** A type's number is its place; new ones are added at the end. */
 const TYPES: readonly MetricType[] = [
   'counter',
@@ -77,7 +77,7 @@ export function encodeLayout(layout: LayoutRecord): Uint8Array {
 }
 
 /** Labels that every slot has, at most SHARED_MAX. */
-function sharedLabels(slots: readonly LayoutSlot[]): Labels {
+export function sharedLabels(slots: readonly LayoutSlot[]): Labels {
   if (slots.length === 0) return [];
   let shared: string[] = slots[0].labels.slice(0, 2 * SHARED_MAX);
   for (const { labels } of slots) {
@@ -99,23 +99,27 @@ function sharedLabels(slots: readonly LayoutSlot[]): Labels {
   return shared;
 }
 
-function addLabels(strings: StringTable, labels: Labels): void {
+export function addLabels(strings: StringTable, labels: Labels): void {
   for (const text of labels) strings.add(text);
 }
 
-function writeLabels(writer: ByteWriter, strings: StringTable, labels: Labels): void {
+export function writeLabels(writer: ByteWriter, strings: StringTable, labels: Labels): void {
   writer.varint(labels.length >> 1);
   for (const text of labels) writer.varint(strings.indexOf(text));
 }
 
-function writeFamily(writer: ByteWriter, strings: StringTable, family: Family): void {
+export function writeFamily(writer: ByteWriter, strings: StringTable, family: Family): void {
   const type = TYPES.indexOf(family.type);
   invariant(type >= 0, 'BUG: metric type without a number');
   writer.u8(type);
   for (const text of [family.name, family.help, family.unit]) writer.varint(strings.indexOf(text));
 }
 
-function writeNumbers(writer: ByteWriter, numbers: readonly number[], firstSlot: number): void {
+export function writeNumbers(
+  writer: ByteWriter,
+  numbers: readonly number[],
+  firstSlot: number,
+): void {
   let next = firstSlot;
   for (const number of numbers) {
     invariant(number >= next, 'BUG: slot numbers do not ascend');
@@ -124,7 +128,7 @@ function writeNumbers(writer: ByteWriter, numbers: readonly number[], firstSlot:
   }
 }
 
-function writeSlots(
+export function writeSlots(
   writer: ByteWriter,
   strings: StringTable,
   slots: readonly LayoutSlot[],
@@ -203,7 +207,7 @@ function skipSections(reader: ByteReader): void {
 }
 
 /** Pairs of string numbers; names ascend, for the table is sorted and label sets are too. */
-function readLabels(reader: ByteReader, stringCount: number): number[] {
+export function readLabels(reader: ByteReader, stringCount: number): number[] {
   const count = reader.count(reader.remaining >> 1);
   const pairs: number[] = [];
   for (let i = 0; i < count; i++) {
@@ -214,11 +218,11 @@ function readLabels(reader: ByteReader, stringCount: number): number[] {
   return pairs;
 }
 
-function labelsAt(strings: readonly string[], pairs: readonly number[]): Labels {
+export function labelsAt(strings: readonly string[], pairs: readonly number[]): Labels {
   return pairs.map((number) => strings[number]);
 }
 
-function readFamilies(reader: ByteReader, strings: readonly string[]): Family[] {
+export function readFamilies(reader: ByteReader, strings: readonly string[]): Family[] {
   const count = reader.count(reader.remaining >> 2);
   const last = strings.length - 1;
   const families: Family[] = [];
@@ -232,7 +236,7 @@ function readFamilies(reader: ByteReader, strings: readonly string[]): Family[] 
   return families;
 }
 
-function readNumbers(
+export function readNumbers(
   reader: ByteReader,
   firstSlot: number,
   count: number,
@@ -249,7 +253,7 @@ function readNumbers(
   return numbers;
 }
 
-function readSlots(
+export function readSlots(
   reader: ByteReader,
   strings: readonly string[],
   count: number,

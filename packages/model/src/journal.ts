@@ -116,6 +116,12 @@ export interface LayoutRecord {
   readonly slotCount: number;
 }
 
+/** When slots from `firstSlot` on were added to a group. */
+export interface LayoutStep {
+  readonly firstSlot: number;
+  readonly time: Milliseconds;
+}
+
 /** Why a stretch of time has no samples. */
 export type GapCause =
   | 'restart' // unclean stop: frames not yet synced may have been lost

@@ -10,7 +10,7 @@ import type {
   JournalRef,
   Sequence,
 } from './journal.js';
-import type { DurationMs, Milliseconds } from './units.js';
+import { type DurationMs, type Milliseconds, asDuration } from './units.js';
 
 /** The right to write one journal, fenced: a commit under an older lease is refused. */
 export interface Lease {
@@ -84,6 +84,67 @@ export interface StoredTile {
   readonly bytes: Uint8Array;
 }
 
+/** Tiles are sealed into blocks by windows of so long, which begin at multiples of it. */
+export const BLOCK_WINDOW_MS = asDuration(2 * 3_600_000);
+/** What a store keeps of a block in one piece: with its headers just below 256 KiB, an allocator's size. */
+export const BLOCK_CHUNK_BYTES = 262_080;
+
+/** The number of the window a tile belongs to: that of its newest sample. */
+export const tileWindow = ({ maxTime }: Pick<TileMeta, 'maxTime'>): number =>
+  Math.floor(maxTime / BLOCK_WINDOW_MS);
+
+/** Counts from 1 within a source; a number is never given to two blocks that anyone could have seen. */
+export type BlockId = number;
+
+/**
+ * The tiles of one source and a stretch of time, end to end, and behind them an index (encoding's
+ * block.format.md). Never changed once it is there.
+ */
+export interface BlockMeta {
+  readonly id: BlockId;
+  /** Time between samples where they were thinned out; 0: as they came, the only kind so far. */
+  readonly resolution: DurationMs;
+  /** The windows it was made for, [from, to). */
+  readonly from: Milliseconds;
+  readonly to: Milliseconds;
+  /** Times of the oldest and newest sample, inclusive; the oldest may be before `from`. */
+  readonly minTime: Milliseconds;
+  readonly maxTime: Milliseconds;
+  /** The longest interval of its groups; 0 where none has one. */
+  readonly intervalMax: DurationMs;
+  /** Position of the newest frame in it. */
+  readonly last: JournalPosition;
+  readonly tileBytes: number;
+  readonly indexBytes: number;
+  readonly groups: number;
+  readonly tiles: number;
+  /** Series of all groups. */
+  readonly series: number;
+}
+
+/** A tile in a block; `position` counts bytes from the block's first. */
+export interface BlockTile {
+  readonly position: number;
+  readonly byteLength: number;
+  readonly firstSequence: Sequence;
+  readonly lastSequence: Sequence;
+  readonly minTime: Milliseconds;
+  readonly maxTime: Milliseconds;
+}
+
+/** Some bytes of a block. */
+export interface BlockPiece {
+  readonly block: BlockId;
+  readonly position: number;
+  readonly byteLength: number;
+}
+
+/** What a block takes the place of, in the same moment. */
+export interface Replaced {
+  readonly tiles: readonly TileMeta[];
+  readonly blocks: readonly BlockMeta[];
+}
+
 export interface StoreUsage {
   readonly usedBytes: number;
   /** 0 where there is no limit. */
@@ -127,13 +188,41 @@ export interface Store extends AsyncDisposable {
   /** Drops the journal with all that belongs to it. */
   dropJournal(lease: Lease): Promise<void>;
 
-  /** Writing the same tile again replaces it. */
+  /** Writing the same tile again replaces it; its `maxTime` stays within its window. */
   putTiles(lease: Lease, tiles: readonly StoredTile[]): Promise<void>;
   /** Extents of all tiles of a journal, in no order. */
   tiles(ref: JournalRef): Promise<TileMeta[]>;
   /** Bytes of tiles, in the order asked for; undefined for one that is gone. */
   readTiles(ref: JournalRef, tiles: readonly TileMeta[]): Promise<Array<Uint8Array | undefined>>;
   dropTiles(lease: Lease, tiles: readonly TileMeta[]): Promise<void>;
+
+  /** Finished blocks, in no order; what was replaced or never finished is not among them. */
+  blocks(ref: JournalRef): Promise<BlockMeta[]>;
+  /** A number for the next block; what is left of one that was never finished is removed first. */
+  nextBlock(lease: Lease): Promise<BlockId>;
+  /**
+   * Writes chunks of the block begun last, from chunk `first` on: BLOCK_CHUNK_BYTES each, the block's
+   * last one what is left. Nobody sees them before `finishBlock`.
+   */
+  putBlockChunks(
+    lease: Lease,
+    block: BlockId,
+    first: number,
+    chunks: readonly Uint8Array[],
+  ): Promise<void>;
+  /**
+   * Makes the block seen and what it replaces not seen any more, in one atomic write. Bytes of replaced
+   * blocks can still be read, by those who saw them, until `sweepBlocks`. Repeating changes nothing.
+   */
+  finishBlock(lease: Lease, meta: BlockMeta, replaced: Replaced): Promise<void>;
+  /** Bytes of blocks, in the order asked for; undefined for what is gone. */
+  readBlocks(
+    ref: JournalRef,
+    pieces: readonly BlockPiece[],
+  ): Promise<Array<Uint8Array | undefined>>;
+  dropBlocks(lease: Lease, blocks: readonly BlockMeta[]): Promise<void>;
+  /** Removes blocks that were replaced `grace` ago or earlier. Returns their bytes. */
+  sweepBlocks(lease: Lease, grace: DurationMs): Promise<number>;
 
   /** Small documents by name (`registry`, `sources/…`); undefined where there is none. */
   getDocument(name: string): Promise<string | undefined>;
