@@ -1,5 +1,6 @@
 /** What both stores decide in the same way. */
 import {
+  type BlockId,
   CanopyError,
   type JournalCommit,
   type JournalPosition,
@@ -33,4 +34,11 @@ export function comparePlaces(
 
 export function leaseLost(ref: JournalRef): CanopyError {
   return new CanopyError('storage_unavailable', `the lease on journal ${ref} is not held any more`);
+}
+
+export function blockNotBegun(ref: JournalRef, block: BlockId): CanopyError {
+  return new CanopyError(
+    'storage_unavailable',
+    `block ${block} of journal ${ref} was finished, or was taken away while it was built`,
+  );
 }

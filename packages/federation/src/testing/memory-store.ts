@@ -1,4 +1,7 @@
 import type {
+  BlockId,
+  BlockMeta,
+  BlockPiece,
   CommitOutcome,
   DurationMs,
   Epoch,
@@ -11,6 +14,7 @@ import type {
   Lease,
   LeaseOutcome,
   ReadLimits,
+  Replaced,
   Store,
   StoredTile,
   StoreUsage,
@@ -28,6 +32,14 @@ interface MemoryJournal {
   entries: JournalEntry[];
   layouts: JournalEntry[];
   tiles: Map<string, StoredTile>;
+  blocks: {
+    next: BlockId;
+    finished: Map<BlockId, BlockMeta>;
+    /** When they were replaced. */
+    gone: Map<BlockId, number>;
+    /** Chunks of all of them, and of one that is being built. */
+    bytes: Map<BlockId, Uint8Array[]>;
+  };
 }
 
 const tileKey = (meta: TileMeta) => `${meta.epoch}/${meta.group}/${meta.firstSequence}`;
@@ -74,6 +86,12 @@ export class MemoryStore implements Store {
         entries: [...journal.entries],
         layouts: [...journal.layouts],
         tiles: new Map(journal.tiles),
+        blocks: {
+          next: journal.blocks.next,
+          finished: new Map(journal.blocks.finished),
+          gone: new Map(journal.blocks.gone),
+          bytes: new Map(journal.blocks.bytes),
+        },
       });
     }
     for (const [ref, lease] of other.#leases) this.#leases.set(ref, { ...lease });
@@ -232,6 +250,81 @@ export class MemoryStore implements Store {
     for (const meta of tiles) journal.tiles.delete(tileKey(meta));
   }
 
+  async blocks(ref: JournalRef): Promise<BlockMeta[]> {
+    this.#check();
+    const { finished } = this.#journals.get(ref)?.blocks ?? emptyJournal().blocks;
+    return [...finished.values()];
+  }
+
+  async nextBlock(lease: Lease): Promise<BlockId> {
+    const { blocks } = this.#held(lease);
+    for (const id of blocks.bytes.keys()) {
+      if (!blocks.finished.has(id) && !blocks.gone.has(id)) blocks.bytes.delete(id);
+    }
+    return blocks.next;
+  }
+
+  async putBlockChunks(
+    lease: Lease,
+    block: BlockId,
+    first: number,
+    chunks: readonly Uint8Array[],
+  ): Promise<void> {
+    const { blocks } = this.#held(lease);
+    if (block < blocks.next && (!blocks.bytes.has(block) || blocks.finished.has(block))) {
+      throw new CanopyError('storage_unavailable', 'the block was finished or taken away');
+    }
+    blocks.next = block + 1;
+    const before = blocks.bytes.get(block)?.slice(0, first) ?? [];
+    blocks.bytes.set(block, [...before, ...chunks.map((chunk) => chunk.slice())]);
+  }
+
+  async finishBlock(lease: Lease, meta: BlockMeta, replaced: Replaced): Promise<void> {
+    const { blocks, tiles } = this.#held(lease);
+    if (blocks.finished.has(meta.id)) return;
+    if (!blocks.bytes.has(meta.id)) {
+      throw new CanopyError('storage_unavailable', 'the block was not begun');
+    }
+    blocks.finished.set(meta.id, meta);
+    for (const { id } of replaced.blocks) {
+      blocks.finished.delete(id);
+      blocks.gone.set(id, this.#clock.now());
+    }
+    for (const tile of replaced.tiles) tiles.delete(tileKey(tile));
+  }
+
+  async readBlocks(
+    ref: JournalRef,
+    pieces: readonly BlockPiece[],
+  ): Promise<Array<Uint8Array | undefined>> {
+    this.#check();
+    return pieces.map(({ block, position, byteLength }) => {
+      const chunks = this.#journals.get(ref)?.blocks.bytes.get(block);
+      const bytes = chunks && Buffer.concat(chunks).subarray(position, position + byteLength);
+      return bytes?.length === byteLength ? bytes : undefined;
+    });
+  }
+
+  async dropBlocks(lease: Lease, dropped: readonly BlockMeta[]): Promise<void> {
+    const { blocks } = this.#held(lease);
+    for (const { id } of dropped) {
+      blocks.finished.delete(id);
+      blocks.bytes.delete(id);
+    }
+  }
+
+  async sweepBlocks(lease: Lease, grace: DurationMs): Promise<number> {
+    const { blocks } = this.#held(lease);
+    let freed = 0;
+    for (const [id, since] of blocks.gone) {
+      if (since > this.#clock.now() - grace) continue;
+      for (const chunk of blocks.bytes.get(id) ?? []) freed += chunk.length;
+      blocks.gone.delete(id);
+      blocks.bytes.delete(id);
+    }
+    return freed;
+  }
+
   async getDocument(name: string): Promise<string | undefined> {
     this.#check();
     return this.#documents.get(name);
@@ -246,7 +339,9 @@ export class MemoryStore implements Store {
   async usage(): Promise<StoreUsage> {
     this.#check();
     let usedBytes = 0;
-    for (const [ref, { tiles }] of this.#journals) {
+    for (const [ref, { tiles, blocks }] of this.#journals) {
+      for (const chunks of blocks.bytes.values())
+        for (const { length } of chunks) usedBytes += length;
       usedBytes += this.#state(ref)!.entryBytes;
       for (const { bytes } of tiles.values()) usedBytes += bytes.length;
     }
@@ -304,5 +399,6 @@ function emptyJournal(): MemoryJournal {
     entries: [],
     layouts: [],
     tiles: new Map(),
+    blocks: { next: 1, finished: new Map(), gone: new Map(), bytes: new Map() },
   };
 }

@@ -1,5 +1,8 @@
 import { mkdir } from 'node:fs/promises';
 import {
+  type BlockId,
+  type BlockMeta,
+  type BlockPiece,
   CanopyError,
   type Clock,
   type CommitOutcome,
@@ -14,6 +17,7 @@ import {
   type Lease,
   type LeaseOutcome,
   type ReadLimits,
+  type Replaced,
   type Sequence,
   type StoreUsage,
   type StoredTile,
@@ -26,6 +30,7 @@ import {
 } from '@canopy/model';
 import { START, checkCommit, comparePlaces, leaseLost } from '../commit.js';
 import type { CorruptRecord, ReportingStore, StoreHealth, StoreLog } from '../health.js';
+import { EmbeddedBlocks } from './blocks.js';
 import { type FolderLock, lockFolder } from './folder-lock.js';
 import { entryKey, groupKey, journalPrefix, keyAfterAll, refOfKey } from './keys.js';
 import { Records, pointer } from './records.js';
@@ -91,6 +96,7 @@ class LmdbStore implements EmbeddedStore {
   readonly #tiles: Table;
   readonly #tileMetas: Table;
   readonly #records: Records;
+  readonly #blocks: EmbeddedBlocks;
   readonly #states = new Map<JournalRef, StoredState>();
   /** Fences outlive the process, holders do not: the folder lock says that all earlier ones are gone. */
   readonly #fences = new Map<JournalRef, number>();
@@ -110,6 +116,9 @@ class LmdbStore implements EmbeddedStore {
     this.#tiles = tables.get('tiles');
     this.#tileMetas = tables.get('tile-metas');
     this.#records = new Records(tables, options.onCorrupt);
+    this.#blocks = new EmbeddedBlocks(tables, options.clock, (added, puts) =>
+      this.#write(added, puts),
+    );
     for (const { key, value } of tables.get('states').getRange({ start: FIRST_KEY })) {
       this.#states.set(refOfKey(key), parseState(value));
     }
@@ -237,7 +246,15 @@ class LmdbStore implements EmbeddedStore {
       const ref = lease.journal;
       const prefix = journalPrefix(ref);
       await this.#trimState(ref);
-      for (const table of [this.#entries, this.#layouts, this.#tileMetas, this.#tiles]) {
+      const names = [
+        'entries',
+        'layouts',
+        'tile-metas',
+        'tiles',
+        'blocks',
+        'block-chunks',
+      ] as const;
+      for (const table of names.map((name) => this.#tables.get(name))) {
         for (;;) {
           const range = { start: prefix, end: keyAfterAll(prefix), limit: STEP_DELETIONS };
           const keys = [...table.getKeys(range)].map((key) => Buffer.from(key));
@@ -295,6 +312,42 @@ class LmdbStore implements EmbeddedStore {
         });
       }
     });
+  }
+
+  blocks(ref: JournalRef): Promise<BlockMeta[]> {
+    return Promise.resolve(this.#blocks.list(ref));
+  }
+
+  nextBlock(lease: Lease): Promise<BlockId> {
+    return this.#held(lease, (ref) => this.#blocks.next(ref));
+  }
+
+  putBlockChunks(
+    lease: Lease,
+    block: BlockId,
+    first: number,
+    chunks: readonly Uint8Array[],
+  ): Promise<void> {
+    return this.#held(lease, (ref) => this.#blocks.put(ref, block, first, chunks));
+  }
+
+  finishBlock(lease: Lease, meta: BlockMeta, replaced: Replaced): Promise<void> {
+    return this.#held(lease, (ref) => this.#blocks.finish(ref, meta, replaced));
+  }
+
+  readBlocks(
+    ref: JournalRef,
+    pieces: readonly BlockPiece[],
+  ): Promise<Array<Uint8Array | undefined>> {
+    return this.#blocks.read(ref, pieces);
+  }
+
+  dropBlocks(lease: Lease, blocks: readonly BlockMeta[]): Promise<void> {
+    return this.#held(lease, (ref) => this.#blocks.drop(ref, blocks));
+  }
+
+  sweepBlocks(lease: Lease, grace: DurationMs): Promise<number> {
+    return this.#held(lease, (ref) => this.#blocks.sweep(ref, grace));
   }
 
   getDocument(name: string): Promise<string | undefined> {
@@ -417,6 +470,14 @@ class LmdbStore implements EmbeddedStore {
 
   #checkLease(lease: Lease): void {
     if (!this.#holds(lease)) throw leaseLost(lease.journal);
+  }
+
+  /** Runs a task in the journal's turn, under its lease. */
+  #held<T>(lease: Lease, task: (ref: JournalRef) => Promise<T>): Promise<T> {
+    return this.#inTurn(lease.journal, () => {
+      this.#checkLease(lease);
+      return task(lease.journal);
+    });
   }
 
   async #inTurn<T>(ref: JournalRef, task: () => Promise<T>): Promise<T> {

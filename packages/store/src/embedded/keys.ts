@@ -1,5 +1,5 @@
 /** Binary keys of the embedded store; keys.format.md shows them. Order of bytes is order of positions. */
-import type { Epoch, GroupId, JournalRef, Sequence } from '@canopy/model';
+import type { BlockId, Epoch, GroupId, JournalRef, Sequence } from '@canopy/model';
 
 /** Journal id (16), 1 where a filter's hash follows, that hash or zeros (4). */
 export const PREFIX_SIZE = 21;
@@ -67,6 +67,27 @@ export function readGroupKey(key: Uint8Array): {
     group: view.getUint32(PREFIX_SIZE + 4),
     sequence: readSequence(view, PREFIX_SIZE + 8),
   };
+}
+
+/** Key of a block's record. Fresh. */
+export function blockKey(prefix: Uint8Array, block: BlockId): Buffer {
+  const key = Buffer.allocUnsafe(PREFIX_SIZE + 4);
+  key.set(prefix);
+  key.writeUInt32BE(block, PREFIX_SIZE);
+  return key;
+}
+
+export function readBlockKey(key: Uint8Array): BlockId {
+  return new DataView(key.buffer, key.byteOffset, key.byteLength).getUint32(PREFIX_SIZE);
+}
+
+/** Key of one chunk of a block. Fresh. */
+export function chunkKey(prefix: Uint8Array, block: BlockId, chunk: number): Buffer {
+  const key = Buffer.allocUnsafe(PREFIX_SIZE + 8);
+  key.set(prefix);
+  key.writeUInt32BE(block, PREFIX_SIZE);
+  key.writeUInt32BE(chunk, PREFIX_SIZE + 4);
+  return key;
 }
 
 /** After every key that begins with `prefix`. */

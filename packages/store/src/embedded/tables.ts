@@ -11,6 +11,8 @@ const TABLE_NAMES = [
   'layouts',
   'tiles',
   'tile-metas',
+  'blocks',
+  'block-chunks',
   'states',
   'leases',
   'documents',

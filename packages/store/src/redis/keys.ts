@@ -1,5 +1,5 @@
 /** The only place that knows the names of keys; keys.format.md lists them. */
-import type { JournalPosition, JournalRef, TileMeta } from '@canopy/model';
+import type { BlockId, JournalPosition, JournalRef, TileMeta } from '@canopy/model';
 
 /** Keys of one journal share a hash tag, hence a cluster slot: a script may use all of them. */
 export class RedisKeys {
@@ -38,12 +38,25 @@ export class RedisKeys {
     return this.#of(ref, 'layouts');
   }
 
-  tiles(ref: JournalRef): string {
-    return this.#of(ref, 'tiles');
+  /** Set of the windows that have tiles. */
+  windows(ref: JournalRef): string {
+    return this.#of(ref, 'windows');
   }
 
-  tile(ref: JournalRef, tile: TileMeta): string {
-    return this.#of(ref, `tile:${tileField(tile)}`);
+  tiles(ref: JournalRef, window: number): string {
+    return this.#of(ref, `tiles:${window}`);
+  }
+
+  extents(ref: JournalRef, window: number): string {
+    return this.#of(ref, `extents:${window}`);
+  }
+
+  blocks(ref: JournalRef): string {
+    return this.#of(ref, 'blocks');
+  }
+
+  chunk(ref: JournalRef, block: BlockId, chunk: number): string {
+    return this.#of(ref, `block:${block}:${chunk}`);
   }
 
   #of(ref: JournalRef, what: string): string {

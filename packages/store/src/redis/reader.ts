@@ -1,10 +1,9 @@
-/** Reading of entries, layouts and tiles in bounded steps, with records checked. */
+/** Reading of entries and layouts in bounded steps, with records checked. */
 import {
   type JournalEntry,
   type JournalPosition,
   type JournalRef,
   type ReadLimits,
-  type TileMeta,
   errorText,
 } from '@canopy/model';
 import { decodeEntry } from '@canopy/encoding';
@@ -17,7 +16,6 @@ import { firstSliceAfter, sortedSlices } from './slices.js';
 const FIRST_COUNT = 64;
 const COUNT_MAX = 4096;
 const SCAN_COUNT = 500;
-const TILES_AT_ONCE = 64;
 
 type StreamReply = Array<[id: Buffer, fields: Buffer[]]>;
 
@@ -81,38 +79,6 @@ export class RedisReader {
     return [...found.values()].sort(
       (a, b) => a.epoch - b.epoch || a.group - b.group || a.sequence - b.sequence,
     );
-  }
-
-  /** As in Store. */
-  async tiles(ref: JournalRef): Promise<TileMeta[]> {
-    const found = new Map<string, TileMeta>();
-    await this.#scanHash(this.#keys.tiles(ref), (field, value) => {
-      const [epoch, group, firstSequence] = parseField(field);
-      const numbers = value.toString().split(' ').map(Number);
-      const [lastSequence, minTime, maxTime, byteLength] = numbers;
-      const extent = { lastSequence, minTime, maxTime, byteLength };
-      found.set(field, { epoch, group, firstSequence, ...extent } as TileMeta);
-    });
-    return [...found.values()];
-  }
-
-  /** As in Store. */
-  async readTiles(
-    ref: JournalRef,
-    tiles: readonly TileMeta[],
-  ): Promise<Array<Uint8Array | undefined>> {
-    const found: Array<Uint8Array | undefined> = [];
-    for (let from = 0; from < tiles.length; from += TILES_AT_ONCE) {
-      const keys = tiles
-        .slice(from, from + TILES_AT_ONCE)
-        .map((tile) => this.#keys.tile(ref, tile));
-      const some = await this.#connection.run(
-        (client) => Promise.all(keys.map((key) => client.getBuffer(key))),
-        keys[0],
-      );
-      for (const bytes of some) found.push(bytes ?? undefined);
-    }
-    return found;
   }
 
   async #readStream(key: string, after: JournalPosition, count: number): Promise<StreamReply> {

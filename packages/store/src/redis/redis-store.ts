@@ -1,4 +1,7 @@
 import {
+  type BlockId,
+  type BlockMeta,
+  type BlockPiece,
   CanopyError,
   type CommitOutcome,
   type DurationMs,
@@ -13,6 +16,7 @@ import {
   type Lease,
   type LeaseOutcome,
   type ReadLimits,
+  type Replaced,
   type StoreUsage,
   type StoredTile,
   type TileMeta,
@@ -22,14 +26,18 @@ import {
 } from '@canopy/model';
 import { START, checkCommit, leaseLost } from '../commit.js';
 import type { CorruptRecord, ReportingStore, StoreHealth } from '../health.js';
+import { RedisBlocks } from './blocks.js';
 import { type ConnectionOptions, RedisConnection } from './connection.js';
-import { RedisKeys, formatPosition, parseField, parsePosition, tileField } from './keys.js';
+import { RedisKeys, formatPosition, parseField, parsePosition } from './keys.js';
 import type { Commands } from './link.js';
 import { RedisReader } from './reader.js';
+import { RedisTiles } from './tiles.js';
 import {
+  type RunScript,
   type ScriptArgument,
   type ScriptName,
   type Scripts,
+  asBuffer,
   commandsOf,
   readScripts,
   runWrite,
@@ -63,9 +71,8 @@ export async function openRedisStore(options: RedisStoreOptions): Promise<RedisS
 
 /** A slice also ends by age, so that what is old can be dropped whole. */
 const SLICE_AGE_MS = 3_600_000;
-/** Tiles and fields in one script: a script stops the server for others. */
+/** Fields in one script: a script stops the server for others. */
 const SCRIPT_ITEMS = 200;
-const SCRIPT_BYTES = 4 * 1024 * 1024;
 /** Another writer of the journal would have to roll its slice each time in between. */
 const SLICE_TRIES_MAX = 5;
 
@@ -76,6 +83,8 @@ class StreamStore implements RedisStore {
   readonly #scripts: Scripts;
   readonly #keys: RedisKeys;
   readonly #reader: RedisReader;
+  readonly #tiles: RedisTiles;
+  readonly #blocks: RedisBlocks;
   /** The slice each journal was at when last heard; a guess, the script checks it. */
   readonly #slices = new Map<JournalRef, number>();
 
@@ -85,6 +94,9 @@ class StreamStore implements RedisStore {
     this.#scripts = scripts;
     this.#keys = new RedisKeys(options.keyPrefix);
     this.#reader = new RedisReader(connection, this.#keys, options.onCorrupt);
+    const run: RunScript = (name, keys, args) => this.#run(name, keys, args);
+    this.#tiles = new RedisTiles(connection, this.#keys, run);
+    this.#blocks = new RedisBlocks(connection, this.#keys, run);
   }
 
   get health(): StoreHealth {
@@ -203,6 +215,7 @@ class StreamStore implements RedisStore {
 
   async dropJournal(lease: Lease): Promise<void> {
     const { journal } = lease;
+    await this.#blocks.dropAll(lease);
     await this.dropTiles(lease, await this.tiles(journal));
     const slices = await this.#readSlices(journal);
     const keys = [
@@ -210,7 +223,8 @@ class StreamStore implements RedisStore {
       this.#keys.state(journal),
       this.#keys.slices(journal),
       this.#keys.layouts(journal),
-      this.#keys.tiles(journal),
+      this.#keys.windows(journal),
+      this.#keys.blocks(journal),
       ...slices.map(({ slice }) => this.#keys.entries(journal, slice)),
     ];
     const reply = await this.#run('journal_drop', keys, leaseArguments(lease));
@@ -220,40 +234,56 @@ class StreamStore implements RedisStore {
     await this.#connection.run((client) => client.srem(list, journal), list);
   }
 
-  async putTiles(lease: Lease, tiles: readonly StoredTile[]): Promise<void> {
-    let some: StoredTile[] = [];
-    let bytes = 0;
-    for (const tile of tiles) {
-      some.push(tile);
-      bytes += tile.bytes.length;
-      if (some.length < SCRIPT_ITEMS && bytes < SCRIPT_BYTES) continue;
-      await this.#putSome(lease, some);
-      some = [];
-      bytes = 0;
-    }
-    if (some.length > 0) await this.#putSome(lease, some);
+  putTiles(lease: Lease, tiles: readonly StoredTile[]): Promise<void> {
+    return this.#tiles.put(lease, tiles);
   }
 
   tiles(ref: JournalRef): Promise<TileMeta[]> {
-    return this.#reader.tiles(ref);
+    return this.#tiles.list(ref);
   }
 
   readTiles(ref: JournalRef, tiles: readonly TileMeta[]): Promise<Array<Uint8Array | undefined>> {
-    return this.#reader.readTiles(ref, tiles);
+    return this.#tiles.read(ref, tiles);
   }
 
-  async dropTiles(lease: Lease, tiles: readonly TileMeta[]): Promise<void> {
-    const { journal } = lease;
-    for (let from = 0; from < tiles.length; from += SCRIPT_ITEMS) {
-      const some = tiles.slice(from, from + SCRIPT_ITEMS);
-      const keys = some.map((tile) => this.#keys.tile(journal, tile));
-      const reply = await this.#run(
-        'tiles_drop',
-        [this.#keys.lease(journal), this.#keys.tiles(journal), ...keys],
-        [...leaseArguments(lease), ...some.map(tileField)],
-      );
-      if (reply === -1) throw leaseLost(journal);
-    }
+  dropTiles(lease: Lease, tiles: readonly TileMeta[]): Promise<void> {
+    return this.#tiles.drop(lease, tiles);
+  }
+
+  blocks(ref: JournalRef): Promise<BlockMeta[]> {
+    return this.#blocks.list(ref);
+  }
+
+  nextBlock(lease: Lease): Promise<BlockId> {
+    return this.#blocks.next(lease);
+  }
+
+  putBlockChunks(
+    lease: Lease,
+    block: BlockId,
+    first: number,
+    chunks: readonly Uint8Array[],
+  ): Promise<void> {
+    return this.#blocks.put(lease, block, first, chunks);
+  }
+
+  finishBlock(lease: Lease, meta: BlockMeta, replaced: Replaced): Promise<void> {
+    return this.#blocks.finish(lease, meta, replaced);
+  }
+
+  readBlocks(
+    ref: JournalRef,
+    pieces: readonly BlockPiece[],
+  ): Promise<Array<Uint8Array | undefined>> {
+    return this.#blocks.read(ref, pieces);
+  }
+
+  dropBlocks(lease: Lease, blocks: readonly BlockMeta[]): Promise<void> {
+    return this.#blocks.drop(lease, blocks);
+  }
+
+  sweepBlocks(lease: Lease, grace: DurationMs): Promise<number> {
+    return this.#blocks.sweep(lease, grace);
   }
 
   async getDocument(name: string): Promise<string | undefined> {
@@ -310,22 +340,6 @@ class StreamStore implements RedisStore {
     );
   }
 
-  async #putSome(lease: Lease, tiles: readonly StoredTile[]): Promise<void> {
-    const { journal } = lease;
-    const args: ScriptArgument[] = [...leaseArguments(lease)];
-    for (const { meta, bytes } of tiles) {
-      const extent = [meta.lastSequence, meta.minTime, meta.maxTime, meta.byteLength].join(' ');
-      args.push(tileField(meta), extent, asBuffer(bytes));
-    }
-    const keys = tiles.map(({ meta }) => this.#keys.tile(journal, meta));
-    const reply = await this.#run(
-      'tiles_put',
-      [this.#keys.lease(journal), this.#keys.tiles(journal), ...keys],
-      args,
-    );
-    if (reply === -1) throw leaseLost(journal);
-  }
-
   async #readSlices(ref: JournalRef): Promise<Slice[]> {
     const key = this.#keys.slices(ref);
     return sortedSlices(await this.#connection.run((client) => client.hgetall(key), key));
@@ -364,8 +378,4 @@ function isPlainOutcome(text: string | null): text is PlainOutcome {
 
 function leaseArguments(lease: Lease): [owner: string, fence: number] {
   return [lease.owner, lease.fence];
-}
-
-function asBuffer(bytes: Uint8Array): Buffer {
-  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 }

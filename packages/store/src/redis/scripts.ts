@@ -6,6 +6,9 @@ import { isUnknownScript } from './outcomes.js';
 
 const SCRIPT_NAMES = [
   'allowed',
+  'block_finish',
+  'block_put',
+  'block_remove',
   'commit',
   'journal_drop',
   'layouts_drop',
@@ -45,6 +48,17 @@ export function commandsOf(scripts: Scripts): string[] {
 }
 
 export type ScriptArgument = string | number | Buffer;
+
+/** Runs a script by its name. */
+export type RunScript = (
+  name: ScriptName,
+  keys: readonly string[],
+  args: readonly ScriptArgument[],
+) => Promise<unknown>;
+
+export function asBuffer(bytes: Uint8Array): Buffer {
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+}
 
 /** A write as one command: `short` at first, `whole` for a server that does not know its script. */
 export interface WriteForms<T> {

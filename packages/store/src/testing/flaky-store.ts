@@ -1,4 +1,7 @@
 import type {
+  BlockId,
+  BlockMeta,
+  BlockPiece,
   CommitOutcome,
   DurationMs,
   JournalCommit,
@@ -9,6 +12,7 @@ import type {
   Lease,
   LeaseOutcome,
   ReadLimits,
+  Replaced,
   Store,
   StoreUsage,
   StoredTile,
@@ -86,6 +90,35 @@ export class FlakyStore implements Store {
   }
   dropTiles(lease: Lease, tiles: readonly TileMeta[]): Promise<void> {
     return this.#store.dropTiles(lease, tiles);
+  }
+  blocks(ref: JournalRef): Promise<BlockMeta[]> {
+    return this.#store.blocks(ref);
+  }
+  nextBlock(lease: Lease): Promise<BlockId> {
+    return this.#store.nextBlock(lease);
+  }
+  putBlockChunks(
+    lease: Lease,
+    block: BlockId,
+    first: number,
+    chunks: readonly Uint8Array[],
+  ): Promise<void> {
+    return this.#store.putBlockChunks(lease, block, first, chunks);
+  }
+  finishBlock(lease: Lease, meta: BlockMeta, replaced: Replaced): Promise<void> {
+    return this.#store.finishBlock(lease, meta, replaced);
+  }
+  readBlocks(
+    ref: JournalRef,
+    pieces: readonly BlockPiece[],
+  ): Promise<Array<Uint8Array | undefined>> {
+    return this.#store.readBlocks(ref, pieces);
+  }
+  dropBlocks(lease: Lease, blocks: readonly BlockMeta[]): Promise<void> {
+    return this.#store.dropBlocks(lease, blocks);
+  }
+  sweepBlocks(lease: Lease, grace: DurationMs): Promise<number> {
+    return this.#store.sweepBlocks(lease, grace);
   }
   getDocument(name: string): Promise<string | undefined> {
     return this.#store.getDocument(name);

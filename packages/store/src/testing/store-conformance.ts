@@ -1,5 +1,8 @@
 /** What every Store must do, as tests. Each test uses a journal of its own, so a store is shared. */
 import {
+  BLOCK_CHUNK_BYTES,
+  type BlockMeta,
+  type BlockPiece,
   type CommitOutcome,
   type JournalCommit,
   type JournalEntry,
@@ -279,11 +282,89 @@ export function storeConformance(
       expect((await store.readTiles(ref, [tiles[0].meta])).map(hex)).toEqual([hex(longer.bytes)]);
     });
 
+    it('shows a block once it is finished, and what it replaces no more', async () => {
+      const held = await filled(1);
+      const ref = held.journal;
+      const tiles = [tile(1), tile(2), tile(3)];
+      await store.putTiles(held, tiles);
+      const { chunks, read } = blockBytes(BLOCK_CHUNK_BYTES + 1000);
+      const id = await store.nextBlock(held);
+      const meta = blockMeta(id, BLOCK_CHUNK_BYTES + 1000);
+      await store.putBlockChunks(held, id, 0, chunks.slice(0, 1));
+      await store.putBlockChunks(held, id, 1, chunks.slice(1));
+      expect(await store.blocks(ref)).toEqual([]);
+      const replaced = { tiles: tiles.slice(0, 2).map((each) => each.meta), blocks: [] };
+      await store.finishBlock(held, meta, replaced);
+      await store.finishBlock(held, meta, replaced);
+      expect(await store.blocks(ref)).toEqual([meta]);
+      expect(await store.tiles(ref)).toEqual([tiles[2].meta]);
+      expect(await store.readTiles(ref, [tiles[0].meta])).toEqual([undefined]);
+      const pieces = [
+        { block: id, position: 0, byteLength: 10 },
+        { block: id, position: BLOCK_CHUNK_BYTES - 5, byteLength: 10 },
+        { block: id, position: BLOCK_CHUNK_BYTES + 990, byteLength: 10 },
+        { block: id, position: BLOCK_CHUNK_BYTES + 995, byteLength: 10 },
+        { block: id + 7, position: 0, byteLength: 10 },
+      ];
+      const found = await store.readBlocks(ref, pieces);
+      expect(found.map(hex)).toEqual([
+        ...pieces.slice(0, 3).map((piece) => hex(read(piece))),
+        undefined,
+        undefined,
+      ]);
+      // The last tile of a window goes with the next block, and all of a window at once.
+      const next = await store.nextBlock(held);
+      expect(next).toBe(id + 1);
+      await store.putBlockChunks(held, next, 0, [new Uint8Array(100)]);
+      const merged = blockMeta(next, 100);
+      await store.finishBlock(held, merged, { tiles: [tiles[2].meta], blocks: [meta] });
+      expect(await store.blocks(ref)).toEqual([merged]);
+      expect(await store.tiles(ref)).toEqual([]);
+      // Whoever saw the block before may read on for a while.
+      expect(await store.sweepBlocks(held, asDuration(60_000))).toBe(0);
+      expect(hex((await store.readBlocks(ref, pieces.slice(0, 1)))[0])).toBe(hex(read(pieces[0])));
+      expect(await store.sweepBlocks(held, asDuration(-5000))).toBe(BLOCK_CHUNK_BYTES + 1000);
+      expect(await store.sweepBlocks(held, asDuration(-5000))).toBe(0);
+      expect(await store.readBlocks(ref, pieces.slice(0, 1))).toEqual([undefined]);
+      await store.dropBlocks(held, [merged]);
+      expect(await store.blocks(ref)).toEqual([]);
+      expect(await store.nextBlock(held)).toBe(next + 1);
+    });
+
+    it('leaves nothing of a block that was never finished', async () => {
+      const held = await filled(1);
+      const ref = held.journal;
+      const id = await store.nextBlock(held);
+      await store.putBlockChunks(held, id, 0, [new Uint8Array(BLOCK_CHUNK_BYTES)]);
+      await store.releaseLease(held);
+      const second = await lease(ref, 'two');
+      const late = store.putBlockChunks(held, id, 1, [new Uint8Array(1)]);
+      await expect(late).rejects.toMatchObject(LOST);
+      await expect(store.finishBlock(held, blockMeta(id, 1), NONE)).rejects.toMatchObject(LOST);
+      const next = await store.nextBlock(second);
+      expect(next).toBe(id + 1);
+      const piece = { block: id, position: 0, byteLength: 1 };
+      expect(await store.readBlocks(ref, [piece])).toEqual([undefined]);
+      // What the first one goes on with is refused, whoever holds the lease.
+      await expect(store.finishBlock(second, blockMeta(id, 1), NONE)).rejects.toMatchObject(LOST);
+      await expect(store.putBlockChunks(second, id, 0, [new Uint8Array(1)])).rejects.toMatchObject(
+        LOST,
+      );
+      expect(await store.blocks(ref)).toEqual([]);
+    });
+
     it('drops a journal with all that belongs to it, and nothing else', async () => {
       const other = await filled(3);
       const held = await filled(3, (sequence) => (sequence === 1 ? 'layout' : 'frame'));
       await store.putTiles(held, [tile(1)]);
+      for (const id of [1, 2]) {
+        await store.putBlockChunks(held, await store.nextBlock(held), 0, [new Uint8Array(10)]);
+        if (id === 1) await store.finishBlock(held, blockMeta(id, 10), NONE);
+      }
       await store.dropJournal(held);
+      expect(await store.blocks(held.journal)).toEqual([]);
+      const pieces = [1, 2].map((block) => ({ block, position: 0, byteLength: 1 }));
+      expect(await store.readBlocks(held.journal, pieces)).toEqual([undefined, undefined]);
       expect(await store.journal(held.journal)).toBe(undefined);
       expect(await ids(held.journal)).toEqual([]);
       expect(await store.readLayouts(held.journal)).toEqual([]);
@@ -383,6 +464,29 @@ function tile(group: number, size = 100): StoredTile {
   const [minTime, maxTime] = [asTime(1_700_000_000_000), asTime(1_700_000_600_000)];
   const place = { epoch: 1, group, firstSequence: 2 ** 33 + group, lastSequence: 2 ** 33 + 99 };
   return { meta: { ...place, minTime, maxTime, byteLength: size }, bytes };
+}
+
+const NONE = { tiles: [], blocks: [] };
+
+/** Bytes of a block that differ from place to place, and a piece of them. */
+function blockBytes(size: number) {
+  const bytes = Uint8Array.from({ length: size }, (_, i) => (i * 31 + (i >> 8)) & 255);
+  const chunks: Uint8Array[] = [];
+  for (let at = 0; at < size; at += BLOCK_CHUNK_BYTES) {
+    chunks.push(bytes.subarray(at, at + BLOCK_CHUNK_BYTES));
+  }
+  const read = ({ position, byteLength }: BlockPiece) =>
+    bytes.subarray(position, position + byteLength);
+  return { chunks, read };
+}
+
+function blockMeta(id: number, size: number): BlockMeta {
+  const [from, to] = [asTime(0), asTime(7_200_000)];
+  return {
+    ...{ id, from, to, minTime: from, maxTime: asTime(7_199_999) },
+    ...{ resolution: asDuration(0), intervalMax: asDuration(15_000), last: at(1, 9) },
+    ...{ tileBytes: size, indexBytes: 0, groups: 1, tiles: 1, series: 1 },
+  };
 }
 
 function sortMetas(metas: StoredTile['meta'][]): StoredTile['meta'][] {

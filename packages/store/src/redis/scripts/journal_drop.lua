@@ -1,5 +1,5 @@
--- Drops what is left of a journal once its tiles are gone; the lease goes last, with it.
--- KEYS  1 lease, 2 state, 3 slices, 4 layouts, 5 tiles, then entries of every slice
+-- Drops what is left of a journal once its blocks and tiles are gone; the lease goes last, with it.
+-- KEYS  1 lease, 2 state, 3 slices, 4 layouts, 5 windows, 6 blocks, then entries of every slice
 -- ARGV  1 owner, 2 fence
 -- Returns 1, or -1: lease lost.
 -- Repeating: -1, the lease is gone.

@@ -1,0 +1,162 @@
+/** Blocks in LMDB: records and chunks in a table each. Callers hold the lease and their turn. */
+import {
+  type BlockId,
+  type BlockMeta,
+  type BlockPiece,
+  type Clock,
+  type DurationMs,
+  type JournalRef,
+  type Milliseconds,
+  type Replaced,
+} from '@canopy/model';
+import { gatherPieces } from '../chunks.js';
+import { blockNotBegun } from '../commit.js';
+import { blockKey, chunkKey, groupKey, journalPrefix, keyAfterAll, readBlockKey } from './keys.js';
+import type { Table, Tables } from './tables.js';
+
+/** Bytes copied out of the file between two turns of the event loop. */
+const STEP_BYTES = 8 * 1024 * 1024;
+const NEXT: BlockId = 0;
+
+/** What stands among the records. */
+type BlockRecord =
+  | BlockMeta
+  | { readonly building: true }
+  | { readonly gone: Milliseconds; readonly bytes: number }
+  | { readonly next: BlockId };
+
+/** Writes in one transaction; refused where `addedBytes` have no room. */
+export type Write = (addedBytes: number, puts: () => void) => Promise<void>;
+
+export class EmbeddedBlocks {
+  readonly #records: Table;
+  readonly #chunks: Table;
+  readonly #tiles: Table;
+  readonly #tileMetas: Table;
+  readonly #clock: Clock;
+  readonly #write: Write;
+
+  constructor(tables: Tables, clock: Clock, write: Write) {
+    this.#records = tables.get('blocks');
+    this.#chunks = tables.get('block-chunks');
+    this.#tiles = tables.get('tiles');
+    this.#tileMetas = tables.get('tile-metas');
+    this.#clock = clock;
+    this.#write = write;
+  }
+
+  list(ref: JournalRef): BlockMeta[] {
+    return this.#all(ref).flatMap(([, record]) => ('id' in record ? [record] : []));
+  }
+
+  async next(ref: JournalRef): Promise<BlockId> {
+    let next = 1;
+    for (const [block, record] of this.#all(ref)) {
+      if ('building' in record) await this.#remove(ref, block);
+      if ('next' in record) next = record.next;
+    }
+    return next;
+  }
+
+  async put(
+    ref: JournalRef,
+    block: BlockId,
+    first: number,
+    chunks: readonly Uint8Array[],
+  ): Promise<void> {
+    const prefix = journalPrefix(ref);
+    const record = this.#record(prefix, block);
+    const next = this.#record(prefix, NEXT);
+    const isKnown = record !== undefined && 'building' in record;
+    if (!isKnown && next !== undefined && 'next' in next && block < next.next) {
+      throw blockNotBegun(ref, block);
+    }
+    const bytes = chunks.reduce((sum, chunk) => sum + chunk.length, 0);
+    await this.#write(bytes, () => {
+      this.#set(prefix, block, { building: true });
+      this.#set(prefix, NEXT, { next: block + 1 });
+      chunks.forEach((chunk, i) => {
+        void this.#chunks.put(chunkKey(prefix, block, first + i), chunk as Buffer);
+      });
+    });
+  }
+
+  async finish(ref: JournalRef, meta: BlockMeta, { tiles, blocks }: Replaced): Promise<void> {
+    const prefix = journalPrefix(ref);
+    const record = this.#record(prefix, meta.id);
+    if (record !== undefined && 'id' in record) return;
+    if (record === undefined || !('building' in record)) throw blockNotBegun(ref, meta.id);
+    const gone = this.#clock.now();
+    await this.#write(0, () => {
+      this.#set(prefix, meta.id, meta);
+      for (const { id, tileBytes, indexBytes } of blocks) {
+        this.#set(prefix, id, { gone, bytes: tileBytes + indexBytes });
+      }
+      for (const { epoch, group, firstSequence } of tiles) {
+        const key = groupKey(prefix, epoch, group, firstSequence);
+        void this.#tiles.remove(key);
+        void this.#tileMetas.remove(key);
+      }
+    });
+  }
+
+  read(ref: JournalRef, pieces: readonly BlockPiece[]): Promise<Array<Uint8Array | undefined>> {
+    const prefix = journalPrefix(ref);
+    return gatherPieces(pieces, STEP_BYTES, async (parts) => {
+      await new Promise((resolve) => setImmediate(resolve));
+      // Neighbours lie in the same chunk: each is fetched once.
+      let last: { block: BlockId; chunk: number; bytes: Buffer | undefined } | undefined;
+      return parts.map(({ block, chunk, from, to }) => {
+        if (last?.block !== block || last.chunk !== chunk) {
+          const bytes = this.#chunks.getBinary(chunkKey(prefix, block, chunk));
+          last = { block, chunk, bytes };
+        }
+        // A copy: a small tile must not keep a whole chunk alive.
+        return last.bytes === undefined
+          ? undefined
+          : Uint8Array.prototype.slice.call(last.bytes, from, to);
+      });
+    });
+  }
+
+  async drop(ref: JournalRef, blocks: readonly BlockMeta[]): Promise<void> {
+    for (const { id } of blocks) await this.#remove(ref, id);
+  }
+
+  async sweep(ref: JournalRef, grace: DurationMs): Promise<number> {
+    let freed = 0;
+    for (const [block, record] of this.#all(ref)) {
+      if (!('gone' in record) || record.gone > this.#clock.now() - grace) continue;
+      await this.#remove(ref, block);
+      freed += record.bytes;
+    }
+    return freed;
+  }
+
+  async #remove(ref: JournalRef, block: BlockId): Promise<void> {
+    const prefix = journalPrefix(ref);
+    const start = blockKey(prefix, block);
+    const keys = [...this.#chunks.getKeys({ start, end: keyAfterAll(start) })];
+    await this.#write(0, () => {
+      void this.#records.remove(start);
+      for (const key of keys) void this.#chunks.remove(Buffer.from(key));
+    });
+  }
+
+  #all(ref: JournalRef): Array<[BlockId, BlockRecord]> {
+    const prefix = journalPrefix(ref);
+    const range = this.#records.getRange({ start: prefix, end: keyAfterAll(prefix) });
+    return Array.from(range, ({ key, value }) => [readBlockKey(key), parse(value)]);
+  }
+
+  #record(prefix: Uint8Array, block: BlockId): BlockRecord | undefined {
+    const value = this.#records.getBinary(blockKey(prefix, block));
+    return value === undefined ? undefined : parse(value);
+  }
+
+  #set(prefix: Uint8Array, block: BlockId, record: BlockRecord): void {
+    void this.#records.put(blockKey(prefix, block), Buffer.from(JSON.stringify(record)));
+  }
+}
+
+const parse = (value: Buffer): BlockRecord => JSON.parse(value.toString()) as BlockRecord;

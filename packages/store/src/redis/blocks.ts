@@ -1,0 +1,180 @@
+/** Blocks of a journal: records in a hash, bytes in strings just below an allocator's size. */
+import {
+  type BlockId,
+  type BlockMeta,
+  type BlockPiece,
+  type DurationMs,
+  type JournalRef,
+  type Lease,
+  type Replaced,
+} from '@canopy/model';
+import { type ChunkPart, chunkCount, gatherPieces } from '../chunks.js';
+import { blockNotBegun, leaseLost } from '../commit.js';
+import type { RedisConnection } from './connection.js';
+import { type RedisKeys, tileField } from './keys.js';
+import { type RunScript, type ScriptArgument, asBuffer } from './scripts.js';
+import { byWindow } from './tiles.js';
+
+/** Chunks unlinked in one script, and chunks or parts of them asked for at once. */
+const REMOVED_AT_ONCE = 500;
+const READ_BYTES_AT_ONCE = 8 * 1024 * 1024;
+const GONE = 'gone:';
+
+export class RedisBlocks {
+  readonly #connection: RedisConnection;
+  readonly #keys: RedisKeys;
+  readonly #run: RunScript;
+
+  constructor(connection: RedisConnection, keys: RedisKeys, run: RunScript) {
+    this.#connection = connection;
+    this.#keys = keys;
+    this.#run = run;
+  }
+
+  /** As in Store. */
+  async list(ref: JournalRef): Promise<BlockMeta[]> {
+    const fields = await this.#fields(ref);
+    const known = Object.entries(fields).filter(([field]) => /^\d+$/.test(field));
+    return known.map(([, text]) => JSON.parse(text) as BlockMeta);
+  }
+
+  /** As in Store. */
+  async next(lease: Lease): Promise<BlockId> {
+    const { building, next } = await this.#fields(lease.journal);
+    if (building !== undefined) {
+      const [block, chunks] = building.split(' ').map(Number);
+      await this.#remove(lease, [['building', block, chunks]]);
+    }
+    return Number(next ?? 1);
+  }
+
+  /** As in Store. */
+  async put(
+    lease: Lease,
+    block: BlockId,
+    first: number,
+    chunks: readonly Uint8Array[],
+  ): Promise<void> {
+    const { journal, owner, fence } = lease;
+    // A chunk a call: nobody waits longer for the server than for that.
+    for (const [i, chunk] of chunks.entries()) {
+      const number = first + i;
+      const keys = [
+        this.#keys.lease(journal),
+        this.#keys.blocks(journal),
+        this.#keys.chunk(journal, block, number),
+      ];
+      const args = [owner, fence, block, number + 1, asBuffer(chunk)];
+      const reply = await this.#run('block_put', keys, args);
+      if (reply === -1) throw leaseLost(journal);
+      if (reply === -2) throw blockNotBegun(journal, block);
+    }
+  }
+
+  /** As in Store. */
+  async finish(lease: Lease, meta: BlockMeta, { tiles, blocks }: Replaced): Promise<void> {
+    const { journal, owner, fence } = lease;
+    const keys = [
+      this.#keys.lease(journal),
+      this.#keys.blocks(journal),
+      this.#keys.windows(journal),
+    ];
+    const args: ScriptArgument[] = [owner, fence, meta.id, JSON.stringify(meta), blocks.length];
+    for (const block of blocks) args.push(block.id, chunkCount(block));
+    for (const [window, places] of byWindow(tiles)) {
+      keys.push(this.#keys.tiles(journal, window), this.#keys.extents(journal, window));
+      args.push(window, places.length);
+      for (const place of places) args.push(tileField(tiles[place]));
+    }
+    const reply = await this.#run('block_finish', keys, args);
+    if (reply === -1) throw leaseLost(journal);
+    if (reply === -2) throw blockNotBegun(journal, meta.id);
+  }
+
+  /** As in Store. */
+  async read(
+    ref: JournalRef,
+    pieces: readonly BlockPiece[],
+  ): Promise<Array<Uint8Array | undefined>> {
+    return gatherPieces(pieces, READ_BYTES_AT_ONCE, (parts) =>
+      this.#connection.run(
+        (client) =>
+          Promise.all(
+            parts.map(({ block, chunk, from, to }: ChunkPart) =>
+              client.getrangeBuffer(this.#keys.chunk(ref, block, chunk), from, to - 1),
+            ),
+          ),
+        this.#keys.blocks(ref),
+      ),
+    );
+  }
+
+  /** As in Store. */
+  async drop(lease: Lease, blocks: readonly BlockMeta[]): Promise<void> {
+    await this.#remove(
+      lease,
+      blocks.map((block) => [String(block.id), block.id, chunkCount(block)]),
+    );
+  }
+
+  /** As in Store. */
+  async sweep(lease: Lease, grace: DurationMs): Promise<number> {
+    const fields = await this.#fields(lease.journal);
+    const gone = Object.entries(fields).filter(([field]) => field.startsWith(GONE));
+    if (gone.length === 0) return 0;
+    const [seconds] = await this.#connection.run((client) => client.time());
+    const old = gone.flatMap(([field, text]): Leftover[] => {
+      const [chunks, since] = text.split(' ').map(Number);
+      if (since > Number(seconds) * 1000 + 999 - grace) return [];
+      return [[field, Number(field.slice(GONE.length)), chunks]];
+    });
+    const bytes = await this.#bytes(lease.journal, old);
+    await this.#remove(lease, old);
+    return bytes;
+  }
+
+  /** Everything: finished, replaced, begun. */
+  async dropAll(lease: Lease): Promise<void> {
+    await this.next(lease);
+    await this.sweep(lease, Number.NEGATIVE_INFINITY as DurationMs);
+    await this.drop(lease, await this.list(lease.journal));
+  }
+
+  async #fields(ref: JournalRef): Promise<Record<string, string>> {
+    const key = this.#keys.blocks(ref);
+    return this.#connection.run((client) => client.hgetall(key), key);
+  }
+
+  async #bytes(ref: JournalRef, blocks: readonly Leftover[]): Promise<number> {
+    const keys = blocks.flatMap(([, block, chunks]) =>
+      Array.from({ length: chunks }, (_, chunk) => this.#keys.chunk(ref, block, chunk)),
+    );
+    const sizes = await this.#connection.run((client) =>
+      Promise.all(keys.map((key) => client.strlen(key))),
+    );
+    return sizes.reduce((sum, size) => sum + size, 0);
+  }
+
+  /** The record goes last: until then the next sweep, or retention, finds what is left. */
+  async #remove(lease: Lease, blocks: readonly Leftover[]): Promise<void> {
+    const { journal } = lease;
+    for (const [field, block, chunks] of blocks) {
+      const keys = Array.from({ length: chunks }, (_, i) => this.#keys.chunk(journal, block, i));
+      for (let from = 0; from === 0 || from < keys.length; from += REMOVED_AT_ONCE) {
+        const isLast = from + REMOVED_AT_ONCE >= keys.length;
+        const some = keys.slice(from, from + REMOVED_AT_ONCE);
+        await this.#removeSome(lease, isLast ? [field] : [], some);
+      }
+    }
+  }
+
+  async #removeSome(lease: Lease, fields: string[], chunkKeys: string[]): Promise<void> {
+    const { journal, owner, fence } = lease;
+    const keys = [this.#keys.lease(journal), this.#keys.blocks(journal), ...chunkKeys];
+    const reply = await this.#run('block_remove', keys, [owner, fence, ...fields]);
+    if (reply === -1) throw leaseLost(journal);
+  }
+}
+
+/** Field of the record, number of the block, number of chunks. */
+type Leftover = [field: string, block: BlockId, chunks: number];
