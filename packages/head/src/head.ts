@@ -1,5 +1,6 @@
 /** Takes in journal entries and keeps what they say at hand: the Appender and the Queryable. */
 import {
+  type BlockIndex,
   type LooseFrame,
   FrameDecoder,
   decodeGap,
@@ -10,6 +11,8 @@ import {
 import {
   type Appender,
   type ApplyTotals,
+  type BlockId,
+  type BlockMeta,
   EntryKind,
   type Epoch,
   type Family,
@@ -21,17 +24,20 @@ import {
   type LayoutRecord,
   type Milliseconds,
   type Queryable,
+  type Replaced,
   SampleState,
   type Snapshot,
   type TileMeta,
   comparePositions,
 } from '@canopy/model';
+import { Archive, type ArchiveHost } from './archive/archive.js';
+import { TileCache } from './archive/tile-cache.js';
 import { Group } from './group/group.js';
 import type { SharedIndex } from './group/layout.js';
 import { TileClosing } from './group/tile-closing.js';
 import type { Tile } from './group/tile.js';
 import { JournalGroups } from './journal-groups.js';
-import type { Expired, GroupStatus, HeadOptions, HeadStats } from './options.js';
+import type { Expired, GroupStatus, HeadOptions, HeadStats, PlacedTile } from './options.js';
 import { Pins } from './select/pins.js';
 import { HeadSnapshot } from './select/snapshot.js';
 import { Families } from './series/families.js';
@@ -42,6 +48,12 @@ import { SeriesIndex } from './series/series-index.js';
 const AHEAD_MS = 600_000;
 /** A group that has missed so many intervals is silent, however short the window. */
 const SILENT_INTERVALS = 3;
+/** Of blocks' indexes, and of their tiles, kept in memory where nothing else is said. */
+const ARCHIVE_BYTES = 64 << 20;
+/** A group silent for longer begins with a key frame when it goes on: its tile may close, its chain end. */
+const IDLE_MS = 40 * 60_000;
+/** A group that has neither ended at its source nor sent anything for so long is not waited for. */
+const FORGET_MS = 24 * 3_600_000;
 /** A source that sends no key frames gets tiles of so many times the usual length. */
 const TILES_WITHOUT_KEY = 4;
 
@@ -63,8 +75,11 @@ export class Head implements Appender, Queryable {
   /** By handle. */
   readonly #groups: Array<Group | undefined> = [];
   readonly #freeHandles: number[] = [];
-  /** Dropped while a snapshot was open; they leave the index later. */
-  #doomed: Group[] = [];
+  readonly #archive: Archive;
+  readonly #tileCache: TileCache;
+  /** What open snapshots may still name, and the newest one that may: series, handles of groups. */
+  readonly #orphans = new Map<number, number>();
+  readonly #staleHandles = new Map<number, number>();
   readonly #pins = new Pins();
   readonly #looseDecoder = new FrameDecoder();
   readonly #closing: TileClosing;
@@ -92,6 +107,9 @@ export class Head implements Appender, Queryable {
       origins: new Origins(),
       families: new Families(),
     };
+    const { tileSource, archiveBytesMax, tileCacheBytesMax } = options;
+    this.#archive = new Archive(this.#archiveHost(), tileSource, archiveBytesMax ?? ARCHIVE_BYTES);
+    this.#tileCache = new TileCache(tileCacheBytesMax ?? ARCHIVE_BYTES);
   }
 
   /** As of now; a fresh object. Takes time in proportion to groups and tiles, not to series. */
@@ -109,9 +127,22 @@ export class Head implements Appender, Queryable {
         sizes.tileBytes += bytes.length;
       }
     }
+    const blocks = { blocks: 0, blockBytes: 0 };
+    for (const ref of this.#journals.keys()) {
+      for (const { tileBytes, indexBytes } of this.#archive.blocks(ref)) {
+        blocks.blocks++;
+        blocks.blockBytes += tileBytes + indexBytes;
+      }
+    }
     return {
       ...this.#counts,
+      ...this.#archive.counts,
       ...sizes,
+      ...blocks,
+      archiveBytes: this.#archive.bytes,
+      tileCacheBytes: this.#tileCache.bytes,
+      tileCacheHits: this.#tileCache.hits,
+      tileCacheMisses: this.#tileCache.misses,
       series: this.#index.series.count,
       openSnapshots: this.#pins.count,
       refused: { ...this.#refused },
@@ -173,6 +204,73 @@ export class Head implements Appender, Queryable {
     for (const [group, list] of byGroup) group.restore(list);
   }
 
+  /**
+   * The blocks the store has of a journal, in place of those known so far: in recovery, and wherever
+   * another process may have made some.
+   */
+  restoreBlocks(ref: JournalRef, metas: readonly BlockMeta[]): void {
+    const journal = this.#journal(ref);
+    this.#archive.restore(ref, metas);
+    for (const meta of metas) journal.newestTime = Math.max(journal.newestTime, meta.maxTime);
+  }
+
+  /** After `restoreLayouts`: frames that a block has are not added again by `apply`. */
+  restoreSealed(ref: JournalRef, index: BlockIndex): void {
+    const journal = this.#journal(ref);
+    for (let i = 0; i < index.groupCount; i++) {
+      const last = index.tiles(i).at(-1);
+      if (last === undefined) continue;
+      const group = journal.find(index.epoch(i), index.group(i));
+      group?.restoreSealed(last.lastSequence, last.maxTime);
+    }
+  }
+
+  /** Blocks of a journal, as far as this head knows. */
+  blocks(ref: JournalRef): BlockMeta[] {
+    return this.#archive.blocks(ref);
+  }
+
+  /** Tiles that the store has, and that no block has yet. */
+  looseTiles(ref: JournalRef): TileMeta[] {
+    const metas: TileMeta[] = [];
+    for (const group of this.#journals.get(ref) ?? []) {
+      for (const tile of group.tiles) if (tile.stored && !tile.inBlock) metas.push(tile.meta);
+    }
+    return metas;
+  }
+
+  /**
+   * Bytes of tiles can be read in a block from now on, though nobody else sees it yet; `block` null: not
+   * any more.
+   */
+  tilesPlaced(ref: JournalRef, block: BlockId | null, tiles: readonly PlacedTile[]): void {
+    for (const { meta, position } of tiles) {
+      const tile = this.#tile(ref, meta);
+      if (tile !== undefined) tile.place = block === null ? null : { block, position };
+    }
+  }
+
+  /** The store has a block in place of tiles (placed before) or of other blocks. */
+  blockFinished(ref: JournalRef, meta: BlockMeta, replaced: Replaced): void {
+    for (const tile of replaced.tiles) {
+      const own = this.#tile(ref, tile);
+      if (own !== undefined) own.inBlock = true;
+    }
+    const gone = replaced.blocks.map(({ id }) => id);
+    this.#archive.replace(ref, meta, gone);
+  }
+
+  /** The store has dropped blocks (retention). */
+  dropBlocks(ref: JournalRef, blocks: readonly BlockMeta[]): void {
+    const gone = blocks.map(({ id }) => id);
+    this.#archive.replace(ref, undefined, gone);
+  }
+
+  #tile(ref: JournalRef, { epoch, group, firstSequence }: TileMeta): Tile | undefined {
+    const found = this.#journals.get(ref)?.find(epoch, group);
+    return found?.tiles.find(({ meta }) => meta.firstSequence === firstSequence);
+  }
+
   /** Newest entry applied in this process; undefined before the first. */
   position(ref: JournalRef): JournalPosition | undefined {
     const position = this.#journals.get(ref)?.position;
@@ -189,8 +287,7 @@ export class Head implements Appender, Queryable {
 
   /** The store has a tile that `onTileClosed` handed out. */
   tileStored(ref: JournalRef, meta: TileMeta): void {
-    const group = this.#journals.get(ref)?.find(meta.epoch, meta.group);
-    const tile = group?.tiles.find((each) => each.meta.firstSequence === meta.firstSequence);
+    const tile = this.#tile(ref, meta);
     if (tile !== undefined) tile.stored = true;
   }
 
@@ -215,13 +312,10 @@ export class Head implements Appender, Queryable {
   dropJournal(ref: JournalRef): void {
     const journal = this.#journals.get(ref);
     if (journal === undefined) return;
+    this.#archive.forget(ref);
     this.#journals.delete(ref);
-    for (const group of journal) {
-      this.#groups[group.handle] = undefined;
-      group.sealed = null;
-      this.#doomed.push(group);
-    }
-    if (this.#pins.count === 0) this.#releaseGroups([]);
+    for (const group of journal) group.sealed = null;
+    this.#releaseGroups([...journal].filter(({ released }) => !released));
   }
 
   /**
@@ -236,13 +330,14 @@ export class Head implements Appender, Queryable {
     const { windowMs, clock } = this.#options;
     if (this.#pins.openSince(clock.monotonic() - windowMs)) return { series: 0, tiles: 0 };
     const horizon = now - windowMs;
+    this.#archive.horizon = Math.max(this.#archive.horizon, horizon);
     let tiles = 0;
     const empty: Group[] = [];
     for (const journal of this.#journals.values()) {
       for (const group of journal) {
         if (group.released) continue;
         tiles += group.expireTiles(horizon, this.#options.tileSource !== null);
-        if (group.ended && group.empty) empty.push(group);
+        if (group.ended && group.empty && isOver(journal, group)) empty.push(group);
       }
     }
     return { series: this.#releaseGroups(empty), tiles };
@@ -288,10 +383,12 @@ export class Head implements Appender, Queryable {
       origins: this.#index.origins,
       groups: this.#groups,
       tileSource,
+      tileCache: this.#tileCache,
       counts: this.#counts,
     };
-    return new HeadSnapshot(input, clock, pins, () => {
+    return new HeadSnapshot(input, clock, pins, this.#archive, () => {
       this.#pins.close(pins);
+      this.#reclaim();
       if (this.#pins.count > 0) return;
       for (const tile of this.#loggedTiles) tile.log = null;
       this.#loggedTiles = [];
@@ -342,17 +439,24 @@ export class Head implements Appender, Queryable {
     group.lastSequence = Math.max(group.lastSequence, entry.sequence);
     group.touchedTime = Math.max(group.touchedTime, entry.time);
     const before = journal.find(epoch, record.meta.continues);
-    if (record.meta.continues !== 0 && before !== undefined) this.#endGroup(before);
+    if (record.meta.continues !== 0 && before !== undefined) {
+      this.#endGroup(before);
+      before.finished = true;
+    }
   }
 
   #openGroup(journal: JournalGroups, epoch: Epoch, record: LayoutRecord): Group {
-    const handle = this.#freeHandles.pop() ?? this.#groups.length;
-    const place = { ref: journal.ref, epoch, id: record.group };
-    const { tileFrames } = this.#options;
-    const group = new Group(place, record.meta, this.#index, handle, tileFrames);
-    this.#groups[handle] = group;
+    const group = this.#newGroup(journal.ref, epoch, record);
     journal.add(group);
     this.#pins.note(group);
+    return group;
+  }
+
+  #newGroup(ref: JournalRef, epoch: Epoch, record: LayoutRecord): Group {
+    const handle = this.#freeHandles.pop() ?? this.#groups.length;
+    const place = { ref, epoch, id: record.group };
+    const group = new Group(place, record.meta, this.#index, handle, this.#options.tileFrames);
+    this.#groups[handle] = group;
     return group;
   }
 
@@ -455,7 +559,8 @@ export class Head implements Appender, Queryable {
   /** A group that its journal has left behind has ended; one whose journal is late may go on. */
   #closeSilent(journal: JournalGroups, group: Group, now: number): void {
     if (group.ended) return;
-    const patience = Math.max(this.#options.windowMs, group.meta.interval * SILENT_INTERVALS);
+    const window = Math.min(this.#options.windowMs, IDLE_MS);
+    const patience = Math.max(window, group.meta.interval * SILENT_INTERVALS);
     const last = Math.max(group.lastTime, group.touchedTime);
     if (journal.newestTime - last > patience) {
       this.#endGroup(group);
@@ -465,19 +570,55 @@ export class Head implements Appender, Queryable {
     }
   }
 
-  /** Takes groups out of the index, those that were to go earlier too. Returns series that went with them. */
+  /** Takes groups out of the index. Returns series that go with them, once no open snapshot may name them. */
   #releaseGroups(groups: readonly Group[]): number {
     const orphans: number[] = [];
-    for (const group of [...groups, ...this.#doomed]) {
+    for (const group of groups) {
       group.layout.release(orphans);
       group.released = true;
       group.end();
       this.#groups[group.handle] = undefined;
-      this.#freeHandles.push(group.handle);
+      this.#staleHandles.set(group.handle, this.#pins.opened);
     }
-    this.#doomed = [];
-    this.#index.series.remove(orphans);
+    for (const ref of orphans) this.#orphans.set(ref, this.#pins.opened);
+    this.#reclaim();
     return orphans.length;
+  }
+
+  /** Numbers of series and groups are given again once every snapshot that may know them is closed. */
+  #reclaim(): void {
+    if (this.#orphans.size === 0 && this.#staleHandles.size === 0) return;
+    const { oldest } = this.#pins;
+    const gone: number[] = [];
+    for (const [ref, opened] of this.#orphans) {
+      if (opened >= oldest) continue;
+      this.#orphans.delete(ref);
+      // A group that came since may have it again.
+      if (this.#index.origins.first(ref) < 0) gone.push(ref);
+    }
+    this.#index.series.remove(gone);
+    for (const [handle, opened] of this.#staleHandles) {
+      if (opened >= oldest) continue;
+      this.#staleHandles.delete(handle);
+      this.#freeHandles.push(handle);
+    }
+  }
+
+  #archiveHost(): ArchiveHost {
+    return {
+      liveGroup: (ref, index, number) => {
+        const group = this.#journals.get(ref)?.find(index.epoch(number), index.group(number));
+        return group?.released ? undefined : group;
+      },
+      coldGroup: (ref, index, number) => {
+        const { layout, steps } = index.layout(number);
+        const group = this.#newGroup(ref, index.epoch(number), layout);
+        group.end();
+        group.layout.restore(layout, steps);
+        return group;
+      },
+      releaseCold: (groups) => void this.#releaseGroups(groups),
+    };
   }
 
   #count(totals: ApplyTotals): void {
@@ -489,6 +630,12 @@ export class Head implements Appender, Queryable {
       this.#refused[reason] = (this.#refused[reason] ?? 0) + count;
     }
   }
+}
+
+/** Whether nothing more can come of a group that has ended. */
+function isOver(journal: JournalGroups, group: Group): boolean {
+  if (group.finished || group.epoch < journal.position.epoch) return true;
+  return journal.newestTime - Math.max(group.lastTime, group.touchedTime) > FORGET_MS;
 }
 
 function refuse(totals: ApplyTotals, reason: string, count: number): void {

@@ -1,5 +1,6 @@
 /** What a Head is told, and what it tells. */
 import type {
+  BlockPiece,
   Clock,
   DurationMs,
   Epoch,
@@ -16,6 +17,14 @@ import type {
 export interface TileSource {
   /** Bytes of tiles, in the order asked for; undefined for one that is gone. */
   readTiles(ref: JournalRef, tiles: readonly TileMeta[]): Promise<Array<Uint8Array | undefined>>;
+  /** Bytes of blocks, likewise. */
+  readBlocks(ref: JournalRef, pieces: readonly BlockPiece[]): Promise<Array<Uint8Array | undefined>>;
+}
+
+/** Where a tile lies in a block. */
+export interface PlacedTile {
+  readonly meta: TileMeta;
+  readonly position: number;
 }
 
 export interface HeadOptions {
@@ -36,6 +45,10 @@ export interface HeadOptions {
   readonly tileSource: TileSource | null;
   /** Wider tiles are encoded in steps, with the clock's timers; undefined: what takes about 5 ms. */
   readonly tileCellsAtOnce?: number;
+  /** Bytes of blocks' indexes and mounted groups that stay when nobody uses them; undefined: 64 MiB. */
+  readonly archiveBytesMax?: number;
+  /** Bytes of blocks' tiles that are kept once read; undefined: 64 MiB. */
+  readonly tileCacheBytesMax?: number;
   /** Series in the index. Over it new series are not indexed; their samples count as `series_limit`. */
   readonly maxSeries: number;
 }
@@ -66,6 +79,17 @@ export interface HeadStats {
   tilesWithoutLayout: number;
   /** Samples not shown by selects because an earlier origin has the series at that time. */
   samplesHidden: number;
+  /** Blocks in the store, and their bytes. */
+  blocks: number;
+  blockBytes: number;
+  /** Indexes of blocks and mounted groups in memory, roughly; tiles of blocks that are kept. */
+  archiveBytes: number;
+  tileCacheBytes: number;
+  tileCacheHits: number;
+  tileCacheMisses: number;
+  /** Indexes of blocks read, and those that were gone or failed their checks. */
+  indexesRead: number;
+  indexesUnreadable: number;
   openSnapshots: number;
   /** By reason: `out_of_order`, `duplicate`, `too_old`, `conflict`, `series_limit` (samples); `corrupt` (entries). */
   refused: Record<string, number>;

@@ -12,6 +12,7 @@ import {
 import type { GroupStatus } from '../options.js';
 import { grownFloat64 } from '../series/grow.js';
 import { AlignedTail } from './aligned-tail.js';
+import type { ArchivedBlock } from '../archive/archived-block.js';
 import { GroupLayout, type SharedIndex } from './layout.js';
 import { LooseLog } from './loose-log.js';
 import { Rows, type TileScratch } from './rows.js';
@@ -40,6 +41,11 @@ export class Group implements GroupPin {
   readonly layout: GroupLayout;
   /** Ascending by sequence. */
   tiles: Tile[] = [];
+  /** Of mounted blocks, ascending by sequence; some may be among `tiles` as well. */
+  archived: Tile[] = [];
+  /** Extent of `archived`. */
+  archivedMinTime = Number.POSITIVE_INFINITY;
+  archivedMaxTime = NEVER;
   aligned: AlignedTail | null = null;
   /** Closed, but too wide to be encoded at once: between the tiles and `aligned`. */
   sealed: AlignedTail | null = null;
@@ -51,6 +57,8 @@ export class Group implements GroupPin {
   lastTime = NEVER;
   /** Nothing more is expected. */
   ended = false;
+  /** Another group goes on in its place, or every series in it has ended: nothing will come. */
+  finished = false;
   /** Closed because nothing came, though its journal may only be late: its key frame stays needed. */
   silent = false;
   /** No base to decode on: everything up to the next key frame is undecodable. */
@@ -96,10 +104,10 @@ export class Group implements GroupPin {
     return this.#decoder;
   }
 
-  /** Nothing in memory and nothing in the store. */
+  /** Nothing in memory, and nothing in the store that is not in a block. */
   get empty(): boolean {
     const open = this.aligned ?? this.sealed ?? this.loose;
-    return open === null && this.tiles.length === 0;
+    return open === null && this.tiles.length === 0 && this.archived.length === 0;
   }
 
   get tailBytes(): number {
@@ -155,13 +163,41 @@ export class Group implements GroupPin {
     }
   }
 
+  /** A finished block has frames up to here: what the journal still has of them is not added again. */
+  restoreSealed(lastSequence: number, lastTime: number): void {
+    this.storedSequence = Math.max(this.storedSequence, lastSequence);
+    this.lastSequence = Math.max(this.lastSequence, lastSequence);
+    this.lastTime = Math.max(this.lastTime, lastTime);
+  }
+
+  /** Tiles of a block that was mounted. */
+  archive(tiles: readonly Tile[]): void {
+    this.archived.push(...tiles);
+    this.archived.sort((a, b) => a.meta.firstSequence - b.meta.firstSequence);
+    this.#noteArchived();
+  }
+
+  unarchive(block: ArchivedBlock): void {
+    this.archived = this.archived.filter((tile) => tile.archived !== block);
+    this.#noteArchived();
+  }
+
+  #noteArchived(): void {
+    this.archivedMinTime = Number.POSITIVE_INFINITY;
+    this.archivedMaxTime = NEVER;
+    for (const { meta } of this.archived) {
+      this.archivedMinTime = Math.min(this.archivedMinTime, meta.minTime);
+      this.archivedMaxTime = Math.max(this.archivedMaxTime, meta.maxTime);
+    }
+  }
+
   /**
    * Tiles whose newest sample is before `horizon` leave memory; where a store reads them back
-   * (`cold`) only once it has them, and they stay known. Returns their number.
+   * (`cold`) only once it has them, and they stay known until a block has them. Returns their number.
    */
   expireTiles(horizon: number, cold: boolean): number {
     if (!cold) return this.dropTiles((tile) => tile.meta.maxTime < horizon);
-    let expired = 0;
+    let expired = this.dropTiles((tile) => tile.inBlock && tile.meta.maxTime < horizon);
     for (const tile of this.tiles) {
       if (!tile.stored || tile.bytes === null || tile.meta.maxTime >= horizon) continue;
       tile.evict();
@@ -223,6 +259,7 @@ export class Group implements GroupPin {
     this.lastTime = time;
     this.activeSlots = active;
     this.silent = false;
+    this.finished = active === 0;
   }
 
   /** Adds a frame of loose samples; `refuse` is told of each one that is not taken. Returns those taken. */

@@ -1,5 +1,5 @@
 /** What the slots of a group are. */
-import type { Family, LayoutRecord, Labels } from '@canopy/model';
+import type { Family, LayoutRecord, LayoutStep, Labels } from '@canopy/model';
 import type { Families } from '../series/families.js';
 import { grownUint32 } from '../series/grow.js';
 import type { Origins } from '../series/origins.js';
@@ -80,6 +80,13 @@ export class GroupLayout {
     this.#steps.push({ firstSlot: record.firstSlot, time, row });
     this.version = record.version;
     this.slotCount = record.slotCount;
+  }
+
+  /** Takes in what a block says of a group: all its records as one. */
+  restore(record: LayoutRecord, steps: readonly LayoutStep[]): void {
+    this.extend(record, steps[0].time, -1);
+    this.#steps.length = 0;
+    for (const { firstSlot, time } of steps) this.#steps.push({ firstSlot, time, row: -1 });
   }
 
   /** NO_SERIES where the slot has none. */

@@ -1,6 +1,7 @@
-/** A closed tile of a group, in memory or only in the store. */
+/** A closed tile of a group, in memory or only in the store, alone or in a block. */
 import { TileReader } from '@canopy/encoding';
-import type { TileMeta } from '@canopy/model';
+import type { BlockId, TileMeta } from '@canopy/model';
+import type { ArchivedBlock } from '../archive/archived-block.js';
 import type { LooseLog } from './loose-log.js';
 
 export class Tile {
@@ -15,6 +16,12 @@ export class Tile {
   stored: boolean;
   /** Loose: what it was made of, kept while a snapshot shows a part of it only. */
   log: LooseLog | null = null;
+  /** Where in which block its bytes lie; null: they are among the store's tiles. */
+  place: { readonly block: BlockId; readonly position: number } | null = null;
+  /** The block whose mounting brought it; null: the head knows the tile of itself. */
+  archived: ArchivedBlock | null = null;
+  /** A finished block has it: once it leaves memory it is found there. */
+  inBlock = false;
   #reader: TileReader | null = null;
 
   constructor(

@@ -1,6 +1,6 @@
 /** Columns of one group in a stretch of time, wherever they lie. */
 import type { TileReader } from '@canopy/encoding';
-import { FormatError, SampleState } from '@canopy/model';
+import { FormatError, SampleState, type TileMeta } from '@canopy/model';
 import type { Group, GroupPin } from '../group/group.js';
 import type { LooseColumn } from '../group/loose-log.js';
 import { type Piece, TilePiece } from '../group/piece.js';
@@ -10,6 +10,11 @@ import type { Tile } from '../group/tile.js';
 export interface Source {
   readonly group: Group;
   readonly pin: GroupPin;
+  /** Version of the archive's catalogue that it sees. */
+  readonly version: number;
+  /** Extent of what it sees, what is mounted of blocks included. */
+  readonly minTime: number;
+  readonly lastTime: number;
 }
 
 /** Bytes of tiles that have been read back from the store for this select. */
@@ -27,14 +32,30 @@ function visibleRows(tile: Tile, pin: GroupPin): number {
   return tile.startRow < 0 ? Number.POSITIVE_INFINITY : pin.rowCount - tile.startRow;
 }
 
-/** Tiles of a source that have something in [minTime, maxTime]. */
+/** Tiles of a source that have something in [minTime, maxTime], in order, each frame in one of them. */
 export function tilesIn(source: Source, minTime: number, maxTime: number): Tile[] {
-  return source.group.tiles.filter(
-    (tile) =>
-      tile.meta.maxTime >= minTime &&
-      tile.meta.minTime <= maxTime &&
-      visibleRows(tile, source.pin) > 0,
-  );
+  const { group, pin, version } = source;
+  const isIn = ({ meta }: Tile): boolean => meta.maxTime >= minTime && meta.minTime <= maxTime;
+  const own = group.tiles.filter((tile) => isIn(tile) && visibleRows(tile, pin) > 0);
+  if (group.archived.length === 0) return own;
+  const archived = group.archived.filter((tile) => isIn(tile) && tile.archived!.isSeen(version));
+  // A tile may be in memory and in a block; in a merged block as a part of a longer one.
+  const kept = own.filter(({ meta }) => !archived.some((tile) => isPart(meta, tile.meta)));
+  for (const tile of archived) {
+    const { firstSequence, lastSequence } = tile.meta;
+    const isOwn = kept.some(
+      ({ meta }) => meta.firstSequence === firstSequence && meta.lastSequence === lastSequence,
+    );
+    if (!isOwn) kept.push(tile);
+  }
+  return kept.sort((a, b) => a.meta.firstSequence - b.meta.firstSequence);
+}
+
+/** Whether a tile is a part of another one, but not all of it. */
+function isPart(part: TileMeta, whole: TileMeta): boolean {
+  const { firstSequence: first, lastSequence: last } = whole;
+  if (part.firstSequence < first || part.lastSequence > last) return false;
+  return part.firstSequence > first || part.lastSequence < last;
 }
 
 /** Undefined, and counted, where a tile cannot be read. */

@@ -4,11 +4,14 @@ import type { Group, GroupPin } from '../group/group.js';
 /** One snapshot's view: groups that have not changed since are seen as they are. */
 export class PinSet {
   readonly openedAt: number;
+  /** Counts the snapshots. */
+  readonly number: number;
   readonly #pins = new Map<Group, GroupPin>();
 
   /** `openedAt`: on the monotonic clock. */
-  constructor(openedAt: number) {
+  constructor(openedAt: number, number: number) {
     this.openedAt = openedAt;
+    this.number = number;
   }
 
   view(group: Group): GroupPin {
@@ -24,13 +27,26 @@ export class PinSet {
 
 export class Pins {
   readonly #open = new Set<PinSet>();
+  #opened = 0;
 
   get count(): number {
     return this.#open.size;
   }
 
+  /** Snapshots opened so far. */
+  get opened(): number {
+    return this.#opened;
+  }
+
+  /** Number of the oldest open snapshot; Infinity where none is open. */
+  get oldest(): number {
+    let oldest = Number.POSITIVE_INFINITY;
+    for (const { number } of this.#open) oldest = Math.min(oldest, number);
+    return oldest;
+  }
+
   open(now: number): PinSet {
-    const pins = new PinSet(now);
+    const pins = new PinSet(now, ++this.#opened);
     this.#open.add(pins);
     return pins;
   }

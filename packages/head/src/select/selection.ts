@@ -1,6 +1,7 @@
 /** One select: from series numbers to columns. */
 import type { JournalRef, SelectedSeries, TileMeta, TimeRange } from '@canopy/model';
 import { SampleState } from '@canopy/model';
+import type { TileCache } from '../archive/tile-cache.js';
 import type { Group } from '../group/group.js';
 import type { Tile } from '../group/tile.js';
 import type { TileSource } from '../options.js';
@@ -28,6 +29,7 @@ export interface SelectInput {
   /** By handle; undefined where a group has gone. */
   readonly groups: ReadonlyArray<Group | undefined>;
   readonly tileSource: TileSource | null;
+  readonly tileCache: TileCache;
   readonly counts: ReadCounts;
 }
 
@@ -62,12 +64,21 @@ export class Selection {
   readonly #input: SelectInput;
   readonly #pins: PinSet;
   readonly #range: TimeRange;
+  readonly #version: number;
   readonly #breath: Breath;
   readonly #known = new Map<number, Known | null>();
   readonly #out: SelectedSeries[] = [];
   #cold = new Map<Tile, Uint8Array>();
 
-  constructor(input: SelectInput, pins: PinSet, range: TimeRange, breath: Breath) {
+  /** `version`: of the archive's catalogue. */
+  constructor(
+    input: SelectInput,
+    pins: PinSet,
+    version: number,
+    range: TimeRange,
+    breath: Breath,
+  ) {
+    this.#version = version;
     this.#input = input;
     this.#pins = pins;
     this.#range = range;
@@ -101,7 +112,7 @@ export class Selection {
         if (known?.group.layout.isSeen(slot, known.pin.rowCount)) columns.push([known, slot]);
       }
       if (!columns.some(([{ near }]) => near)) continue;
-      if (columns.length > 1) columns.sort(([a], [b]) => a.group.minTime - b.group.minTime);
+      if (columns.length > 1) columns.sort(([a], [b]) => a.minTime - b.minTime);
       // Fast path: nearly all series have one origin.
       const key =
         columns.length === 1
@@ -128,11 +139,13 @@ export class Selection {
 
   #look(group: Group): Known | null {
     const pin = this.#pins.view(group);
-    if (pin.lastTime === Number.NEGATIVE_INFINITY) return null;
-    const { minTime, maxTime } = this.#range;
+    const lastTime = Math.max(pin.lastTime, group.archivedMaxTime);
+    if (lastTime === Number.NEGATIVE_INFINITY) return null;
+    const minTime = Math.min(group.minTime, group.archivedMinTime);
     const margin = runBreakOf(group);
-    const near = pin.lastTime >= minTime - margin && group.minTime <= maxTime + margin;
-    return { group, pin, near };
+    const range = this.#range;
+    const near = lastTime >= range.minTime - margin && minTime <= range.maxTime + margin;
+    return { group, pin, version: this.#version, minTime, lastTime, near };
   }
 
   /** Reads tiles of the bucket that only the store has, and of the next ones while there is room. */
@@ -150,20 +163,48 @@ export class Selection {
       }
     }
     this.#cold = new Map();
-    for (const [ref, tileSet] of byRef) {
-      const tiles = [...tileSet];
-      const metas: TileMeta[] = tiles.map((tile) => tile.meta);
-      const read = await tileSource.readTiles(ref, metas);
+    for (const [ref, tiles] of byRef) {
+      await this.#readTiles(ref, [...tiles]);
       this.#breath.signal?.throwIfAborted();
-      for (let i = 0; i < tiles.length; i++) {
-        const part = read[i];
-        if (part === undefined) counts.tilesUnreadable++;
-        else {
-          counts.tilesRead++;
-          this.#cold.set(tiles[i], part);
-        }
+    }
+    for (const tiles of byRef.values()) {
+      for (const tile of tiles) {
+        if (this.#cold.has(tile)) counts.tilesRead++;
+        else counts.tilesUnreadable++;
       }
     }
+  }
+
+  /** What a block has got meanwhile is read there. */
+  async #readTiles(ref: JournalRef, tiles: readonly Tile[]): Promise<void> {
+    const alone = tiles.filter(({ place }) => place === null);
+    if (alone.length > 0) {
+      const metas: TileMeta[] = alone.map((tile) => tile.meta);
+      const read = await this.#input.tileSource!.readTiles(ref, metas);
+      this.#keep(alone, read);
+    }
+    const placed = tiles.filter((tile) => tile.place !== null && !this.#cold.has(tile));
+    const { tileCache } = this.#input;
+    const asked = placed.filter((tile) => {
+      const bytes = tileCache.get(ref, tile.place!.block, tile.place!.position);
+      if (bytes !== undefined) this.#cold.set(tile, bytes);
+      return bytes === undefined;
+    });
+    if (asked.length === 0) return;
+    const pieces = asked.map(({ place, meta }) => ({ ...place!, byteLength: meta.byteLength }));
+    const read = await this.#input.tileSource!.readBlocks(ref, pieces);
+    this.#keep(asked, read);
+    pieces.forEach(({ block, position }, i) => {
+      const bytes = read[i];
+      if (bytes !== undefined) tileCache.add(ref, block, position, bytes);
+    });
+  }
+
+  #keep(tiles: readonly Tile[], read: ReadonlyArray<Uint8Array | undefined>): void {
+    tiles.forEach((tile, i) => {
+      const bytes = read[i];
+      if (bytes !== undefined) this.#cold.set(tile, bytes);
+    });
   }
 
   #missing(bucket: Bucket): Array<[JournalRef, Tile]> {
@@ -288,16 +329,16 @@ export class Selection {
 
 function newBucket(columns: ReadonlyArray<readonly [Known, number]>): Bucket {
   const sources = columns.map(([known]) => known).filter(({ near }) => near);
-  const newestTime = Math.max(...columns.map(([{ pin }]) => pin.lastTime));
+  const newestTime = Math.max(...columns.map(([{ lastTime }]) => lastTime));
   return { sources, refs: [], slots: [], newestTime };
 }
 
 /** Whether groups come one after the other and none may still go on: then nothing is hidden. */
 function follow({ sources, newestTime }: Bucket): boolean {
   for (let i = 1; i < sources.length; i++) {
-    const { group, pin } = sources[i - 1];
-    if (pin.lastTime >= sources[i].group.minTime) return false;
-    if (!pin.ended && newestTime <= pin.lastTime + runBreakOf(group)) return false;
+    const { group, pin, lastTime } = sources[i - 1];
+    if (lastTime >= sources[i].minTime) return false;
+    if (!pin.ended && newestTime <= lastTime + runBreakOf(group)) return false;
   }
   return true;
 }

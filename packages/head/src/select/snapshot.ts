@@ -9,6 +9,8 @@ import {
   compareUtf8,
   invariant,
 } from '@canopy/model';
+import type { BlockIndex } from '@canopy/encoding';
+import type { Archive, ArchiveView } from '../archive/archive.js';
 import type { Group } from '../group/group.js';
 import { union } from '../series/postings.js';
 import { Breath } from './breath.js';
@@ -19,13 +21,23 @@ export class HeadSnapshot implements Snapshot {
   readonly #input: SelectInput;
   readonly #clock: Clock;
   readonly #pins: PinSet;
+  readonly #archive: Archive;
+  readonly #view: ArchiveView;
   readonly #onRelease: () => void;
   #released = false;
 
-  constructor(input: SelectInput, clock: Clock, pins: PinSet, onRelease: () => void) {
+  constructor(
+    input: SelectInput,
+    clock: Clock,
+    pins: PinSet,
+    archive: Archive,
+    onRelease: () => void,
+  ) {
     this.#input = input;
     this.#clock = clock;
     this.#pins = pins;
+    this.#archive = archive;
+    this.#view = archive.open();
     this.#onRelease = onRelease;
   }
 
@@ -36,8 +48,9 @@ export class HeadSnapshot implements Snapshot {
   ): Promise<SelectedSeries[]> {
     invariant(!this.#released, 'BUG: select on a released snapshot');
     const breath = new Breath(this.#clock, signal);
+    await this.#archive.mount(this.#view, [matchers], range, breath);
     const refs = this.#input.series.match(matchers);
-    return new Selection(this.#input, this.#pins, range, breath).run(refs);
+    return new Selection(this.#input, this.#pins, this.#view.version, range, breath).run(refs);
   }
 
   async series(
@@ -54,8 +67,15 @@ export class HeadSnapshot implements Snapshot {
     range: TimeRange,
   ): Promise<string[]> {
     const names = new Set<string>();
+    // Fast path: what blocks have is named by their indexes.
+    if (matcherSets.length === 0) {
+      for (const index of await this.#indexes(range)) {
+        for (const name of index.labelNames()) names.add(name);
+      }
+    }
     const add = (name: string): void => void names.add(name);
-    await this.#each(matcherSets, range, (ref) => this.#input.series.eachName(ref, add));
+    const mounts = matcherSets.length > 0;
+    await this.#each(matcherSets, range, (ref) => this.#input.series.eachName(ref, add), mounts);
     return [...names].sort(compareUtf8);
   }
 
@@ -68,7 +88,10 @@ export class HeadSnapshot implements Snapshot {
     const values = new Set<string>();
     const breath = new Breath(this.#clock);
     if (matcherSets.length === 0) {
-      // Fast path: one visible series a value is enough.
+      // Fast path: one visible series a value is enough, and blocks name theirs.
+      for (const index of await this.#indexes(range)) {
+        for (const value of index.labelValues(name)) values.add(value);
+      }
       for (const [value, refs] of series.values(name)) {
         await breath.take();
         for (let i = 0; i < refs.length; i++) {
@@ -87,6 +110,7 @@ export class HeadSnapshot implements Snapshot {
   release(): void {
     if (this.#released) return;
     this.#released = true;
+    this.#archive.close(this.#view);
     this.#onRelease();
   }
 
@@ -95,16 +119,23 @@ export class HeadSnapshot implements Snapshot {
     matcherSets: ReadonlyArray<readonly Matcher[]>,
     range: TimeRange,
     visit: (ref: number) => void,
+    mounts = true,
   ): Promise<void> {
     invariant(!this.#released, 'BUG: a released snapshot is used');
     const { series } = this.#input;
     const breath = new Breath(this.#clock);
     const sets = matcherSets.length === 0 ? [[]] : matcherSets;
+    if (mounts) await this.#archive.mount(this.#view, sets, range, breath);
     const refs = union(sets.map((matchers) => series.match(matchers)));
     for (let i = 0; i < refs.length; i++) {
       if ((i & 1023) === 1023) await breath.take();
       if (this.#visible(refs[i], range)) visit(refs[i]);
     }
+  }
+
+  #indexes(range: TimeRange): Promise<BlockIndex[]> {
+    invariant(!this.#released, 'BUG: a released snapshot is used');
+    return this.#archive.indexes(this.#view, range, new Breath(this.#clock));
   }
 
   /** Whether a series may have a sample in the range: by its groups' extents and its newest sample. */
@@ -119,6 +150,10 @@ export class HeadSnapshot implements Snapshot {
 
   #slotVisible(group: Group, slot: number, { minTime, maxTime }: TimeRange): boolean {
     const pin = this.#pins.view(group);
+    const { version } = this.#view;
+    for (const { meta, archived } of group.archived) {
+      if (meta.maxTime >= minTime && meta.minTime <= maxTime && archived!.isSeen(version)) return true;
+    }
     if (pin.lastTime < minTime || group.minTime > maxTime) return false;
     if (!group.layout.isSeen(slot, pin.rowCount)) return false;
     if (group.lastTimeOf(slot) >= minTime) return true;

@@ -1,9 +1,11 @@
 /** Tiles in a map, for tests. */
-import type { JournalRef, StoredTile, TileMeta } from '@canopy/model';
+import type { BlockId, BlockPiece, JournalRef, StoredTile, TileMeta } from '@canopy/model';
 import type { TileSource } from '../options.js';
 
 export class TileStore implements TileSource {
   readonly #tiles = new Map<string, StoredTile>();
+  readonly #blocks = new Map<string, Uint8Array>();
+  blockReads = 0;
   /** Number of calls of `readTiles`, and of tiles asked for. */
   reads = 0;
   tilesRead = 0;
@@ -19,6 +21,26 @@ export class TileStore implements TileSource {
   metas(ref: JournalRef): TileMeta[] {
     const own = [...this.#tiles].filter(([key]) => key.startsWith(ref));
     return own.map(([, tile]) => tile.meta);
+  }
+
+  /** Bytes of a block, finished or not. */
+  putBlock(ref: JournalRef, block: BlockId, bytes: Uint8Array): void {
+    this.#blocks.set(`${ref}/${block}`, bytes);
+  }
+
+  dropBlock(ref: JournalRef, block: BlockId): void {
+    this.#blocks.delete(`${ref}/${block}`);
+  }
+
+  async readBlocks(
+    ref: JournalRef,
+    pieces: readonly BlockPiece[],
+  ): Promise<Array<Uint8Array | undefined>> {
+    this.blockReads++;
+    await new Promise((resolve) => setImmediate(resolve));
+    return pieces.map(({ block, position, byteLength }) =>
+      this.#blocks.get(`${ref}/${block}`)?.slice(position, position + byteLength),
+    );
   }
 
   async readTiles(
