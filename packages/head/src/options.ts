@@ -18,7 +18,10 @@ export interface TileSource {
   /** Bytes of tiles, in the order asked for; undefined for one that is gone. */
   readTiles(ref: JournalRef, tiles: readonly TileMeta[]): Promise<Array<Uint8Array | undefined>>;
   /** Bytes of blocks, likewise. */
-  readBlocks(ref: JournalRef, pieces: readonly BlockPiece[]): Promise<Array<Uint8Array | undefined>>;
+  readBlocks(
+    ref: JournalRef,
+    pieces: readonly BlockPiece[],
+  ): Promise<Array<Uint8Array | undefined>>;
 }
 
 /** Where a tile lies in a block. */

@@ -73,9 +73,27 @@ export const METRICS = {
   canopy_store_healthy: { type: 'gauge', help: '1 while the store answers.' },
   canopy_tiles_stored_total: { type: 'counter', help: 'Tiles written to the store.' },
   canopy_tiles_pending: { type: 'gauge', help: 'Closed tiles that wait to be written.' },
+  canopy_tiles_unreadable_total: {
+    type: 'counter',
+    help: 'Tiles and indexes of blocks that were gone or failed their checks when they were read.',
+  },
+  canopy_blocks: { type: 'gauge', help: 'Blocks in the store.' },
+  canopy_blocks_bytes: { type: 'gauge', help: 'Bytes of blocks, their indexes included.' },
+  canopy_blocks_sealed_total: { type: 'counter', help: 'Blocks made of the tiles of a window.' },
+  canopy_blocks_merged_total: { type: 'counter', help: 'Blocks made of several smaller ones.' },
+  canopy_blocks_failed_total: {
+    type: 'counter',
+    help: 'Seals, merges and drops that failed; they are tried again.',
+  },
+  canopy_blocks_reclaimed_bytes_total: { type: 'counter', help: 'Bytes that merging made free.' },
+  canopy_cache_bytes: {
+    type: 'gauge',
+    help: 'Memory for what was read of blocks: indexes with what they brought into the series index, and tiles.',
+    labels: ['what'],
+  },
   canopy_retention_dropped_bytes_total: {
     type: 'counter',
-    help: 'Bytes of journals and tiles dropped by retention.',
+    help: 'Bytes of journals, tiles and blocks dropped by retention.',
   },
   canopy_corrupt_entries_total: {
     type: 'counter',

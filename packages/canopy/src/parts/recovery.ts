@@ -1,8 +1,10 @@
 /**
  * After a start: what the store holds goes back into the head. Layouts first, then the extents
- * of stored tiles, then the entries that are kept.
+ * of stored tiles, the records of blocks, then the entries that are kept.
  */
+import { BlockIndex } from '@canopy/encoding';
 import {
+  CanopyError,
   type JournalPosition,
   type JournalRef,
   type JournalState,
@@ -96,6 +98,7 @@ async function recoverJournal(
   head.restoreLayouts(ref, await store.readLayouts(ref));
   const metas = await store.tiles(ref);
   head.restoreTiles(ref, metas);
+  await restoreBlocks(store, head, state);
   let after: JournalPosition = state.trimmed;
   if (from !== undefined && comparePositions(from, after) > 0) after = from;
   while (comparePositions(after, state.position) < 0) {
@@ -108,4 +111,23 @@ async function recoverJournal(
     progress.add(entries.reduce((sum, entry) => sum + entry.bytes.length, 0));
   }
   return metas.length;
+}
+
+/** Records of all blocks; indexes only of those that hold frames the journal still has. */
+async function restoreBlocks(
+  store: Store,
+  head: Head,
+  { ref, trimmed }: JournalState,
+): Promise<void> {
+  const blocks = await store.blocks(ref);
+  head.restoreBlocks(ref, blocks);
+  for (const { id, tileBytes, indexBytes, last } of blocks) {
+    if (comparePositions(last, trimmed) <= 0) continue;
+    const piece = { block: id, position: tileBytes, byteLength: indexBytes };
+    const [bytes] = await store.readBlocks(ref, [piece]);
+    if (bytes === undefined) {
+      throw new CanopyError('storage_corrupt', `block ${id} of journal ${ref} has no index`);
+    }
+    head.restoreSealed(ref, new BlockIndex(bytes));
+  }
 }

@@ -8,7 +8,9 @@ import type { WebTotals } from '@canopy/web';
 import type { Settings } from '../cli/settings.js';
 import type { SelfMetrics } from '../metrics/registry.js';
 import { VERSION } from '../version.js';
+import type { BlockKeeper } from './block-keeper.js';
 import type { Configuration } from './configuration.js';
+import type { Retention } from './retention.js';
 import type { StorePulse } from './store-pulse.js';
 import type { TileKeeper } from './tile-keeper.js';
 
@@ -17,6 +19,8 @@ export interface MetricSources {
   readonly head: Head;
   readonly pulse: StorePulse;
   readonly tiles: TileKeeper | undefined;
+  readonly blocks: BlockKeeper | undefined;
+  readonly retention: Retention | undefined;
   readonly puller: FramePuller | undefined;
   readonly configuration: Configuration;
   readonly web: () => WebTotals;
@@ -67,8 +71,9 @@ export function bindMetrics(metrics: SelfMetrics, from: MetricSources): void {
   metrics.value('canopy_tiles_pending', () => from.tiles?.pending ?? 0);
   metrics.value(
     'canopy_retention_dropped_bytes_total',
-    () => from.trimmedBytes() + (from.tiles?.stats.droppedBytes ?? 0),
+    () => from.trimmedBytes() + (from.retention?.stats.droppedBytes ?? 0),
   );
+  bindBlocks(metrics, from);
   metrics.value('canopy_corrupt_entries_total', () => from.corruptRecords());
   const { configuration } = from;
   metrics.value('canopy_config_ignored_sections', () => configuration.current.ignored.length);
@@ -81,6 +86,26 @@ export function bindMetrics(metrics: SelfMetrics, from: MetricSources): void {
   );
   metrics.readings('canopy_http_requests_total', () => requests(from.web()));
   bindSources(metrics, from);
+}
+
+function bindBlocks(metrics: SelfMetrics, { head, blocks, retention }: MetricSources): void {
+  metrics.value('canopy_blocks', () => head.stats.blocks);
+  metrics.value('canopy_blocks_bytes', () => head.stats.blockBytes);
+  metrics.value('canopy_blocks_sealed_total', () => blocks?.stats.sealed ?? 0);
+  metrics.value('canopy_blocks_merged_total', () => blocks?.stats.merged ?? 0);
+  metrics.value(
+    'canopy_blocks_failed_total',
+    () => (blocks?.stats.failures ?? 0) + (retention?.stats.failures ?? 0),
+  );
+  metrics.value('canopy_blocks_reclaimed_bytes_total', () => blocks?.stats.reclaimedBytes ?? 0);
+  metrics.value('canopy_tiles_unreadable_total', () => {
+    const { tilesUnreadable, indexesUnreadable } = head.stats;
+    return tilesUnreadable + indexesUnreadable + (blocks?.stats.unreadableTiles ?? 0);
+  });
+  metrics.readings('canopy_cache_bytes', () => [
+    [['index'], head.stats.archiveBytes],
+    [['tiles'], head.stats.tileCacheBytes],
+  ]);
 }
 
 function bindSources(metrics: SelfMetrics, from: MetricSources): void {

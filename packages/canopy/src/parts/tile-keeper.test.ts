@@ -11,7 +11,6 @@ import { VirtualClock } from '@canopy/model/testing';
 import { expect, it } from 'vitest';
 import { TileKeeper, type TileKeeperOptions } from './tile-keeper.js';
 
-const HOUR = 3_600_000;
 const ref = (digit: string): JournalRef => journalRef(digit.repeat(32) as never);
 const A = ref('a');
 const B = ref('b');
@@ -50,13 +49,10 @@ async function rig(given: Partial<TileKeeperOptions> = {}) {
       trimmable: () => ({ epoch: 0, sequence: 0 }),
       groupsNotNeeded: () => [],
       layoutsDropped: () => {},
-      dropTiles: () => {},
     }),
     owner: 'me',
     leaseTtl: asDuration(15_000),
     oldestReader: () => undefined,
-    retention: asDuration(0),
-    retentionBytes: () => Promise.resolve(0),
     log: (level, message) => void said.push(`${level} ${message}`),
     ...given,
   });
@@ -76,39 +72,4 @@ it('writes every journal it may, and says of one that it may not', async () => {
   expect(await left(B)).toEqual([1, 2]);
   expect(keeper.pending).toBe(1);
   expect(said).toEqual(['warn tiles could not be written; they are kept and written later']);
-});
-
-it('drops what is past its retention, in every journal it may', async () => {
-  const { clock, store, keeper, left } = await rig({ retention: asDuration(10 * HOUR) });
-  const now = clock.now();
-  for (const journal of [A, B]) {
-    keeper.add(journal, tile(1, now - 11 * HOUR));
-    keeper.add(journal, tile(2, now - 9 * HOUR));
-  }
-  await keeper.write();
-  await clock.advance(20_000);
-  await store.acquireLease(A, 'another', asDuration(600_000));
-  await keeper.retain(clock.now());
-  expect(await left(A)).toEqual([1, 2]);
-  expect(await left(B)).toEqual([2]);
-  expect(keeper.stats.droppedTiles).toBe(1);
-});
-
-it('makes room oldest first, and never takes what is young', async () => {
-  const { clock, store, keeper, said, left } = await rig({
-    retentionBytes: () => Promise.resolve(1000),
-  });
-  const now = clock.now();
-  keeper.add(A, tile(1, now - 9 * HOUR, 300));
-  keeper.add(A, tile(2, now - 8 * HOUR, 300));
-  keeper.add(A, tile(3, now - HOUR, 300));
-  await keeper.write();
-  store.usage = () => Promise.resolve({ usedBytes: 1200, limitBytes: 0 });
-  await keeper.retain(clock.now());
-  expect(await left(A)).toEqual([2, 3]);
-  expect(said.filter((line) => line.startsWith('error'))).toEqual([]);
-  store.usage = () => Promise.resolve({ usedBytes: 5000, limitBytes: 0 });
-  await keeper.retain(clock.now());
-  expect(await left(A)).toEqual([3]);
-  expect(said).toContain('error the store is over its limit with what retention may not drop');
 });

@@ -1,6 +1,6 @@
 /**
- * Carries closed tiles to the store and cuts the journal behind them; drops what is past its
- * retention. The parent's housekeeping: a leaf keeps no tiles.
+ * Carries closed tiles to the store and cuts the journal behind them. The parent's housekeeping: a
+ * leaf keeps no tiles.
  */
 import type { Head } from '@canopy/head';
 import {
@@ -9,10 +9,8 @@ import {
   type JournalPosition,
   type JournalRef,
   type Lease,
-  type Milliseconds,
   type Store,
   type StoredTile,
-  type TileMeta,
   comparePositions,
   errorText,
 } from '@canopy/model';
@@ -21,7 +19,7 @@ import type { Log } from '../log.js';
 /** What is asked of the head. */
 export type TileHead = Pick<
   Head,
-  'tileStored' | 'trimmable' | 'groupsNotNeeded' | 'layoutsDropped' | 'dropTiles'
+  'tileStored' | 'trimmable' | 'groupsNotNeeded' | 'layoutsDropped'
 >;
 
 export interface TileKeeperOptions {
@@ -31,39 +29,16 @@ export interface TileKeeperOptions {
   readonly leaseTtl: DurationMs;
   /** A reader that still needs entries after this position; undefined: none. */
   oldestReader(ref: JournalRef): JournalPosition | undefined;
-  /** 0: no limit. */
-  readonly retention: DurationMs;
-  /** Bytes of the store above which the oldest tiles go; read each time, 0: no limit. */
-  retentionBytes(): Promise<number>;
   readonly log: Log;
 }
 
 /** Bytes written to the store in one call. */
 const BATCH_BYTES = 4 * 1024 * 1024;
-/** Space is made below the limit, so that not every minute drops a little. */
-const LOW_WATER = 0.95;
-/** What is younger is never dropped for want of room: the reason is elsewhere then. */
-const KEPT_MS = 2 * 3_600_000;
-
-interface PlacedTile {
-  readonly ref: JournalRef;
-  readonly meta: TileMeta;
-}
-
 export class TileKeeper {
   readonly #options: TileKeeperOptions;
   readonly #pending: Array<{ readonly ref: JournalRef; readonly tile: StoredTile }> = [];
   #running: Promise<void> | undefined;
-  /** When the oldest tile is past its retention. */
-  #nextDue = 0;
-  readonly stats = {
-    stored: 0,
-    bytesStored: 0,
-    failures: 0,
-    droppedBytes: 0,
-    droppedTiles: 0,
-    trimmedBytes: 0,
-  };
+  readonly stats = { stored: 0, bytesStored: 0, failures: 0, trimmedBytes: 0 };
 
   constructor(options: TileKeeperOptions) {
     this.#options = options;
@@ -166,73 +141,5 @@ export class TileKeeper {
     if (gone.length === 0) return;
     await store.dropLayouts(lease, gone);
     head().layoutsDropped(ref, gone);
-  }
-
-  /** Drops tiles past the retention, then the oldest ones until the store is below its limit. */
-  async retain(now: Milliseconds): Promise<void> {
-    const limit = await this.#options.retentionBytes();
-    const used = limit === 0 ? 0 : (await this.#options.store.usage()).usedBytes;
-    const isOver = limit > 0 && used > limit;
-    // Reading every extent is not cheap: not before the oldest tile is due.
-    if (!isOver && now < this.#nextDue) return;
-    const tiles = await this.#allTiles();
-    const { retention, log } = this.#options;
-    let count = 0;
-    let freed = 0;
-    const isPast = (tile: PlacedTile) => retention > 0 && tile.meta.maxTime < now - retention;
-    const target = isOver ? limit * LOW_WATER : limit;
-    while (count < tiles.length) {
-      const tile = tiles[count];
-      const isTooMuch = isOver && used - freed > target && tile.meta.maxTime < now - KEPT_MS;
-      if (!isPast(tile) && !isTooMuch) break;
-      freed += tile.meta.byteLength;
-      count++;
-    }
-    if (isOver && used - freed > target) {
-      log('error', 'the store is over its limit with what retention may not drop', {
-        usedBytes: used,
-        limitBytes: limit,
-      });
-    }
-    const before = this.stats.droppedBytes;
-    await this.#drop(tiles.slice(0, count));
-    const next = tiles[count]?.meta.maxTime;
-    this.#nextDue = next === undefined || retention === 0 ? now + KEPT_MS : next + retention;
-    const dropped = this.stats.droppedBytes - before;
-    if (dropped > 0) log('info', 'retention dropped tiles', { tiles: count, bytes: dropped });
-  }
-
-  /** Extents of all tiles, oldest first. */
-  async #allTiles(): Promise<PlacedTile[]> {
-    const { store } = this.#options;
-    const tiles: PlacedTile[] = [];
-    for (const { ref } of await store.journals()) {
-      for (const meta of await store.tiles(ref)) tiles.push({ ref, meta });
-    }
-    return tiles.sort((a, b) => a.meta.maxTime - b.meta.maxTime);
-  }
-
-  async #drop(tiles: readonly PlacedTile[]): Promise<void> {
-    const byJournal = new Map<JournalRef, TileMeta[]>();
-    for (const { ref, meta } of tiles) {
-      const metas = byJournal.get(ref);
-      if (metas === undefined) byJournal.set(ref, [meta]);
-      else metas.push(meta);
-    }
-    for (const [ref, metas] of byJournal) {
-      try {
-        await this.#options.store.dropTiles(await this.#lease(ref), metas);
-      } catch (error) {
-        this.stats.failures++;
-        this.#options.log('warn', 'tiles past their retention could not be dropped', {
-          journal: ref,
-          error: errorText(error),
-        });
-        continue;
-      }
-      this.#options.head().dropTiles(ref, metas);
-      this.stats.droppedTiles += metas.length;
-      for (const meta of metas) this.stats.droppedBytes += meta.byteLength;
-    }
   }
 }

@@ -37,7 +37,15 @@ export async function startLeaf(
       announcer: () => process.announcer?.state,
     });
   bindMetrics(process.metrics, {
-    ...{ settings, head, pulse, tiles: undefined, puller: undefined },
+    ...{
+      settings,
+      head,
+      pulse,
+      tiles: undefined,
+      blocks: undefined,
+      retention: undefined,
+      puller: undefined,
+    },
     configuration,
     web: () => web.totals,
     scrapes: () => process.scraping?.totals,

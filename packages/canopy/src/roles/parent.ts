@@ -3,16 +3,26 @@
  * It also scrapes what its configuration lists, and is a leaf to its own parent.
  */
 import { FramePuller, LeafRegistry } from '@canopy/federation';
-import type { DurationMs } from '@canopy/model';
+import {
+  BLOCK_WINDOW_MS,
+  type DurationMs,
+  type JournalRef,
+  type Milliseconds,
+  asDuration,
+  asTime,
+} from '@canopy/model';
+import pLimit from 'p-limit';
 import type { Settings } from '../cli/settings.js';
 import { systemClock } from '../clock.js';
 import { DEFAULT_SCRAPE_TIMEOUT } from '../config/schema.js';
 import type { Log } from '../log.js';
+import { BlockKeeper } from '../parts/block-keeper.js';
 import { startHousekeeping } from '../parts/housekeeping.js';
 import { LEAF_JOB, LeafDiscovery, leafJob } from '../parts/leaf-discovery.js';
 import { storeAnswers } from '../parts/open-store.js';
 import { CanopyProcess, LEASE_TTL } from '../parts/process.js';
 import { recoverAgain, recoverHead } from '../parts/recovery.js';
+import { Retention } from '../parts/retention.js';
 import { startScraping } from '../parts/scraping.js';
 import { bindMetrics } from '../parts/self-metrics.js';
 import { startServing } from '../parts/serving.js';
@@ -24,6 +34,20 @@ const LOST_AFTER = (5 * 60_000) as DurationMs;
 const PAGE_BYTES_MAX = 64 * 1024 * 1024;
 /** Share of the store's limit that samples may take when `--retention.bytes` is 0. */
 const DEFAULT_SHARE = 0.7;
+
+const HOUR = 3_600_000;
+/** Two hours a block at first, then eight, then a day. Longer ones would only make retention coarser. */
+const BLOCKS = {
+  window: BLOCK_WINDOW_MS,
+  spans: [asDuration(8 * HOUR), asDuration(24 * HOUR)],
+  sealDelay: asDuration(HOUR),
+  // A leaf keeps its journal for a day: what it has not sent by then it does not have.
+  abandonedAfter: asDuration(24 * HOUR),
+  grace: asDuration(10 * 60_000),
+} as const;
+const MERGED_BYTES_MAX = 1024 * 1024 * 1024;
+/** Of what retention may keep: dropping one block must not drop most of it. */
+const MERGED_SHARE = 1 / 16;
 
 /** Brings a parent up. Resolves when it listens; `up` when it pulls and answers. */
 export async function startParent(
@@ -44,9 +68,25 @@ export async function startParent(
     head: () => process.head,
     leaseTtl: LEASE_TTL,
     oldestReader: (ref) => process.frames?.oldestReader(ref),
+  });
+  const bytesMax = async () =>
+    settings.retentionBytes || Math.floor(DEFAULT_SHARE * (await store.usage()).limitBytes);
+  const watermark = (ref: JournalRef): Milliseconds =>
+    asTime(ref === process.journal?.ref ? process.journal.watermark : puller.watermark(ref));
+  const blocks = new BlockKeeper({
+    ...{ store, owner, log, watermark, ...BLOCKS },
+    head: () => process.head,
+    leaseTtl: LEASE_TTL,
+    mergeBytesMax: async () => {
+      const limit = await bytesMax();
+      return limit === 0 ? MERGED_BYTES_MAX : Math.min(MERGED_BYTES_MAX, limit * MERGED_SHARE);
+    },
+  });
+  const retention = new Retention({
+    ...{ store, owner, log, bytesMax },
+    head: () => process.head,
+    leaseTtl: LEASE_TTL,
     retention: settings.retentionRaw,
-    retentionBytes: async () =>
-      settings.retentionBytes || Math.floor(DEFAULT_SHARE * (await store.usage()).limitBytes),
   });
   const web = await process.listen({
     tiles: { source: store, onClosed: (ref, tile) => tiles.add(ref, tile) },
@@ -60,6 +100,7 @@ export async function startParent(
     onWatermark: () => {},
     onStoreWentBack: (ref, state) => {
       tiles.forget(ref);
+      blocks.forget(ref);
       return recoverAgain(store, head, ref, state, log);
     },
     pageBytesMax: PAGE_BYTES_MAX,
@@ -75,7 +116,7 @@ export async function startParent(
       announcer: () => process.announcer?.state,
     });
   bindMetrics(process.metrics, {
-    ...{ settings, head, pulse, tiles, puller },
+    ...{ settings, head, pulse, tiles, blocks, retention, puller },
     configuration,
     web: () => web.totals,
     scrapes: () => process.scraping?.totals,
@@ -100,7 +141,7 @@ export async function startParent(
     life.add('leases of pulled journals', () => puller.close());
     startServing(process, {
       journal,
-      watermark: (ref) => (ref === journal.ref ? journal.watermark : puller.watermark(ref)),
+      watermark,
       keptFor: () => settings.journalRetention,
     });
     startScraping(process, {
@@ -117,12 +158,23 @@ export async function startParent(
       await pulse.beat();
     };
     await beat();
+    // What is being merged must not be dropped meanwhile.
+    const inTurn = pLimit(1);
     const stopHousekeeping = startHousekeeping(
       [
         { name: 'readings', when: '*/5 * * * * *', run: beat },
         { name: 'tiles', when: '*/5 * * * * *', run: () => tiles.write() },
         { name: 'expiry', when: '30 * * * * *', run: () => void head.expire(systemClock.now()) },
-        { name: 'retention', when: '0 * * * * *', run: () => tiles.retain(systemClock.now()) },
+        {
+          name: 'retention',
+          when: '0 * * * * *',
+          run: () => inTurn(() => retention.run(systemClock.now())),
+        },
+        {
+          name: 'blocks',
+          when: '15 */5 * * * *',
+          run: () => inTurn(() => blocks.run(systemClock.now())),
+        },
       ],
       log,
     );

@@ -71,13 +71,7 @@ export class Selection {
   #cold = new Map<Tile, Uint8Array>();
 
   /** `version`: of the archive's catalogue. */
-  constructor(
-    input: SelectInput,
-    pins: PinSet,
-    version: number,
-    range: TimeRange,
-    breath: Breath,
-  ) {
+  constructor(input: SelectInput, pins: PinSet, version: number, range: TimeRange, breath: Breath) {
     this.#version = version;
     this.#input = input;
     this.#pins = pins;

@@ -152,7 +152,8 @@ export class HeadSnapshot implements Snapshot {
     const pin = this.#pins.view(group);
     const { version } = this.#view;
     for (const { meta, archived } of group.archived) {
-      if (meta.maxTime >= minTime && meta.minTime <= maxTime && archived!.isSeen(version)) return true;
+      if (meta.maxTime >= minTime && meta.minTime <= maxTime && archived!.isSeen(version))
+        return true;
     }
     if (pin.lastTime < minTime || group.minTime > maxTime) return false;
     if (!group.layout.isSeen(slot, pin.rowCount)) return false;

@@ -1,0 +1,272 @@
+/**
+ * Seals the tiles of a window into a block once its source is past it, and merges blocks to larger
+ * ones. Safe to kill at any point: a block counts from the moment it is finished, in which what it
+ * replaces counts no more; what was begun is swept by the next one.
+ */
+import type { Head } from '@canopy/head';
+import {
+  type BlockMeta,
+  CanopyError,
+  type DurationMs,
+  type JournalRef,
+  type Lease,
+  type Milliseconds,
+  type Replaced,
+  type Store,
+  type TileMeta,
+  asDuration,
+  asTime,
+  errorText,
+} from '@canopy/model';
+import type { Log } from '../log.js';
+import { BlockWriter, Pause } from './block-writer.js';
+import { type MergeProgress, mergeBlocks } from './merge.js';
+import { type SealedTiles, sealTiles } from './seal.js';
+
+/** What is asked of the head. */
+export type BlockHead = Pick<Head, 'blocks' | 'looseTiles' | 'tilesPlaced' | 'blockFinished'>;
+
+export interface BlockKeeperOptions {
+  readonly store: Store;
+  readonly head: () => BlockHead;
+  readonly owner: string;
+  readonly leaseTtl: DurationMs;
+  /** A source is complete up to here; 0: not known. */
+  watermark(ref: JournalRef): Milliseconds;
+  /** Windows are so long. */
+  readonly window: DurationMs;
+  /** Blocks are merged within spans of so long, the shortest first; multiples of one another and of `window`. */
+  readonly spans: readonly DurationMs[];
+  /**
+   * A window is sealed when its source is past its end by so much: by then groups that fell silent in
+   * it have closed their tiles, and loose ones are past their out-of-order window.
+   */
+  readonly sealDelay: DurationMs;
+  /** A window of a source that says nothing is sealed at this age: nothing more can come. */
+  readonly abandonedAfter: DurationMs;
+  /** What was replaced can be read so much longer. */
+  readonly grace: DurationMs;
+  /** Larger blocks are not made. */
+  mergeBytesMax(): Promise<number>;
+  readonly log: Log;
+}
+
+const PROGRESS_MS = 5000;
+const RENEW_MS = 4000;
+/** A merge is not made where the store would be fuller than this while old and new are there. */
+const FULL = 0.95;
+/** A block that was merged before is written again for this share of its size, or once nothing more can come. */
+const WORTH = 1 / 20;
+
+interface Unsettled {
+  readonly meta: BlockMeta;
+  readonly replaced: Replaced;
+  readonly placed: SealedTiles['placed'];
+}
+
+export class BlockKeeper {
+  readonly #options: BlockKeeperOptions;
+  /** Finished or not: the store's answer was lost. */
+  readonly #unsettled = new Map<JournalRef, Unsettled>();
+  readonly stats = {
+    sealed: 0,
+    merged: 0,
+    failures: 0,
+    /** Bytes that merging made free. */
+    reclaimedBytes: 0,
+    unreadableTiles: 0,
+  };
+
+  constructor(options: BlockKeeperOptions) {
+    this.#options = options;
+  }
+
+  /** Seals, merges and sweeps what is due. One run at a time. */
+  async run(now: Milliseconds): Promise<void> {
+    for (const { ref } of await this.#options.store.journals()) {
+      try {
+        await this.#settle(ref);
+        await this.#seal(ref, now);
+        await this.#merge(ref, now);
+      } catch (error) {
+        // One journal's trouble is not another's.
+        this.stats.failures++;
+        const fields = { journal: ref, error: errorText(error) };
+        this.#options.log('warn', 'blocks could not be made; it is tried again', fields);
+      }
+    }
+  }
+
+  /** Forgets what was under way for a journal that is built up anew. */
+  forget(ref: JournalRef): void {
+    this.#unsettled.delete(ref);
+  }
+
+  /** A block whose finishing was cut off: the store knows how it went. */
+  async #settle(ref: JournalRef): Promise<void> {
+    const unsettled = this.#unsettled.get(ref);
+    if (unsettled === undefined) return;
+    const blocks = await this.#options.store.blocks(ref);
+    this.#unsettled.delete(ref);
+    const isThere = blocks.some(({ id }) => id === unsettled.meta.id);
+    const head = this.#options.head();
+    if (isThere) head.blockFinished(ref, unsettled.meta, unsettled.replaced);
+    else head.tilesPlaced(ref, null, unsettled.placed);
+  }
+
+  async #seal(ref: JournalRef, now: Milliseconds): Promise<void> {
+    const { window, head, store, log } = this.#options;
+    for (const [from, tiles] of this.#windows(head().looseTiles(ref))) {
+      const to = asTime(from + window);
+      if (!this.#isPast(ref, to, now, this.#options.sealDelay)) continue;
+      const pause = new Pause();
+      const lease = this.#leaseOf(ref);
+      const writer = await BlockWriter.begin(store, lease, pause);
+      const sealed = await sealTiles(store, ref, tiles, { from, to }, writer, pause);
+      if (sealed === null) {
+        log('error', 'no tile of a window can be read', {
+          journal: ref,
+          from,
+          tiles: tiles.length,
+        });
+        continue;
+      }
+      const { meta, placed, unreadable } = sealed;
+      await this.#finish(ref, { meta, placed, replaced: { tiles, blocks: [] } }, lease);
+      this.stats.sealed++;
+      this.stats.unreadableTiles += unreadable;
+      const bytes = meta.tileBytes + meta.indexBytes;
+      const { groups, series } = meta;
+      const fields = { journal: ref, from, tiles: tiles.length, groups, series, bytes, unreadable };
+      log(unreadable > 0 ? 'error' : 'info', 'a window was sealed', fields);
+    }
+  }
+
+  /** Tiles by the beginning of their window, the oldest first. */
+  #windows(tiles: readonly TileMeta[]): Array<[Milliseconds, TileMeta[]]> {
+    const { window } = this.#options;
+    const windows = new Map<Milliseconds, TileMeta[]>();
+    for (const tile of tiles) {
+      const from = asTime(Math.floor(tile.maxTime / window) * window);
+      const list = windows.get(from);
+      if (list === undefined) windows.set(from, [tile]);
+      else list.push(tile);
+    }
+    return [...windows].sort(([a], [b]) => a - b);
+  }
+
+  /** Whether a source is past a time, or so old that nothing more can come. */
+  #isPast(ref: JournalRef, time: number, now: Milliseconds, delay: DurationMs): boolean {
+    const { watermark, abandonedAfter } = this.#options;
+    return watermark(ref) >= time + delay || now >= time + abandonedAfter;
+  }
+
+  async #merge(ref: JournalRef, now: Milliseconds): Promise<void> {
+    const { spans, head, store, grace } = this.#options;
+    for (const span of spans) {
+      for (const [from, blocks] of this.#buckets(head().blocks(ref), span)) {
+        const to = asTime(from + span);
+        const isFinal = now >= to + this.#options.abandonedAfter;
+        // Not before all of its windows are sealed, and their tiles have left memory.
+        const delay = asDuration(this.#options.sealDelay + this.#options.window);
+        if (!this.#isPast(ref, to, now, delay)) continue;
+        if (!(await this.#isWorth(blocks, isFinal))) continue;
+        await this.#mergeBucket(ref, blocks, { from, to });
+      }
+    }
+    await store.sweepBlocks(await this.#leaseOf(ref)(), grace);
+  }
+
+  /** Blocks that lie within one span, by its beginning; those that are alone in theirs left out. */
+  #buckets(blocks: readonly BlockMeta[], span: DurationMs): Array<[Milliseconds, BlockMeta[]]> {
+    const buckets = new Map<Milliseconds, BlockMeta[]>();
+    for (const block of blocks) {
+      if (block.resolution !== 0) continue;
+      const from = asTime(Math.floor(block.from / span) * span);
+      if (block.to > from + span) continue;
+      const list = buckets.get(from);
+      if (list === undefined) buckets.set(from, [block]);
+      else list.push(block);
+    }
+    return [...buckets].filter(([, list]) => list.length > 1).sort(([a], [b]) => a - b);
+  }
+
+  async #isWorth(blocks: readonly BlockMeta[], isFinal: boolean): Promise<boolean> {
+    const sizes = blocks.map(({ tileBytes, indexBytes }) => tileBytes + indexBytes);
+    const total = sizes.reduce((sum, size) => sum + size, 0);
+    const largest = Math.max(...sizes);
+    if (total - largest < largest * WORTH && !isFinal) return false;
+    if (total > (await this.#options.mergeBytesMax())) return false;
+    const { usedBytes, limitBytes } = await this.#options.store.usage();
+    return limitBytes === 0 || usedBytes + total < limitBytes * FULL;
+  }
+
+  async #mergeBucket(
+    ref: JournalRef,
+    blocks: readonly BlockMeta[],
+    window: { readonly from: Milliseconds; readonly to: Milliseconds },
+  ): Promise<void> {
+    const { store, log } = this.#options;
+    const begun = performance.now();
+    const progress: MergeProgress = { groups: 0, groupsDone: 0, unreadable: 0 };
+    const pause = new Pause();
+    let told = begun;
+    const held = this.#leaseOf(ref);
+    const lease = (): Promise<Lease> => {
+      if (performance.now() - told > PROGRESS_MS) {
+        told = performance.now();
+        const { groups, groupsDone } = progress;
+        log('info', 'merging', { journal: ref, from: window.from, groupsDone, ofGroups: groups });
+      }
+      return held();
+    };
+    const writer = await BlockWriter.begin(store, lease, pause);
+    const meta = await mergeBlocks(store, ref, blocks, window, writer, pause, progress);
+    if (meta === null) return;
+    await this.#finish(ref, { meta, placed: [], replaced: { tiles: [], blocks } }, held);
+    const before = blocks.reduce(
+      (sum, { tileBytes, indexBytes }) => sum + tileBytes + indexBytes,
+      0,
+    );
+    const bytes = meta.tileBytes + meta.indexBytes;
+    this.stats.merged++;
+    this.stats.unreadableTiles += progress.unreadable;
+    this.stats.reclaimedBytes += Math.max(0, before - bytes);
+    log(progress.unreadable > 0 ? 'error' : 'info', 'blocks were merged', {
+      ...{ journal: ref, from: window.from, blocks: blocks.length, bytes },
+      reclaimedBytes: before - bytes,
+      unreadable: progress.unreadable,
+      seconds: Number(((performance.now() - begun) / 1000).toFixed(2)),
+    });
+  }
+
+  /** The moment in which a block takes the place of what it was made of. */
+  async #finish(ref: JournalRef, block: Unsettled, lease: () => Promise<Lease>): Promise<void> {
+    const { store, head } = this.#options;
+    // Selects that are under way read the tiles there as soon as the store has them nowhere else.
+    head().tilesPlaced(ref, block.meta.id, block.placed);
+    this.#unsettled.set(ref, block);
+    await store.finishBlock(await lease(), block.meta, block.replaced);
+    this.#unsettled.delete(ref);
+    head().blockFinished(ref, block.meta, block.replaced);
+  }
+
+  /** A held lease, renewed where it has been some time. @throws CanopyError where another holds it. */
+  #leaseOf(ref: JournalRef): () => Promise<Lease> {
+    const { store, owner, leaseTtl } = this.#options;
+    let held: Lease | undefined;
+    let renewed = 0;
+    return async () => {
+      const now = performance.now();
+      if (held !== undefined && now - renewed < RENEW_MS) return held;
+      const outcome = await store.acquireLease(ref, owner, leaseTtl);
+      if (!outcome.granted) {
+        const text = `journal ${ref} is written by ${outcome.heldBy}`;
+        throw new CanopyError('storage_unavailable', text);
+      }
+      renewed = now;
+      held = outcome.lease;
+      return held;
+    };
+  }
+}

@@ -1,0 +1,150 @@
+/** Drops what is past its retention, and makes room: whole blocks and single tiles, the oldest first. */
+import type { Head } from '@canopy/head';
+import {
+  type BlockMeta,
+  CanopyError,
+  type DurationMs,
+  type JournalRef,
+  type Lease,
+  type Milliseconds,
+  type Store,
+  type TileMeta,
+  asDuration,
+  errorText,
+} from '@canopy/model';
+import type { Log } from '../log.js';
+
+export interface RetentionOptions {
+  readonly store: Store;
+  readonly head: () => Pick<Head, 'dropTiles' | 'dropBlocks'>;
+  readonly owner: string;
+  readonly leaseTtl: DurationMs;
+  /** 0: no limit. */
+  readonly retention: DurationMs;
+  /** Bytes of the store above which the oldest samples go; read each time, 0: no limit. */
+  bytesMax(): Promise<number>;
+  readonly log: Log;
+}
+
+/** Space is made below the limit, so that not every minute drops a little. */
+const LOW_WATER = 0.95;
+/** What is younger is never dropped for want of room: the reason is elsewhere then. */
+const KEPT_MS = 2 * 3_600_000;
+
+/** What is dropped whole. */
+interface Dated {
+  readonly ref: JournalRef;
+  readonly maxTime: Milliseconds;
+  readonly bytes: number;
+  readonly block?: BlockMeta;
+  readonly tile?: TileMeta;
+}
+
+export class Retention {
+  readonly #options: RetentionOptions;
+  /** When the oldest is past its retention. */
+  #nextDue = 0;
+  readonly stats = { droppedBytes: 0, droppedTiles: 0, droppedBlocks: 0, failures: 0 };
+
+  constructor(options: RetentionOptions) {
+    this.#options = options;
+  }
+
+  async run(now: Milliseconds): Promise<void> {
+    const limit = await this.#options.bytesMax();
+    let used = limit === 0 ? 0 : (await this.#options.store.usage()).usedBytes;
+    if (limit > 0 && used > limit) used -= await this.#sweep();
+    const isOver = limit > 0 && used > limit;
+    // Reading every extent is not cheap: not before the oldest is due.
+    if (!isOver && now < this.#nextDue) return;
+    const all = await this.#all();
+    const { retention, log } = this.#options;
+    let count = 0;
+    let freed = 0;
+    const target = isOver ? limit * LOW_WATER : limit;
+    while (count < all.length) {
+      const { maxTime, bytes } = all[count];
+      const isPast = retention > 0 && maxTime < now - retention;
+      const isTooMuch = isOver && used - freed > target && maxTime < now - KEPT_MS;
+      if (!isPast && !isTooMuch) break;
+      freed += bytes;
+      count++;
+    }
+    if (isOver && used - freed > target) {
+      const fields = { usedBytes: used, limitBytes: limit };
+      log('error', 'the store is over its limit with what retention may not drop', fields);
+    }
+    const before = { ...this.stats };
+    await this.#drop(all.slice(0, count));
+    const next = all[count]?.maxTime;
+    this.#nextDue = next === undefined || retention === 0 ? now + KEPT_MS : next + retention;
+    const bytes = this.stats.droppedBytes - before.droppedBytes;
+    if (bytes === 0) return;
+    const tiles = this.stats.droppedTiles - before.droppedTiles;
+    const blocks = this.stats.droppedBlocks - before.droppedBlocks;
+    log('info', 'retention dropped samples', { blocks, tiles, bytes });
+  }
+
+  /** What merged blocks replaced goes first: nobody misses it. */
+  async #sweep(): Promise<number> {
+    let freed = 0;
+    for (const { ref } of await this.#options.store.journals()) {
+      await this.#perJournal(ref, async (lease) => {
+        freed += await this.#options.store.sweepBlocks(lease, asDuration(0));
+      });
+    }
+    return freed;
+  }
+
+  /** Everything that can be dropped, the oldest first. */
+  async #all(): Promise<Dated[]> {
+    const { store } = this.#options;
+    const all: Dated[] = [];
+    for (const { ref } of await store.journals()) {
+      for (const block of await store.blocks(ref)) {
+        const bytes = block.tileBytes + block.indexBytes;
+        all.push({ ref, maxTime: block.maxTime, bytes, block });
+      }
+      for (const tile of await store.tiles(ref)) {
+        all.push({ ref, maxTime: tile.maxTime, bytes: tile.byteLength, tile });
+      }
+    }
+    return all.sort((a, b) => a.maxTime - b.maxTime);
+  }
+
+  async #drop(items: readonly Dated[]): Promise<void> {
+    const { store, head } = this.#options;
+    for (const ref of new Set(items.map((item) => item.ref))) {
+      const own = items.filter((item) => item.ref === ref);
+      const blocks = own.flatMap(({ block }) => block ?? []);
+      const tiles = own.flatMap(({ tile }) => tile ?? []);
+      await this.#perJournal(ref, async (lease) => {
+        // Selects look for them no more, then they go.
+        head().dropBlocks(ref, blocks);
+        await store.dropBlocks(lease, blocks);
+        await store.dropTiles(lease, tiles);
+        head().dropTiles(ref, tiles);
+        this.stats.droppedBlocks += blocks.length;
+        this.stats.droppedTiles += tiles.length;
+        for (const { bytes } of own) this.stats.droppedBytes += bytes;
+      });
+    }
+  }
+
+  /** One journal's trouble is not another's. */
+  async #perJournal(ref: JournalRef, task: (lease: Lease) => Promise<void>): Promise<void> {
+    const { store, owner, leaseTtl, log } = this.#options;
+    try {
+      const outcome = await store.acquireLease(ref, owner, leaseTtl);
+      if (!outcome.granted) {
+        const text = `journal ${ref} is written by ${outcome.heldBy}`;
+        throw new CanopyError('storage_unavailable', text);
+      }
+      await task(outcome.lease);
+    } catch (error) {
+      this.stats.failures++;
+      const fields = { journal: ref, error: errorText(error) };
+      log('warn', 'samples past their retention could not be dropped', fields);
+    }
+  }
+}
