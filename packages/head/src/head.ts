@@ -610,9 +610,9 @@ export class Head implements Appender, Queryable {
         const group = this.#journals.get(ref)?.find(index.epoch(number), index.group(number));
         return group?.released ? undefined : group;
       },
-      coldGroup: (ref, index, number) => {
+      coldGroup: (ref, index, number, known) => {
         const { layout, steps } = index.layout(number);
-        const group = this.#newGroup(ref, index.epoch(number), layout);
+        const group = known ?? this.#newGroup(ref, index.epoch(number), layout);
         group.end();
         group.layout.restore(layout, steps);
         return group;

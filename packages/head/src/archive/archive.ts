@@ -24,8 +24,8 @@ import { ArchivedBlock } from './archived-block.js';
 export interface ArchiveHost {
   /** The group that goes on, or has tiles in memory; undefined where there is none. */
   liveGroup(ref: JournalRef, block: BlockIndex, number: number): Group | undefined;
-  /** A group with a layout and nothing else. */
-  coldGroup(ref: JournalRef, block: BlockIndex, number: number): Group;
+  /** A group with a layout and nothing else; `known`: it is there for another block. */
+  coldGroup(ref: JournalRef, block: BlockIndex, number: number, known?: Group): Group;
   /** Groups that nothing is left of leave the index. */
   releaseCold(groups: readonly Group[]): void;
 }
@@ -213,11 +213,11 @@ export class Archive {
   #mountGroup(block: ArchivedBlock, index: BlockIndex, number: number): void {
     const { ref, meta } = block;
     const key = `${ref}/${index.epoch(number)}/${index.group(number)}`;
-    let group = this.#host.liveGroup(ref, index, number) ?? this.#cold.get(key);
+    let group = this.#host.liveGroup(ref, index, number);
     let slots = 0;
     try {
       if (group === undefined) {
-        group = this.#host.coldGroup(ref, index, number);
+        group = this.#host.coldGroup(ref, index, number, this.#cold.get(key));
         this.#cold.set(key, group);
         slots = group.layout.slotCount;
       }

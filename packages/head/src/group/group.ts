@@ -43,9 +43,6 @@ export class Group implements GroupPin {
   tiles: Tile[] = [];
   /** Of mounted blocks, ascending by sequence; some may be among `tiles` as well. */
   archived: Tile[] = [];
-  /** Extent of `archived`. */
-  archivedMinTime = Number.POSITIVE_INFINITY;
-  archivedMaxTime = NEVER;
   aligned: AlignedTail | null = null;
   /** Closed, but too wide to be encoded at once: between the tiles and `aligned`. */
   sealed: AlignedTail | null = null;
@@ -174,21 +171,10 @@ export class Group implements GroupPin {
   archive(tiles: readonly Tile[]): void {
     this.archived.push(...tiles);
     this.archived.sort((a, b) => a.meta.firstSequence - b.meta.firstSequence);
-    this.#noteArchived();
   }
 
   unarchive(block: ArchivedBlock): void {
     this.archived = this.archived.filter((tile) => tile.archived !== block);
-    this.#noteArchived();
-  }
-
-  #noteArchived(): void {
-    this.archivedMinTime = Number.POSITIVE_INFINITY;
-    this.archivedMaxTime = NEVER;
-    for (const { meta } of this.archived) {
-      this.archivedMinTime = Math.min(this.archivedMinTime, meta.minTime);
-      this.archivedMaxTime = Math.max(this.archivedMaxTime, meta.maxTime);
-    }
   }
 
   /**

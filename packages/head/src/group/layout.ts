@@ -82,9 +82,18 @@ export class GroupLayout {
     this.slotCount = record.slotCount;
   }
 
-  /** Takes in what a block says of a group: all its records as one. */
+  /** Takes in what a block says of a group: all its records as one. Another block may know more of it. */
   restore(record: LayoutRecord, steps: readonly LayoutStep[]): void {
-    this.extend(record, steps[0].time, -1);
+    if (record.version <= this.version) return;
+    const known = this.slotCount;
+    const before = this.#families.splice(0);
+    this.#newestFamily.clear();
+    const slotNumbers = record.slotNumbers ?? record.slots.map((_, i) => i);
+    this.extend({ ...record, firstSlot: known, slotNumbers }, steps[0].time, -1);
+    for (const family of before) if (family !== undefined) this.#shared.families.release(family);
+    record.slots.forEach(({ family }, i) => {
+      this.#slotFamilies[slotNumbers[i]] = family + 1;
+    });
     this.#steps.length = 0;
     for (const { firstSlot, time } of steps) this.#steps.push({ firstSlot, time, row: -1 });
   }

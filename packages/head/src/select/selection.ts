@@ -133,9 +133,14 @@ export class Selection {
 
   #look(group: Group): Known | null {
     const pin = this.#pins.view(group);
-    const lastTime = Math.max(pin.lastTime, group.archivedMaxTime);
+    let { lastTime } = pin;
+    let { minTime } = group;
+    for (const { meta, archived } of group.archived) {
+      if (!archived!.isSeen(this.#version)) continue;
+      lastTime = Math.max(lastTime, meta.maxTime);
+      minTime = Math.min(minTime, meta.minTime);
+    }
     if (lastTime === Number.NEGATIVE_INFINITY) return null;
-    const minTime = Math.min(group.minTime, group.archivedMinTime);
     const margin = runBreakOf(group);
     const range = this.#range;
     const near = lastTime >= range.minTime - margin && minTime <= range.maxTime + margin;

@@ -7,3 +7,15 @@ export {
 } from './journal-script.js';
 /** A TileSource in memory. */
 export { TileStore } from './tile-store.js';
+/** Random steps, and what plain arrays say of them. */
+export {
+  type Answer,
+  INTERVAL,
+  type ModelLeaf,
+  ModelWorld,
+  NAMES,
+  RUN_BREAK,
+  answerOf,
+  plainAnswer,
+  randomOf,
+} from './model-world.js';
