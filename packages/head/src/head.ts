@@ -1,6 +1,5 @@
 /** Takes in journal entries and keeps what they say at hand: the Appender and the Queryable. */
 import {
-  type BlockIndex,
   type LooseFrame,
   FrameDecoder,
   decodeGap,
@@ -11,37 +10,35 @@ import {
 import {
   type Appender,
   type ApplyTotals,
-  type BlockId,
-  type BlockMeta,
   EntryKind,
   type Epoch,
   type Family,
   FormatError,
-  type GroupId,
   type JournalEntry,
   type JournalPosition,
   type JournalRef,
   type LayoutRecord,
   type Milliseconds,
   type Queryable,
-  type Replaced,
   SampleState,
   type Snapshot,
   type TileMeta,
   comparePositions,
 } from '@canopy/model';
 import { Archive, type ArchiveHost } from './archive/archive.js';
+import { HeadBlocks } from './archive/head-blocks.js';
 import { TileCache } from './archive/tile-cache.js';
 import { Group } from './group/group.js';
 import type { SharedIndex } from './group/layout.js';
 import { TileClosing } from './group/tile-closing.js';
 import type { Tile } from './group/tile.js';
-import { JournalGroups } from './journal-groups.js';
-import type { Expired, GroupStatus, HeadOptions, HeadStats, PlacedTile } from './options.js';
+import { type GroupPlace, JournalGroups } from './journal-groups.js';
+import type { Expired, GroupStatus, HeadOptions, HeadStats } from './options.js';
 import { Pins } from './select/pins.js';
 import { HeadSnapshot } from './select/snapshot.js';
 import { Families } from './series/families.js';
 import { Origins } from './series/origins.js';
+import { Reclaim } from './series/reclaim.js';
 import { SeriesIndex } from './series/series-index.js';
 
 /** A frame further ahead of the clock is counted as such. Milliseconds. */
@@ -52,16 +49,8 @@ const SILENT_INTERVALS = 3;
 const ARCHIVE_BYTES = 64 << 20;
 /** A group silent for longer begins with a key frame when it goes on: its tile may close, its chain end. */
 const IDLE_MS = 40 * 60_000;
-/** A group that has neither ended at its source nor sent anything for so long is not waited for. */
-const FORGET_MS = 24 * 3_600_000;
 /** A source that sends no key frames gets tiles of so many times the usual length. */
 const TILES_WITHOUT_KEY = 4;
-
-/** A group's name within a journal. */
-export interface GroupPlace {
-  readonly epoch: Epoch;
-  readonly group: GroupId;
-}
 
 /**
  * One path for all data: entries of a process's own journal, of a pull and of recovery are decoded
@@ -74,12 +63,11 @@ export class Head implements Appender, Queryable {
   readonly #journals = new Map<JournalRef, JournalGroups>();
   /** By handle. */
   readonly #groups: Array<Group | undefined> = [];
-  readonly #freeHandles: number[] = [];
   readonly #archive: Archive;
   readonly #tileCache: TileCache;
-  /** What open snapshots may still name, and the newest one that may: series, handles of groups. */
-  readonly #orphans = new Map<number, number>();
-  readonly #staleHandles = new Map<number, number>();
+  readonly #reclaim: Reclaim;
+  /** What housekeeping says and asks of blocks. */
+  readonly blocks: HeadBlocks;
   readonly #pins = new Pins();
   readonly #looseDecoder = new FrameDecoder();
   readonly #closing: TileClosing;
@@ -109,6 +97,8 @@ export class Head implements Appender, Queryable {
     };
     const { tileSource, archiveBytesMax, tileCacheBytesMax } = options;
     this.#archive = new Archive(this.#archiveHost(), tileSource, archiveBytesMax ?? ARCHIVE_BYTES);
+    this.blocks = new HeadBlocks(this.#archive, this.#journals, (ref) => this.#journal(ref));
+    this.#reclaim = new Reclaim(this.#pins, this.#index.series, this.#index.origins);
     this.#tileCache = new TileCache(tileCacheBytesMax ?? ARCHIVE_BYTES);
   }
 
@@ -127,22 +117,11 @@ export class Head implements Appender, Queryable {
         sizes.tileBytes += bytes.length;
       }
     }
-    const blocks = { blocks: 0, blockBytes: 0 };
-    for (const ref of this.#journals.keys()) {
-      for (const { tileBytes, indexBytes } of this.#archive.blocks(ref)) {
-        blocks.blocks++;
-        blocks.blockBytes += tileBytes + indexBytes;
-      }
-    }
     return {
       ...this.#counts,
-      ...this.#archive.counts,
+      ...this.#archive.stats,
+      ...this.#tileCache.stats,
       ...sizes,
-      ...blocks,
-      archiveBytes: this.#archive.bytes,
-      tileCacheBytes: this.#tileCache.bytes,
-      tileCacheHits: this.#tileCache.hits,
-      tileCacheMisses: this.#tileCache.misses,
       series: this.#index.series.count,
       openSnapshots: this.#pins.count,
       refused: { ...this.#refused },
@@ -188,87 +167,7 @@ export class Head implements Appender, Queryable {
 
   /** Takes in what tiles the store has. Frames they hold are not added again by `apply`. */
   restoreTiles(ref: JournalRef, metas: readonly TileMeta[]): void {
-    const journal = this.#journal(ref);
-    const byGroup = new Map<Group, TileMeta[]>();
-    for (const meta of metas) {
-      const group = journal.find(meta.epoch, meta.group);
-      if (group === undefined) {
-        this.#counts.tilesWithoutLayout++;
-        continue;
-      }
-      const list = byGroup.get(group);
-      if (list === undefined) byGroup.set(group, [meta]);
-      else list.push(meta);
-      journal.newestTime = Math.max(journal.newestTime, meta.maxTime);
-    }
-    for (const [group, list] of byGroup) group.restore(list);
-  }
-
-  /**
-   * The blocks the store has of a journal, in place of those known so far: in recovery, and wherever
-   * another process may have made some.
-   */
-  restoreBlocks(ref: JournalRef, metas: readonly BlockMeta[]): void {
-    const journal = this.#journal(ref);
-    this.#archive.restore(ref, metas);
-    for (const meta of metas) journal.newestTime = Math.max(journal.newestTime, meta.maxTime);
-  }
-
-  /** After `restoreLayouts`: frames that a block has are not added again by `apply`. */
-  restoreSealed(ref: JournalRef, index: BlockIndex): void {
-    const journal = this.#journal(ref);
-    for (let i = 0; i < index.groupCount; i++) {
-      const last = index.tiles(i).at(-1);
-      if (last === undefined) continue;
-      const group = journal.find(index.epoch(i), index.group(i));
-      group?.restoreSealed(last.lastSequence, last.maxTime);
-    }
-  }
-
-  /** Blocks of a journal, as far as this head knows. */
-  blocks(ref: JournalRef): BlockMeta[] {
-    return this.#archive.blocks(ref);
-  }
-
-  /** Tiles that the store has, and that no block has yet. */
-  looseTiles(ref: JournalRef): TileMeta[] {
-    const metas: TileMeta[] = [];
-    for (const group of this.#journals.get(ref) ?? []) {
-      for (const tile of group.tiles) if (tile.stored && !tile.inBlock) metas.push(tile.meta);
-    }
-    return metas;
-  }
-
-  /**
-   * Bytes of tiles can be read in a block from now on, though nobody else sees it yet; `block` null: not
-   * any more.
-   */
-  tilesPlaced(ref: JournalRef, block: BlockId | null, tiles: readonly PlacedTile[]): void {
-    for (const { meta, position } of tiles) {
-      const tile = this.#tile(ref, meta);
-      if (tile !== undefined) tile.place = block === null ? null : { block, position };
-    }
-  }
-
-  /** The store has a block in place of tiles (placed before) or of other blocks. */
-  blockFinished(ref: JournalRef, meta: BlockMeta, replaced: Replaced): void {
-    for (const tile of replaced.tiles) {
-      const own = this.#tile(ref, tile);
-      if (own !== undefined) own.inBlock = true;
-    }
-    const gone = replaced.blocks.map(({ id }) => id);
-    this.#archive.replace(ref, meta, gone);
-  }
-
-  /** The store has dropped blocks (retention). */
-  dropBlocks(ref: JournalRef, blocks: readonly BlockMeta[]): void {
-    const gone = blocks.map(({ id }) => id);
-    this.#archive.replace(ref, undefined, gone);
-  }
-
-  #tile(ref: JournalRef, { epoch, group, firstSequence }: TileMeta): Tile | undefined {
-    const found = this.#journals.get(ref)?.find(epoch, group);
-    return found?.tiles.find(({ meta }) => meta.firstSequence === firstSequence);
+    this.#counts.tilesWithoutLayout += this.#journal(ref).restoreTiles(metas);
   }
 
   /** Newest entry applied in this process; undefined before the first. */
@@ -287,25 +186,13 @@ export class Head implements Appender, Queryable {
 
   /** The store has a tile that `onTileClosed` handed out. */
   tileStored(ref: JournalRef, meta: TileMeta): void {
-    const tile = this.#tile(ref, meta);
+    const tile = this.#journals.get(ref)?.tile(meta);
     if (tile !== undefined) tile.stored = true;
   }
 
   /** The store has dropped tiles (retention); they are not asked for any more. */
   dropTiles(ref: JournalRef, metas: readonly TileMeta[]): void {
-    const journal = this.#journals.get(ref);
-    if (journal === undefined) return;
-    const byGroup = new Map<Group, Set<number>>();
-    for (const meta of metas) {
-      const group = journal.find(meta.epoch, meta.group);
-      if (group === undefined) continue;
-      const sequences = byGroup.get(group);
-      if (sequences === undefined) byGroup.set(group, new Set([meta.firstSequence]));
-      else sequences.add(meta.firstSequence);
-    }
-    for (const [group, sequences] of byGroup) {
-      group.dropTiles((tile) => sequences.has(tile.meta.firstSequence));
-    }
+    this.#journals.get(ref)?.dropTiles(metas);
   }
 
   /** Forgets a journal with all its samples; snapshots that are open lose sight of them too. */
@@ -337,7 +224,7 @@ export class Head implements Appender, Queryable {
       for (const group of journal) {
         if (group.released) continue;
         tiles += group.expireTiles(horizon, this.#options.tileSource !== null);
-        if (group.ended && group.empty && isOver(journal, group)) empty.push(group);
+        if (group.ended && group.empty && journal.isOver(group)) empty.push(group);
       }
     }
     return { series: this.#releaseGroups(empty), tiles };
@@ -348,13 +235,7 @@ export class Head implements Appender, Queryable {
    * has been cut; frames behind it need theirs. They are named until `layoutsDropped`.
    */
   groupsNotNeeded(ref: JournalRef, trimmed: JournalPosition): GroupPlace[] {
-    const places: GroupPlace[] = [];
-    for (const group of this.#journals.get(ref) ?? []) {
-      const last = { epoch: group.epoch, sequence: group.lastSequence };
-      if (!group.released || comparePositions(last, trimmed) > 0) continue;
-      places.push({ epoch: group.epoch, group: group.id });
-    }
-    return places;
+    return this.#journals.get(ref)?.notNeeded(trimmed) ?? [];
   }
 
   /** The store has dropped the layouts of groups that were not needed. */
@@ -388,7 +269,7 @@ export class Head implements Appender, Queryable {
     };
     return new HeadSnapshot(input, clock, pins, this.#archive, () => {
       this.#pins.close(pins);
-      this.#reclaim();
+      this.#reclaim.run();
       if (this.#pins.count > 0) return;
       for (const tile of this.#loggedTiles) tile.log = null;
       this.#loggedTiles = [];
@@ -453,7 +334,7 @@ export class Head implements Appender, Queryable {
   }
 
   #newGroup(ref: JournalRef, epoch: Epoch, record: LayoutRecord): Group {
-    const handle = this.#freeHandles.pop() ?? this.#groups.length;
+    const handle = this.#reclaim.takeHandle() ?? this.#groups.length;
     const place = { ref, epoch, id: record.group };
     const group = new Group(place, record.meta, this.#index, handle, this.#options.tileFrames);
     this.#groups[handle] = group;
@@ -578,30 +459,12 @@ export class Head implements Appender, Queryable {
       group.released = true;
       group.end();
       this.#groups[group.handle] = undefined;
-      this.#staleHandles.set(group.handle, this.#pins.opened);
     }
-    for (const ref of orphans) this.#orphans.set(ref, this.#pins.opened);
-    this.#reclaim();
+    this.#reclaim.add(
+      orphans,
+      groups.map(({ handle }) => handle),
+    );
     return orphans.length;
-  }
-
-  /** Numbers of series and groups are given again once every snapshot that may know them is closed. */
-  #reclaim(): void {
-    if (this.#orphans.size === 0 && this.#staleHandles.size === 0) return;
-    const { oldest } = this.#pins;
-    const gone: number[] = [];
-    for (const [ref, opened] of this.#orphans) {
-      if (opened >= oldest) continue;
-      this.#orphans.delete(ref);
-      // A group that came since may have it again.
-      if (this.#index.origins.first(ref) < 0) gone.push(ref);
-    }
-    this.#index.series.remove(gone);
-    for (const [handle, opened] of this.#staleHandles) {
-      if (opened >= oldest) continue;
-      this.#staleHandles.delete(handle);
-      this.#freeHandles.push(handle);
-    }
   }
 
   #archiveHost(): ArchiveHost {
@@ -630,12 +493,6 @@ export class Head implements Appender, Queryable {
       this.#refused[reason] = (this.#refused[reason] ?? 0) + count;
     }
   }
-}
-
-/** Whether nothing more can come of a group that has ended. */
-function isOver(journal: JournalGroups, group: Group): boolean {
-  if (group.finished || group.epoch < journal.position.epoch) return true;
-  return journal.newestTime - Math.max(group.lastTime, group.touchedTime) > FORGET_MS;
 }
 
 function refuse(totals: ApplyTotals, reason: string, count: number): void {

@@ -1,10 +1,10 @@
 /** Takes in journal entries and answers selects. */
 export {
-  /** A group's name within a journal. */
-  type GroupPlace,
   /** Appender and Queryable over recent samples. */
   Head,
 } from './head.js';
+/** A group's name within a journal. */
+export type { GroupPlace } from './journal-groups.js';
 export type {
   /** What `expire` gave back. */
   Expired,
@@ -17,3 +17,5 @@ export type {
   /** Where tiles are read back from. */
   TileSource,
 } from './options.js';
+/** What housekeeping says and asks of blocks. */
+export type { HeadBlocks, PlacedTile } from './archive/head-blocks.js';

@@ -4,9 +4,20 @@ import {
   type GroupId,
   type JournalPosition,
   type JournalRef,
+  type TileMeta,
   comparePositions,
 } from '@canopy/model';
 import type { Group } from './group/group.js';
+import type { Tile } from './group/tile.js';
+
+/** A group's name within a journal. */
+export interface GroupPlace {
+  readonly epoch: Epoch;
+  readonly group: GroupId;
+}
+
+/** A group that has neither ended at its source nor sent anything for so long is not waited for. */
+const FORGET_MS = 24 * 3_600_000;
 
 const NO_POSITION: JournalPosition = { epoch: 0, sequence: 0 };
 
@@ -26,6 +37,11 @@ export class JournalGroups implements Iterable<Group> {
     return this.#byEpoch.get(epoch)?.get(id);
   }
 
+  tile({ epoch, group, firstSequence }: TileMeta): Tile | undefined {
+    const tiles = this.find(epoch, group)?.tiles;
+    return tiles?.find(({ meta }) => meta.firstSequence === firstSequence);
+  }
+
   add(group: Group): void {
     let groups = this.#byEpoch.get(group.epoch);
     if (groups === undefined) this.#byEpoch.set(group.epoch, (groups = new Map()));
@@ -35,6 +51,56 @@ export class JournalGroups implements Iterable<Group> {
   remove(epoch: Epoch, id: GroupId): void {
     const groups = this.#byEpoch.get(epoch);
     if (groups?.delete(id) && groups.size === 0) this.#byEpoch.delete(epoch);
+  }
+
+  /** Takes in extents of tiles the store has. Returns how many have no group. */
+  restoreTiles(metas: readonly TileMeta[]): number {
+    const byGroup = new Map<Group, TileMeta[]>();
+    let missing = 0;
+    for (const meta of metas) {
+      const group = this.find(meta.epoch, meta.group);
+      if (group === undefined) {
+        missing++;
+        continue;
+      }
+      const list = byGroup.get(group);
+      if (list === undefined) byGroup.set(group, [meta]);
+      else list.push(meta);
+      this.newestTime = Math.max(this.newestTime, meta.maxTime);
+    }
+    for (const [group, list] of byGroup) group.restore(list);
+    return missing;
+  }
+
+  dropTiles(metas: readonly TileMeta[]): void {
+    const byGroup = new Map<Group, Set<number>>();
+    for (const meta of metas) {
+      const group = this.find(meta.epoch, meta.group);
+      if (group === undefined) continue;
+      const sequences = byGroup.get(group);
+      if (sequences === undefined) byGroup.set(group, new Set([meta.firstSequence]));
+      else sequences.add(meta.firstSequence);
+    }
+    for (const [group, sequences] of byGroup) {
+      group.dropTiles((tile) => sequences.has(tile.meta.firstSequence));
+    }
+  }
+
+  /** Groups of which nothing is left, and no frame after `trimmed`: their layouts may go. */
+  notNeeded(trimmed: JournalPosition): GroupPlace[] {
+    const places: GroupPlace[] = [];
+    for (const group of this) {
+      const last = { epoch: group.epoch, sequence: group.lastSequence };
+      if (!group.released || comparePositions(last, trimmed) > 0) continue;
+      places.push({ epoch: group.epoch, group: group.id });
+    }
+    return places;
+  }
+
+  /** Whether nothing more can come of a group that has ended. */
+  isOver(group: Group): boolean {
+    if (group.finished || group.epoch < this.position.epoch) return true;
+    return this.newestTime - Math.max(group.lastTime, group.touchedTime) > FORGET_MS;
   }
 
   *[Symbol.iterator](): Generator<Group> {

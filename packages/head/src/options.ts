@@ -24,12 +24,6 @@ export interface TileSource {
   ): Promise<Array<Uint8Array | undefined>>;
 }
 
-/** Where a tile lies in a block. */
-export interface PlacedTile {
-  readonly meta: TileMeta;
-  readonly position: number;
-}
-
 export interface HeadOptions {
   readonly clock: Clock;
   /** How long samples stay in memory after their time. */

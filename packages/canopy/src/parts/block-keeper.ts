@@ -24,7 +24,7 @@ import { type MergeProgress, mergeBlocks } from './merge.js';
 import { type SealedTiles, sealTiles } from './seal.js';
 
 /** What is asked of the head. */
-export type BlockHead = Pick<Head, 'blocks' | 'looseTiles' | 'tilesPlaced' | 'blockFinished'>;
+export type BlockHead = Pick<Head, 'blocks'>;
 
 export interface BlockKeeperOptions {
   readonly store: Store;
@@ -109,14 +109,14 @@ export class BlockKeeper {
     const blocks = await this.#options.store.blocks(ref);
     this.#unsettled.delete(ref);
     const isThere = blocks.some(({ id }) => id === unsettled.meta.id);
-    const head = this.#options.head();
-    if (isThere) head.blockFinished(ref, unsettled.meta, unsettled.replaced);
-    else head.tilesPlaced(ref, null, unsettled.placed);
+    const { blocks: known } = this.#options.head();
+    if (isThere) known.finished(ref, unsettled.meta, unsettled.replaced);
+    else known.placed(ref, null, unsettled.placed);
   }
 
   async #seal(ref: JournalRef, now: Milliseconds): Promise<void> {
     const { window, head, store, log } = this.#options;
-    for (const [from, tiles] of this.#windows(head().looseTiles(ref))) {
+    for (const [from, tiles] of this.#windows(head().blocks.looseTiles(ref))) {
       const to = asTime(from + window);
       if (!this.#isPast(ref, to, now, this.#options.sealDelay)) continue;
       const pause = new Pause();
@@ -164,7 +164,7 @@ export class BlockKeeper {
   async #merge(ref: JournalRef, now: Milliseconds): Promise<void> {
     const { spans, head, store, grace } = this.#options;
     for (const span of spans) {
-      for (const [from, blocks] of this.#buckets(head().blocks(ref), span)) {
+      for (const [from, blocks] of this.#buckets(head().blocks.list(ref), span)) {
         const to = asTime(from + span);
         const isFinal = now >= to + this.#options.abandonedAfter;
         // Not before all of its windows are sealed, and their tiles have left memory.
@@ -244,11 +244,11 @@ export class BlockKeeper {
   async #finish(ref: JournalRef, block: Unsettled, lease: () => Promise<Lease>): Promise<void> {
     const { store, head } = this.#options;
     // Selects that are under way read the tiles there as soon as the store has them nowhere else.
-    head().tilesPlaced(ref, block.meta.id, block.placed);
+    head().blocks.placed(ref, block.meta.id, block.placed);
     this.#unsettled.set(ref, block);
     await store.finishBlock(await lease(), block.meta, block.replaced);
     this.#unsettled.delete(ref);
-    head().blockFinished(ref, block.meta, block.replaced);
+    head().blocks.finished(ref, block.meta, block.replaced);
   }
 
   /** A held lease, renewed where it has been some time. @throws CanopyError where another holds it. */

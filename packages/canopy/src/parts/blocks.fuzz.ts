@@ -32,7 +32,7 @@ import { recoverHead } from './recovery.js';
 import { Retention } from './retention.js';
 import { TileKeeper } from './tile-keeper.js';
 
-const ROUNDS = Number(process.env.CANOPY_FUZZ_ROUNDS ?? 60);
+const ROUNDS = Number(process.env.CANOPY_FUZZ_ROUNDS ?? 25);
 const STEPS = 150;
 const WINDOW = 10_000;
 const RETENTION = 45_000;
@@ -195,31 +195,7 @@ it('gives the answers that plain arrays give', async () => {
         const range = world.range();
         const snapshot = world.head.snapshot();
         const answer = plainAnswer(world.groups, range);
-        const got = await answerOf(snapshot, range);
-        if (JSON.stringify(got) !== JSON.stringify(answer) && round === 3) {
-          console.log('RANGE', range, world.head.stats);
-          for (const g of world.groups)
-            console.log(
-              g.ref[0],
-              g.script.id,
-              g.names,
-              g.slotTimes,
-              g.lastTime,
-              g.ended,
-              [...g.samples]
-                .map(([n, l]) => n + ':' + l.map((x) => x.time - 1.7e12).join())
-                .join(' '),
-            );
-          for (const l of world.leaves) {
-            console.log(
-              l.script.ref[0],
-              world.head.blocks(l.script.ref),
-              world.head.looseTiles(l.script.ref),
-            );
-          }
-          for (const j of (world.head as any).dbg()) console.log(j);
-        }
-        expect(got, `round ${round} step ${step}`).toEqual(answer);
+        expect(await answerOf(snapshot, range), `round ${round} step ${step}`).toEqual(answer);
         const names = await snapshot.labelValues('__name__', [], range);
         expect(names, `round ${round} step ${step}`).toEqual(
           expect.arrayContaining(Object.keys(answer)),

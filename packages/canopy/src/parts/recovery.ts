@@ -120,7 +120,7 @@ async function restoreBlocks(
   { ref, trimmed }: JournalState,
 ): Promise<void> {
   const blocks = await store.blocks(ref);
-  head.restoreBlocks(ref, blocks);
+  head.blocks.restore(ref, blocks);
   for (const { id, tileBytes, indexBytes, last } of blocks) {
     if (comparePositions(last, trimmed) <= 0) continue;
     const piece = { block: id, position: tileBytes, byteLength: indexBytes };
@@ -128,6 +128,6 @@ async function restoreBlocks(
     if (bytes === undefined) {
       throw new CanopyError('storage_corrupt', `block ${id} of journal ${ref} has no index`);
     }
-    head.restoreSealed(ref, new BlockIndex(bytes));
+    head.blocks.restoreSealed(ref, new BlockIndex(bytes));
   }
 }

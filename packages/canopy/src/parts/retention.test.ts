@@ -51,8 +51,10 @@ async function rig(given: Partial<RetentionOptions> = {}) {
       dropTiles: (journal, metas) => {
         for (const { firstSequence } of metas) forgotten.push(`${journal[0]}${firstSequence}`);
       },
-      dropBlocks: (journal, blocks) => {
-        for (const { id } of blocks) forgotten.push(`${journal[0]} block ${id}`);
+      blocks: {
+        dropped: (journal, blocks) => {
+          for (const { id } of blocks) forgotten.push(`${journal[0]} block ${id}`);
+        },
       },
     }),
     owner: 'me',

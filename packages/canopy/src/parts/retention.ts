@@ -1,5 +1,5 @@
 /** Drops what is past its retention, and makes room: whole blocks and single tiles, the oldest first. */
-import type { Head } from '@canopy/head';
+import type { Head, HeadBlocks } from '@canopy/head';
 import {
   type BlockMeta,
   CanopyError,
@@ -16,7 +16,7 @@ import type { Log } from '../log.js';
 
 export interface RetentionOptions {
   readonly store: Store;
-  readonly head: () => Pick<Head, 'dropTiles' | 'dropBlocks'>;
+  readonly head: () => Pick<Head, 'dropTiles'> & { readonly blocks: Pick<HeadBlocks, 'dropped'> };
   readonly owner: string;
   readonly leaseTtl: DurationMs;
   /** 0: no limit. */
@@ -120,7 +120,7 @@ export class Retention {
       const tiles = own.flatMap(({ tile }) => tile ?? []);
       await this.#perJournal(ref, async (lease) => {
         // Selects look for them no more, then they go.
-        head().dropBlocks(ref, blocks);
+        head().blocks.dropped(ref, blocks);
         await store.dropBlocks(lease, blocks);
         await store.dropTiles(lease, tiles);
         head().dropTiles(ref, tiles);

@@ -36,11 +36,6 @@ export interface ArchiveView {
   readonly used: Set<ArchivedBlock>;
 }
 
-export interface ArchiveCounts {
-  indexesRead: number;
-  indexesUnreadable: number;
-}
-
 export class Archive {
   readonly #host: ArchiveHost;
   readonly #source: TileSource | null;
@@ -54,7 +49,7 @@ export class Archive {
   #uses = 0;
   /** Tiles whose newest sample is before this have left the head. */
   horizon = Number.NEGATIVE_INFINITY;
-  readonly counts: ArchiveCounts = { indexesRead: 0, indexesUnreadable: 0 };
+  readonly #counts = { indexesRead: 0, indexesUnreadable: 0 };
 
   constructor(host: ArchiveHost, source: TileSource | null, bytesMax: number) {
     this.#host = host;
@@ -62,11 +57,18 @@ export class Archive {
     this.#bytesMax = bytesMax;
   }
 
-  /** Indexes and mounted groups in memory, roughly. */
-  get bytes(): number {
-    let bytes = 0;
-    for (const blocks of this.#blocks.values()) for (const b of blocks) bytes += b.memoryBytes;
-    return bytes;
+  /** Parts of HeadStats. */
+  get stats() {
+    const sizes = { blocks: 0, blockBytes: 0, archiveBytes: 0 };
+    for (const list of this.#blocks.values()) {
+      for (const block of list) {
+        sizes.archiveBytes += block.memoryBytes;
+        if (!block.isSeen(this.#version)) continue;
+        sizes.blocks++;
+        sizes.blockBytes += block.meta.tileBytes + block.meta.indexBytes;
+      }
+    }
+    return { ...this.#counts, ...sizes };
   }
 
   /** Blocks of a journal as new snapshots see them. */
@@ -202,10 +204,10 @@ export class Archive {
         const bytes = read[i];
         if (bytes === undefined) throw new FormatError('the index of a block is gone');
         block.index = new BlockIndex(bytes);
-        this.counts.indexesRead++;
+        this.#counts.indexesRead++;
       } catch (error) {
         if (!(error instanceof FormatError)) throw error;
-        this.counts.indexesUnreadable++;
+        this.#counts.indexesUnreadable++;
       }
     }
   }
@@ -223,7 +225,7 @@ export class Archive {
       }
     } catch (error) {
       if (!(error instanceof FormatError)) throw error;
-      this.counts.indexesUnreadable++;
+      this.#counts.indexesUnreadable++;
       return;
     }
     const place = { epoch: index.epoch(number), group: index.group(number) };
@@ -257,7 +259,7 @@ export class Archive {
 
   /** Makes room, of what no open snapshot uses. */
   #trim(): void {
-    let { bytes } = this;
+    let { archiveBytes: bytes } = this.stats;
     if (bytes <= this.#bytesMax) return;
     const idle: ArchivedBlock[] = [];
     for (const blocks of this.#blocks.values()) {

@@ -12,7 +12,7 @@ import {
 import { gatherPieces } from '../chunks.js';
 import { blockNotBegun } from '../commit.js';
 import { blockKey, chunkKey, groupKey, journalPrefix, keyAfterAll, readBlockKey } from './keys.js';
-import type { Table, Tables } from './tables.js';
+import type { Table, Tables, Write } from './tables.js';
 
 /** Bytes copied out of the file between two turns of the event loop. */
 const STEP_BYTES = 8 * 1024 * 1024;
@@ -24,9 +24,6 @@ type BlockRecord =
   | { readonly building: true }
   | { readonly gone: Milliseconds; readonly bytes: number }
   | { readonly next: BlockId };
-
-/** Writes in one transaction; refused where `addedBytes` have no room. */
-export type Write = (addedBytes: number, puts: () => void) => Promise<void>;
 
 export class EmbeddedBlocks {
   readonly #records: Table;

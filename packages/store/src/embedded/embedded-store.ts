@@ -34,7 +34,8 @@ import { EmbeddedBlocks } from './blocks.js';
 import { type FolderLock, lockFolder } from './folder-lock.js';
 import { entryKey, groupKey, journalPrefix, keyAfterAll, refOfKey } from './keys.js';
 import { Records, pointer } from './records.js';
-import { type Table, Tables } from './tables.js';
+import { RECORD_OVERHEAD_BYTES, type Table, Tables, type Write } from './tables.js';
+import { EmbeddedTiles } from './tiles.js';
 
 export interface EmbeddedStoreOptions {
   /** Folder of the store; made when it is not there. */
@@ -80,8 +81,6 @@ export async function openEmbeddedStore(options: EmbeddedStoreOptions): Promise<
 
 /** Deletions in one transaction. */
 const STEP_DELETIONS = 4000;
-/** Pages, keys and headers that a record costs besides its own bytes. */
-const RECORD_OVERHEAD_BYTES = 64;
 
 type StoredState = Omit<JournalState, 'ref'>;
 
@@ -93,9 +92,8 @@ class LmdbStore implements EmbeddedStore {
   readonly #lock: FolderLock;
   readonly #entries: Table;
   readonly #layouts: Table;
-  readonly #tiles: Table;
-  readonly #tileMetas: Table;
   readonly #records: Records;
+  readonly #tiles: EmbeddedTiles;
   readonly #blocks: EmbeddedBlocks;
   readonly #states = new Map<JournalRef, StoredState>();
   /** Fences outlive the process, holders do not: the folder lock says that all earlier ones are gone. */
@@ -113,12 +111,10 @@ class LmdbStore implements EmbeddedStore {
     this.identity = identity;
     this.#entries = tables.get('entries');
     this.#layouts = tables.get('layouts');
-    this.#tiles = tables.get('tiles');
-    this.#tileMetas = tables.get('tile-metas');
     this.#records = new Records(tables, options.onCorrupt);
-    this.#blocks = new EmbeddedBlocks(tables, options.clock, (added, puts) =>
-      this.#write(added, puts),
-    );
+    const write: Write = (added, puts) => this.#write(added, puts);
+    this.#tiles = new EmbeddedTiles(tables, write);
+    this.#blocks = new EmbeddedBlocks(tables, options.clock, write);
     for (const { key, value } of tables.get('states').getRange({ start: FIRST_KEY })) {
       this.#states.set(refOfKey(key), parseState(value));
     }
@@ -274,44 +270,19 @@ class LmdbStore implements EmbeddedStore {
 
   putTiles(lease: Lease, tiles: readonly StoredTile[]): Promise<void> {
     if (tiles.length === 0) return Promise.resolve();
-    return this.#inTurn(lease.journal, async () => {
-      this.#checkLease(lease);
-      const prefix = journalPrefix(lease.journal);
-      let bytes = 0;
-      for (const tile of tiles) bytes += tile.bytes.length + 2 * RECORD_OVERHEAD_BYTES;
-      await this.#write(bytes, () => {
-        for (const { meta, bytes } of tiles) {
-          const key = groupKey(prefix, meta.epoch, meta.group, meta.firstSequence);
-          void this.#tiles.put(key, bytes as Buffer);
-          void this.#tileMetas.put(key, tileExtent(meta));
-        }
-      });
-    });
+    return this.#held(lease, (ref) => this.#tiles.put(ref, tiles));
   }
 
   tiles(ref: JournalRef): Promise<TileMeta[]> {
-    return this.#records.tiles(ref);
+    return this.#tiles.list(ref);
   }
 
   readTiles(ref: JournalRef, tiles: readonly TileMeta[]): Promise<Array<Uint8Array | undefined>> {
-    return this.#records.readTiles(ref, tiles);
+    return this.#tiles.read(ref, tiles);
   }
 
   dropTiles(lease: Lease, tiles: readonly TileMeta[]): Promise<void> {
-    return this.#inTurn(lease.journal, async () => {
-      this.#checkLease(lease);
-      const prefix = journalPrefix(lease.journal);
-      for (let from = 0; from < tiles.length; from += STEP_DELETIONS) {
-        const step = tiles.slice(from, from + STEP_DELETIONS);
-        await this.#write(0, () => {
-          for (const { epoch, group, firstSequence } of step) {
-            const key = groupKey(prefix, epoch, group, firstSequence);
-            void this.#tiles.remove(key);
-            void this.#tileMetas.remove(key);
-          }
-        });
-      }
-    });
+    return this.#held(lease, (ref) => this.#tiles.drop(ref, tiles));
   }
 
   blocks(ref: JournalRef): Promise<BlockMeta[]> {
@@ -496,11 +467,6 @@ const FIRST_KEY = Buffer.alloc(1);
 
 function positionOf({ epoch, sequence }: { epoch: Epoch; sequence: Sequence }): JournalPosition {
   return { epoch, sequence };
-}
-
-function tileExtent(meta: TileMeta): Buffer {
-  const { lastSequence, minTime, maxTime, byteLength } = meta;
-  return Buffer.from(JSON.stringify([lastSequence, minTime, maxTime, byteLength]));
 }
 
 /** @throws CanopyError `storage_corrupt`. */

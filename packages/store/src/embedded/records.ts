@@ -1,11 +1,10 @@
-/** Reading of entries, layouts and tiles: bounded steps, checked records, no long transactions. */
+/** Reading of entries and layouts: bounded steps, checked records, no long transactions. */
 import {
   type GroupId,
   type JournalEntry,
   type JournalPosition,
   type JournalRef,
   type ReadLimits,
-  type TileMeta,
   comparePositions,
   errorText,
 } from '@canopy/model';
@@ -20,11 +19,8 @@ import {
   readEntryKey,
   readGroupKey,
 } from './keys.js';
+import { scan } from './scan.js';
 import type { Table, Tables } from './tables.js';
-
-/** Records and bytes looked at in one go, between two turns of the event loop. */
-const STEP_RECORDS = 1000;
-const STEP_BYTES = 8 * 1024 * 1024;
 
 /** An entry whose bytes lie among the layouts: the value is its group (u32). No record is this short. */
 const POINTER_SIZE = 4;
@@ -39,15 +35,11 @@ export function pointer(group: GroupId): Buffer {
 export class Records {
   readonly #entries: Table;
   readonly #layouts: Table;
-  readonly #tiles: Table;
-  readonly #tileMetas: Table;
   readonly #onCorrupt: (record: CorruptRecord) => void;
 
   constructor(tables: Tables, onCorrupt: (record: CorruptRecord) => void) {
     this.#entries = tables.get('entries');
     this.#layouts = tables.get('layouts');
-    this.#tiles = tables.get('tiles');
-    this.#tileMetas = tables.get('tile-metas');
     this.#onCorrupt = onCorrupt;
   }
 
@@ -66,7 +58,7 @@ export class Records {
     const found: JournalEntry[] = [];
     let bytes = 0;
     const start = keyAfter(entryKey(prefix, after.epoch, after.sequence));
-    await this.#scan(this.#entries, start, end, (key, value) => {
+    await scan(this.#entries, start, end, (key, value) => {
       const entry = this.#decode(ref, prefix, key, value);
       if (entry === undefined) return true;
       bytes += entry.bytes.length;
@@ -81,7 +73,7 @@ export class Records {
   async readLayouts(ref: JournalRef, synced: JournalPosition): Promise<JournalEntry[]> {
     const found: JournalEntry[] = [];
     const prefix = journalPrefix(ref);
-    await this.#scan(this.#layouts, prefix, keyAfterAll(prefix), (key, value) => {
+    await scan(this.#layouts, prefix, keyAfterAll(prefix), (key, value) => {
       const { epoch, group, sequence } = readGroupKey(key);
       if (comparePositions({ epoch, sequence }, synced) > 0) return true;
       try {
@@ -91,40 +83,6 @@ export class Records {
       }
       return true;
     });
-    return found;
-  }
-
-  /** As in Store. */
-  async tiles(ref: JournalRef): Promise<TileMeta[]> {
-    const found: TileMeta[] = [];
-    const prefix = journalPrefix(ref);
-    await this.#scan(this.#tileMetas, prefix, keyAfterAll(prefix), (key, value) => {
-      const { epoch, group, sequence } = readGroupKey(key);
-      const [lastSequence, minTime, maxTime, byteLength] = JSON.parse(value.toString()) as number[];
-      const extent = { lastSequence, minTime, maxTime, byteLength };
-      found.push({ epoch, group, firstSequence: sequence, ...extent } as TileMeta);
-      return true;
-    });
-    return found;
-  }
-
-  /** As in Store. */
-  async readTiles(
-    ref: JournalRef,
-    tiles: readonly TileMeta[],
-  ): Promise<Array<Uint8Array | undefined>> {
-    const prefix = journalPrefix(ref);
-    const found: Array<Uint8Array | undefined> = [];
-    let stepBytes = 0;
-    for (const { epoch, group, firstSequence } of tiles) {
-      const bytes = this.#tiles.getBinary(groupKey(prefix, epoch, group, firstSequence));
-      found.push(bytes);
-      stepBytes += bytes?.length ?? 0;
-      if (stepBytes > STEP_BYTES) {
-        stepBytes = 0;
-        await nextTurn();
-      }
-    }
     return found;
   }
 
@@ -173,34 +131,7 @@ export class Records {
     return this.#layouts.getBinary(groupKey(prefix, epoch, value.readUInt32BE(), sequence));
   }
 
-  /** Visits records from `start` to before `end` until `visit` says false, some at a time. */
-  async #scan(
-    table: Table,
-    start: Uint8Array,
-    end: Uint8Array,
-    visit: (key: Uint8Array, value: Buffer) => boolean,
-  ): Promise<void> {
-    for (let from = start; ; await nextTurn()) {
-      let count = 0;
-      let bytes = 0;
-      for (const { key, value } of table.getRange({ start: from, end, limit: STEP_RECORDS })) {
-        if (!visit(key, value)) return;
-        count++;
-        bytes += value.length;
-        if (count === STEP_RECORDS || bytes > STEP_BYTES) {
-          from = keyAfter(key);
-          break;
-        }
-      }
-      if (count < STEP_RECORDS && bytes <= STEP_BYTES) return;
-    }
-  }
-
   #report(journal: string, what: CorruptRecord['what'], place: string, error: unknown): void {
     this.#onCorrupt({ journal, what, place, message: errorText(error) });
   }
-}
-
-function nextTurn(): Promise<void> {
-  return new Promise((resolve) => setImmediate(resolve));
 }

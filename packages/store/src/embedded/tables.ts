@@ -19,6 +19,12 @@ const TABLE_NAMES = [
 ] as const;
 export type TableName = (typeof TABLE_NAMES)[number];
 
+/** Pages, keys and headers that a record costs besides its own bytes. */
+export const RECORD_OVERHEAD_BYTES = 64;
+
+/** Writes in one transaction; refused where `addedBytes` have no room. */
+export type Write = (addedBytes: number, puts: () => void) => Promise<void>;
+
 /** A disk that does not finish a flush for this long does not answer. */
 const FLUSH_TIMEOUT_MS = asDuration(60_000);
 /** Copies of pages while a transaction rewrites them, and the list of free pages. */

@@ -1,0 +1,84 @@
+/** Tiles in LMDB that are in no block yet. Callers hold the lease and their turn. */
+import type { JournalRef, StoredTile, TileMeta } from '@canopy/model';
+import { groupKey, journalPrefix, keyAfterAll, readGroupKey } from './keys.js';
+import { STEP_BYTES, nextTurn, scan } from './scan.js';
+import { RECORD_OVERHEAD_BYTES, type Table, type Tables, type Write } from './tables.js';
+
+/** Deletions in one transaction. */
+const STEP_DELETIONS = 4000;
+
+export class EmbeddedTiles {
+  readonly #tiles: Table;
+  readonly #metas: Table;
+  readonly #write: Write;
+
+  constructor(tables: Tables, write: Write) {
+    this.#tiles = tables.get('tiles');
+    this.#metas = tables.get('tile-metas');
+    this.#write = write;
+  }
+
+  /** As in Store. */
+  async put(ref: JournalRef, tiles: readonly StoredTile[]): Promise<void> {
+    const prefix = journalPrefix(ref);
+    let bytes = 0;
+    for (const tile of tiles) bytes += tile.bytes.length + 2 * RECORD_OVERHEAD_BYTES;
+    await this.#write(bytes, () => {
+      for (const { meta, bytes: tile } of tiles) {
+        const key = groupKey(prefix, meta.epoch, meta.group, meta.firstSequence);
+        void this.#tiles.put(key, tile as Buffer);
+        void this.#metas.put(key, extent(meta));
+      }
+    });
+  }
+
+  /** As in Store. */
+  async list(ref: JournalRef): Promise<TileMeta[]> {
+    const found: TileMeta[] = [];
+    const prefix = journalPrefix(ref);
+    await scan(this.#metas, prefix, keyAfterAll(prefix), (key, value) => {
+      const { epoch, group, sequence } = readGroupKey(key);
+      const [lastSequence, minTime, maxTime, byteLength] = JSON.parse(value.toString()) as number[];
+      const rest = { lastSequence, minTime, maxTime, byteLength };
+      found.push({ epoch, group, firstSequence: sequence, ...rest } as TileMeta);
+      return true;
+    });
+    return found;
+  }
+
+  /** As in Store. */
+  async read(ref: JournalRef, tiles: readonly TileMeta[]): Promise<Array<Uint8Array | undefined>> {
+    const prefix = journalPrefix(ref);
+    const found: Array<Uint8Array | undefined> = [];
+    let stepBytes = 0;
+    for (const { epoch, group, firstSequence } of tiles) {
+      const bytes = this.#tiles.getBinary(groupKey(prefix, epoch, group, firstSequence));
+      found.push(bytes);
+      stepBytes += bytes?.length ?? 0;
+      if (stepBytes > STEP_BYTES) {
+        stepBytes = 0;
+        await nextTurn();
+      }
+    }
+    return found;
+  }
+
+  /** As in Store. */
+  async drop(ref: JournalRef, tiles: readonly TileMeta[]): Promise<void> {
+    const prefix = journalPrefix(ref);
+    for (let from = 0; from < tiles.length; from += STEP_DELETIONS) {
+      const step = tiles.slice(from, from + STEP_DELETIONS);
+      await this.#write(0, () => {
+        for (const { epoch, group, firstSequence } of step) {
+          const key = groupKey(prefix, epoch, group, firstSequence);
+          void this.#tiles.remove(key);
+          void this.#metas.remove(key);
+        }
+      });
+    }
+  }
+}
+
+function extent({ lastSequence, minTime, maxTime, byteLength }: TileMeta): Buffer {
+  return Buffer.from(JSON.stringify([lastSequence, minTime, maxTime, byteLength]));
+}
