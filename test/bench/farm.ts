@@ -6,43 +6,23 @@
  */
 import { createServer } from 'node:http';
 import { gzipSync } from 'node:zlib';
+import { farmBodies } from './farm-bodies.js';
 
 const [port, series, changed] = process.argv.slice(2).map(Number);
 const isGzip = process.argv[5] === 'gzip';
 const BODIES = 64;
 
-/** Uniform in [0, 1), the same sequence each time (mulberry32). */
-function makeRandom(seed: number): () => number {
-  let state = seed;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let t = Math.imul(state ^ (state >>> 15), 1 | state);
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
-    return ((t ^ (t >>> 14)) >>> 0) / 4_294_967_296;
-  };
-}
-
-/** Bodies that follow one another in a circle: which series change, and by how much, is by chance. */
-function makeBodies(): Buffer[] {
-  const random = makeRandom(1);
-  const values = Array.from({ length: series }, () => Math.floor(random() * 100_000));
-  return Array.from({ length: BODIES }, () => {
-    const lines: string[] = [];
-    for (let i = 0; i < series; i++) {
-      if (i % 100 === 0) {
-        lines.push(`# HELP farm_metric_${i / 100}_total Things that were counted.`);
-        lines.push(`# TYPE farm_metric_${i / 100}_total counter`);
-      }
-      if (random() < changed) values[i] += 1 + Math.floor(random() * 1000);
-      const labels = `path="/api/v1/resource/${i % 100}",method="GET",code="200",zone="zone-${i % 3}"`;
-      lines.push(`farm_metric_${Math.floor(i / 100)}_total{${labels}} ${values[i]}`);
-    }
-    return Buffer.from(`${lines.join('\n')}\n`);
-  });
-}
-
-const bodies = makeBodies();
+/** They follow one another in a circle. */
+const bodies = Array.from(take(farmBodies(series, changed), BODIES));
 const packed = isGzip ? bodies.map((body) => gzipSync(body)) : bodies;
+
+function* take<T>(items: Iterable<T>, count: number): Generator<T> {
+  for (const item of items) {
+    if (count-- === 0) return;
+    yield item;
+  }
+}
+
 const scrapes = new Map<string, number>();
 
 createServer((req, res) => {

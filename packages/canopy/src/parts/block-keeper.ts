@@ -24,7 +24,7 @@ import { type MergeProgress, mergeBlocks } from './merge.js';
 import { type SealedTiles, sealTiles } from './seal.js';
 
 /** What is asked of the head. */
-export type BlockHead = Pick<Head, 'blocks'>;
+export type BlockHead = Pick<Head, 'blocks' | 'dropTiles'>;
 
 export interface BlockKeeperOptions {
   readonly store: Store;
@@ -102,7 +102,12 @@ export class BlockKeeper {
     this.#unsettled.delete(ref);
   }
 
-  /** A block whose finishing was cut off: the store knows how it went. */
+  /** Finds out how blocks went whose finishing was cut off. To be called before blocks are dropped. */
+  async settle(): Promise<void> {
+    for (const ref of this.#unsettled.keys()) await this.#settle(ref);
+  }
+
+  /** The store knows how it went. */
   async #settle(ref: JournalRef): Promise<void> {
     const unsettled = this.#unsettled.get(ref);
     if (unsettled === undefined) return;
@@ -174,6 +179,7 @@ export class BlockKeeper {
         await this.#mergeBucket(ref, blocks, { from, to });
       }
     }
+    if (head().blocks.isLate(ref)) return;
     await store.sweepBlocks(await this.#leaseOf(ref)(), grace);
   }
 

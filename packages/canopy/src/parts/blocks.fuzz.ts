@@ -149,6 +149,7 @@ class StoreWorld extends ModelWorld {
   override async more(): Promise<void> {
     const now = this.clock.now();
     this.forgottenBefore = Math.max(this.forgottenBefore, now - RETENTION);
+    await this.blocks.settle();
     await this.retention.run(now);
   }
 

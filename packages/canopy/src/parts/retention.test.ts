@@ -52,6 +52,7 @@ async function rig(given: Partial<RetentionOptions> = {}) {
         for (const { firstSequence } of metas) forgotten.push(`${journal[0]}${firstSequence}`);
       },
       blocks: {
+        isLate: () => false,
         dropped: (journal, blocks) => {
           for (const { id } of blocks) forgotten.push(`${journal[0]} block ${id}`);
         },

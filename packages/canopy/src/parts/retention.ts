@@ -16,7 +16,7 @@ import type { Log } from '../log.js';
 
 export interface RetentionOptions {
   readonly store: Store;
-  readonly head: () => Pick<Head, 'dropTiles'> & { readonly blocks: Pick<HeadBlocks, 'dropped'> };
+  readonly head: () => Pick<Head, 'dropTiles'> & { readonly blocks: Pick<HeadBlocks, 'dropped' | 'isLate'> };
   readonly owner: string;
   readonly leaseTtl: DurationMs;
   /** 0: no limit. */
@@ -89,6 +89,7 @@ export class Retention {
   async #sweep(): Promise<number> {
     let freed = 0;
     for (const { ref } of await this.#options.store.journals()) {
+      if (this.#options.head().blocks.isLate(ref)) continue;
       await this.#perJournal(ref, async (lease) => {
         freed += await this.#options.store.sweepBlocks(lease, asDuration(0));
       });

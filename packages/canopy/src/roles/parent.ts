@@ -168,7 +168,11 @@ export async function startParent(
         {
           name: 'retention',
           when: '0 * * * * *',
-          run: () => inTurn(() => retention.run(systemClock.now())),
+          run: () =>
+            inTurn(async () => {
+              await blocks.settle();
+              await retention.run(systemClock.now());
+            }),
         },
         {
           name: 'blocks',

@@ -77,6 +77,12 @@ export class Archive {
     return known.filter((block) => block.isSeen(this.#version)).map(({ meta }) => meta);
   }
 
+  /** Whether an open snapshot still sees blocks that were replaced. */
+  isLate(ref: JournalRef): boolean {
+    const known = this.#blocks.get(ref) ?? [];
+    return known.some(({ until }) => until !== Number.POSITIVE_INFINITY);
+  }
+
   /** `meta` undefined: only takes away. Snapshots that are open go on seeing what they saw. */
   replace(ref: JournalRef, meta: BlockMeta | undefined, gone: readonly BlockId[]): void {
     let blocks = this.#blocks.get(ref);

@@ -82,6 +82,11 @@ export class HeadBlocks {
     this.#archive.replace(ref, meta, gone);
   }
 
+  /** Whether some snapshot still reads blocks that were replaced: then they are not to be swept. */
+  isLate(ref: JournalRef): boolean {
+    return this.#archive.isLate(ref);
+  }
+
   /** The store has dropped blocks, or is about to (retention). */
   dropped(ref: JournalRef, blocks: readonly BlockMeta[]): void {
     const gone = blocks.map(({ id }) => id);

@@ -1,0 +1,421 @@
+/**
+ * `npm run bench -- settled [farm|real] [hours] [targets] [series]`: what settled samples cost in a real Redis
+ * (`used_memory`, everything included: journal of open tiles, indexes, records). Scrapes at 15 s steps go through the
+ * real journal writer, head and store in virtual time; `farm` is the farm's generator with a fifth changing, `real` are
+ * bodies of node exporter, Redis exporter and Prometheus, recorded here at one second's distance and replayed: counters go on
+ * from cycle to cycle, everything else begins again. `--vm`: the same samples in VictoriaMetrics, after a forced merge.
+ */
+import { randomBytes } from 'node:crypto';
+import { existsSync, readdirSync, statSync } from 'node:fs';
+import { cpus } from 'node:os';
+import { join } from 'node:path';
+import { parseText, readSeries } from '@canopy/exposition';
+import { Head } from '@canopy/head';
+import {
+  BLOCK_WINDOW_MS,
+  type Clock,
+  type Family,
+  type GroupWriter,
+  type Labels,
+  type Milliseconds,
+  SampleState,
+  asDuration,
+  asTime,
+  labelsFromObject,
+} from '@canopy/model';
+import { JournalWriter, openRedisStore } from '@canopy/store';
+import { BlockKeeper } from '../../packages/canopy/src/parts/block-keeper.js';
+import { TileKeeper } from '../../packages/canopy/src/parts/tile-keeper.js';
+import { Site, eventually, freePort, get, sleep } from '../processes.js';
+import { farmBodies } from './farm-bodies.js';
+
+const HOUR = 3_600_000;
+const STEP = 15_000;
+const isSmall = process.argv.includes('--small');
+const withVm = process.argv.includes('--vm');
+const given = process.argv.slice(2).filter((arg) => !arg.startsWith('--'));
+const KIND = given[0] ?? 'farm';
+const HOURS = Number(given[1] ?? (isSmall ? 3 : 24));
+const TARGETS = Number(given[2] ?? (isSmall ? 2 : 4));
+const SERIES = Number(given[3] ?? (isSmall ? 100 : 1000));
+const RECORDED = isSmall ? 5 : 120;
+
+const say = (line: string): void => console.log(line);
+
+/** One target: its series, and their columns step by step. */
+interface Feed {
+  readonly target: Record<string, string>;
+  readonly labels: Labels[];
+  readonly families: Family[];
+  /** Number of the family of each series, -1 for none. */
+  readonly familyOf: number[];
+  /** Columns of the n-th scrape, for the time until the next call. */
+  columns(n: number): { readonly values: Float64Array; readonly states: Uint8Array };
+}
+
+interface Parsed {
+  readonly values: Map<string, number>;
+  readonly labels: Map<string, Labels>;
+  readonly families: Map<string, Family>;
+}
+
+const TEXT = new TextDecoder();
+
+function parse(body: Uint8Array, target: Record<string, string>): Parsed {
+  const parsed: Parsed = { values: new Map(), labels: new Map(), families: new Map() };
+  const family = (name: string): Family =>
+    parsed.families.get(name) ?? { name, type: 'unknown', help: '', unit: '' };
+  const note = (name: string, part: Partial<Family>): void => {
+    parsed.families.set(name, { ...family(name), ...part });
+  };
+  parseText(body, {
+    help: (bytes, a, b, c, d) =>
+      note(TEXT.decode(bytes.subarray(a, b)), { help: TEXT.decode(bytes.subarray(c, d)) }),
+    type: (bytes, a, b, type) => note(TEXT.decode(bytes.subarray(a, b)), { type }),
+    sample: (bytes, a, b, value) => {
+      const own = TEXT.decode(bytes.subarray(a, b));
+      parsed.values.set(own, value);
+      const pairs = readSeries(bytes, a, b);
+      const labels: Record<string, string> = { ...target };
+      for (let i = 0; i < pairs.length; i += 2) labels[pairs[i]] = pairs[i + 1];
+      parsed.labels.set(own, labelsFromObject(labels));
+    },
+  });
+  return parsed;
+}
+
+/** The family of a series by its name, with what histograms and summaries append. */
+function familyOf(labels: Labels, families: readonly Family[]): number {
+  const name = labels[labels.indexOf('__name__') + 1];
+  const stem = name.replace(/_(bucket|sum|count)$/, '');
+  const exact = families.findIndex((family) => family.name === name);
+  return exact >= 0 ? exact : families.findIndex((family) => family.name === stem);
+}
+
+function farmFeed(number: number): Feed {
+  const target = { instance: `10.0.0.${number}:9100`, job: 'farm', cluster: 'east' };
+  const bodies = farmBodies(SERIES, 0.2, number + 1);
+  const first = parse(bodies.next().value as Buffer, target);
+  const names = [...first.values.keys()];
+  const families = [...first.families.values()];
+  const labels = names.map((name) => first.labels.get(name)!);
+  const values = new Float64Array(names.length);
+  const states = new Uint8Array(names.length).fill(SampleState.value);
+  return {
+    ...{ target, labels, families },
+    familyOf: labels.map((each) => familyOf(each, families)),
+    columns: () => {
+      const body = (bodies.next().value as Buffer).toString('latin1');
+      // The farm's bodies are lines of one form: the last word is the value.
+      let slot = 0;
+      for (let at = 0; at < body.length; ) {
+        const end = body.indexOf('\n', at);
+        if (body[at] !== '#')
+          values[slot++] = Number(body.slice(body.lastIndexOf(' ', end) + 1, end));
+        at = end + 1;
+      }
+      return { values, states };
+    },
+  };
+}
+
+function recordedFeed(target: Record<string, string>, bodies: readonly Buffer[]): Feed {
+  const all = bodies.map((body) => parse(body, target));
+  const known = new Map<string, Labels>();
+  const described = new Map<string, Family>();
+  for (const { labels, families } of all) {
+    for (const [name, each] of labels) known.set(name, each);
+    for (const [name, family] of families) described.set(name, family);
+  }
+  const names = [...known.keys()];
+  const families = [...described.values()];
+  const labels = [...known.values()];
+  const numbers = labels.map((each) => familyOf(each, families));
+  const rows = all.map((one) => Float64Array.from(names, (name) => one.values.get(name) ?? NaN));
+  const present = all.map((one) =>
+    Uint8Array.from(names, (name) => (one.values.has(name) ? 1 : 0)),
+  );
+  // What counts goes on from where the last cycle ended.
+  const gains = names.map((_, i) => {
+    const type = families[numbers[i]]?.type;
+    if (type !== 'counter' && type !== 'histogram' && type !== 'summary') return 0;
+    const gain = rows[rows.length - 1][i] - rows[0][i];
+    return gain > 0 ? gain : 0;
+  });
+  const values = new Float64Array(names.length);
+  return {
+    ...{ target, labels, families },
+    familyOf: numbers,
+    columns: (n) => {
+      const cycle = Math.floor(n / rows.length);
+      const row = rows[n % rows.length];
+      for (let i = 0; i < values.length; i++) values[i] = row[i] + cycle * gains[i];
+      return { values, states: present[n % rows.length] };
+    },
+  };
+}
+
+/** Records the exporters that are installed; they are started and ended here. */
+async function recordExporters(site: Site): Promise<Feed[]> {
+  const [node, redis, exporter, prometheus] = await Promise.all([0, 0, 0, 0].map(freePort));
+  const config = site.file(
+    'prometheus.yml',
+    `global: { scrape_interval: 1s }
+scrape_configs:
+  - job_name: node
+    static_configs: [{ targets: ["127.0.0.1:${node}"] }]
+  - job_name: prometheus
+    static_configs: [{ targets: ["127.0.0.1:${prometheus}"] }]
+`,
+  );
+  site.program('redis', 'redis-server', '--port', `${redis}`, '--save', '', '--dir', site.folder);
+  site.program('node', 'prometheus-node-exporter', `--web.listen-address=127.0.0.1:${node}`);
+  site.program(
+    ...(['exporter', 'prometheus-redis-exporter'] as const),
+    ...[`-redis.addr=redis://127.0.0.1:${redis}`, `-web.listen-address=127.0.0.1:${exporter}`],
+  );
+  site.program(
+    ...(['prometheus', 'prometheus', `--config.file=${config}`] as const),
+    ...[`--web.listen-address=127.0.0.1:${prometheus}`, `--storage.tsdb.path=${site.path('tsdb')}`],
+  );
+  const ports: Array<[string, number]> = [
+    ['node', node],
+    ['redis', exporter],
+    ['prometheus', prometheus],
+  ];
+  for (const [name, port] of ports) {
+    await eventually(20_000, name, () => get(`http://127.0.0.1:${port}/metrics`));
+  }
+  const bodies = ports.map((): Buffer[] => []);
+  for (let i = 0; i < RECORDED; i++) {
+    for (const [k, [, port]] of ports.entries()) {
+      bodies[k].push(Buffer.from(await get(`http://127.0.0.1:${port}/metrics`)));
+    }
+    await sleep(1000);
+  }
+  return ports.map(([job, port], k) =>
+    recordedFeed({ instance: `127.0.0.1:${port}`, job, cluster: 'east' }, bodies[k]),
+  );
+}
+
+class BenchClock implements Clock {
+  time: number;
+
+  constructor(time: number) {
+    this.time = time;
+  }
+
+  now(): Milliseconds {
+    return asTime(this.time);
+  }
+
+  monotonic(): number {
+    return performance.now();
+  }
+
+  after(delay: number, fire: () => void) {
+    const timer = setTimeout(fire, delay);
+    return { cancel: () => clearTimeout(timer) };
+  }
+}
+
+function openGroup(journal: JournalWriter, feed: Feed): GroupWriter {
+  const group = journal.openGroup({
+    kind: 'aligned',
+    target: labelsFromObject(feed.target),
+    scrapeUrl: `http://${feed.target.instance}/metrics`,
+    interval: asDuration(STEP),
+  });
+  for (const family of feed.families) group.addFamily(family);
+  feed.labels.forEach((labels, i) => group.addSlot(labels, feed.familyOf[i]));
+  return group;
+}
+
+async function main(): Promise<void> {
+  say(`${new Date().toISOString().slice(0, 10)}, ${cpus().length} × ${cpus()[0]?.model}`);
+  await using site = new Site();
+  const feeds =
+    KIND === 'real'
+      ? await recordExporters(site)
+      : Array.from({ length: TARGETS }, (_, i) => farmFeed(i));
+  const series = feeds.reduce((sum, { labels }) => sum + labels.length, 0);
+  say(`${KIND}: ${feeds.length} targets, ${series} series, ${HOURS} h every 15 s`);
+  const port = await freePort();
+  site.program('redis', 'redis-server', '--port', `${port}`, '--save', '', '--dir', site.folder);
+  // Whole days, so that every bucket of a merge is full.
+  const begin =
+    Math.floor(Date.now() / (24 * HOUR)) * 24 * HOUR - Math.ceil(HOURS / 24) * 24 * HOUR;
+  const clock = new BenchClock(begin);
+  const quiet = (): void => {};
+  const store = await openRedisStore({
+    url: `redis://127.0.0.1:${port}`,
+    keyPrefix: 'canopy:',
+    clock,
+    commandTimeout: asDuration(10_000),
+    sliceBytesMax: 64 * 1024 * 1024,
+    log: quiet,
+    onCorrupt: quiet,
+  });
+  await eventually(10_000, 'redis', () => store.usage());
+  const empty = (await store.usage()).usedBytes;
+  const common = { store, owner: 'bench', leaseTtl: asDuration(60_000), log: quiet };
+  let tiles: TileKeeper | undefined;
+  const head = new Head({
+    clock,
+    windowMs: BLOCK_WINDOW_MS,
+    tileFrames: 120,
+    outOfOrderWindow: asDuration(0),
+    onTileClosed: (ref, tile) => tiles?.add(ref, tile),
+    tileSource: store,
+    maxSeries: 1e7,
+  });
+  const journal = await JournalWriter.open({
+    ...{ store, clock, owner: 'bench', log: quiet, pathIdentity: '' },
+    leaseTtl: asDuration(60_000),
+    randomBytes: (size) => randomBytes(size),
+    commitInterval: asDuration(1000),
+    commitBytes: 1 << 20,
+    keyFrameEvery: 120,
+    queueBytesMax: 1 << 30,
+    onCommitted: (ref, entries) => void head.apply(ref, entries),
+    completeUpTo: () => clock.now(),
+  });
+  tiles = new TileKeeper({ ...common, head: () => head, oldestReader: () => undefined });
+  const keeper = (spans: number[]): BlockKeeper =>
+    new BlockKeeper({
+      ...common,
+      head: () => head,
+      watermark: () => clock.now(),
+      window: BLOCK_WINDOW_MS,
+      spans: spans.map((hours) => asDuration(hours * HOUR)),
+      sealDelay: asDuration(0),
+      abandonedAfter: asDuration(24 * HOUR),
+      grace: asDuration(0),
+      mergeBytesMax: () => Promise.resolve(2 ** 40),
+      log: (level, text, fields) => {
+        if (level !== 'info') say(`${level}: ${text} ${JSON.stringify(fields)}`);
+      },
+    });
+
+  const groups = feeds.map((feed) => openGroup(journal, feed));
+  const vm = withVm ? new VmFeed(feeds) : undefined;
+  const steps = (HOURS * HOUR) / STEP;
+  let samples = 0;
+  for (let n = 0; n < steps; n++) {
+    clock.time = begin + n * STEP;
+    for (const [i, feed] of feeds.entries()) {
+      const { values, states } = feed.columns(n);
+      groups[i].write(clock.now(), states, values);
+      for (let slot = 0; slot < states.length; slot++) samples += states[slot];
+      vm?.add(i, clock.time, values, states);
+    }
+    if (n % 20 === 19) await journal.flush();
+    if (n % 120 !== 119) continue;
+    await tiles.write();
+    head.expire(clock.now());
+  }
+  await journal.flush();
+  await tiles.write();
+  const cells = { samples, tiles: 0 };
+  const perSample = async (what: string, cpu: number): Promise<void> => {
+    const { usedBytes } = await store.usage();
+    const { blockBytes, blocks } = head.stats;
+    const per = ((usedBytes - empty) / cells.samples).toFixed(3);
+    const inBlocks = (blockBytes / cells.samples).toFixed(3);
+    say(`${what}: ${per} B a sample (${blocks} blocks, ${inBlocks}), CPU ${cpu.toFixed(1)} s`);
+  };
+  say(`${samples} samples`);
+  await perSample('tiles, one by one', 0);
+  // The windows end with the feed: nothing more comes.
+  clock.time = begin + HOURS * HOUR + 3 * HOUR;
+  for (const [what, spans] of [
+    ['sealed', []],
+    ['merged to 8 h', [8]],
+    ['merged to 24 h', [8, 24]],
+  ] as const) {
+    const before = process.cpuUsage();
+    await keeper([...spans]).run(clock.now());
+    const { user, system } = process.cpuUsage(before);
+    await sleep(300);
+    await perSample(what, (user + system) / 1e6);
+  }
+  if (vm !== undefined)
+    say(`VictoriaMetrics, storage folder: ${(await vm.measure(site)) / samples} B a sample`);
+  await journal.close();
+  await store[Symbol.asyncDispose]();
+}
+
+/** The same samples for VictoriaMetrics: kept by series, sent in its JSON lines. */
+class VmFeed {
+  readonly #feeds: readonly Feed[];
+  readonly #times: number[][];
+  readonly #values: number[][][];
+
+  constructor(feeds: readonly Feed[]) {
+    this.#feeds = feeds;
+    this.#times = feeds.map(() => []);
+    this.#values = feeds.map((feed) => feed.labels.map(() => []));
+  }
+
+  add(feed: number, time: number, values: Float64Array, states: Uint8Array): void {
+    this.#times[feed].push(time);
+    for (let i = 0; i < states.length; i++) {
+      this.#values[feed][i].push(states[i] === SampleState.value ? values[i] : Number.NaN);
+    }
+  }
+
+  /** Bytes of the storage folder. */
+  async measure(site: Site): Promise<number> {
+    const port = await freePort();
+    const folder = site.path('vm');
+    site.program(
+      ...(['vm', 'victoria-metrics', `-storageDataPath=${folder}`] as const),
+      ...[`-httpListenAddr=127.0.0.1:${port}`, '-retentionPeriod=12'],
+    );
+    const base = `http://127.0.0.1:${port}`;
+    await eventually(20_000, 'VictoriaMetrics', () => get(`${base}/health`));
+    for (const [f, feed] of this.#feeds.entries()) {
+      for (let from = 0; from < feed.labels.length; from += 50) {
+        const lines = feed.labels.slice(from, from + 50).map((labels, i) => {
+          const metric: Record<string, string> = {};
+          for (let k = 0; k < labels.length; k += 2) metric[labels[k]] = labels[k + 1];
+          const all = this.#values[f][from + i];
+          const kept = all
+            .map((value, at) => [value, this.#times[f][at]])
+            .filter(([v]) => Number.isFinite(v));
+          const values = kept.map(([value]) => value);
+          return JSON.stringify({ metric, values, timestamps: kept.map(([, time]) => time) });
+        });
+        const body = `${lines.join('\n')}\n`;
+        const reply = await fetch(`${base}/api/v1/import`, { method: 'POST', body });
+        if (!reply.ok) throw new Error(`VictoriaMetrics: ${await reply.text()}`);
+      }
+    }
+    await get(`${base}/internal/force_flush`);
+    await sleep(2000);
+    await get(`${base}/internal/force_merge`);
+    await eventually(60_000, 'merges to end', async () => {
+      const text = await get(`${base}/metrics`);
+      const active = [...text.matchAll(/^vm_active_merges\{.*\} (\d+)$/gm)];
+      if (active.some(([, count]) => count !== '0')) throw new Error('merging');
+    });
+    await sleep(3000);
+    return folderBytes(folder);
+  }
+}
+
+function folderBytes(folder: string): number {
+  if (!existsSync(folder)) return 0;
+  let bytes = 0;
+  for (const entry of readdirSync(folder, { withFileTypes: true })) {
+    const path = join(folder, entry.name);
+    try {
+      bytes += entry.isDirectory() ? folderBytes(path) : statSync(path).size;
+    } catch {
+      // Gone meanwhile: a part that was merged.
+    }
+  }
+  return bytes;
+}
+
+await main();
