@@ -16,7 +16,9 @@ import type { Log } from '../log.js';
 
 export interface RetentionOptions {
   readonly store: Store;
-  readonly head: () => Pick<Head, 'dropTiles'> & { readonly blocks: Pick<HeadBlocks, 'dropped' | 'isLate'> };
+  readonly head: () => Pick<Head, 'dropTiles'> & {
+    readonly blocks: Pick<HeadBlocks, 'dropped' | 'isLate'>;
+  };
   readonly owner: string;
   readonly leaseTtl: DurationMs;
   /** 0: no limit. */

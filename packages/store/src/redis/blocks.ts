@@ -7,6 +7,7 @@ import {
   type JournalRef,
   type Lease,
   type Replaced,
+  asDuration,
 } from '@canopy/model';
 import { type ChunkPart, chunkCount, gatherPieces } from '../chunks.js';
 import { blockNotBegun, leaseLost } from '../commit.js';
@@ -19,6 +20,8 @@ import { byWindow } from './tiles.js';
 const REMOVED_AT_ONCE = 500;
 const READ_BYTES_AT_ONCE = 8 * 1024 * 1024;
 const GONE = 'gone:';
+/** Longer than clocks differ. */
+const EVER_MS = 1e12;
 
 export class RedisBlocks {
   readonly #connection: RedisConnection;
@@ -119,15 +122,16 @@ export class RedisBlocks {
 
   /** As in Store. */
   async sweep(lease: Lease, grace: DurationMs): Promise<number> {
-    const fields = await this.#fields(lease.journal);
-    const gone = Object.entries(fields).filter(([field]) => field.startsWith(GONE));
-    if (gone.length === 0) return 0;
-    const [seconds] = await this.#connection.run((client) => client.time());
-    const old = gone.flatMap(([field, text]): Leftover[] => {
-      const [chunks, since] = text.split(' ').map(Number);
-      if (since > Number(seconds) * 1000 + 999 - grace) return [];
-      return [[field, Number(field.slice(GONE.length)), chunks]];
-    });
+    const { journal, owner, fence } = lease;
+    const keys = [this.#keys.lease(journal), this.#keys.blocks(journal)];
+    const reply = await this.#run('block_gone', keys, [owner, fence, Math.floor(grace)]);
+    if (reply === -1) throw leaseLost(journal);
+    const parts = (reply as Array<string | Buffer>).map(String);
+    const old: Leftover[] = [];
+    for (let i = 0; i < parts.length; i += 2) {
+      old.push([parts[i], Number(parts[i].slice(GONE.length)), Number(parts[i + 1])]);
+    }
+    if (old.length === 0) return 0;
     const bytes = await this.#bytes(lease.journal, old);
     await this.#remove(lease, old);
     return bytes;
@@ -136,7 +140,7 @@ export class RedisBlocks {
   /** Everything: finished, replaced, begun. */
   async dropAll(lease: Lease): Promise<void> {
     await this.next(lease);
-    await this.sweep(lease, Number.NEGATIVE_INFINITY as DurationMs);
+    await this.sweep(lease, asDuration(-EVER_MS));
     await this.drop(lease, await this.list(lease.journal));
   }
 

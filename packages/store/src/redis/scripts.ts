@@ -7,6 +7,7 @@ import { isUnknownScript } from './outcomes.js';
 const SCRIPT_NAMES = [
   'allowed',
   'block_finish',
+  'block_gone',
   'block_put',
   'block_remove',
   'commit',

@@ -1,0 +1,225 @@
+import { MemoryStore } from '@canopy/federation/testing';
+import { Head } from '@canopy/head';
+import { JournalScript, type ScriptGroup } from '@canopy/head/testing';
+import {
+  type JournalPosition,
+  type JournalRef,
+  type TimeRange,
+  asDuration,
+  asTime,
+  makeMatcher,
+} from '@canopy/model';
+import { VirtualClock } from '@canopy/model/testing';
+import { expect, it } from 'vitest';
+import { BlockKeeper, type BlockKeeperOptions } from './block-keeper.js';
+import { recoverHead } from './recovery.js';
+import { TileKeeper } from './tile-keeper.js';
+
+const MINUTE = 60_000;
+const HOUR = 60 * MINUTE;
+const TTL = asDuration(1e9);
+const EVER: TimeRange = { minTime: asTime(0), maxTime: asTime(8.64e15) };
+
+/** A parent in small: one source, scraped each minute, everything real but the store. */
+class Parent {
+  readonly clock = new VirtualClock(1_700_006_400_000 - (1_700_006_400_000 % (24 * HOUR)));
+  readonly store = new MemoryStore(this.clock);
+  readonly script = new JournalScript('a');
+  readonly ref: JournalRef = this.script.ref;
+  readonly said: string[] = [];
+  watermark = 0;
+  head = this.newHead();
+  tiles = this.newTiles();
+  blocks = this.newBlocks();
+  #position: JournalPosition | null = null;
+
+  newHead(): Head {
+    return new Head({
+      clock: this.clock,
+      windowMs: asDuration(2 * HOUR),
+      tileFrames: 30,
+      outOfOrderWindow: asDuration(0),
+      onTileClosed: (ref, tile) => this.tiles.add(ref, tile),
+      tileSource: this.store,
+      maxSeries: 1000,
+    });
+  }
+
+  newTiles(): TileKeeper {
+    return new TileKeeper({
+      ...{ store: this.store, owner: 'me', leaseTtl: TTL, log: () => {} },
+      head: () => this.head,
+      oldestReader: () => undefined,
+    });
+  }
+
+  newBlocks(given: Partial<BlockKeeperOptions> = {}): BlockKeeper {
+    return new BlockKeeper({
+      ...{ store: this.store, owner: 'me', leaseTtl: TTL },
+      head: () => this.head,
+      watermark: () => asTime(this.watermark),
+      window: asDuration(2 * HOUR),
+      spans: [asDuration(8 * HOUR), asDuration(24 * HOUR)],
+      sealDelay: asDuration(HOUR),
+      abandonedAfter: asDuration(24 * HOUR),
+      grace: asDuration(10 * MINUTE),
+      mergeBytesMax: () => Promise.resolve(1e9),
+      log: (level, message) => void this.said.push(`${level} ${message}`),
+      ...given,
+    });
+  }
+
+  group(name: string, continues = 0): ScriptGroup {
+    return this.script.group({ interval: MINUTE, continues }).add({ __name__: 'm', pod: name });
+  }
+
+  /** Takes in what the script has made. */
+  async take(): Promise<void> {
+    const entries = this.script.take();
+    const outcome = await this.store.acquireLease(this.ref, 'me', TTL);
+    if (!outcome.granted || entries.length === 0) return;
+    const { epoch, sequence } = entries[entries.length - 1];
+    const position = { epoch, sequence };
+    const rest = { cursor: '', ledger: '', entries, position };
+    await this.store.commit({ lease: outcome.lease, expected: this.#position, ...rest });
+    this.#position = position;
+    this.head.apply(this.ref, entries);
+  }
+
+  /** What housekeeping does. */
+  async keep(): Promise<void> {
+    this.head.expire(this.clock.now());
+    await this.tiles.write();
+    await this.blocks.run(this.clock.now());
+    await this.tiles.write();
+  }
+
+  windows(): string[] {
+    const hours = (time: number) => ((time % (24 * HOUR)) / HOUR || 24).toString();
+    const list = this.head.blocks.list(this.ref).sort((a, b) => a.from - b.from);
+    return list.map(({ from, to }) => `${(from % (24 * HOUR)) / HOUR}-${hours(to)}`);
+  }
+
+  async count(range = EVER): Promise<Record<string, number>> {
+    const snapshot = this.head.snapshot();
+    const found: Record<string, number> = {};
+    for (const { labels, from, to, states } of await snapshot.select([], range)) {
+      let samples = 0;
+      for (let i = from; i < to; i++) if (states === null || states[i] === 1) samples++;
+      found[labels[3]] = samples;
+    }
+    snapshot.release();
+    return found;
+  }
+}
+
+it('seals a window once its source is past it, and merges windows', async () => {
+  const parent = new Parent();
+  const start = parent.clock.now();
+  const group = parent.group('one');
+  for (let minute = 0; minute < 30 * 60; minute++) {
+    group.frame(parent.clock.now(), [minute], minute % 30 === 0);
+    await parent.take();
+    parent.watermark = parent.clock.now();
+    if (minute % 10 === 9) await parent.keep();
+    const check = (at: number, expected: string[]) => {
+      if (minute === at) expect(parent.windows(), `minute ${at}`).toEqual(expected);
+    };
+    check(179, []);
+    check(189, ['0-2']);
+    check(10 * 60, ['0-2', '2-4', '4-6', '6-8']);
+    check(11 * 60 + 20, ['0-8', '8-10']);
+    check(30 * 60 - 1, ['0-24', '0-2', '2-4']);
+    parent.clock.stepWallClock(MINUTE);
+  }
+  expect(await parent.count()).toEqual({ one: 1800 });
+  // What lies in no block is little, and only what the window covers is in memory.
+  expect(parent.head.blocks.looseTiles(parent.ref).length).toBeLessThan(8);
+  const range = { minTime: asTime(start + HOUR), maxTime: asTime(start + HOUR + 9 * MINUTE) };
+  expect(await parent.count(range)).toEqual({ one: 10 });
+  expect(parent.said.filter((line) => !line.startsWith('info'))).toEqual([]);
+});
+
+it('lets a leaf that was away fill its own windows, and gives up one that stays away', async () => {
+  const parent = new Parent();
+  const begin = parent.clock.now();
+  const group = parent.group('one');
+  const scrape = async (from: number, to: number) => {
+    for (let minute = from; minute < to; minute++) {
+      group.frame(begin + minute * MINUTE, [minute], minute % 30 === 0);
+    }
+    await parent.take();
+    parent.watermark = begin + (to - 1) * MINUTE;
+  };
+  await scrape(0, 90);
+  parent.clock.stepWallClock(8 * HOUR);
+  await parent.keep();
+  expect(parent.windows()).toEqual([]);
+  await scrape(90, 8 * 60);
+  await parent.keep();
+  expect(parent.windows()).toEqual(['0-2', '2-4', '4-6']);
+  expect(await parent.count()).toEqual({ one: 480 });
+  parent.clock.stepWallClock(40 * HOUR);
+  await parent.keep();
+  await parent.keep();
+  expect(parent.windows()).toEqual(['0-8']);
+  expect(await parent.count()).toEqual({ one: 480 });
+});
+
+it('gives the memory of series back that come and go, and still finds them', async () => {
+  const parent = new Parent();
+  let pod = parent.group('pod-0');
+  let most = 0;
+  const hours = 36;
+  for (let minute = 0; minute < hours * 60; minute++) {
+    const time = parent.clock.now();
+    if (minute % 60 === 0 && minute > 0) {
+      pod.frame(time, ['stale']);
+      pod = parent.group(`pod-${minute / 60}`);
+    }
+    pod.frame(time, [minute], minute % 30 === 0);
+    await parent.take();
+    parent.watermark = time;
+    if (minute % 10 === 9) await parent.keep();
+    most = Math.max(most, parent.head.stats.series);
+    parent.clock.stepWallClock(MINUTE);
+  }
+  // The window, what waits for its seal, and two hours of being in a window.
+  expect(most).toBeLessThanOrEqual(7);
+  expect((await parent.store.readLayouts(parent.ref)).length).toBeLessThanOrEqual(7);
+  const found = await parent.count();
+  expect(Object.keys(found).length).toBe(hours);
+  expect(Object.values(found).every((samples) => samples === 60)).toBe(true);
+  const snapshot = parent.head.snapshot();
+  const day = { minTime: asTime(parent.clock.now() - 40 * HOUR), maxTime: parent.clock.now() };
+  expect((await snapshot.labelValues('pod', [], day)).length).toBe(hours);
+  expect(await snapshot.labelNames([], day)).toEqual(['__name__', 'pod']);
+  const matchers = [makeMatcher('pod', '=~', 'pod-[12]')];
+  expect(await snapshot.labelValues('pod', [matchers], day)).toEqual(['pod-1', 'pod-2']);
+  expect((await snapshot.series([matchers], day)).length).toBe(2);
+  snapshot.release();
+  // Another process knows the same.
+  parent.head = parent.newHead();
+  const { store, head } = parent;
+  const nothing = { log: () => {}, onProgress: () => {}, from: new Map() };
+  await recoverHead({ store, head, ...nothing });
+  expect(parent.head.stats.series).toBeLessThanOrEqual(7);
+  expect(await parent.count()).toEqual(found);
+});
+
+it('makes nothing where another process writes the journal', async () => {
+  const parent = new Parent();
+  const group = parent.group('one');
+  for (let minute = 0; minute < 120; minute++) {
+    group.frame(parent.clock.now(), [1], minute % 30 === 0);
+    parent.clock.stepWallClock(MINUTE);
+  }
+  await parent.take();
+  await parent.tiles.write();
+  parent.watermark = parent.clock.now() + HOUR;
+  const other = parent.newBlocks({ owner: 'another' });
+  await other.run(parent.clock.now());
+  expect(parent.windows()).toEqual([]);
+  expect(other.stats.failures).toBe(1);
+  expect(parent.said).toEqual(['warn blocks could not be made; it is tried again']);
+});
