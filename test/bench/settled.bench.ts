@@ -336,7 +336,8 @@ async function main(): Promise<void> {
     const before = process.cpuUsage();
     await keeper([...spans]).run(clock.now());
     const { user, system } = process.cpuUsage(before);
-    await sleep(300);
+    // Buffers of the connection shrink once it is idle.
+    await sleep(3500);
     await perSample(what, (user + system) / 1e6);
   }
   if (vm !== undefined)
@@ -399,7 +400,11 @@ class VmFeed {
       const active = [...text.matchAll(/^vm_active_merges\{.*\} (\d+)$/gm)];
       if (active.some(([, count]) => count !== '0')) throw new Error('merging');
     });
-    await sleep(3000);
+    await sleep(8000);
+    const rows = [
+      ...(await get(`${base}/metrics`)).matchAll(/^vm_rows\{type="storage\/.*"\} (\d+)$/gm),
+    ];
+    say(`VictoriaMetrics holds ${rows.reduce((sum, [, count]) => sum + Number(count), 0)} samples`);
     return folderBytes(folder);
   }
 }

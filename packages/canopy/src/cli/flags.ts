@@ -177,6 +177,13 @@ export const FLAGS: readonly Flag[] = [
     help: 'Most bytes of samples kept; 0: 70 % of the maxmemory of Redis, or of --storage.max-bytes',
   },
   {
+    name: 'blocks.window',
+    value: 'DURATION',
+    default: { parent: '2h' },
+    roles: ['parent'],
+    help: 'Settled samples are put into blocks by windows of so long; blocks of 4 and of 12 windows are merged',
+  },
+  {
     name: 'query.lookback-delta',
     value: 'DURATION',
     default: both('5m'),

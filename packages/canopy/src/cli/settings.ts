@@ -2,7 +2,13 @@
  * Flags turned into checked values.
  */
 import { hostname } from 'node:os';
-import { CanopyError, type DurationMs, parseBytes, parseDuration } from '@canopy/model';
+import {
+  BLOCK_WINDOW_MS,
+  CanopyError,
+  type DurationMs,
+  parseBytes,
+  parseDuration,
+} from '@canopy/model';
 import { parseAddress } from '@canopy/store';
 import type { LogLevel } from '../log.js';
 import type { FlagValues, Role } from './flags.js';
@@ -30,6 +36,8 @@ export interface Settings {
   /** 0: no limit. A leaf keeps none beyond its window. */
   readonly retentionRaw: DurationMs;
   readonly retentionBytes: number;
+  /** Windows that samples are sealed in. */
+  readonly blocksWindow: DurationMs;
   readonly lookback: DurationMs;
   readonly queryTimeout: DurationMs;
   readonly queryMaxSamples: number;
@@ -93,6 +101,9 @@ export function settingsOf(role: Role, values: FlagValues): Settings {
       ? read('retention.raw', parseDuration)
       : (0 as DurationMs),
     retentionBytes: values.has('retention.bytes') ? read('retention.bytes', parseBytes) : 0,
+    blocksWindow: values.has('blocks.window')
+      ? read('blocks.window', positiveDuration)
+      : BLOCK_WINDOW_MS,
     lookback: read('query.lookback-delta', parseDuration),
     queryTimeout: read('query.timeout', parseDuration),
     queryMaxSamples: read('query.max-samples', count),
@@ -100,6 +111,12 @@ export function settingsOf(role: Role, values: FlagValues): Settings {
     scrapeConcurrency: read('scrape.concurrency', count),
     logLevel: (values.get('log.level') ?? 'info') as LogLevel,
   };
+}
+
+function positiveDuration(text: string): DurationMs {
+  const duration = parseDuration(text);
+  if (duration < 1000) throw new CanopyError('bad_data', `"${text}" is shorter than a second`);
+  return duration;
 }
 
 export function authority(host: string, port: number): string {

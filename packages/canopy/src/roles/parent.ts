@@ -4,7 +4,6 @@
  */
 import { FramePuller, LeafRegistry } from '@canopy/federation';
 import {
-  BLOCK_WINDOW_MS,
   type DurationMs,
   type JournalRef,
   type Milliseconds,
@@ -35,16 +34,14 @@ const PAGE_BYTES_MAX = 64 * 1024 * 1024;
 /** Share of the store's limit that samples may take when `--retention.bytes` is 0. */
 const DEFAULT_SHARE = 0.7;
 
-const HOUR = 3_600_000;
-/** Two hours a block at first, then eight, then a day. Longer ones would only make retention coarser. */
-const BLOCKS = {
-  window: BLOCK_WINDOW_MS,
-  spans: [asDuration(8 * HOUR), asDuration(24 * HOUR)],
-  sealDelay: asDuration(HOUR),
-  // A leaf keeps its journal for a day: what it has not sent by then it does not have.
-  abandonedAfter: asDuration(24 * HOUR),
-  grace: asDuration(10 * 60_000),
-} as const;
+const MINUTE = 60_000;
+/** Blocks of one window (two hours) at first, then of four, then of twelve: longer ones would only make retention coarser. */
+const SPANS = [4, 12];
+/** How much later a window is sealed, as a part of it. */
+const SEAL_DELAY = 1 / 2;
+/** A leaf keeps its journal for a day: what it has not sent by then it does not have. In windows. */
+const ABANDONED_AFTER = 12;
+const GRACE_MAX = 10 * MINUTE;
 const MERGED_BYTES_MAX = 1024 * 1024 * 1024;
 /** Of what retention may keep: dropping one block must not drop most of it. */
 const MERGED_SHARE = 1 / 16;
@@ -73,8 +70,13 @@ export async function startParent(
     settings.retentionBytes || Math.floor(DEFAULT_SHARE * (await store.usage()).limitBytes);
   const watermark = (ref: JournalRef): Milliseconds =>
     asTime(ref === process.journal?.ref ? process.journal.watermark : puller.watermark(ref));
+  const { blocksWindow: window } = settings;
   const blocks = new BlockKeeper({
-    ...{ store, owner, log, watermark, ...BLOCKS },
+    ...{ store, owner, log, watermark, window },
+    spans: SPANS.map((windows) => asDuration(windows * window)),
+    sealDelay: asDuration(window * SEAL_DELAY),
+    abandonedAfter: asDuration(window * ABANDONED_AFTER),
+    grace: asDuration(Math.min(GRACE_MAX, window)),
     head: () => process.head,
     leaseTtl: LEASE_TTL,
     mergeBytesMax: async () => {
@@ -158,6 +160,7 @@ export async function startParent(
       await pulse.beat();
     };
     await beat();
+    const isShort = window < 10 * MINUTE;
     // What is being merged must not be dropped meanwhile.
     const inTurn = pLimit(1);
     const stopHousekeeping = startHousekeeping(
@@ -167,7 +170,7 @@ export async function startParent(
         { name: 'expiry', when: '30 * * * * *', run: () => void head.expire(systemClock.now()) },
         {
           name: 'retention',
-          when: '0 * * * * *',
+          when: isShort ? '*/5 * * * * *' : '0 * * * * *',
           run: () =>
             inTurn(async () => {
               await blocks.settle();
@@ -176,7 +179,7 @@ export async function startParent(
         },
         {
           name: 'blocks',
-          when: '15 */5 * * * *',
+          when: isShort ? '*/5 * * * * *' : '15 */5 * * * *',
           run: () => inTurn(() => blocks.run(systemClock.now())),
         },
       ],

@@ -83,8 +83,15 @@ export class Archive {
     return known.some(({ until }) => until !== Number.POSITIVE_INFINITY);
   }
 
-  /** `meta` undefined: only takes away. Snapshots that are open go on seeing what they saw. */
-  replace(ref: JournalRef, meta: BlockMeta | undefined, gone: readonly BlockId[]): void {
+  /**
+   * `meta` undefined: only takes away. `hadAllTiles`: the head has those it was made of. Snapshots that are open go on seeing what they saw.
+   */
+  replace(
+    ref: JournalRef,
+    meta: BlockMeta | undefined,
+    gone: readonly BlockId[],
+    hadAllTiles = true,
+  ): void {
     let blocks = this.#blocks.get(ref);
     if (blocks === undefined) this.#blocks.set(ref, (blocks = []));
     this.#version++;
@@ -92,8 +99,10 @@ export class Archive {
       (block) => block.until === Number.POSITIVE_INFINITY && gone.includes(block.meta.id),
     );
     for (const block of replaced) block.until = this.#version;
-    if (meta !== undefined) {
-      const isLocal = replaced.length === gone.length && replaced.every(({ local }) => local);
+    const isKnown = blocks.some((block) => block.meta.id === meta?.id);
+    if (meta !== undefined && !isKnown) {
+      const isWhole = hadAllTiles && replaced.length === gone.length;
+      const isLocal = isWhole && replaced.every(({ local }) => local);
       blocks.push(new ArchivedBlock(ref, meta, this.#version, isLocal));
     }
     this.#collect();

@@ -74,12 +74,14 @@ export class HeadBlocks {
 
   /** The store has a block in place of tiles (placed before) or of other blocks. */
   finished(ref: JournalRef, meta: BlockMeta, replaced: Replaced): void {
+    let hadAllTiles = true;
     for (const tile of replaced.tiles) {
       const own = this.#tile(ref, tile);
       if (own !== undefined) own.inBlock = true;
+      else hadAllTiles = false;
     }
     const gone = replaced.blocks.map(({ id }) => id);
-    this.#archive.replace(ref, meta, gone);
+    this.#archive.replace(ref, meta, gone, hadAllTiles);
   }
 
   /** Whether some snapshot still reads blocks that were replaced: then they are not to be swept. */

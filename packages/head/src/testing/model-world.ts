@@ -131,6 +131,9 @@ export class ModelWorld {
       onTileClosed: (ref, tile) => this.tileClosed(ref, tile),
       tileSource: this.tileSource(),
       maxSeries: 100,
+      // With little room what was mounted leaves as soon as nobody uses it.
+      archiveBytesMax: [1, 2000, 1 << 20][this.random(3)],
+      tileCacheBytesMax: [1, 200, 1 << 20][this.random(3)],
       // Sealed until the next one closes: the clock fires no timers here.
       tileCellsAtOnce: [1, 12, 1000][this.random(3)],
     });
