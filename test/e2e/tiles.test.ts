@@ -1,6 +1,7 @@
 /**
- * Long enough for tiles: closed, written to the store, the journal cut behind them, and all of it
- * read back by a parent that was killed. At ten scrapes a second a tile closes every 12 s.
+ * Long enough for tiles: closed, written to the store, the journal cut behind them, sealed into a
+ * block, and all of it read back by a parent that was killed. At ten scrapes a second a tile closes every
+ * 12 s; windows are ten seconds instead of two hours.
  */
 import { execFileSync } from 'node:child_process';
 import { afterAll, describe, expect, it } from 'vitest';
@@ -17,7 +18,7 @@ async function metric(base: string, name: string): Promise<number> {
 
 const stores = isWithout('redis') ? ['embedded'] : ['embedded', 'redis'];
 
-describe.each(stores)('tiles in the %s store', (kind) => {
+describe.each(stores)('tiles and blocks in the %s store', (kind) => {
   it('come back after kill -9, and go with their retention', async () => {
     const [leafPort, parentPort, redisPort] = [
       await freePort(),
@@ -35,7 +36,7 @@ describe.each(stores)('tiles in the %s store', (kind) => {
       site.canopy(
         `${kind} parent`,
         ...['parent', '--config.file', parentConfig, '--storage.path', site.path(`${kind}-parent`)],
-        ...['--web.listen-address', `127.0.0.1:${parentPort}`],
+        ...['--web.listen-address', `127.0.0.1:${parentPort}`, '--blocks.window', '10s'],
         ...(kind === 'redis' ? ['--store', `redis://127.0.0.1:${redisPort}`] : []),
         ...more,
       );
@@ -73,6 +74,9 @@ describe.each(stores)('tiles in the %s store', (kind) => {
         expect(stored).toBeGreaterThan(0);
       });
     }
+    await eventually(45_000, 'a window sealed', async () => {
+      expect(await metric(parent, 'canopy_blocks_sealed_total')).toBeGreaterThanOrEqual(1);
+    });
     await first.kill('SIGKILL');
     const second = startParent();
     await waitReady(parent);
@@ -84,8 +88,10 @@ describe.each(stores)('tiles in the %s store', (kind) => {
     expect(journalled.size).toBeGreaterThan(50);
     expect([...stored.keys()].sort()).toEqual([...journalled.keys()].sort());
     for (const [labels, values] of journalled) expect(stored.get(labels), labels).toBe(values);
+    expect(await metric(parent, 'canopy_blocks')).toBeGreaterThanOrEqual(1);
+    expect(await metric(parent, 'canopy_tiles_unreadable_total')).toBe(0);
 
-    // With a retention shorter than what is there, the oldest tiles go; what is in memory stays.
+    // With a retention shorter than what is there, the oldest go; what is in memory stays.
     await second.kill('SIGTERM');
     startParent('--retention.raw', '10s');
     await waitReady(parent);
