@@ -342,6 +342,22 @@ async function main(): Promise<void> {
     await sleep(3500);
     await perSample(what, (user + system) / 1e6);
   }
+  const middle = begin + (HOURS / 3) * HOUR;
+  for (const [what, hours] of [
+    ['an hour', 1],
+    ['an hour again', 1],
+    ['a day', 24],
+  ] as const) {
+    const snapshot = head.snapshot();
+    const range = { minTime: asTime(middle), maxTime: asTime(middle + hours * HOUR) };
+    const before = process.cpuUsage();
+    const selected = await snapshot.select([], range);
+    const { user, system } = process.cpuUsage(before);
+    const ms = ((user + system) / 1000).toFixed(0);
+    const entries = selected.reduce((sum, { from, to }) => sum + to - from, 0);
+    say(`select ${what} of ${selected.length} series: CPU ${ms} ms, ${entries} samples`);
+    snapshot.release();
+  }
   if (vm !== undefined)
     say(`VictoriaMetrics, storage folder: ${(await vm.measure(site)) / samples} B a sample`);
   await journal.close();
