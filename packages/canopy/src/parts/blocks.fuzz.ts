@@ -63,6 +63,7 @@ class StoreWorld extends ModelWorld {
   sealed = 0;
   merged = 0;
   dropped = 0;
+  droppedTiles = 0;
   readonly said: string[] = [];
 
   override tileSource(): HeadOptions['tileSource'] {
@@ -111,6 +112,7 @@ class StoreWorld extends ModelWorld {
     this.sealed += this.blocks.stats.sealed;
     this.merged += this.blocks.stats.merged;
     this.dropped += this.retention.stats.droppedBlocks;
+    this.droppedTiles += this.retention.stats.droppedTiles;
   }
 
   async lease(ref: JournalRef): Promise<Lease> {
@@ -225,11 +227,12 @@ it('gives the answers that plain arrays give', async () => {
     totals.mounted += world.head.stats.indexesRead;
     expect(world.said, `round ${round}`).toEqual([]);
     // A snapshot from before a retention may ask for what went, beside its range.
-    if (world.dropped === 0) expect(world.head.stats.tilesUnreadable, `round ${round}`).toBe(0);
+    if (world.dropped + world.droppedTiles === 0)
+      expect(world.head.stats.tilesUnreadable, `round ${round}`).toBe(0);
   }
   // A world in which little happens proves nothing.
   expect(totals.sealed).toBeGreaterThan(ROUNDS);
-  expect(totals.merged).toBeGreaterThan(ROUNDS / 4);
-  expect(totals.dropped).toBeGreaterThan(ROUNDS / 4);
+  expect(totals.merged).toBeGreaterThan(ROUNDS / 10);
+  expect(totals.dropped).toBeGreaterThan(ROUNDS / 10);
   expect(totals.mounted).toBeGreaterThan(ROUNDS);
 });
