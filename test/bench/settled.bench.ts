@@ -255,6 +255,8 @@ async function main(): Promise<void> {
     clock,
     commandTimeout: asDuration(10_000),
     sliceBytesMax: 64 * 1024 * 1024,
+    waitReplicas: 0,
+    waitTimeout: asDuration(0),
     log: quiet,
     onCorrupt: quiet,
   });

@@ -153,8 +153,9 @@ export class RedisBlocks {
     const keys = blocks.flatMap(([, block, chunks]) =>
       Array.from({ length: chunks }, (_, chunk) => this.#keys.chunk(ref, block, chunk)),
     );
-    const sizes = await this.#connection.run((client) =>
-      Promise.all(keys.map((key) => client.strlen(key))),
+    const sizes = await this.#connection.run(
+      (client) => Promise.all(keys.map((key) => client.strlen(key))),
+      this.#keys.blocks(ref),
     );
     return sizes.reduce((sum, size) => sum + size, 0);
   }
