@@ -84,7 +84,7 @@ export class Archive {
   }
 
   /**
-   * `meta` undefined: only takes away. `hadAllTiles`: the head has those it was made of. Snapshots that are open go on seeing what they saw.
+   * `meta` undefined: only takes away. `hadAllTiles`: those it was made of are in memory. Snapshots that are open go on seeing what they saw.
    */
   replace(
     ref: JournalRef,

@@ -15,7 +15,7 @@ export class ArchivedBlock {
   /** Versions of the catalogue that have it: [since, until). */
   readonly since: number;
   until = Number.POSITIVE_INFINITY;
-  /** The head had all its tiles when it was made, and has those its window still covers. */
+  /** All its tiles were in memory when it was made, and those that the window covers still are. */
   readonly local: boolean;
   /** Null until somebody asks. */
   index: BlockIndex | null = null;

@@ -78,7 +78,7 @@ export class HeadBlocks {
     for (const tile of replaced.tiles) {
       const own = this.#tile(ref, tile);
       if (own !== undefined) own.inBlock = true;
-      else hadAllTiles = false;
+      if (own === undefined || own.bytes === null) hadAllTiles = false;
     }
     const gone = replaced.blocks.map(({ id }) => id);
     this.#archive.replace(ref, meta, gone, hadAllTiles);

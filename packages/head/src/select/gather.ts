@@ -39,8 +39,12 @@ export function tilesIn(source: Source, minTime: number, maxTime: number): Tile[
   const own = group.tiles.filter((tile) => isIn(tile) && visibleRows(tile, pin) > 0);
   if (group.archived.length === 0) return own;
   const archived = group.archived.filter((tile) => isIn(tile) && tile.archived!.isSeen(version));
-  // A tile may be in memory and in a block; in a merged block as a part of a longer one.
-  const kept = own.filter(({ meta }) => !archived.some((tile) => isPart(meta, tile.meta)));
+  // A tile may be in memory and in a block; in a merged block as a part of a longer one. What has left
+  // memory is read in the block: where it lay before, it may be gone.
+  const kept = own.filter(({ meta, bytes, inBlock }) => {
+    const isAway = bytes === null && inBlock;
+    return !archived.some((tile) => isPart(meta, tile.meta, isAway));
+  });
   for (const tile of archived) {
     const { firstSequence, lastSequence } = tile.meta;
     const isOwn = kept.some(
@@ -51,11 +55,11 @@ export function tilesIn(source: Source, minTime: number, maxTime: number): Tile[
   return kept.sort((a, b) => a.meta.firstSequence - b.meta.firstSequence);
 }
 
-/** Whether a tile is a part of another one, but not all of it. */
-function isPart(part: TileMeta, whole: TileMeta): boolean {
+/** Whether a tile is a part of another one; all of it only counts with `orAll`. */
+function isPart(part: TileMeta, whole: TileMeta, orAll: boolean): boolean {
   const { firstSequence: first, lastSequence: last } = whole;
   if (part.firstSequence < first || part.lastSequence > last) return false;
-  return part.firstSequence > first || part.lastSequence < last;
+  return orAll || part.firstSequence > first || part.lastSequence < last;
 }
 
 /** Undefined, and counted, where a tile cannot be read. */

@@ -152,16 +152,22 @@ export class Selection {
     const { tileSource, counts } = this.#input;
     if (tileSource === null || this.#missing(buckets[from]).length === 0) return;
     const byRef = new Map<JournalRef, Set<Tile>>();
+    const before = this.#cold;
+    this.#cold = new Map();
     let bytes = 0;
     for (let i = from; i < buckets.length && (i === from || bytes < COLD_BYTES_MAX); i++) {
       for (const [ref, tile] of this.#missing(buckets[i])) {
+        const known = before.get(tile);
+        if (known !== undefined) {
+          this.#cold.set(tile, known);
+          continue;
+        }
         let tiles = byRef.get(ref);
         if (tiles === undefined) byRef.set(ref, (tiles = new Set()));
         tiles.add(tile);
         bytes += tile.meta.byteLength;
       }
     }
-    this.#cold = new Map();
     for (const [ref, tiles] of byRef) {
       await this.#readTiles(ref, [...tiles]);
       this.#breath.signal?.throwIfAborted();
