@@ -39,6 +39,7 @@ describe('a hierarchy that is killed over and over', () => {
     expect(result.parentKills).toBeGreaterThanOrEqual(KILLS);
     expect(result.samples).toBeGreaterThan(10_000);
     expect(result.tilesStored).toBeGreaterThan(0);
+    expect(result.blocksSealed).toBeGreaterThan(0);
     expect(result.bytesDropped).toBeGreaterThan(0);
   });
 

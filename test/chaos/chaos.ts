@@ -24,8 +24,10 @@ import { type ParentStep, type StoreKind, planOf } from './plan.js';
 const FARM = fileURLToPath(new URL('farm.mjs', import.meta.url));
 const TARGETS = 3;
 const SELECTOR = '{job="farm"}';
-/** Raw retention of the parents; tiles close each 12 s, what is older goes at each full minute. */
+/** Raw retention of the parents; tiles close each 12 s, what is older goes within seconds. */
 const RETENTION_S = 45;
+/** Windows are sealed, and 4 and 12 of them merged, while the parents are killed. */
+const WINDOW_S = 5;
 /** Most that is asked for: what is older than the retention may be there, but must have been journalled. */
 const RANGE_S = 120;
 const READY_MS = 60_000;
@@ -54,7 +56,10 @@ export interface ChaosResult {
   readonly tilesStored: number;
   /** Of journals behind tiles, and of tiles past their retention. */
   readonly bytesDropped: number;
-  /** Times that tiles past their retention were dropped. */
+  /** Blocks made of tiles, and of other blocks. */
+  readonly blocksSealed: number;
+  readonly blocksMerged: number;
+  /** Times that samples past their retention were dropped. */
   readonly retentionRuns: number;
   readonly seconds: number;
   readonly faults: readonly string[];
@@ -105,7 +110,7 @@ class Lane {
       `parent on ${this.kind}`,
       ...['parent', '--config.file', this.#config, '--storage.path', this.#site.path(this.kind)],
       ...['--web.listen-address', `127.0.0.1:${this.#port}`, '--leaf.name', this.kind],
-      ...['--retention.raw', `${RETENTION_S}s`, ...store],
+      ...['--retention.raw', `${RETENTION_S}s`, '--blocks.window', `${WINDOW_S}s`, ...store],
     );
   }
 
@@ -146,6 +151,8 @@ class Chaos {
     samples: 0,
     tilesStored: 0,
     bytesDropped: 0,
+    blocksSealed: 0,
+    blocksMerged: 0,
     retentionRuns: 0,
   };
   #leafPort = 0;
@@ -267,8 +274,10 @@ class Chaos {
     const value = (name: string): number =>
       Number(new RegExp(`^${name} (\\S+)$`, 'm').exec(text)?.[1] ?? 0);
     this.#counts.tilesStored += value('canopy_tiles_stored_total');
+    this.#counts.blocksSealed += value('canopy_blocks_sealed_total');
+    this.#counts.blocksMerged += value('canopy_blocks_merged_total');
     this.#counts.bytesDropped += value('canopy_retention_dropped_bytes_total');
-    this.#counts.retentionRuns += lane.output.split('"retention dropped tiles"').length - 1;
+    this.#counts.retentionRuns += lane.output.split('"retention dropped samples"').length - 1;
   }
 
   /** Everything up to now, at each parent. */
