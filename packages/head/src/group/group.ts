@@ -14,7 +14,7 @@ import { grownFloat64 } from '../series/grow.js';
 import { AlignedTail } from './aligned-tail.js';
 import { GroupLayout, type SharedIndex } from './layout.js';
 import { LooseLog } from './loose-log.js';
-import { Rows, type TileScratch } from './rows.js';
+import { Rows } from './rows.js';
 import { Tile } from './tile.js';
 
 /** What a snapshot sees of a group. */
@@ -29,7 +29,7 @@ export interface GroupPin {
 const NEVER = Number.NEGATIVE_INFINITY;
 
 /** Rows that are kept uncompressed, as a part of a tile's. */
-const TAIL_PARTS = 4;
+const TAIL_PARTS = 8;
 
 export class Group implements GroupPin {
   readonly ref: JournalRef;
@@ -263,45 +263,29 @@ export class Group implements GroupPin {
     return slot < this.#lastTimes.length ? this.#lastTimes[slot] : NEVER;
   }
 
-  /** Whether what is open has more cells than may be encoded at once; then it is sealed. None may be yet. */
-  sealWide(cellsMax: number): boolean {
+  /**
+   * Ends what is open: a loose tile is there at once (null where it would be empty); an aligned one is
+   * `sealed`, for `encodeSealed`. None may be yet. `pinned`: a snapshot is open.
+   */
+  seal(pinned: boolean): Tile | null {
     const tail = this.aligned;
-    if (tail === null || tail.cells <= cellsMax) return false;
-    tail.seal(this.#lastTimes);
+    if (tail === null) return this.#closeLoose(pinned);
+    const rows = tail.seal(pinned, this.#lastTimes);
+    if (!this.ended) this.#spareRows = rows;
     this.sealed = tail;
     this.aligned = null;
-    return true;
+    return null;
   }
 
-  /** Encodes up to `slotsMax` slots of what is sealed; the tile when that is done. */
-  encodeSealed(slotsMax: number, scratch: TileScratch): Tile | null {
+  /** Encodes at least `cellsMax` cells of what is sealed; the tile when that is done. */
+  encodeSealed(cellsMax: number): Tile | null {
     const tail = this.sealed;
-    const bytes = tail?.encodeSome(slotsMax, scratch) ?? null;
+    const bytes = tail?.encodeSome(cellsMax) ?? null;
     if (tail === null || bytes === null) return null;
     this.sealed = null;
     const tile = this.#alignedTile(tail, bytes);
     this.tiles.push(tile);
     return tile;
-  }
-
-  /** Encodes what is open as a tile of this group; null where nothing is. */
-  closeTile(pinned: boolean, scratch: TileScratch): Tile | null {
-    const tile =
-      this.aligned === null ? this.#closeLoose(pinned) : this.#closeAligned(pinned, scratch);
-    if (tile !== null) this.tiles.push(tile);
-    return tile;
-  }
-
-  #closeAligned(pinned: boolean, scratch: TileScratch): Tile | null {
-    const tail = this.aligned;
-    if (tail === null) return null;
-    this.aligned = null;
-    const bytes = tail.encode(this.#lastTimes, scratch);
-    if (!pinned && !this.ended) {
-      this.#spareRows = tail.rows;
-      this.#spareRows.clear();
-    }
-    return this.#alignedTile(tail, bytes);
   }
 
   #alignedTile(tail: AlignedTail, bytes: Uint8Array): Tile {
@@ -321,6 +305,7 @@ export class Group implements GroupPin {
     const meta = this.#tileMeta(startSequence, lastSequence, minTime, maxTime, bytes);
     const tile = new Tile(meta, log.startEntry, startSequence, bytes, false);
     if (pinned) tile.log = log;
+    this.tiles.push(tile);
     return tile;
   }
 
