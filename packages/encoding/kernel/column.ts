@@ -1,7 +1,7 @@
 /** One column of doubles to bytes: `encodeColumn` of `src/column.ts`. */
 import { INTEGERS_AT, ULPS_AT, WHOLE_AT } from './areas';
 import { PER_KIB, PER_PAGE, SCALE_KIB, SCALES_DECIMAL, isPlain, scaleOf } from './scales';
-import { TOO_LARGE, encodeIntegers } from './integers';
+import { TOO_WIDE, encodeIntegers } from './integers';
 import { encodeXor } from './xor';
 
 /** In place of an end: nothing was written, the twin must do it. */
@@ -92,7 +92,7 @@ export function encodeColumn(to: u32, values: u32, count: u32): u32 {
   const scale = toIntegers(values, count);
   if (scale >= 0) {
     const end = encodeIntegers(to, values, count, <u32>scale);
-    return end == TOO_LARGE ? GIVEN_UP : end;
+    return end == TOO_WIDE ? GIVEN_UP : end;
   }
   normalizeNan(values, count);
   if (isConstant(values, count)) {
@@ -158,5 +158,5 @@ function encodeWhole(to: u32, values: u32, count: u32): u32 {
   const scale = toIntegers(values, count);
   if (scale < 0) return GIVEN_UP;
   const end = encodeIntegers(to, values, count, <u32>scale);
-  return end == TOO_LARGE ? GIVEN_UP : end;
+  return end == TOO_WIDE ? GIVEN_UP : end;
 }

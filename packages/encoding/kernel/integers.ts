@@ -3,8 +3,8 @@ import { INTEGERS_AT, RESIDUALS_AT } from './areas';
 import { putSigned } from './put';
 import { encodeXor } from './xor';
 
-/** In place of an end: sums over the column may not be exact as doubles, as the twin has them. */
-export const TOO_LARGE: u32 = 0;
+/** In place of an end: twice the range might not be exact as a double, as the twin has it. */
+export const TOO_WIDE: u32 = 0;
 
 const CODING_CONSTANT: u32 = 1;
 const CODING_PACKED: u32 = 3;
@@ -12,8 +12,7 @@ const CODING_DELTAS: u32 = 4;
 const CODING_STEPS: u32 = 5;
 const CODING_XOR: u32 = 6;
 
-/** Of a column's integers: then no sum, of distances neither, reaches 2^53. */
-const SUM_MAX: i64 = 1 << 50;
+const RANGE_MAX: i64 = 1 << 50;
 /** Above this an integer coding is compared with exclusive-or. Bits a value. */
 const WIDE: u32 = 30;
 const RICE: u32 = 64;
@@ -71,8 +70,7 @@ export function encodeIntegers(to: u32, values: u32, count: u32, scale: u32): u3
     store<u8>(to, head | CODING_CONSTANT);
     return putSigned(to + 1, min);
   }
-  const most = SUM_MAX / <i64>count;
-  if (max > most || min < -most) return TOO_LARGE;
+  if (max - min > RANGE_MAX) return TOO_WIDE;
   weigh(count, min, max, minStep, maxStep, steps);
   if (bestBits > WIDE * count) {
     store<u8>(to, CODING_XOR);
@@ -159,30 +157,33 @@ function round(x: f64): f64 {
   return up - 0.5 <= x ? up : up - 1;
 }
 
-/** Rice codes around the mean without the two extremes, the parameter by the mean distance. */
+/**
+ * Rice codes around the mean without the two extremes, the parameter by the mean distance. Sums are of
+ * doubles, in the twin's order: they may round.
+ */
 function planRice(coding: u32, count: u32): void {
   const kept = fillResiduals(coding, count);
-  let sum: i64 = 0;
+  let sum: f64 = 0;
   let min: i64 = i64.MAX_VALUE;
   let max: i64 = i64.MIN_VALUE;
   for (let i: u32 = 0; i < kept; i++) {
     const r = residual(i);
-    sum += r;
+    sum += <f64>r;
     min = r < min ? r : min;
     max = r > max ? r : max;
   }
   const origin =
-    kept > 2 ? round(<f64>(sum - min - max) / <f64>(kept - 2)) : round(<f64>sum / <f64>kept);
+    kept > 2 ? round((sum - <f64>min - <f64>max) / <f64>(kept - 2)) : round(sum / <f64>kept);
   const from = <i64>origin;
-  let distance: u64 = 0;
+  let distance: f64 = 0;
   let farthest: u64 = 0;
   for (let i: u32 = 0; i < kept; i++) {
     const z = zigzag(residual(i) - from);
-    distance += z;
+    distance += <f64>z;
     farthest = z > farthest ? z : farthest;
   }
   const others = kept > 1 ? kept - 1 : 1;
-  const mean = widthOf(<i64>((distance - farthest) / <u64>others));
+  const mean = widthOf(<i64>((distance - <f64>farthest) / <f64>others));
   const parameter = mean < PARAMETER_MAX ? mean : PARAMETER_MAX;
   // The mean is pulled up by what is far off: smaller parameters are tried too.
   const least = parameter > 2 ? parameter - 2 : 0;

@@ -398,6 +398,7 @@ export class Head implements Appender, Queryable {
     const full = group.aligned?.isFull(frame.slotCount, rowsMax) ?? false;
     if (entry.key || full) this.#closeTile(group);
     if (entry.time <= group.lastTime) {
+      group.aligned?.touch(frame);
       refuse(totals, 'out_of_order', frame.samples);
       return;
     }

@@ -27,6 +27,8 @@ export class AlignedTail {
   #packedRows = 0;
   /** Each slot's first value in the tile, where packs have begun; replaced when slots are added. */
   #firsts = new Float64Array(0);
+  /** Slots whose value has changed since the first row. */
+  #touched = new Uint8Array(0);
   /** The newest rows; when sealed none, kept for the next tile where nobody may read them. */
   #rows: Rows;
   #encoder: AlignedTileEncoder | null = null;
@@ -41,6 +43,16 @@ export class AlignedTail {
 
   get packedBytes(): number {
     return this.#packs.reduce((total, pack) => total + pack.byteLength, this.#firsts.byteLength);
+  }
+
+  /** Notes what a frame changed, also where its row is refused: later frames build on it. */
+  touch({ slotCount, changed, changedSlots }: AlignedFrame): void {
+    if (this.#touched.length < slotCount) {
+      const touched = new Uint8Array(slotCount);
+      touched.set(this.#touched);
+      this.#touched = touched;
+    }
+    for (let i = 0; i < changed; i++) this.#touched[changedSlots[i]] = 1;
   }
 
   /** Time to close even without a key frame; `rowsMax` rows at most. */
@@ -64,6 +76,7 @@ export class AlignedTail {
     pinned: boolean,
     last: Float64Array,
   ): void {
+    if (this.rowCount > 0) this.touch(frame);
     const fits = this.#rows.fits(frame.slotCount);
     if (this.#rows.full || (!fits && this.#rows.count > 0)) this.#pack(pinned, last);
     if (!fits) this.#rows = new Rows(frame.slotCount, this.#rows.rowsMax);
@@ -145,7 +158,7 @@ export class AlignedTail {
       firsts.set(view.values.subarray(known, view.stride), known);
       this.#firsts = firsts;
     }
-    this.#packs.push(new Pack(view, this.#firsts));
+    this.#packs.push(new Pack(view, this.#firsts, this.#touched));
     this.#packedRows += rows.count;
     if (pinned) this.#rows = new Rows(rows.stride, rows.rowsMax);
     else rows.clear();

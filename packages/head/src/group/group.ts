@@ -204,24 +204,20 @@ export class Group implements GroupPin {
   /** Adds one row. `pinned`: a snapshot is open. The frame must be newer than the last. */
   appendAligned(sequence: number, time: number, frame: AlignedFrame, pinned: boolean): void {
     this.#growSlots();
-    const { states, slotCount } = frame;
-    let active = 0;
-    for (let slot = 0; slot < slotCount; slot++) {
-      if (states[slot] === SampleState.value) active++;
-    }
+    const { slotCount, present } = frame;
     if (this.aligned === null) {
       const rows = this.#spareRows ?? new Rows(slotCount, this.#rowsMax);
       this.#spareRows = null;
       const { keySequence } = this;
       this.aligned = new AlignedTail({ row: this.rowCount, sequence, keySequence }, time, rows);
     }
-    const allValues = active === slotCount;
+    const allValues = present === slotCount;
     const last = this.#lastTimes;
     this.aligned.append(sequence, time, frame, allValues, pinned, last);
     this.rowCount++;
     this.minTime = Math.min(this.minTime, time);
     this.lastTime = time;
-    this.activeSlots = active;
+    this.activeSlots = present;
     this.silent = false;
   }
 

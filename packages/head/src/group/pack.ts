@@ -39,24 +39,21 @@ export class Pack {
 
   /**
    * Copies the rows. `firsts` has the tile's first value of each slot (of this run where the slot is new): kept,
-   * never to be changed.
+   * never to be changed. `touched`: 1 for slots whose value may have changed since; the others are not looked at.
    */
-  constructor(rows: RowsView, firsts: Float64Array) {
+  constructor(rows: RowsView, firsts: Float64Array, touched: Uint8Array) {
     const { count, stride: slotCount, times, values, states } = rows;
     this.count = count;
     this.slotCount = slotCount;
     this.#firsts = firsts;
     if (kindScratch.length < slotCount) kindScratch = new Uint8Array(2 * slotCount);
     const kinds = kindScratch.fill(Kind.same, 0, slotCount);
-    markChanged(values, count, slotCount, firsts, kinds);
     if (states !== null) markStates(states, count * slotCount, slotCount, kinds);
     let records = 0;
     let size = 0;
     for (let slot = 0; slot < slotCount; slot++) {
+      if (touched[slot] === 1) kinds[slot] |= kindOf(values, slot, slotCount, count, firsts[slot]);
       if (kinds[slot] === Kind.same) continue;
-      if ((kinds[slot] & KIND_MASK) !== Kind.same) {
-        kinds[slot] += kindOf(values, slot, slotCount, count) - Kind.constant;
-      }
       records++;
       size += recordSize(kinds[slot], count);
     }
@@ -270,27 +267,6 @@ function writeValues(
   return at;
 }
 
-/** Sets `kinds[slot]` to `constant` where a slot's values have not the bits of its first one in all rows. */
-function markChanged(
-  values: Float64Array,
-  count: number,
-  slotCount: number,
-  firsts: Float64Array,
-  kinds: Uint8Array,
-): void {
-  const bits = new Uint32Array(values.buffer, values.byteOffset, values.length * 2);
-  const firstBits = new Uint32Array(firsts.buffer, firsts.byteOffset, firsts.length * 2);
-  const width = slotCount * 2;
-  for (let row = 0; row < count; row++) {
-    const from = row * width;
-    for (let slot = 0, low = 0; slot < slotCount; slot++, low += 2) {
-      if (bits[from + low] !== firstBits[low] || bits[from + low + 1] !== firstBits[low + 1]) {
-        kinds[slot] = Kind.constant;
-      }
-    }
-  }
-}
-
 /** Notes the slots that have other states than `value`. */
 function markStates(states: Uint8Array, cells: number, slotCount: number, kinds: Uint8Array): void {
   for (let at = 0, slot = 0; at < cells; at++) {
@@ -299,25 +275,35 @@ function markStates(states: Uint8Array, cells: number, slotCount: number, kinds:
   }
 }
 
-/** The smallest kind that holds a slot's values to the bit, integers by how far they are from the first. */
-function kindOf(values: Float64Array, slot: number, slotCount: number, count: number): number {
+/** The smallest kind that holds a slot's values to the bit: whole distances from its first one here, or all of them. */
+function kindOf(
+  values: Float64Array,
+  slot: number,
+  slotCount: number,
+  count: number,
+  first: number,
+): number {
   const base = values[slot];
   const end = count * slotCount;
   let least = 0;
   let most = 0;
   let isSame = true;
+  let isWhole = !Object.is(base, -0);
   for (let at = slot; at < end; at += slotCount) {
     const value = values[at];
-    if (!Object.is(value, base)) isSame = false;
     const distance = value - base;
-    if (!Number.isSafeInteger(value) || Object.is(value, -0) || distance !== (distance | 0)) {
-      least = Number.NaN;
-    }
+    // Fast path: most are as the first; a zero may be one of two.
+    if (distance === 0 && value !== 0) continue;
+    if (Object.is(value, base)) continue;
+    isSame = false;
+    // Whether reading gives it back, to the bit.
+    const isBack = distance === (distance | 0) && base + distance === value;
+    if (!isBack || Object.is(value, -0)) isWhole = false;
     if (distance < least) least = distance;
     if (distance > most) most = distance;
   }
-  if (isSame) return Kind.constant;
-  if (least !== least) return Kind.floats;
+  if (isSame) return Object.is(base, first) ? Kind.same : Kind.constant;
+  if (!isWhole) return Kind.floats;
   if (least >= -128 && most < 128) return Kind.int8;
   return least >= -32_768 && most < 32_768 ? Kind.int16 : Kind.int32;
 }
