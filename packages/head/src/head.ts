@@ -471,13 +471,14 @@ export class Head implements Appender, Queryable {
     const orphans: number[] = [];
     for (const group of [...groups, ...this.#doomed]) {
       group.layout.release(orphans);
-      group.released = true;
-      group.end();
+      group.release();
       this.#groups[group.handle] = undefined;
       this.#freeHandles.push(group.handle);
     }
     this.#doomed = [];
-    this.#index.series.remove(orphans);
+    const { series, origins } = this.#index;
+    series.remove(orphans);
+    origins.shrink(series.bound);
     return orphans.length;
   }
 

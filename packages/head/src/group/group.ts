@@ -137,6 +137,15 @@ export class Group implements GroupPin {
     this.activeSlots = 0;
   }
 
+  /** Out of the index: what it says of slots is of no use any more. */
+  release(): void {
+    this.end();
+    this.released = true;
+    this.#lastTimes = new Float64Array(0);
+    this.#lastValues = new Float64Array(0);
+    this.#lastStates = new Uint8Array(0);
+  }
+
   /** Takes in tiles that the store has, from before this process. */
   restore(metas: readonly TileMeta[]): void {
     for (const meta of metas) {
