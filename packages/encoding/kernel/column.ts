@@ -1,3 +1,4 @@
+/* oxlint-disable no-loss-of-precision -- numbers of 64 bits are exact in AssemblyScript */
 /** One column of doubles to bytes: `encodeColumn` of `src/column.ts`. */
 import { INTEGERS_AT, ULPS_AT, WHOLE_AT } from './areas';
 import { PER_KIB, PER_PAGE, SCALE_KIB, SCALES_DECIMAL, isPlain, scaleOf } from './scales';

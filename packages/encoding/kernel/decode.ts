@@ -1,3 +1,4 @@
+/* oxlint-disable no-loss-of-precision -- numbers of 64 bits are exact in AssemblyScript */
 /**
  * One column of bytes to doubles: `decodeColumn` of `src/column.ts`. Whatever is not as a writer writes
  * it is left to the twin, which knows what to say. Sums are of doubles, as the twin's.
