@@ -93,4 +93,4 @@ function measure(title: string, columns: TileColumns): void {
 
 measure('a fifth changing', generated(0.2));
 measure('every one changing', generated(1));
-for (const [name, columns] of await recordedColumns()) measure(name, columns);
+for (const [name, columns] of recordedColumns()) measure(name, columns);

@@ -5,6 +5,7 @@
 import { randomBytes } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { hostname } from 'node:os';
+import { tileKernel } from '@canopy/encoding';
 import {
   Announcer,
   FRAMES_MEDIA_TYPE,
@@ -162,6 +163,7 @@ export class CanopyProcess {
       maxSeries: SERIES_MAX,
     });
     this.#head = head;
+    sayKernel(log);
     const engine = new Engine({
       queryable: head,
       clock: systemClock,
@@ -334,6 +336,15 @@ export function explainStart(
     return { message: error.message, exitCode: usage ? 2 : 1 };
   }
   return { message: explainFault(error, settings), exitCode: 1 };
+}
+
+/** The fallback is as right and slower; it must not go unseen. */
+function sayKernel(log: Log): void {
+  const { kernel, problem } = tileKernel();
+  if (kernel === 'wasm') return;
+  log('warn', 'tiles are encoded without the WebAssembly kernel, at four times the cost', {
+    problem,
+  });
 }
 
 /** A fault nobody expected, with what helps where the disk is to blame. */
