@@ -104,6 +104,9 @@ async function main(): Promise<void> {
   say(`| longest event loop delay | ${ms(longest)} |`);
   const bytes = (anonymousBytes(leaf.pid) - emptyBytes) / wanted;
   say(`| anonymous bytes a series | ${bytes.toFixed(0)} |`);
+  // What a start needs for a while is given back later: of two sizes, the difference tells more.
+  const whole = anonymousBytes(leaf.pid) / 2 ** 20;
+  say(`| anonymous MiB, all | ${whole.toFixed(1)} |`);
   const each = (name: string): string => (after(name) / wanted).toFixed(0);
   say(`| of them in V8's heap (used) | ${each('nodejs_heap_size_used_bytes')} |`);
   say(`| of them in buffers outside of it | ${each('nodejs_external_memory_bytes')} |`);

@@ -1,8 +1,8 @@
 /**
  * Slots of a tile to bytes and back, a block of slots a call: AssemblyScript. What it gives is
- * specified by the twin (`src/tile-twin.ts`, `src/column.ts`, `src/xor.ts`), to the byte; `src/tile.fuzz.ts`
+ * specified by the twin (`src/slot-twin.ts`, `src/column.ts`, `src/xor.ts`), to the byte; `src/tile.fuzz.ts`
  * compares them. No memory but the areas of `areas.ts`, no state between calls. The host
- * (`src/tile-wasm.ts`) reads the places of the areas from the exports.
+ * (`src/slot-wasm.ts`) reads the places of the areas from the exports.
  */
 import {
   COUNT_MAX,

@@ -17,14 +17,14 @@ const STATES = 8;
 const BASE_SIZES = [0, 8, 8, 8, 8, 0];
 const ENTRY_SIZES = [0, 0, 1, 2, 4, 8];
 /** Slots between two places where the number of records before is kept. */
-const RANK_SHIFT = 6;
+const RANK_SHIFT = 4;
 
 /** Scratch of one call. */
 let kindScratch = new Uint8Array(1024);
 
 /**
  * Immutable. One buffer: a byte a slot; where not all is as in the beginning a record, and 4 bytes that say
- * where; every 64 slots how many records come before.
+ * where; every 16 slots how many records come before.
  */
 export class Pack {
   readonly count: number;
@@ -99,7 +99,8 @@ export class Pack {
     const at = kind === Kind.same ? 0 : this.#place(slot);
     const states = this.#readValues(kind, slot, at, count, outValues, offset);
     if (kind < STATES) {
-      outStates.fill(SampleState.value, offset, end);
+      // So few that a call of `fill` costs more.
+      for (let to = offset; to < end; to++) outStates[to] = SampleState.value;
       return true;
     }
     for (let i = 0; i < count; i++) outStates[offset + i] = this.#view.getUint8(states + i);
@@ -157,9 +158,11 @@ export class Pack {
     const end = offset + count;
     let at = place;
     switch (kind & KIND_MASK) {
-      case Kind.same:
-        out.fill(this.#firsts[slot], offset, end);
+      case Kind.same: {
+        const first = this.#firsts[slot];
+        for (let to = offset; to < end; to++) out[to] = first;
         return at;
+      }
       case Kind.floats:
         for (let to = offset; to < end; to++, at += 8) out[to] = view.getFloat64(at, true);
         return place + 8 * this.count;
@@ -169,7 +172,7 @@ export class Pack {
     at += 8;
     switch (kind & KIND_MASK) {
       case Kind.constant:
-        out.fill(base, offset, end);
+        for (let to = offset; to < end; to++) out[to] = base;
         return at;
       case Kind.int8:
         for (let to = offset; to < end; to++) out[to] = base + view.getInt8(at++);
