@@ -34,7 +34,7 @@ export interface HeadOptions {
   onTileClosed(ref: JournalRef, tile: StoredTile): void;
   /** Reads tiles that have left memory; null for a process that stores none. */
   readonly tileSource: TileSource | null;
-  /** Wider tiles are encoded in steps, with the clock's timers; undefined: what takes about 3 ms. */
+  /** Wider tiles are encoded in steps, with the clock's timers; undefined: what takes about 5 ms at most. */
   readonly tileCellsAtOnce?: number;
   /** Series in the index. Over it new series are not indexed; their samples count as `series_limit`. */
   readonly maxSeries: number;
