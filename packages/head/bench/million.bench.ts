@@ -70,7 +70,7 @@ const head = new Head({
 const counts = { full: 0, longest: 0, other: 0 };
 const observer = new PerformanceObserver((list) => {
   for (const entry of list.getEntries()) {
-    const { kind } = entry.detail as { kind: number };
+    const { kind } = (entry as unknown as { readonly detail: { readonly kind: number } }).detail;
     if (kind !== GC_MAJOR) counts.other = Math.max(counts.other, entry.duration);
     else {
       counts.full++;
