@@ -26,7 +26,10 @@ it('holds no more after days of rolling deployments than after hours', async () 
     const group = journal.group({ interval: HOUR / 4 });
     for (let i = 0; i < PODS; i++) group.add({ __name__: 'restarts', pod: `pod-${hour}-${i}` });
     for (let frame = 0; frame < 4; frame++) {
-      group.frame(begun + (frame * HOUR) / 4, new Array(PODS).fill(frame));
+      group.frame(
+        begun + (frame * HOUR) / 4,
+        Array.from({ length: PODS }, () => frame),
+      );
     }
     await clock.advance(HOUR);
     head.apply(journal.ref, journal.take());
