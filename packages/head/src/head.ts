@@ -187,6 +187,14 @@ export class Head implements Appender, Queryable {
     return this.#journals.get(ref)?.trimmable() ?? { epoch: 0, sequence: 0 };
   }
 
+  /** Whether a tile with this extent is among those of its group. */
+  knowsTile(ref: JournalRef, { epoch, group, firstSequence, lastSequence }: TileMeta): boolean {
+    const tiles = this.#journals.get(ref)?.find(epoch, group)?.tiles ?? [];
+    return tiles.some(
+      ({ meta }) => meta.firstSequence === firstSequence && meta.lastSequence === lastSequence,
+    );
+  }
+
   /** The store has a tile that `onTileClosed` handed out. */
   tileStored(ref: JournalRef, meta: TileMeta): void {
     const group = this.#journals.get(ref)?.find(meta.epoch, meta.group);

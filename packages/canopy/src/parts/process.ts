@@ -49,12 +49,14 @@ const SECOND = 1000;
 const MINUTE = 60 * SECOND;
 export const HEAD_WINDOW = (120 * MINUTE) as DurationMs;
 export const KEY_FRAME_EVERY = 120;
-export const LEASE_TTL = (15 * SECOND) as DurationMs;
+/** A parent that died is followed by another within this, and one more pull interval. */
+export const LEASE_TTL = (8 * SECOND) as DurationMs;
+export const LEASE_RENEW_EVERY = (2 * SECOND) as DurationMs;
 const COMMIT_INTERVAL = SECOND as DurationMs;
 const COMMIT_BYTES = 1024 * 1024;
 const JOURNAL_QUEUE_BYTES = 256 * 1024 * 1024;
 const SERIES_MAX = 10_000_000;
-const PART_STOP_MS = 2000;
+export const PART_STOP_MS = 2000;
 const ANNOUNCE_EVERY = (30 * SECOND) as DurationMs;
 const CURSOR_HEADER_BYTES = 1024 * 1024;
 
@@ -84,6 +86,8 @@ export class CanopyProcess {
   corruptRecords = 0;
   /** Why queries cannot be answered yet; '' once they can. */
   notReady = 'starting';
+  /** What else people should know of a process that is ready; '' for nothing. */
+  remark: () => string = () => '';
   /** Ends the process as a signal would. */
   quit: () => void = () => {};
   journal: JournalWriter | undefined;
@@ -199,7 +203,10 @@ export class CanopyProcess {
       lifecycle: settings.enableLifecycle
         ? { reload: () => this.configuration.reload(), quit: () => this.quit() }
         : null,
-      ready: () => ({ ready: this.notReady === '', reason: this.notReady }),
+      ready: () => {
+        const ready = this.notReady === '';
+        return { ready, reason: ready ? this.remark() : this.notReady };
+      },
       metrics: async () => ({
         contentType: this.metrics.contentType,
         text: await this.metrics.text(),
@@ -226,8 +233,11 @@ export class CanopyProcess {
     return web;
   }
 
-  /** Opens the own journal: takes its lease, names the gap since the last run. */
-  async openJournal(): Promise<JournalWriter> {
+  /**
+   * Opens the own journal: takes its lease, names the gap since the last run. `isLost`: another process
+   * writes it when `life` ends.
+   */
+  async openJournal(life: LifeCycle, isLost: () => boolean): Promise<JournalWriter> {
     const journal = await JournalWriter.open({
       store: this.store,
       clock: systemClock,
@@ -246,12 +256,15 @@ export class CanopyProcess {
       pathIdentity: this.pathIdentity,
     });
     this.journal = journal;
-    this.life.add('the journal', () => journal.close());
+    life.add('the journal', async () => {
+      await (isLost() ? journal.abandon() : journal.close());
+      this.journal = undefined;
+    });
     return journal;
   }
 
   /** Announces this process to `--parent`. */
-  announce(journal: JournalWriter): void {
+  announce(journal: JournalWriter, life: LifeCycle): void {
     const { settings } = this;
     if (settings.parentUrl === undefined) return;
     const announcer = new Announcer({
@@ -272,7 +285,7 @@ export class CanopyProcess {
     });
     announcer.start();
     this.announcer = announcer;
-    this.life.add('the announcer', () => announcer.stop());
+    life.add('the announcer', () => announcer.stop());
   }
 
   #targets(): TargetsView {
@@ -298,7 +311,7 @@ export class CanopyProcess {
       if (this.notReady === '') return text.handle(req, res, url);
     } else if (this.frames !== undefined) return this.frames.handle(req, res, url);
     res.writeHead(503, { 'content-type': 'text/plain; charset=utf-8' });
-    res.end(`Service Unavailable: ${this.notReady}\n`);
+    res.end(`Service Unavailable: ${this.notReady || this.remark()}\n`);
   }
 }
 

@@ -34,7 +34,8 @@ export async function recoverHead(options: RecoveryOptions): Promise<void> {
   const progress = new Progress(bytesTotal, log, onProgress);
   let tiles = 0;
   for (const state of states) {
-    tiles += await recoverJournal(store, head, state, progress, from.get(state.ref));
+    const add = (bytes: number) => progress.add(bytes);
+    tiles += await recoverJournal(store, head, state, add, from.get(state.ref));
   }
   log('info', 'recovered from the store', {
     journals: states.length,
@@ -58,7 +59,7 @@ export async function recoverAgain(
   });
   head.dropJournal(ref);
   if (state === undefined) return;
-  await recoverJournal(store, head, state, new Progress(state.entryBytes, log, () => {}));
+  await recoverJournal(store, head, state, () => {});
 }
 
 class Progress {
@@ -85,11 +86,12 @@ class Progress {
   }
 }
 
-async function recoverJournal(
+/** Takes in one journal that the head has nothing of. Returns the number of its tiles. */
+export async function recoverJournal(
   store: Store,
   head: Head,
   state: JournalState,
-  progress: Progress,
+  onBytes: (bytes: number) => void,
   from?: JournalPosition,
 ): Promise<number> {
   const ref: JournalRef = state.ref;
@@ -105,7 +107,7 @@ async function recoverJournal(
     await new Promise((done) => setImmediate(done));
     const last = entries[entries.length - 1];
     after = { epoch: last.epoch, sequence: last.sequence };
-    progress.add(entries.reduce((sum, entry) => sum + entry.bytes.length, 0));
+    onBytes(entries.reduce((sum, entry) => sum + entry.bytes.length, 0));
   }
   return metas.length;
 }

@@ -24,6 +24,8 @@ export interface MetricSources {
   journal(): JournalWriter | undefined;
   corruptRecords(): number;
   trimmedBytes(): number;
+  /** Ready, and not the one that writes the store. */
+  isStandby(): boolean;
   hierarchy(): HierarchyStatus;
 }
 
@@ -69,6 +71,9 @@ export function bindMetrics(metrics: SelfMetrics, from: MetricSources): void {
     'canopy_retention_dropped_bytes_total',
     () => from.trimmedBytes() + (from.tiles?.stats.droppedBytes ?? 0),
   );
+  if (settings.role === 'parent') {
+    metrics.value('canopy_parent_standby', () => (from.isStandby() ? 1 : 0));
+  }
   metrics.value('canopy_corrupt_entries_total', () => from.corruptRecords());
   const { configuration } = from;
   metrics.value('canopy_config_ignored_sections', () => configuration.current.ignored.length);

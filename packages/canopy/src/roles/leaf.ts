@@ -35,6 +35,7 @@ export async function startLeaf(
       puller: undefined,
       registry: undefined,
       announcer: () => process.announcer?.state,
+      remark: process.remark,
     });
   bindMetrics(process.metrics, {
     ...{ settings, head, pulse, tiles: undefined, puller: undefined },
@@ -44,12 +45,13 @@ export async function startLeaf(
     journal: () => process.journal,
     corruptRecords: () => process.corruptRecords,
     trimmedBytes: () => trimmedBytes,
+    isStandby: () => false,
     hierarchy: () => process.hierarchy(),
   });
 
   const up = async (signal: AbortSignal): Promise<void> => {
     await storeAnswers(store, log, signal);
-    const journal = await process.openJournal();
+    const journal = await process.openJournal(life, () => false);
     const windowStart = asTime(systemClock.now() - HEAD_WINDOW);
     await recoverHead({
       ...{ store, head, log },
@@ -61,12 +63,14 @@ export async function startLeaf(
       journal,
       watermark: (ref) => (ref === journal.ref ? journal.watermark : 0),
       keptFor: () => keptFor(settings, written.perSecond),
+      life,
     });
     startScraping(process, {
       journal,
       jobsOf: (config) => config.scrapeConfigs,
       discoveries: [],
       pullFormat: undefined,
+      life,
     });
     const trimmer = new JournalTrimmer({
       ...{ store, journal, log },
@@ -96,7 +100,7 @@ export async function startLeaf(
     );
     life.add('housekeeping', stopHousekeeping);
     process.notReady = '';
-    process.announce(journal);
+    process.announce(journal, life);
     log('info', 'ready', { jobs: process.config.scrapeConfigs.length });
   };
   return { process, up };

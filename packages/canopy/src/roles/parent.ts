@@ -1,17 +1,22 @@
 /**
  * A parent: pages from leaves → store → head → tiles to the store → answers for all clusters.
- * It also scrapes what its configuration lists, and is a leaf to its own parent.
+ * It also scrapes what its configuration lists, and is a leaf to its own parent. Of several parents on one
+ * store one does that; the others follow the store and answer (parts/leadership.ts).
  */
 import { FramePuller, LeafRegistry } from '@canopy/federation';
-import type { DurationMs } from '@canopy/model';
+import { CanopyError, type DurationMs } from '@canopy/model';
+import { takeLease } from '@canopy/store';
 import type { Settings } from '../cli/settings.js';
 import { systemClock } from '../clock.js';
 import { DEFAULT_SCRAPE_TIMEOUT } from '../config/schema.js';
+import { LifeCycle } from '../life-cycle.js';
 import type { Log } from '../log.js';
+import { Follower } from '../parts/follower.js';
 import { startHousekeeping } from '../parts/housekeeping.js';
+import { Leadership } from '../parts/leadership.js';
 import { LEAF_JOB, LeafDiscovery, leafJob } from '../parts/leaf-discovery.js';
 import { storeAnswers } from '../parts/open-store.js';
-import { CanopyProcess, LEASE_TTL } from '../parts/process.js';
+import { CanopyProcess, LEASE_RENEW_EVERY, LEASE_TTL, PART_STOP_MS } from '../parts/process.js';
 import { recoverAgain, recoverHead } from '../parts/recovery.js';
 import { startScraping } from '../parts/scraping.js';
 import { bindMetrics } from '../parts/self-metrics.js';
@@ -24,21 +29,27 @@ const LOST_AFTER = (5 * 60_000) as DurationMs;
 const PAGE_BYTES_MAX = 64 * 1024 * 1024;
 /** Share of the store's limit that samples may take when `--retention.bytes` is 0. */
 const DEFAULT_SHARE = 0.7;
+/** How far a standby's answers lag behind the store. */
+const FOLLOW_EVERY = 2000 as DurationMs;
 
-/** Brings a parent up. Resolves when it listens; `up` when it pulls and answers. */
+/** The parts of a parent that are there for as long as the process. */
+interface Parts {
+  readonly process: CanopyProcess;
+  readonly registry: LeafRegistry;
+  readonly tiles: TileKeeper;
+  readonly puller: FramePuller;
+  readonly follower: Follower;
+  readonly leadership: Leadership;
+}
+
+/** Brings a parent up. Resolves when it listens; `up` when it answers. */
 export async function startParent(
   settings: Settings,
   log: Log,
 ): Promise<{ process: CanopyProcess; up: (signal: AbortSignal) => Promise<void> }> {
   const process = await CanopyProcess.open(settings, log);
-  const { life, store, pulse, configuration, owner } = process;
-  const registry = new LeafRegistry({
-    ...{ store, clock: systemClock, log },
-    readToken: process.readToken,
-    isOwn: ({ url, journal }) => url === settings.externalUrl || journal === process.journal?.id,
-    leavesMax: LEAVES_MAX,
-    lostAfter: LOST_AFTER,
-  });
+  const { store, pulse, configuration, owner } = process;
+  const registry = makeRegistry(process, () => parts.leadership);
   const tiles = new TileKeeper({
     ...{ store, owner, log },
     head: () => process.head,
@@ -48,8 +59,18 @@ export async function startParent(
     retentionBytes: async () =>
       settings.retentionBytes || Math.floor(DEFAULT_SHARE * (await store.usage()).limitBytes),
   });
+  const follower = new Follower({
+    ...{ store, log, clock: systemClock, every: FOLLOW_EVERY },
+    head: () => process.head,
+    onRebuild: (ref) => tiles.forget(ref),
+  });
+  /** Tiles closed by a head that follows are written by the parent it follows. */
+  let term: LifeCycle | undefined;
   const web = await process.listen({
-    tiles: { source: store, onClosed: (ref, tile) => tiles.add(ref, tile) },
+    tiles: {
+      source: store,
+      onClosed: (ref, tile) => (term === undefined ? follower : tiles).add(ref, tile),
+    },
     register: (req, res) => registry.handle(req, res),
   });
   const { head } = process;
@@ -58,6 +79,7 @@ export async function startParent(
     leaseTtl: LEASE_TTL,
     ownJournals: () => new Set(process.journal === undefined ? [] : [process.journal.id]),
     onWatermark: () => {},
+    onLoaded: (state) => follower.catchUp(state),
     onStoreWentBack: (ref, state) => {
       tiles.forget(ref);
       return recoverAgain(store, head, ref, state, log);
@@ -65,11 +87,29 @@ export async function startParent(
     pageBytesMax: PAGE_BYTES_MAX,
     journalsMax: LEAVES_MAX,
   });
+  const leadership = new Leadership({
+    ...{ store, owner, log, clock: systemClock, ttl: LEASE_TTL, every: LEASE_RENEW_EVERY },
+    lead: async () => {
+      await takeOver(parts);
+      term = new LifeCycle(log, PART_STOP_MS);
+      for (const [ref, tile] of follower.takeClosed()) tiles.add(ref, tile);
+      await beginTerm(parts, term);
+    },
+    follow: async (heldBy) => {
+      await term?.stop();
+      term = undefined;
+      for (const { ref, tile } of await tiles.giveUp()) follower.add(ref, tile);
+      log('info', 'standby: answers from a store that another parent writes', { heldBy });
+      follower.start();
+    },
+  });
+  const parts: Parts = { process, registry, tiles, puller, follower, leadership };
 
+  process.remark = () => standbyRemark(parts);
   process.hierarchy = () =>
     hierarchyStatus({
       ...{ settings, configuration, head, pulse, puller, registry },
-      ...{ rate: process.rate, startTime: process.startTime },
+      ...{ rate: process.rate, startTime: process.startTime, remark: process.remark },
       targets: () => process.scraping?.active() ?? [],
       journal: () => process.journal,
       announcer: () => process.announcer?.state,
@@ -82,54 +122,126 @@ export async function startParent(
     journal: () => process.journal,
     corruptRecords: () => process.corruptRecords,
     trimmedBytes: () => tiles.stats.trimmedBytes,
+    isStandby: () => process.notReady === '' && !leadership.leads,
     hierarchy: () => process.hierarchy(),
   });
+  const endTerm = async () => void (await term?.stop());
+  return { process, up: (signal) => bringUp(parts, endTerm, signal) };
+}
 
-  const up = async (signal: AbortSignal): Promise<void> => {
-    process.notReady = 'waiting for the store';
-    await storeAnswers(store, log, signal);
-    process.notReady = 'recovering';
-    await recoverHead({
-      ...{ store, head, log },
-      onProgress: (text) => (process.notReady = text),
-      from: new Map(),
-    });
-    await registry.load();
-    const journal = await process.openJournal();
-    life.add('the last tiles', () => tiles.write());
-    life.add('leases of pulled journals', () => puller.close());
-    startServing(process, {
-      journal,
-      watermark: (ref) => (ref === journal.ref ? journal.watermark : puller.watermark(ref)),
-      keptFor: () => settings.journalRetention,
-    });
-    startScraping(process, {
-      journal,
-      jobsOf: ({ globalScrapeInterval: interval, scrapeConfigs }) => [
-        leafJob(interval, Math.min(interval, DEFAULT_SCRAPE_TIMEOUT) as DurationMs),
-        ...scrapeConfigs,
-      ],
-      discoveries: [{ jobName: LEAF_JOB, discovery: new LeafDiscovery(registry) }],
-      pullFormat: puller,
-    });
-    const beat = async () => {
-      process.rate.tick(systemClock.monotonic());
-      await pulse.beat();
-    };
-    await beat();
-    const stopHousekeeping = startHousekeeping(
-      [
-        { name: 'readings', when: '*/5 * * * * *', run: beat },
-        { name: 'tiles', when: '*/5 * * * * *', run: () => tiles.write() },
-        { name: 'expiry', when: '30 * * * * *', run: () => void head.expire(systemClock.now()) },
-        { name: 'retention', when: '0 * * * * *', run: () => tiles.retain(systemClock.now()) },
-      ],
-      log,
-    );
-    life.add('housekeeping', stopHousekeeping);
-    process.notReady = '';
-    process.announce(journal);
-    log('info', 'ready', { leaves: registry.leaves().length });
+async function bringUp(
+  parts: Parts,
+  endTerm: () => Promise<void>,
+  signal: AbortSignal,
+): Promise<void> {
+  const { process, registry, follower, leadership } = parts;
+  const { store, head, log, life, pulse } = process;
+  process.notReady = 'waiting for the store';
+  await storeAnswers(store, log, signal);
+  process.notReady = 'recovering';
+  await recoverHead({
+    ...{ store, head, log },
+    onProgress: (text) => (process.notReady = text),
+    from: new Map(),
+  });
+  await registry.load();
+  const beat = async () => {
+    process.rate.tick(systemClock.monotonic());
+    await pulse.beat();
+    if (!leadership.leads) await registry.load();
   };
-  return { process, up };
+  await beat();
+  life.add('the lease on the store', () => leadership.stop());
+  life.add('following', () => follower.stop());
+  life.add('writing', endTerm);
+  await leadership.start();
+  const stopHousekeeping = startHousekeeping(
+    [
+      { name: 'readings', when: '*/5 * * * * *', run: beat },
+      { name: 'expiry', when: '30 * * * * *', run: () => void head.expire(systemClock.now()) },
+    ],
+    log,
+  );
+  life.add('housekeeping', stopHousekeeping);
+  process.notReady = '';
+  log('info', 'ready', { leaves: registry.leaves().length, standby: !leadership.leads });
+}
+
+/** Nobody else writes any journal after this, and the head has whatever the store has. */
+async function takeOver({ process, registry, follower }: Parts): Promise<void> {
+  const { store, owner, log } = process;
+  await follower.stop();
+  const before = await store.journals();
+  for (const { ref } of before) await takeLease(store, ref, owner, LEASE_TTL, systemClock);
+  for (const { ref } of before) {
+    const state = await store.journal(ref);
+    if (state === undefined) continue;
+    await follower.catchUp(state);
+    if (follower.hasFollowed(ref)) await follower.compareTiles(state);
+  }
+  await registry.load();
+  log('info', 'this parent writes the store from now on', { journals: before.length });
+}
+
+/** Starts what only the parent that writes does. `term` ends when another one does. */
+async function beginTerm(parts: Parts, term: LifeCycle): Promise<void> {
+  const { process, registry, tiles, puller, leadership } = parts;
+  const { settings, log } = process;
+  const isLost = () => !leadership.leads;
+  const journal = await process.openJournal(term, isLost);
+  term.add('the last tiles', () => (isLost() ? undefined : tiles.write()));
+  term.add('leases of pulled journals', () => puller.close());
+  startServing(process, {
+    journal,
+    watermark: (ref) => (ref === journal.ref ? journal.watermark : puller.watermark(ref)),
+    keptFor: () => settings.journalRetention,
+    life: term,
+  });
+  startScraping(process, {
+    journal,
+    jobsOf: ({ globalScrapeInterval: interval, scrapeConfigs }) => [
+      leafJob(interval, Math.min(interval, DEFAULT_SCRAPE_TIMEOUT) as DurationMs),
+      ...scrapeConfigs,
+    ],
+    discoveries: [{ jobName: LEAF_JOB, discovery: new LeafDiscovery(registry) }],
+    pullFormat: puller,
+    life: term,
+  });
+  const stopHousekeeping = startHousekeeping(
+    [
+      { name: 'tiles', when: '*/5 * * * * *', run: () => tiles.write() },
+      { name: 'retention', when: '0 * * * * *', run: () => tiles.retain(systemClock.now()) },
+    ],
+    log,
+  );
+  term.add('housekeeping of the store', stopHousekeeping);
+  process.announce(journal, term);
+}
+
+/** A standby takes no announcement of a leaf that it does not know: it could not keep it. */
+function makeRegistry(process: CanopyProcess, leadership: () => Leadership): LeafRegistry {
+  const { store, settings, log } = process;
+  return new LeafRegistry({
+    ...{ clock: systemClock, log },
+    store: {
+      getDocument: (name) => store.getDocument(name),
+      putDocument: (name, text) => {
+        if (leadership().leads) return store.putDocument(name, text);
+        const message = `this parent is on standby: announce to ${leadership().heldBy}`;
+        return Promise.reject(new CanopyError('storage_unavailable', message));
+      },
+    },
+    readToken: process.readToken,
+    isOwn: ({ url, journal }) => url === settings.externalUrl || journal === process.journal?.id,
+    leavesMax: LEAVES_MAX,
+    lostAfter: LOST_AFTER,
+  });
+}
+
+/** For people; '' while this parent writes the store. */
+function standbyRemark({ leadership, follower }: Parts): string {
+  if (leadership.leads) return '';
+  const lag = `up to ${(follower.behindMs / 1000).toFixed(0)} s behind the store`;
+  const trouble = follower.failure === '' ? '' : `; the store cannot be followed: ${follower.failure}`;
+  return `standby, ${leadership.heldBy || 'another parent'} writes the store; answers are ${lag}${trouble}`;
 }

@@ -81,10 +81,14 @@ export class JournalIntake {
     return this.#inTurn(() => this.#take(section));
   }
 
+  /** Gives the lease back and forgets what the store has: whoever pulls next asks it. */
   release(): Promise<void> {
     return this.#inTurn(async () => {
       const lease = this.#lease;
       this.#lease = undefined;
+      // Another may write from now on.
+      this.#known = undefined;
+      this.#forgetPending();
       if (lease !== undefined) await this.#options.store.releaseLease(lease);
     });
   }
@@ -271,6 +275,7 @@ export class JournalIntake {
   async #load(): Promise<Known | null> {
     if (this.#known !== undefined) return this.#known;
     const state = await this.#options.store.journal(this.#ref);
+    if (state !== undefined) await this.#options.onLoaded(state);
     this.#known = state === undefined ? null : knownFrom(state);
     if (this.#known !== null) {
       this.#watermark = Math.max(this.#watermark, this.#known.ledger.watermark);

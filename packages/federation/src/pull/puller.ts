@@ -103,9 +103,15 @@ export class FramePuller implements PullFormat {
     this.#sources.delete(url);
   }
 
-  /** Gives the leases back; errors of the store are of no interest then, leases run out. */
+  /**
+   * Gives the leases back and forgets all it knew: the next page asks the store again. Errors of
+   * the store are of no interest then, leases run out.
+   */
   async close(): Promise<void> {
-    await Promise.allSettled([...this.#journals.values()].map((journal) => journal.release()));
+    const journals = [...this.#journals.values()];
+    this.#sources.clear();
+    this.#journals.clear();
+    await Promise.allSettled(journals.map((journal) => journal.release()));
   }
 
   #decode(body: Uint8Array): Page {

@@ -206,6 +206,23 @@ export class JournalWriter implements Journal {
     return this.#closed;
   }
 
+  /**
+   * Ends without writing anything, the lease not given back: another process writes the journal now. What
+   * waited for a commit was never synced; the other names it with the gap it begins with.
+   */
+  abandon(): Promise<void> {
+    this.#closed ??= this.#abandon();
+    return this.#closed;
+  }
+
+  async #abandon(): Promise<void> {
+    this.#timer?.cancel();
+    const dropped = this.#queue.dropAll();
+    await this.#running;
+    if (dropped > 0) this.#options.log('warn', 'frames not yet committed are given up', { dropped });
+    for (const { done } of this.#waiters.splice(0)) done();
+  }
+
   async #close(): Promise<void> {
     const { store, log } = this.#options;
     this.#timer?.cancel();
