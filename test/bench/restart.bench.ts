@@ -13,7 +13,8 @@ import { anonymousBytes, cpuSeconds } from './measure.js';
 
 const flags = process.argv.slice(2).filter((arg) => arg.startsWith('--'));
 const given = process.argv.slice(2).filter((arg) => /^[\d.]+$/.test(arg));
-const size = given.length > 0 ? given : flags.includes('--small') ? ['40', '250', '1'] : ['1000', '1000', '2'];
+const size =
+  given.length > 0 ? given : flags.includes('--small') ? ['40', '250', '1'] : ['1000', '1000', '2'];
 const [TARGETS, SERIES] = size.map(Number);
 const HOURS = size[2] ?? '2';
 const ANSWER_MS_MAX = 300_000;
@@ -145,14 +146,21 @@ async function measure(name: string, store: string, storageArgs: readonly string
   await program.kill('SIGKILL');
 }
 
-say(`${new Date().toISOString().slice(0, 10)}, ${cpus().length} × ${cpus()[0]?.model}, Node ${process.version}`);
+say(
+  `${new Date().toISOString().slice(0, 10)}, ${cpus().length} × ${cpus()[0]?.model}, Node ${process.version}`,
+);
 const only = process.argv[process.argv.indexOf('--only') + 1];
 const isWanted = (kind: string): boolean => !flags.includes('--only') || only === kind;
 if (isWanted('redis')) {
   const redis = await startRedis(['--maxmemory', '8gb', '--maxmemory-policy', 'noeviction']);
   try {
     await using site = new Site();
-    await measure('Redis', redis.url, ['--store', redis.url, '--storage.path', site.path('parent')]);
+    await measure('Redis', redis.url, [
+      '--store',
+      redis.url,
+      '--storage.path',
+      site.path('parent'),
+    ]);
   } finally {
     await redis.stop();
   }

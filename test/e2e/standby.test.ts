@@ -4,7 +4,15 @@
  */
 import { afterAll, expect, it } from 'vitest';
 import { completeUpTo, gapsOf, rawSamples } from '../hierarchy.js';
-import { type Program, Site, eventually, freePort, get, isWithout, waitReady } from '../processes.js';
+import {
+  type Program,
+  Site,
+  eventually,
+  freePort,
+  get,
+  isWithout,
+  waitReady,
+} from '../processes.js';
 
 const site = new Site();
 afterAll(() => site[Symbol.asyncDispose]());
@@ -99,7 +107,12 @@ it.skipIf(isWithout('redis'))('two parents on one Redis take turns', async () =>
   await checkSame(leaf, first, now());
   await checkSame(leaf, second, now());
   // It could not keep a leaf that is new, and says so.
-  const announcement = { name: 'x', url: 'http://127.0.0.1:1', journal: 'a'.repeat(32), labels: {} };
+  const announcement = {
+    name: 'x',
+    url: 'http://127.0.0.1:1',
+    journal: 'a'.repeat(32),
+    labels: {},
+  };
   const refused = await fetch(`${second}/api/v1/canopy/leaves`, {
     method: 'POST',
     headers: { 'content-type': 'application/json' },

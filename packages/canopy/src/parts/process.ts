@@ -9,6 +9,7 @@ import { tileKernel } from '@canopy/encoding';
 import {
   Announcer,
   FRAMES_MEDIA_TYPE,
+  type FramePuller,
   FrameServer,
   TextFederation,
   negotiate,
@@ -93,6 +94,7 @@ export class CanopyProcess {
   journal: JournalWriter | undefined;
   scraping: ScrapeManager | undefined;
   frames: FrameServer | undefined;
+  puller: FramePuller | undefined;
   announcer: Announcer | undefined;
   hierarchy: () => HierarchyStatus = () => {
     throw new CanopyError('unavailable', 'starting');

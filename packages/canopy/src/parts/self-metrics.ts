@@ -1,5 +1,4 @@
 /** Binds the numbers that parts count to the metrics of the process. */
-import type { FramePuller } from '@canopy/federation';
 import type { Head } from '@canopy/head';
 import type { HierarchyStatus, JournalStatus, SourceStatus } from '@canopy/model';
 import type { ScrapeTotals } from '@canopy/scrape';
@@ -17,7 +16,6 @@ export interface MetricSources {
   readonly head: Head;
   readonly pulse: StorePulse;
   readonly tiles: TileKeeper | undefined;
-  readonly puller: FramePuller | undefined;
   readonly configuration: Configuration;
   readonly web: () => WebTotals;
   scrapes(): Readonly<ScrapeTotals> | undefined;

@@ -79,10 +79,10 @@ function ownJournal(parts: StatusParts): JournalStatus | undefined {
 
 /** Everything that is pulled: by cursor, announced and not reached yet, and foreign `/federate`. */
 function sources(parts: StatusParts, targets: readonly TargetStatus[]): SourceStatus[] {
-  if (parts.puller === undefined) return [];
-  const leaves = parts.registry?.leaves() ?? [];
+  if (parts.registry === undefined) return [];
+  const leaves = parts.registry.leaves();
   const found = new Map<string, SourceStatus>();
-  for (const source of parts.puller.sources()) found.set(baseOf(source.url), source);
+  for (const source of parts.puller?.sources() ?? []) found.set(baseOf(source.url), source);
   for (const leaf of leaves) {
     const known = found.get(baseOf(leaf.url));
     if (known !== undefined) {
@@ -90,13 +90,10 @@ function sources(parts: StatusParts, targets: readonly TargetStatus[]): SourceSt
       found.set(baseOf(leaf.url), { ...known, name: leaf.name, health });
       continue;
     }
-    found.set(
-      baseOf(leaf.url),
-      {
-        ...unreached(leaf.name, leaf.url, leaf.lost ? 'lost' : 'unknown', 'canopy', ''),
-        journals: storedJournals(parts, leaf.journal),
-      },
-    );
+    found.set(baseOf(leaf.url), {
+      ...unreached(leaf.name, leaf.url, leaf.lost ? 'lost' : 'unknown', 'canopy', ''),
+      journals: storedJournals(parts, leaf.journal),
+    });
   }
   for (const target of targets) {
     if (!new URL(target.scrapeUrl).pathname.endsWith('/federate')) continue;

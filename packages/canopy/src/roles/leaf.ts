@@ -38,7 +38,7 @@ export async function startLeaf(
       remark: process.remark,
     });
   bindMetrics(process.metrics, {
-    ...{ settings, head, pulse, tiles: undefined, puller: undefined },
+    ...{ settings, head, pulse, tiles: undefined },
     configuration,
     web: () => web.totals,
     scrapes: () => process.scraping?.totals,

@@ -37,7 +37,6 @@ interface Parts {
   readonly process: CanopyProcess;
   readonly registry: LeafRegistry;
   readonly tiles: TileKeeper;
-  readonly puller: FramePuller;
   readonly follower: Follower;
   readonly leadership: Leadership;
 }
@@ -74,19 +73,6 @@ export async function startParent(
     register: (req, res) => registry.handle(req, res),
   });
   const { head } = process;
-  const puller = new FramePuller({
-    ...{ store, owner, log, clock: systemClock, appender: head },
-    leaseTtl: LEASE_TTL,
-    ownJournals: () => new Set(process.journal === undefined ? [] : [process.journal.id]),
-    onWatermark: () => {},
-    onLoaded: (state) => follower.catchUp(state),
-    onStoreWentBack: (ref, state) => {
-      tiles.forget(ref);
-      return recoverAgain(store, head, ref, state, log);
-    },
-    pageBytesMax: PAGE_BYTES_MAX,
-    journalsMax: LEAVES_MAX,
-  });
   const leadership = new Leadership({
     ...{ store, owner, log, clock: systemClock, ttl: LEASE_TTL, every: LEASE_RENEW_EVERY },
     lead: async () => {
@@ -103,20 +89,20 @@ export async function startParent(
       follower.start();
     },
   });
-  const parts: Parts = { process, registry, tiles, puller, follower, leadership };
+  const parts: Parts = { process, registry, tiles, follower, leadership };
 
   process.remark = () => standbyRemark(parts);
   process.hierarchy = () =>
     hierarchyStatus({
-      ...{ settings, configuration, head, pulse, puller, registry },
+      ...{ settings, configuration, head, pulse, registry },
+      puller: process.puller,
       ...{ rate: process.rate, startTime: process.startTime, remark: process.remark },
       targets: () => process.scraping?.active() ?? [],
       journal: () => process.journal,
       announcer: () => process.announcer?.state,
     });
   bindMetrics(process.metrics, {
-    ...{ settings, head, pulse, tiles, puller },
-    configuration,
+    ...{ settings, head, pulse, tiles, configuration },
     web: () => web.totals,
     scrapes: () => process.scraping?.totals,
     journal: () => process.journal,
@@ -185,12 +171,12 @@ async function takeOver({ process, registry, follower }: Parts): Promise<void> {
 
 /** Starts what only the parent that writes does. `term` ends when another one does. */
 async function beginTerm(parts: Parts, term: LifeCycle): Promise<void> {
-  const { process, registry, tiles, puller, leadership } = parts;
+  const { process, registry, tiles, leadership } = parts;
   const { settings, log } = process;
   const isLost = () => !leadership.leads;
   const journal = await process.openJournal(term, isLost);
   term.add('the last tiles', () => (isLost() ? undefined : tiles.write()));
-  term.add('leases of pulled journals', () => puller.close());
+  const puller = startPulling(parts, term);
   startServing(process, {
     journal,
     watermark: (ref) => (ref === journal.ref ? journal.watermark : puller.watermark(ref)),
@@ -218,6 +204,29 @@ async function beginTerm(parts: Parts, term: LifeCycle): Promise<void> {
   process.announce(journal, term);
 }
 
+function startPulling({ process, tiles, follower }: Parts, term: LifeCycle): FramePuller {
+  const { store, owner, log, head } = process;
+  const puller = new FramePuller({
+    ...{ store, owner, log, clock: systemClock, appender: head },
+    leaseTtl: LEASE_TTL,
+    ownJournals: () => new Set(process.journal === undefined ? [] : [process.journal.id]),
+    onWatermark: () => {},
+    onLoaded: (state) => follower.catchUp(state),
+    onStoreWentBack: (ref, state) => {
+      tiles.forget(ref);
+      return recoverAgain(store, head, ref, state, log);
+    },
+    pageBytesMax: PAGE_BYTES_MAX,
+    journalsMax: LEAVES_MAX,
+  });
+  process.puller = puller;
+  term.add('leases of pulled journals', async () => {
+    await puller.close();
+    process.puller = undefined;
+  });
+  return puller;
+}
+
 /** A standby takes no announcement of a leaf that it does not know: it could not keep it. */
 function makeRegistry(process: CanopyProcess, leadership: () => Leadership): LeafRegistry {
   const { store, settings, log } = process;
@@ -242,6 +251,7 @@ function makeRegistry(process: CanopyProcess, leadership: () => Leadership): Lea
 function standbyRemark({ leadership, follower }: Parts): string {
   if (leadership.leads) return '';
   const lag = `up to ${(follower.behindMs / 1000).toFixed(0)} s behind the store`;
-  const trouble = follower.failure === '' ? '' : `; the store cannot be followed: ${follower.failure}`;
+  const trouble =
+    follower.failure === '' ? '' : `; the store cannot be followed: ${follower.failure}`;
   return `standby, ${leadership.heldBy || 'another parent'} writes the store; answers are ${lag}${trouble}`;
 }

@@ -54,6 +54,7 @@ export class JournalIntake {
   /** The store had this journal, and lost it. */
   #wiped = false;
   #lease: Lease | undefined;
+  #isReleased = false;
   /** Clock.monotonic() from which the lease is to be renewed. */
   #renewAt = 0;
   #watermark = 0;
@@ -81,14 +82,12 @@ export class JournalIntake {
     return this.#inTurn(() => this.#take(section));
   }
 
-  /** Gives the lease back and forgets what the store has: whoever pulls next asks it. */
+  /** Takes nothing any more and gives the lease back. */
   release(): Promise<void> {
     return this.#inTurn(async () => {
       const lease = this.#lease;
       this.#lease = undefined;
-      // Another may write from now on.
-      this.#known = undefined;
-      this.#forgetPending();
+      this.#isReleased = true;
       if (lease !== undefined) await this.#options.store.releaseLease(lease);
     });
   }
@@ -114,6 +113,7 @@ export class JournalIntake {
   }
 
   async #take(section: JournalSection): Promise<Taken> {
+    if (this.#isReleased) throw new CanopyError('unavailable', 'nothing is pulled any more');
     const known = await this.#load();
     const stored = known?.position ?? START;
     if (comparePositions(section.from, stored) > 0) {

@@ -38,6 +38,7 @@ export class FramePuller implements PullFormat {
   readonly #options: FramePullerOptions;
   readonly #sources = new Map<string, Source>();
   readonly #journals = new Map<JournalRef, JournalIntake>();
+  #isClosed = false;
 
   constructor(options: FramePullerOptions) {
     this.#options = options;
@@ -63,6 +64,8 @@ export class FramePuller implements PullFormat {
     body: Uint8Array,
   ): Promise<PullOutcome> {
     const source = await this.#source(target);
+    // A request that was given up may still bring its page.
+    if (this.#isClosed) throw new CanopyError('unavailable', 'nothing is pulled any more');
     try {
       const page = this.#decode(body);
       const outcome = await this.#takePage(source, page);
@@ -104,14 +107,12 @@ export class FramePuller implements PullFormat {
   }
 
   /**
-   * Gives the leases back and forgets all it knew: the next page asks the store again. Errors of
-   * the store are of no interest then, leases run out.
+   * Takes no page any more and gives the leases back; errors of the store are of no interest then, leases
+   * run out. Resolves when nothing is written any more.
    */
   async close(): Promise<void> {
-    const journals = [...this.#journals.values()];
-    this.#sources.clear();
-    this.#journals.clear();
-    await Promise.allSettled(journals.map((journal) => journal.release()));
+    this.#isClosed = true;
+    await Promise.allSettled([...this.#journals.values()].map((journal) => journal.release()));
   }
 
   #decode(body: Uint8Array): Page {

@@ -219,7 +219,8 @@ export class JournalWriter implements Journal {
     this.#timer?.cancel();
     const dropped = this.#queue.dropAll();
     await this.#running;
-    if (dropped > 0) this.#options.log('warn', 'frames not yet committed are given up', { dropped });
+    if (dropped > 0)
+      this.#options.log('warn', 'frames not yet committed are given up', { dropped });
     for (const { done } of this.#waiters.splice(0)) done();
   }
 
