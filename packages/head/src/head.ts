@@ -188,11 +188,36 @@ export class Head implements Appender, Queryable {
   }
 
   /** Whether a tile with this extent is among those of its group. */
-  knowsTile(ref: JournalRef, { epoch, group, firstSequence, lastSequence }: TileMeta): boolean {
-    const tiles = this.#journals.get(ref)?.find(epoch, group)?.tiles ?? [];
-    return tiles.some(
-      ({ meta }) => meta.firstSequence === firstSequence && meta.lastSequence === lastSequence,
-    );
+  knowsTile(ref: JournalRef, meta: TileMeta): boolean {
+    return this.#journals.get(ref)?.tile(meta) !== undefined;
+  }
+
+  /** Tiles with samples since `from` that only the store has; the newest first. */
+  coldTiles(from: Milliseconds): Array<{ readonly ref: JournalRef; readonly meta: TileMeta }> {
+    const cold: Array<{ readonly ref: JournalRef; readonly meta: TileMeta }> = [];
+    for (const journal of this.#journals.values()) {
+      for (const { tiles } of journal) {
+        for (const { bytes, meta } of tiles) {
+          if (bytes === null && meta.maxTime >= from) cold.push({ ref: journal.ref, meta });
+        }
+      }
+    }
+    return cold.sort((a, b) => b.meta.maxTime - a.meta.maxTime);
+  }
+
+  /**
+   * Puts the bytes of a tile, read from the store, back into memory until it expires; the head owns them.
+   * False where they fail their checks; then the tile stays with the store.
+   */
+  warmTile(ref: JournalRef, meta: TileMeta, bytes: Uint8Array): boolean {
+    try {
+      this.#journals.get(ref)?.tile(meta)?.warm(bytes);
+      return true;
+    } catch (error) {
+      if (!(error instanceof FormatError)) throw error;
+      this.#counts.tilesUnreadable++;
+      return false;
+    }
   }
 
   /** The store has a tile that `onTileClosed` handed out. */
@@ -324,6 +349,8 @@ export class Head implements Appender, Queryable {
       this.#takeFrame(journal, entry, totals);
     } else {
       const gap = decodeGap(entryPayload(entry));
+      // Which group it was nobody knows; its next frame does not follow, and says so itself.
+      if (gap.cause === 'corrupt') return;
       for (const group of journal) {
         const concerned = gap.group === 0 || gap.group === group.id;
         if (group.epoch === entry.epoch && concerned) group.breakChain();

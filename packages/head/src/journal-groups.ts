@@ -4,9 +4,11 @@ import {
   type GroupId,
   type JournalPosition,
   type JournalRef,
+  type TileMeta,
   comparePositions,
 } from '@canopy/model';
 import type { Group } from './group/group.js';
+import type { Tile } from './group/tile.js';
 
 const NO_POSITION: JournalPosition = { epoch: 0, sequence: 0 };
 
@@ -35,6 +37,13 @@ export class JournalGroups implements Iterable<Group> {
   remove(epoch: Epoch, id: GroupId): void {
     const groups = this.#byEpoch.get(epoch);
     if (groups?.delete(id) && groups.size === 0) this.#byEpoch.delete(epoch);
+  }
+
+  /** The tile of this extent; undefined where its group has another or none. */
+  tile({ epoch, group, firstSequence, lastSequence }: TileMeta): Tile | undefined {
+    return this.find(epoch, group)?.tiles.find(
+      ({ meta }) => meta.firstSequence === firstSequence && meta.lastSequence === lastSequence,
+    );
   }
 
   *[Symbol.iterator](): Generator<Group> {

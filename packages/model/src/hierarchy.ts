@@ -36,6 +36,32 @@ export function emptyLedger(): Ledger {
   };
 }
 
+/** Gaps found on the way that no stored ledger names yet; the same found again is one. */
+export class PendingGaps {
+  #gaps: GapRecord[] = [];
+
+  add(gap: GapRecord): void {
+    if (this.#gaps.length < GAPS_MAX) this.#gaps.push(gap);
+  }
+
+  nameIn(ledger: Ledger): void {
+    for (const gap of this.#gaps) if (!isNamed(ledger, gap)) addGap(ledger, gap);
+  }
+
+  /** `ledger` was stored. */
+  forget(ledger: Readonly<Ledger>): void {
+    this.#gaps = this.#gaps.filter((gap) => !isNamed(ledger, gap));
+  }
+}
+
+/** A corrupt record that is read again may have been read with other neighbours. */
+function isNamed(ledger: Readonly<Ledger>, gap: GapRecord): boolean {
+  return ledger.gaps.some(
+    ({ cause, group, from, to }) =>
+      cause === gap.cause && group === gap.group && from <= gap.to && gap.from <= to,
+  );
+}
+
 /** Adds a gap; drops the oldest listed one over the limit. */
 export function addGap(ledger: Ledger, gap: GapRecord): void {
   ledger.gaps.push(gap);

@@ -29,6 +29,8 @@ export interface FollowerOptions {
   readonly every: DurationMs;
   /** A journal's head is about to be built anew: tiles it closed are nobody's any more. */
   onRebuild(ref: JournalRef): void;
+  /** It has been: its tiles are with the store only. */
+  onRebuilt(): void;
   readonly log: Log;
 }
 
@@ -203,6 +205,7 @@ export class Follower {
     head.dropJournal(state.ref);
     const now = (await store.journal(state.ref)) ?? state;
     await recoverJournal(store, head, now, () => {});
+    this.#options.onRebuilt();
   }
 }
 

@@ -18,6 +18,7 @@ import { Head, type TileSource } from '@canopy/head';
 import {
   CanopyError,
   type DurationMs,
+  type GapRecord,
   type HierarchyStatus,
   type JournalEntry,
   type JournalRef,
@@ -30,7 +31,7 @@ import {
 } from '@canopy/model';
 import { Engine, parseSelector } from '@canopy/promql';
 import type { ScrapeManager } from '@canopy/scrape';
-import { JournalWriter, type ReportingStore } from '@canopy/store';
+import { type CorruptRecord, JournalWriter, type ReportingStore } from '@canopy/store';
 import { HttpServer, ListenError, type Web, createWeb } from '@canopy/web';
 import type { Settings } from '../cli/settings.js';
 import { systemClock } from '../clock.js';
@@ -59,6 +60,8 @@ const JOURNAL_QUEUE_BYTES = 256 * 1024 * 1024;
 const SERIES_MAX = 10_000_000;
 export const PART_STOP_MS = 2000;
 const ANNOUNCE_EVERY = (30 * SECOND) as DurationMs;
+/** Corrupt records that are told apart; what is beyond is only skipped. */
+const CORRUPT_MAX = 10_000;
 const CURSOR_HEADER_BYTES = 1024 * 1024;
 
 /** What the role adds to a process before it listens. */
@@ -100,6 +103,8 @@ export class CanopyProcess {
     throw new CanopyError('unavailable', 'starting');
   };
   #head: Head | undefined;
+  /** By place. */
+  readonly #corrupt = new Map<string, CorruptRecord>();
 
   private constructor(
     settings: Settings,
@@ -128,13 +133,37 @@ export class CanopyProcess {
     await checkTokenFile(settings);
     const configuration = new Configuration(settings, systemClock, log);
     let made: CanopyProcess | undefined;
-    const { store, pathIdentity } = await openStore(settings, log, (record) => {
-      if (made !== undefined) made.corruptRecords++;
-      log('error', 'a stored record failed its checks and is skipped', { ...record });
-    });
+    const { store, pathIdentity } = await openStore(settings, log, (record) =>
+      made?.noteCorrupt(record),
+    );
     made = new CanopyProcess(settings, configuration, log, store, pathIdentity);
     made.life.add('the store', async () => store[Symbol.asyncDispose]());
     return made;
+  }
+
+  /** A stored record cannot be used: counted, logged and named once, however often it is read. */
+  noteCorrupt(record: CorruptRecord): void {
+    const { journal: ref, what, place, gap } = record;
+    const name = `${ref} ${what} ${place}`;
+    if (this.#corrupt.has(name) || this.#corrupt.size >= CORRUPT_MAX) return;
+    this.corruptRecords++;
+    this.#corrupt.set(name, record);
+    this.log('error', 'a stored record fails its checks and is not used', { ...record });
+    this.#nameGap(ref, gap);
+  }
+
+  /** In the ledger of the journal concerned, where this process writes it; else when it does. */
+  #nameGap(ref: JournalRef, gap: GapRecord): void {
+    if (ref === this.journal?.ref) this.journal.nameGap(gap);
+    else this.puller?.nameGap(ref, gap);
+  }
+
+  /** Names what was found before the ledgers of other journals were written by this process. */
+  pullBy(puller: FramePuller): void {
+    this.puller = puller;
+    for (const { journal: ref, gap } of this.#corrupt.values()) {
+      if (ref !== this.journal?.ref) puller.nameGap(ref, gap);
+    }
   }
 
   get head(): Head {
@@ -258,6 +287,9 @@ export class CanopyProcess {
       pathIdentity: this.pathIdentity,
     });
     this.journal = journal;
+    for (const { journal: ref, gap } of this.#corrupt.values()) {
+      if (ref === journal.ref) journal.nameGap(gap);
+    }
     life.add('the journal', async () => {
       await (isLost() ? journal.abandon() : journal.close());
       this.journal = undefined;

@@ -4,7 +4,7 @@
  * store one does that; the others follow the store and answer (parts/leadership.ts).
  */
 import { FramePuller, LeafRegistry } from '@canopy/federation';
-import { CanopyError, type DurationMs } from '@canopy/model';
+import { CanopyError, type DurationMs, asTime } from '@canopy/model';
 import { takeLease } from '@canopy/store';
 import type { Settings } from '../cli/settings.js';
 import { systemClock } from '../clock.js';
@@ -16,19 +16,28 @@ import { startHousekeeping } from '../parts/housekeeping.js';
 import { Leadership } from '../parts/leadership.js';
 import { LEAF_JOB, LeafDiscovery, leafJob } from '../parts/leaf-discovery.js';
 import { storeAnswers } from '../parts/open-store.js';
-import { CanopyProcess, LEASE_RENEW_EVERY, LEASE_TTL, PART_STOP_MS } from '../parts/process.js';
+import {
+  CanopyProcess,
+  HEAD_WINDOW,
+  LEASE_RENEW_EVERY,
+  LEASE_TTL,
+  PART_STOP_MS,
+} from '../parts/process.js';
 import { recoverAgain, recoverHead } from '../parts/recovery.js';
 import { startScraping } from '../parts/scraping.js';
 import { bindMetrics } from '../parts/self-metrics.js';
 import { startServing } from '../parts/serving.js';
 import { hierarchyStatus } from '../parts/status.js';
 import { TileKeeper } from '../parts/tile-keeper.js';
+import { Warming } from '../parts/warming.js';
 
 const LEAVES_MAX = 10_000;
 const LOST_AFTER = (5 * 60_000) as DurationMs;
 const PAGE_BYTES_MAX = 64 * 1024 * 1024;
 /** Share of the store's limit that samples may take when `--retention.bytes` is 0. */
 const DEFAULT_SHARE = 0.7;
+/** Tiles of the head's window that come back into memory after a start. */
+const WARM_BYTES_MAX = 1024 * 1024 * 1024;
 /** How far a standby's answers lag behind the store. */
 const FOLLOW_EVERY = 2000 as DurationMs;
 
@@ -39,6 +48,7 @@ interface Parts {
   readonly tiles: TileKeeper;
   readonly follower: Follower;
   readonly leadership: Leadership;
+  readonly warming: Warming;
 }
 
 /** Brings a parent up. Resolves when it listens; `up` when it answers. */
@@ -62,6 +72,22 @@ export async function startParent(
     ...{ store, log, clock: systemClock, every: FOLLOW_EVERY },
     head: () => process.head,
     onRebuild: (ref) => tiles.forget(ref),
+    onRebuilt: () => warming.start(),
+  });
+  const warming = new Warming({
+    ...{ store, log, clock: systemClock, window: HEAD_WINDOW, bytesMax: WARM_BYTES_MAX },
+    head: () => process.head,
+    onCorrupt: (ref, { epoch, group, firstSequence, minTime, maxTime }) =>
+      process.noteCorrupt({
+        journal: ref,
+        what: 'tile',
+        place: `${epoch}-${group}-${firstSequence}`,
+        message: 'a tile failed its checks',
+        gap: {
+          ...{ group, from: asTime(minTime - 1), to: asTime(maxTime + 1) },
+          ...{ cause: 'corrupt', frames: -1 },
+        },
+      }),
   });
   /** Tiles closed by a head that follows are written by the parent it follows. */
   let term: LifeCycle | undefined;
@@ -89,9 +115,10 @@ export async function startParent(
       follower.start();
     },
   });
-  const parts: Parts = { process, registry, tiles, follower, leadership };
+  const parts: Parts = { process, registry, tiles, follower, leadership, warming };
 
-  process.remark = () => standbyRemark(parts);
+  process.remark = () =>
+    [standbyRemark(parts), warming.text].filter((text) => text !== '').join('; ');
   process.hierarchy = () =>
     hierarchyStatus({
       ...{ settings, configuration, head, pulse, registry },
@@ -120,7 +147,7 @@ async function bringUp(
   endTerm: () => Promise<void>,
   signal: AbortSignal,
 ): Promise<void> {
-  const { process, registry, follower, leadership } = parts;
+  const { process, registry, follower, leadership, warming } = parts;
   const { store, head, log, life, pulse } = process;
   process.notReady = 'waiting for the store';
   await storeAnswers(store, log, signal);
@@ -149,6 +176,8 @@ async function bringUp(
     log,
   );
   life.add('housekeeping', stopHousekeeping);
+  life.add('warming', () => warming.stop());
+  warming.start();
   process.notReady = '';
   log('info', 'ready', { leaves: registry.leaves().length, standby: !leadership.leads });
 }
@@ -204,7 +233,7 @@ async function beginTerm(parts: Parts, term: LifeCycle): Promise<void> {
   process.announce(journal, term);
 }
 
-function startPulling({ process, tiles, follower }: Parts, term: LifeCycle): FramePuller {
+function startPulling({ process, tiles, follower, warming }: Parts, term: LifeCycle): FramePuller {
   const { store, owner, log, head } = process;
   const puller = new FramePuller({
     ...{ store, owner, log, clock: systemClock, appender: head },
@@ -212,14 +241,15 @@ function startPulling({ process, tiles, follower }: Parts, term: LifeCycle): Fra
     ownJournals: () => new Set(process.journal === undefined ? [] : [process.journal.id]),
     onWatermark: () => {},
     onLoaded: (state) => follower.catchUp(state),
-    onStoreWentBack: (ref, state) => {
+    onStoreWentBack: async (ref, state) => {
       tiles.forget(ref);
-      return recoverAgain(store, head, ref, state, log);
+      await recoverAgain(store, head, ref, state, log);
+      warming.start();
     },
     pageBytesMax: PAGE_BYTES_MAX,
     journalsMax: LEAVES_MAX,
   });
-  process.puller = puller;
+  process.pullBy(puller);
   term.add('leases of pulled journals', async () => {
     await puller.close();
     process.puller = undefined;

@@ -9,6 +9,7 @@ import {
   type CommitOutcome,
   EntryKind,
   FormatError,
+  type GapRecord,
   type JournalEntry,
   type JournalPosition,
   type JournalRef,
@@ -17,6 +18,7 @@ import {
   type Lease,
   type Ledger,
   type Milliseconds,
+  PendingGaps,
   addGap,
   asTime,
   comparePositions,
@@ -63,6 +65,7 @@ export class JournalIntake {
   /** Applied since the last commit: not in the stored ledger yet. */
   #samples = 0;
   #refused: Record<string, number> = {};
+  readonly #gaps = new PendingGaps();
   /** Two sources may hand over the same journal at once. */
   #turn: Promise<unknown> = Promise.resolve();
 
@@ -90,6 +93,11 @@ export class JournalIntake {
       this.#isReleased = true;
       if (lease !== undefined) await this.#options.store.releaseLease(lease);
     });
+  }
+
+  /** Names what the store turned out to have lost; with the next commit, unless the ledger names it. */
+  nameGap(gap: GapRecord): void {
+    this.#gaps.add(gap);
   }
 
   get watermark(): number {
@@ -177,6 +185,7 @@ export class JournalIntake {
     };
     this.#wiped = false;
     this.#forgetPending();
+    this.#gaps.forget(ledger);
     return this.#apply(entries);
   }
 
@@ -298,11 +307,17 @@ export class JournalIntake {
 
   /** A ledger with what was applied since `ledger` was stored. */
   #nextLedger(ledger: Ledger): Ledger {
-    const next = { ...ledger, refused: { ...ledger.refused }, gaps: [...ledger.gaps] };
+    const next = {
+      ...ledger,
+      refused: { ...ledger.refused },
+      gaps: [...ledger.gaps],
+      gapsByCause: { ...ledger.gapsByCause },
+    };
     next.samples += this.#samples;
     for (const [reason, count] of Object.entries(this.#refused)) {
       addCount(next.refused, reason, count);
     }
+    this.#gaps.nameIn(next);
     next.watermark = Math.max(next.watermark, this.#watermark);
     return next;
   }

@@ -7,6 +7,7 @@ import { createHash } from 'node:crypto';
 import {
   CanopyError,
   FormatError,
+  type GapRecord,
   type JournalRef,
   type JournalStatus,
   type PullFormat,
@@ -99,6 +100,11 @@ export class FramePuller implements PullFormat {
   /** Up to when a pulled journal is complete (ms since epoch); 0 where that is not known. */
   watermark(ref: JournalRef): number {
     return this.#journals.get(ref)?.watermark ?? 0;
+  }
+
+  /** Names what the store turned out to have lost of a pulled journal, in its ledger. */
+  nameGap(ref: JournalRef, gap: GapRecord): void {
+    this.#intake(ref).nameGap(gap);
   }
 
   /** The target is gone: its source leaves the status. What it sent stays. */

@@ -2,6 +2,7 @@ import {
   CanopyError,
   type CommitOutcome,
   type Epoch,
+  type GapRecord,
   type GroupId,
   type GroupMeta,
   type GroupWriter,
@@ -13,6 +14,7 @@ import {
   type Lease,
   type Ledger,
   type Milliseconds,
+  PendingGaps,
   type Sequence,
   type Timer,
   asDuration,
@@ -71,6 +73,7 @@ export class JournalWriter implements Journal {
   #sequence: Sequence;
   #nextGroup: GroupId;
   #ledger: Ledger;
+  readonly #gaps = new PendingGaps();
   #batch: Batch | undefined;
   #running: Promise<boolean> | undefined;
   #timer: Timer | undefined;
@@ -173,6 +176,12 @@ export class JournalWriter implements Journal {
   countRefused(reason: string, count: number): void {
     const { refused } = this.#ledger;
     if (count > 0) refused[reason] = (refused[reason] ?? 0) + count;
+  }
+
+  /** Names what the store turned out to have lost, in the ledger of the next commit. */
+  nameGap(gap: GapRecord): void {
+    this.#gaps.add(gap);
+    this.#gaps.nameIn(this.#ledger);
   }
 
   flush(): Promise<void> {
@@ -401,6 +410,8 @@ export class JournalWriter implements Journal {
     const { onCommitted, log } = this.#options;
     // What was refused while the commit was under way is in none of its copies yet.
     const ledger = { ...batch.ledger, refused: this.#ledger.refused };
+    this.#gaps.forget(batch.ledger);
+    this.#gaps.nameIn(ledger);
     this.#ledger = ledger;
     this.#stored = batch.position;
     this.#batch = undefined;

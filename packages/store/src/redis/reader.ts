@@ -1,5 +1,6 @@
 /** Reading of entries, layouts and tiles in bounded steps, with records checked. */
 import {
+  type GapRecord,
   type JournalEntry,
   type JournalPosition,
   type JournalRef,
@@ -8,6 +9,7 @@ import {
   errorText,
 } from '@canopy/model';
 import { decodeEntry } from '@canopy/encoding';
+import { type ReadEntry, fillCorrupt, layoutGap } from '../corrupt.js';
 import type { CorruptRecord } from '../health.js';
 import type { RedisConnection } from './connection.js';
 import { type RedisKeys, formatPosition, parseField, parsePosition } from './keys.js';
@@ -75,7 +77,7 @@ export class RedisReader {
       try {
         found.set(field, decodeEntry(epoch, sequence, value));
       } catch (error) {
-        this.#report(ref, 'layout', field, error);
+        this.#report(ref, 'layout', field, errorText(error), layoutGap(parseField(field)[1]));
       }
     });
     return [...found.values()].sort(
@@ -139,7 +141,7 @@ export class RedisReader {
         if (value !== null) layouts.set(layoutFields[i], value);
       });
     }
-    const entries: JournalEntry[] = [];
+    const entries: ReadEntry[] = [];
     for (const [id, [name, value]] of reply) {
       const isLayout = name.toString() === 'l';
       const bytes = isLayout ? layouts.get(layoutField(id, value)) : value;
@@ -149,10 +151,12 @@ export class RedisReader {
       try {
         entries.push(decodeEntry(epoch, sequence, bytes));
       } catch (error) {
-        this.#report(ref, 'entry', id.toString(), error);
+        entries.push({ corruptAt: { epoch, sequence }, why: errorText(error) });
       }
     }
-    return entries;
+    return fillCorrupt(entries, (at, why, gap) => {
+      this.#report(ref, 'entry', formatPosition(at), why, gap);
+    });
   }
 
   /** Visits every field at least once; one that is written meanwhile perhaps twice. */
@@ -168,8 +172,14 @@ export class RedisReader {
     } while (cursor !== '0');
   }
 
-  #report(journal: string, what: CorruptRecord['what'], place: string, error: unknown): void {
-    this.#onCorrupt({ journal, what, place, message: errorText(error) });
+  #report(
+    journal: JournalRef,
+    what: CorruptRecord['what'],
+    place: string,
+    message: string,
+    gap: GapRecord,
+  ): void {
+    this.#onCorrupt({ journal, what, place, message, gap });
   }
 }
 
