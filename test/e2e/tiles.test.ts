@@ -5,7 +5,7 @@
 import { execFileSync } from 'node:child_process';
 import { afterAll, describe, expect, it } from 'vitest';
 import { completeUpTo, rawSamples } from '../hierarchy.js';
-import { Site, eventually, freePort, get, isWithout, sleep, waitReady } from '../processes.js';
+import { type Program, Site, eventually, freePort, get, isWithout, sleep, waitReady } from '../processes.js';
 
 const site = new Site();
 afterAll(() => site[Symbol.asyncDispose]());
@@ -39,8 +39,9 @@ describe.each(stores)('tiles in the %s store', (kind) => {
         ...(kind === 'redis' ? ['--store', `redis://127.0.0.1:${redisPort}`] : []),
         ...more,
       );
+    let redis: Program | undefined;
     if (kind === 'redis') {
-      site.program(
+      redis = site.program(
         'redis',
         'redis-server',
         ...['--bind', '127.0.0.1', '--port', String(redisPort), '--dir', site.folder],
@@ -84,6 +85,17 @@ describe.each(stores)('tiles in the %s store', (kind) => {
     expect(journalled.size).toBeGreaterThan(50);
     expect([...stored.keys()].sort()).toEqual([...journalled.keys()].sort());
     for (const [labels, values] of journalled) expect(stored.get(labels), labels).toBe(values);
+
+    if (redis !== undefined) {
+      // What the store had of the last hours is in memory by now: it is answered while Redis hangs.
+      await eventually(15_000, 'nothing cold', async () => {
+        expect(await get(`${parent}/-/ready`)).toBe('Canopy is Ready.\n');
+      });
+      process.kill(redis.pid, 'SIGSTOP');
+      const answered = await rawSamples(parent, '{job="self"}', time);
+      process.kill(redis.pid, 'SIGCONT');
+      expect(answered).toEqual(stored);
+    }
 
     // With a retention shorter than what is there, the oldest tiles go; what is in memory stays.
     await second.kill('SIGTERM');

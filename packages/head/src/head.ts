@@ -28,6 +28,7 @@ import {
 } from '@canopy/model';
 import { Group } from './group/group.js';
 import type { SharedIndex } from './group/layout.js';
+import { StoredTiles } from './group/stored-tiles.js';
 import { TileClosing } from './group/tile-closing.js';
 import type { Tile } from './group/tile.js';
 import { JournalGroups } from './journal-groups.js';
@@ -83,6 +84,8 @@ export class Head implements Appender, Queryable {
     samplesHidden: 0,
   };
   readonly #refused: Record<string, number> = {};
+  /** The head's tiles beside the store's. */
+  readonly storedTiles = new StoredTiles(this.#journals, this.#counts);
 
   constructor(options: HeadOptions) {
     this.#options = options;
@@ -157,20 +160,7 @@ export class Head implements Appender, Queryable {
 
   /** Takes in what tiles the store has. Frames they hold are not added again by `apply`. */
   restoreTiles(ref: JournalRef, metas: readonly TileMeta[]): void {
-    const journal = this.#journal(ref);
-    const byGroup = new Map<Group, TileMeta[]>();
-    for (const meta of metas) {
-      const group = journal.find(meta.epoch, meta.group);
-      if (group === undefined) {
-        this.#counts.tilesWithoutLayout++;
-        continue;
-      }
-      const list = byGroup.get(group);
-      if (list === undefined) byGroup.set(group, [meta]);
-      else list.push(meta);
-      journal.newestTime = Math.max(journal.newestTime, meta.maxTime);
-    }
-    for (const [group, list] of byGroup) group.restore(list);
+    this.#counts.tilesWithoutLayout += this.#journal(ref).restoreTiles(metas);
   }
 
   /** Newest entry applied in this process; undefined before the first. */
@@ -187,61 +177,15 @@ export class Head implements Appender, Queryable {
     return this.#journals.get(ref)?.trimmable() ?? { epoch: 0, sequence: 0 };
   }
 
-  /** Whether a tile with this extent is among those of its group. */
-  knowsTile(ref: JournalRef, meta: TileMeta): boolean {
-    return this.#journals.get(ref)?.tile(meta) !== undefined;
-  }
-
-  /** Tiles with samples since `from` that only the store has; the newest first. */
-  coldTiles(from: Milliseconds): Array<{ readonly ref: JournalRef; readonly meta: TileMeta }> {
-    const cold: Array<{ readonly ref: JournalRef; readonly meta: TileMeta }> = [];
-    for (const journal of this.#journals.values()) {
-      for (const { tiles } of journal) {
-        for (const { bytes, meta } of tiles) {
-          if (bytes === null && meta.maxTime >= from) cold.push({ ref: journal.ref, meta });
-        }
-      }
-    }
-    return cold.sort((a, b) => b.meta.maxTime - a.meta.maxTime);
-  }
-
-  /**
-   * Puts the bytes of a tile, read from the store, back into memory until it expires; the head owns them.
-   * False where they fail their checks; then the tile stays with the store.
-   */
-  warmTile(ref: JournalRef, meta: TileMeta, bytes: Uint8Array): boolean {
-    try {
-      this.#journals.get(ref)?.tile(meta)?.warm(bytes);
-      return true;
-    } catch (error) {
-      if (!(error instanceof FormatError)) throw error;
-      this.#counts.tilesUnreadable++;
-      return false;
-    }
-  }
-
   /** The store has a tile that `onTileClosed` handed out. */
   tileStored(ref: JournalRef, meta: TileMeta): void {
-    const group = this.#journals.get(ref)?.find(meta.epoch, meta.group);
-    const tile = group?.tiles.find((each) => each.meta.firstSequence === meta.firstSequence);
+    const tile = this.#journals.get(ref)?.tile(meta);
     if (tile !== undefined) tile.stored = true;
   }
 
   /** The store has dropped tiles (retention); they are not asked for any more. */
   dropTiles(ref: JournalRef, metas: readonly TileMeta[]): void {
-    const journal = this.#journals.get(ref);
-    if (journal === undefined) return;
-    const byGroup = new Map<Group, Set<number>>();
-    for (const meta of metas) {
-      const group = journal.find(meta.epoch, meta.group);
-      if (group === undefined) continue;
-      const sequences = byGroup.get(group);
-      if (sequences === undefined) byGroup.set(group, new Set([meta.firstSequence]));
-      else sequences.add(meta.firstSequence);
-    }
-    for (const [group, sequences] of byGroup) {
-      group.dropTiles((tile) => sequences.has(tile.meta.firstSequence));
-    }
+    this.#journals.get(ref)?.dropTiles(metas);
   }
 
   /** Forgets a journal with all its samples; snapshots that are open lose sight of them too. */
@@ -413,20 +357,19 @@ export class Head implements Appender, Queryable {
   }
 
   #takeAligned(group: Group, entry: JournalEntry, payload: Uint8Array, totals: ApplyTotals): void {
-    if (!entry.key && group.waiting) {
-      // After a restart the journal may begin amid frames that are in a stored tile.
-      if (entry.sequence <= group.storedSequence) totals.repeated++;
-      else totals.undecodable++;
+    if (entry.sequence <= group.storedSequence) {
+      group.defer(entry);
+      totals.repeated++;
+      return;
+    }
+    if (!entry.key && !group.takeUp()) {
+      totals.undecodable++;
       return;
     }
     const frame = group.decoder.decodeAligned(payload, entry.key);
     if (frame.slotCount > group.layout.slotCount) throw new FormatError('frame beyond its layout');
     group.waiting = false;
-    if (entry.key) group.keySequence = entry.sequence;
-    if (entry.sequence <= group.storedSequence) {
-      totals.repeated++;
-      return;
-    }
+    if (entry.key) group.begin(entry.sequence);
     this.#pins.note(group);
     group.ended = false;
     const rowsMax = this.#options.tileFrames * TILES_WITHOUT_KEY;

@@ -28,6 +28,11 @@ export class JournalGroups implements Iterable<Group> {
     return this.#byEpoch.get(epoch)?.get(id);
   }
 
+  tile({ epoch, group, firstSequence }: TileMeta): Tile | undefined {
+    const tiles = this.find(epoch, group)?.tiles;
+    return tiles?.find(({ meta }) => meta.firstSequence === firstSequence);
+  }
+
   add(group: Group): void {
     let groups = this.#byEpoch.get(group.epoch);
     if (groups === undefined) this.#byEpoch.set(group.epoch, (groups = new Map()));
@@ -39,11 +44,37 @@ export class JournalGroups implements Iterable<Group> {
     if (groups?.delete(id) && groups.size === 0) this.#byEpoch.delete(epoch);
   }
 
-  /** The tile of this extent; undefined where its group has another or none. */
-  tile({ epoch, group, firstSequence, lastSequence }: TileMeta): Tile | undefined {
-    return this.find(epoch, group)?.tiles.find(
-      ({ meta }) => meta.firstSequence === firstSequence && meta.lastSequence === lastSequence,
-    );
+  /** Takes in extents of tiles the store has. Returns how many have no group. */
+  restoreTiles(metas: readonly TileMeta[]): number {
+    const byGroup = new Map<Group, TileMeta[]>();
+    let missing = 0;
+    for (const meta of metas) {
+      const group = this.find(meta.epoch, meta.group);
+      if (group === undefined) {
+        missing++;
+        continue;
+      }
+      const list = byGroup.get(group);
+      if (list === undefined) byGroup.set(group, [meta]);
+      else list.push(meta);
+      this.newestTime = Math.max(this.newestTime, meta.maxTime);
+    }
+    for (const [group, list] of byGroup) group.restore(list);
+    return missing;
+  }
+
+  dropTiles(metas: readonly TileMeta[]): void {
+    const byGroup = new Map<Group, Set<number>>();
+    for (const meta of metas) {
+      const group = this.find(meta.epoch, meta.group);
+      if (group === undefined) continue;
+      const sequences = byGroup.get(group);
+      if (sequences === undefined) byGroup.set(group, new Set([meta.firstSequence]));
+      else sequences.add(meta.firstSequence);
+    }
+    for (const [group, sequences] of byGroup) {
+      group.dropTiles((tile) => sequences.has(tile.meta.firstSequence));
+    }
   }
 
   *[Symbol.iterator](): Generator<Group> {

@@ -126,7 +126,7 @@ export class Follower {
     const { ref } = state;
     const head = this.#options.head();
     const stored = await this.#options.store.tiles(ref);
-    if (!stored.every((meta) => head.knowsTile(ref, meta))) return this.#rebuild(state);
+    if (!stored.every((meta) => head.storedTiles.knows(ref, meta))) return this.#rebuild(state);
     const names = new Set(stored.map(nameOf));
     const left = (this.#closed.get(ref) ?? []).filter(({ meta }) => {
       const last = { epoch: meta.epoch, sequence: meta.lastSequence };

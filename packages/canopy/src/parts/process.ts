@@ -87,6 +87,8 @@ export class CanopyProcess {
   readonly readToken: () => Promise<string | undefined>;
   /** Owner of leases: another one each time, so that two processes are never taken for one. */
   readonly owner: string;
+  /** The head has all of the own journal that is synced, and is given what comes. */
+  isLevel = true;
   corruptRecords = 0;
   /** Why queries cannot be answered yet; '' once they can. */
   notReady = 'starting';
@@ -280,7 +282,7 @@ export class CanopyProcess {
       keyFrameEvery: KEY_FRAME_EVERY,
       queueBytesMax: JOURNAL_QUEUE_BYTES,
       onCommitted: (ref: JournalRef, entries: readonly JournalEntry[]) => {
-        this.head.apply(ref, entries);
+        if (this.isLevel) this.head.apply(ref, entries);
       },
       completeUpTo: () => this.scraping?.completeUpTo() ?? (0 as Milliseconds),
       log: this.log,
@@ -291,7 +293,7 @@ export class CanopyProcess {
       if (ref === journal.ref) journal.nameGap(gap);
     }
     life.add('the journal', async () => {
-      await (isLost() ? journal.abandon() : journal.close());
+      await journal.close(isLost());
       this.journal = undefined;
     });
     return journal;

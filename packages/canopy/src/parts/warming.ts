@@ -92,7 +92,7 @@ export class Warming {
   async #run(): Promise<void> {
     const { clock, head, window, log } = this.#options;
     const begun = clock.monotonic();
-    const tiles = this.#within(head().coldTiles(asTime(clock.now() - window)));
+    const tiles = this.#within(head().storedTiles.cold(asTime(clock.now() - window)));
     if (tiles.length === 0) return;
     this.#doneBytes = 0;
     this.#ofBytes = tiles.reduce((sum, { meta }) => sum + meta.byteLength, 0);
@@ -131,7 +131,7 @@ export class Warming {
       const meta = metas[i];
       const bytes = read[i];
       this.#doneBytes += meta.byteLength;
-      if (bytes !== undefined && !head().warmTile(ref, meta, bytes)) onCorrupt(ref, meta);
+      if (bytes !== undefined && !head().storedTiles.warm(ref, meta, bytes)) onCorrupt(ref, meta);
       if (clock.monotonic() - since < STEP_MS) continue;
       await new Promise((done) => setImmediate(done));
       signal.throwIfAborted();

@@ -10,7 +10,7 @@ import { startHousekeeping } from '../parts/housekeeping.js';
 import { storeAnswers } from '../parts/open-store.js';
 import { CanopyProcess, HEAD_WINDOW } from '../parts/process.js';
 import { Rate } from '../parts/rate.js';
-import { recoverHead } from '../parts/recovery.js';
+import { recoverLive } from '../parts/recovery.js';
 import { startScraping } from '../parts/scraping.js';
 import { bindMetrics } from '../parts/self-metrics.js';
 import { startServing } from '../parts/serving.js';
@@ -51,13 +51,11 @@ export async function startLeaf(
 
   const up = async (signal: AbortSignal): Promise<void> => {
     await storeAnswers(store, log, signal);
+    // Scraping and handing pages on do not wait for the head: it takes in the journal meanwhile.
+    process.isLevel = false;
     const journal = await process.openJournal(life, () => false);
-    const windowStart = asTime(systemClock.now() - HEAD_WINDOW);
-    await recoverHead({
-      ...{ store, head, log },
-      onProgress: (text) => (process.notReady = text),
-      from: new Map([[journal.ref, replayFrom(journal, windowStart)]]),
-    });
+    const { ref } = journal;
+    const from = replayFrom(journal, asTime(systemClock.now() - HEAD_WINDOW));
     const written = new Rate(() => journal.ledger.bytes);
     startServing(process, {
       journal,
@@ -72,6 +70,11 @@ export async function startLeaf(
       pullFormat: undefined,
       life,
     });
+    await recoverLive(
+      { store, head, log, onProgress: (text) => (process.notReady = text) },
+      { ref, from, position: () => journal.position },
+      () => (process.isLevel = true),
+    );
     const trimmer = new JournalTrimmer({
       ...{ store, journal, log },
       maxAge: settings.journalRetention,

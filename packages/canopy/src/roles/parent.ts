@@ -155,7 +155,6 @@ async function bringUp(
   await recoverHead({
     ...{ store, head, log },
     onProgress: (text) => (process.notReady = text),
-    from: new Map(),
   });
   await registry.load();
   const beat = async () => {

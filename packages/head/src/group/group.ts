@@ -1,9 +1,10 @@
 /** One group of one journal: its layout, its tiles, and the tile that is being filled. */
-import { type AlignedFrame, FrameDecoder, type LooseFrame } from '@canopy/encoding';
+import { type AlignedFrame, FrameDecoder, type LooseFrame, entryPayload } from '@canopy/encoding';
 import {
   type Epoch,
   type GroupId,
   type GroupMeta,
+  type JournalEntry,
   type JournalRef,
   SampleState,
   type TileMeta,
@@ -67,6 +68,8 @@ export class Group implements GroupPin {
   activeSlots = 0;
 
   #decoder: FrameDecoder | null = null;
+  /** Frames of stored tiles since the last key frame. */
+  #deferred: JournalEntry[] = [];
   /** Time of each slot's newest entry: aligned, up to the packed rows; loose, up to now. */
   #lastTimes = new Float64Array(0);
   /** Loose: value and state of each slot's newest entry. */
@@ -122,9 +125,38 @@ export class Group implements GroupPin {
     return needed;
   }
 
+  /**
+   * Notes a frame that a stored tile holds. It is decoded only where a later one builds on it: nearly
+   * always a key frame follows the tile.
+   */
+  defer(entry: JournalEntry): void {
+    if (entry.key) {
+      this.keySequence = entry.sequence;
+      this.#deferred = [entry];
+    } else if (this.#deferred.length > 0) {
+      this.#deferred.push(entry);
+    }
+  }
+
+  /** A key frame was decoded: what came before it is not built on any more. */
+  begin(sequence: number): void {
+    this.keySequence = sequence;
+    this.#deferred = [];
+  }
+
+  /** Whether there is a base for a frame that is no key frame. @throws FormatError */
+  takeUp(): boolean {
+    const entries = this.#deferred;
+    this.#deferred = [];
+    for (const entry of entries) this.decoder.decodeAligned(entryPayload(entry), entry.key);
+    if (entries.length > 0) this.waiting = false;
+    return !this.waiting;
+  }
+
   /** The chain of frames is broken: what comes before the next key frame cannot be decoded. */
   breakChain(): void {
     this.waiting = true;
+    this.#deferred = [];
     this.#decoder?.reset();
   }
 

@@ -13,6 +13,7 @@ import {
   SampleState,
   asTime,
   invariant,
+  labelsKey,
 } from '@canopy/model';
 import { FrameEncoder, decodeLayout, encodeEntry, encodeGap, encodeLayout } from '@canopy/encoding';
 import type { FrameOwner, QueuedRecord } from './record-queue.js';
@@ -290,4 +291,13 @@ export function gapRecord(
   const fields = { ...UNPLACED, kind: EntryKind.gap, group, time: asTime(to), key: false };
   const entry = encodeEntry(fields, encodeGap(gap));
   return { entry, samples: 0, gap, writer };
+}
+
+/** Equal for groups of one target. */
+export function targetKey({
+  kind,
+  target,
+  scrapeUrl,
+}: Pick<GroupMeta, 'kind' | 'target' | 'scrapeUrl'>): string {
+  return `${kind} ${scrapeUrl} ${labelsKey(target)}`;
 }

@@ -21,11 +21,16 @@ import {
   asTime,
   errorText,
   journalRef,
-  labelsKey,
 } from '@canopy/model';
 import type { StoreHealth } from '../health.js';
 import { type Batch, makeBatch, readLedger } from './batch.js';
-import { GroupColumns, type GroupHost, type Predecessor, gapRecord } from './group-columns.js';
+import {
+  GroupColumns,
+  type GroupHost,
+  type Predecessor,
+  gapRecord,
+  targetKey,
+} from './group-columns.js';
 import type { JournalIndex } from './journal-index.js';
 import {
   findJournalId,
@@ -209,44 +214,30 @@ export class JournalWriter implements Journal {
     this.#keyFrameRequests++;
   }
 
-  /** Flushes (one try where the store does not answer), marks the end as clean, releases the lease. */
-  close(): Promise<void> {
-    this.#closed ??= this.#close();
-    return this.#closed;
-  }
-
   /**
-   * Ends without writing anything, the lease not given back: another process writes the journal now. What
-   * waited for a commit was never synced; the other names it with the gap it begins with.
+   * Flushes (one try where the store does not answer), marks the end as clean, releases the lease. `isLost`:
+   * another process writes the journal now, so nothing is written; it names what was not synced.
    */
-  abandon(): Promise<void> {
-    this.#closed ??= this.#abandon();
+  close(isLost = false): Promise<void> {
+    this.#closed ??= this.#close(isLost);
     return this.#closed;
   }
 
-  async #abandon(): Promise<void> {
-    this.#timer?.cancel();
-    const dropped = this.#queue.dropAll();
-    await this.#running;
-    if (dropped > 0)
-      this.#options.log('warn', 'frames not yet committed are given up', { dropped });
-    for (const { done } of this.#waiters.splice(0)) done();
-  }
-
-  async #close(): Promise<void> {
+  async #close(isLost: boolean): Promise<void> {
     const { store, log } = this.#options;
     this.#timer?.cancel();
+    if (isLost) this.#queue.dropAll();
     await this.#running;
-    while (this.#batch !== undefined || this.#queue.length > 0) {
+    while (!isLost && (this.#batch !== undefined || this.#queue.length > 0)) {
       if (!(await this.#commitOnce())) break;
     }
     const left = this.#waitingRecords();
     try {
-      if (left === 0) {
+      if (!isLost && left === 0) {
         await saveCheckpoint(store, this.ref, this.index);
         await saveCleanMark(store, this.ref, this.#stored);
       }
-      await store.releaseLease(this.#lease);
+      if (!isLost) await store.releaseLease(this.#lease);
     } catch (error) {
       log('warn', `the journal could not be closed cleanly: ${errorText(error)}`);
     }
@@ -510,13 +501,4 @@ export class JournalWriter implements Journal {
     this.#waiters = this.#waiters.filter(({ target }) => target > settled);
     for (const waiter of done) waiter.done();
   }
-}
-
-/** Equal for groups of one target. */
-function targetKey({
-  kind,
-  target,
-  scrapeUrl,
-}: Pick<GroupMeta, 'kind' | 'target' | 'scrapeUrl'>): string {
-  return `${kind} ${scrapeUrl} ${labelsKey(target)}`;
 }
