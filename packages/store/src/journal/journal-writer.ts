@@ -41,7 +41,7 @@ import {
   saveJournalId,
   takeLease,
 } from './journal-place.js';
-import type { JournalWriterOptions, JournalWriterStats } from './options.js';
+import { type JournalWriterOptions, type JournalWriterStats, emptyStats } from './options.js';
 import { type QueuedRecord, RecordQueue } from './record-queue.js';
 
 /** Groups that ended and may be gone on from. */
@@ -62,14 +62,7 @@ export class JournalWriter implements Journal {
   readonly #host: GroupHost;
   readonly #open = new Set<GroupColumns>();
   readonly #predecessors = new Map<string, Predecessor>();
-  readonly #stats: JournalWriterStats = {
-    commits: 0,
-    commitFailures: 0,
-    framesDropped: 0,
-    framesRefusedByClock: 0,
-    queueBytes: 0,
-    lastCommitDurationMs: 0,
-  };
+  readonly #stats: JournalWriterStats = emptyStats();
   #lease: Lease;
   #leaseRenewedAt: number;
   /** Stored position; null before the first commit. */
