@@ -4,8 +4,17 @@
  */
 import { execFileSync } from 'node:child_process';
 import { afterAll, describe, expect, it } from 'vitest';
-import { completeUpTo, rawSamples } from '../hierarchy.js';
-import { type Program, Site, eventually, freePort, get, isWithout, sleep, waitReady } from '../processes.js';
+import { completeUpTo, gapsOf, rawSamples } from '../hierarchy.js';
+import {
+  type Program,
+  Site,
+  eventually,
+  freePort,
+  get,
+  isWithout,
+  sleep,
+  waitReady,
+} from '../processes.js';
 
 const site = new Site();
 afterAll(() => site[Symbol.asyncDispose]());
@@ -13,6 +22,19 @@ afterAll(() => site[Symbol.asyncDispose]());
 async function metric(base: string, name: string): Promise<number> {
   const text = await get(`${base}/metrics`);
   return Number(new RegExp(`^${name} (\\S+)$`, 'm').exec(text)?.[1]);
+}
+
+const redisCli = (port: number, ...args: string[]): string =>
+  execFileSync('redis-cli', ['-p', String(port), ...args])
+    .toString()
+    .trim();
+
+const keysOf = (port: number, pattern: string): string[] =>
+  redisCli(port, '--scan', '--pattern', pattern).split('\n').sort();
+
+function flipBit(port: number, key: string, bit: number): void {
+  const before = redisCli(port, 'getbit', key, String(bit));
+  redisCli(port, 'setbit', key, String(bit), before === '1' ? '0' : '1');
 }
 
 const stores = isWithout('redis') ? ['embedded'] : ['embedded', 'redis'];
@@ -75,7 +97,7 @@ describe.each(stores)('tiles in the %s store', (kind) => {
       });
     }
     await first.kill('SIGKILL');
-    const second = startParent();
+    let second = startParent();
     await waitReady(parent);
     await sleep(2000);
     const time = Math.floor(Date.now() / 1000);
@@ -95,6 +117,30 @@ describe.each(stores)('tiles in the %s store', (kind) => {
       const answered = await rawSamples(parent, '{job="self"}', time);
       process.kill(redis.pid, 'SIGCONT');
       expect(answered).toEqual(stored);
+
+      // One bit of one tile: the tile is not shown, and its time named.
+      await second.kill('SIGKILL');
+      const status = JSON.parse(await get(`${leaf}/api/v1/status/hierarchy`)) as {
+        data: { journal: { ref: string } };
+      };
+      const [tile] = keysOf(redisPort, `*${status.data.journal.ref}*:tile:*`);
+      flipBit(redisPort, tile, 700);
+      second = startParent();
+      await waitReady(parent);
+      const gap = await eventually(30_000, 'the gap named', async () => {
+        const gaps = await gapsOf(parent, 'leaf');
+        const found = gaps.find(({ cause }) => cause === 'corrupt');
+        if (found === undefined) throw new Error(JSON.stringify(gaps));
+        return found;
+      });
+      const isThere = ([at]: readonly [number, string]): boolean =>
+        Math.round(at * 1000) <= gap.from || Math.round(at * 1000) >= gap.to;
+      const left = await rawSamples(parent, '{job="self"}', time);
+      for (const [labels, text] of stored) {
+        const kept = (JSON.parse(text) as Array<[number, string]>).filter(isThere);
+        expect(left.get(labels) ?? '[]', labels).toBe(JSON.stringify(kept));
+      }
+      expect(await metric(parent, 'canopy_corrupt_entries_total')).toBe(1);
     }
 
     // With a retention shorter than what is there, the oldest tiles go; what is in memory stays.
