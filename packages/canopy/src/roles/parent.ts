@@ -6,6 +6,7 @@
 import { FramePuller, LeafRegistry } from '@canopy/federation';
 import { CanopyError, type DurationMs, asTime } from '@canopy/model';
 import { takeLease } from '@canopy/store';
+import type { WebTotals } from '@canopy/web';
 import type { Settings } from '../cli/settings.js';
 import { systemClock } from '../clock.js';
 import { DEFAULT_SCRAPE_TIMEOUT } from '../config/schema.js';
@@ -38,6 +39,8 @@ const PAGE_BYTES_MAX = 64 * 1024 * 1024;
 const DEFAULT_SHARE = 0.7;
 /** Tiles of the head's window that come back into memory after a start. */
 const WARM_BYTES_MAX = 1024 * 1024 * 1024;
+/** Several parts, each with its own share of time. */
+const TERM_STOP_MS = 8000;
 /** How far a standby's answers lag behind the store. */
 const FOLLOW_EVERY = 2000 as DurationMs;
 
@@ -57,38 +60,16 @@ export async function startParent(
   log: Log,
 ): Promise<{ process: CanopyProcess; up: (signal: AbortSignal) => Promise<void> }> {
   const process = await CanopyProcess.open(settings, log);
-  const { store, pulse, configuration, owner } = process;
+  const { store, owner } = process;
   const registry = makeRegistry(process, () => parts.leadership);
-  const tiles = new TileKeeper({
-    ...{ store, owner, log },
-    head: () => process.head,
-    leaseTtl: LEASE_TTL,
-    oldestReader: (ref) => process.frames?.oldestReader(ref),
-    retention: settings.retentionRaw,
-    retentionBytes: async () =>
-      settings.retentionBytes || Math.floor(DEFAULT_SHARE * (await store.usage()).limitBytes),
-  });
+  const tiles = makeTileKeeper(process);
   const follower = new Follower({
     ...{ store, log, clock: systemClock, every: FOLLOW_EVERY },
     head: () => process.head,
     onRebuild: (ref) => tiles.forget(ref),
     onRebuilt: () => warming.start(),
   });
-  const warming = new Warming({
-    ...{ store, log, clock: systemClock, window: HEAD_WINDOW, bytesMax: WARM_BYTES_MAX },
-    head: () => process.head,
-    onCorrupt: (ref, { epoch, group, firstSequence, minTime, maxTime }) =>
-      process.noteCorrupt({
-        journal: ref,
-        what: 'tile',
-        place: `${epoch}-${group}-${firstSequence}`,
-        message: 'a tile failed its checks',
-        gap: {
-          ...{ group, from: asTime(minTime - 1), to: asTime(maxTime + 1) },
-          ...{ cause: 'corrupt', frames: -1 },
-        },
-      }),
-  });
+  const warming = makeWarming(process);
   /** Tiles closed by a head that follows are written by the parent it follows. */
   let term: LifeCycle | undefined;
   const web = await process.listen({
@@ -98,7 +79,6 @@ export async function startParent(
     },
     register: (req, res) => registry.handle(req, res),
   });
-  const { head } = process;
   const leadership = new Leadership({
     ...{ store, owner, log, clock: systemClock, ttl: LEASE_TTL, every: LEASE_RENEW_EVERY },
     lead: async () => {
@@ -117,6 +97,15 @@ export async function startParent(
   });
   const parts: Parts = { process, registry, tiles, follower, leadership, warming };
 
+  describe(parts, settings, () => web.totals);
+  const endTerm = async () => void (await term?.stop());
+  return { process, up: (signal) => bringUp(parts, endTerm, signal) };
+}
+
+/** What the process says of itself, by its pages and metrics. */
+function describe(parts: Parts, settings: Settings, web: () => WebTotals): void {
+  const { process, registry, tiles, leadership, warming } = parts;
+  const { head, pulse, configuration } = process;
   process.remark = () =>
     [standbyRemark(parts), warming.text].filter((text) => text !== '').join('; ');
   process.hierarchy = () =>
@@ -130,7 +119,7 @@ export async function startParent(
     });
   bindMetrics(process.metrics, {
     ...{ settings, head, pulse, tiles, configuration },
-    web: () => web.totals,
+    web,
     scrapes: () => process.scraping?.totals,
     journal: () => process.journal,
     corruptRecords: () => process.corruptRecords,
@@ -138,8 +127,6 @@ export async function startParent(
     isStandby: () => process.notReady === '' && !leadership.leads,
     hierarchy: () => process.hierarchy(),
   });
-  const endTerm = async () => void (await term?.stop());
-  return { process, up: (signal) => bringUp(parts, endTerm, signal) };
 }
 
 async function bringUp(
@@ -165,7 +152,7 @@ async function bringUp(
   await beat();
   life.add('the lease on the store', () => leadership.stop());
   life.add('following', () => follower.stop());
-  life.add('writing', endTerm);
+  life.add('writing', endTerm, TERM_STOP_MS);
   await leadership.start();
   const stopHousekeeping = startHousekeeping(
     [
@@ -254,6 +241,38 @@ function startPulling({ process, tiles, follower, warming }: Parts, term: LifeCy
     process.puller = undefined;
   });
   return puller;
+}
+
+function makeTileKeeper(process: CanopyProcess): TileKeeper {
+  const { store, owner, log, settings } = process;
+  return new TileKeeper({
+    ...{ store, owner, log },
+    head: () => process.head,
+    leaseTtl: LEASE_TTL,
+    oldestReader: (ref) => process.frames?.oldestReader(ref),
+    retention: settings.retentionRaw,
+    retentionBytes: async () =>
+      settings.retentionBytes || Math.floor(DEFAULT_SHARE * (await store.usage()).limitBytes),
+  });
+}
+
+function makeWarming(process: CanopyProcess): Warming {
+  const { store, log } = process;
+  return new Warming({
+    ...{ store, log, clock: systemClock, window: HEAD_WINDOW, bytesMax: WARM_BYTES_MAX },
+    head: () => process.head,
+    onCorrupt: (ref, { epoch, group, firstSequence, minTime, maxTime }) =>
+      process.noteCorrupt({
+        journal: ref,
+        what: 'tile',
+        place: `${epoch}-${group}-${firstSequence}`,
+        message: 'a tile failed its checks',
+        gap: {
+          ...{ group, from: asTime(minTime - 1), to: asTime(maxTime + 1) },
+          ...{ cause: 'corrupt', frames: -1 },
+        },
+      }),
+  });
 }
 
 /** A standby takes no announcement of a leaf that it does not know: it could not keep it. */
