@@ -1,7 +1,7 @@
 /**
  * Fills a store as a parent does that has pulled for two hours: through the journal writer, the head and the
- * tile keeper themselves, in virtual time. `restart-journal.ts STORE TARGETS SERIES HOURS`; STORE is a
- * Redis URL or a folder. The last line it prints is what a query must find, as JSON.
+ * tile keeper themselves, in virtual time. `restart-journal.ts ROLE STORE TARGETS SERIES HOURS`; STORE is a
+ * Redis URL or a folder. With ROLE `leaf` it is the own journal of a leaf, without tiles. The last line it prints is what a query must find, as JSON.
  */
 import { randomBytes } from 'node:crypto';
 import { Head } from '@canopy/head';
@@ -18,7 +18,8 @@ import {
 import { JournalWriter, openEmbeddedStore, openRedisStore } from '@canopy/store';
 import { TileKeeper } from '../../packages/canopy/src/parts/tile-keeper.js';
 
-const [place, ...numbers] = process.argv.slice(2);
+const [role, place, ...numbers] = process.argv.slice(2);
+const isLeaf = role === 'leaf';
 const [TARGETS, SERIES, HOURS] = numbers.map(Number);
 const INTERVAL = asDuration(15_000);
 const KEY_FRAME_EVERY = 120;
@@ -51,7 +52,7 @@ const store: Store = place.includes('://')
     })
   : await openEmbeddedStore({ path: place, maxBytes: 64 * 2 ** 30, ...common });
 
-/** Not the parent's own journal: its documents have other names. */
+/** Not a parent's own journal: its documents have other names. */
 const documents = new Proxy(store, {
   get(target, name) {
     if (name === 'getDocument') return (key: string) => target.getDocument(`bench/${key}`);
@@ -80,13 +81,15 @@ const head = new Head({
   maxSeries: 10_000_000,
 });
 const journal = await JournalWriter.open({
-  ...{ store: documents, clock, owner: OWNER, leaseTtl: TTL, log },
+  ...{ store: isLeaf ? store : documents, clock, owner: OWNER, leaseTtl: TTL, log },
   randomBytes: (size) => randomBytes(size),
   commitInterval: asDuration(1000),
   commitBytes: 1024 * 1024,
   keyFrameEvery: KEY_FRAME_EVERY,
   queueBytesMax: 256 * 1024 * 1024,
-  onCommitted: (ref, entries) => void head.apply(ref, entries),
+  onCommitted: (ref, entries) => {
+    if (!isLeaf) head.apply(ref, entries);
+  },
   completeUpTo: () => asTime(virtual - 1),
   pathIdentity: '',
 });

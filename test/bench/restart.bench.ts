@@ -1,7 +1,8 @@
 /**
  * `npm run bench -- restart [targets series hours]`: a parent killed with so much in its store, on Redis and on
- * the embedded store: how long until it is ready, until its answers are right, until nothing is cold any
- * more, and what that costs. `--small` is a short run to see that it works; `--only redis` one store.
+ * the embedded store, and a leaf: how long until it is ready, until its answers are right, until nothing is cold any
+ * more, and what that costs. `--small` is a short run to see that it works; `--only redis`
+ * (`embedded`, `leaf`) one of them. The last is a leaf, which has its journal alone.
  */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -34,9 +35,9 @@ interface Filled {
   readonly tiles: number;
 }
 
-async function fill(store: string): Promise<Filled> {
+async function fill(role: 'leaf' | 'parent', store: string): Promise<Filled> {
   const script = fileURLToPath(new URL('restart-journal.ts', import.meta.url));
-  const args = ['--conditions=canopy-source', '--import', 'tsx', script, store];
+  const args = ['--conditions=canopy-source', '--import', 'tsx', script, role, store];
   const child = spawn(process.execPath, [...args, String(TARGETS), String(SERIES), HOURS], {
     stdio: ['ignore', 'pipe', 'inherit'],
   });
@@ -79,10 +80,15 @@ async function value(base: string, expr: string, time: number): Promise<number> 
   return Number((await query(base, expr, time / 1000))[0]?.value?.[1]);
 }
 
-async function measure(name: string, store: string, storageArgs: readonly string[]): Promise<void> {
+async function measure(
+  name: string,
+  role: 'leaf' | 'parent',
+  store: string,
+  storageArgs: readonly string[],
+): Promise<void> {
   say(`${name}: filling ${TARGETS} targets × ${SERIES} series × ${HOURS} h of 15 s`);
   const begunFill = performance.now();
-  const filled = await fill(store);
+  const filled = await fill(role, store);
   const mb = (bytes: number): string => `${(bytes / 1e6).toFixed(0)} MB`;
   const samples = TARGETS * SERIES * filled.scrapes;
   say(
@@ -94,8 +100,15 @@ async function measure(name: string, store: string, storageArgs: readonly string
   const base = `http://127.0.0.1:${port}`;
   const start = (): Program =>
     site.canopy(
-      'parent',
-      ...['parent', '--web.listen-address', `127.0.0.1:${port}`, ...storageArgs],
+      role,
+      ...[
+        role,
+        '--config.file',
+        site.file('empty.yml', ''),
+        '--web.listen-address',
+        `127.0.0.1:${port}`,
+        ...storageArgs,
+      ],
     );
   let program = start();
   // The first start only makes what a parent has of its own; the second is measured after a kill.
@@ -155,7 +168,7 @@ if (isWanted('redis')) {
   const redis = await startRedis(['--maxmemory', '8gb', '--maxmemory-policy', 'noeviction']);
   try {
     await using site = new Site();
-    await measure('Redis', redis.url, [
+    await measure('parent on Redis', 'parent', redis.url, [
       '--store',
       redis.url,
       '--storage.path',
@@ -167,6 +180,13 @@ if (isWanted('redis')) {
 }
 if (isWanted('embedded')) {
   await using site = new Site();
-  await measure('embedded', site.path('parent'), ['--storage.path', site.path('parent')]);
+  await measure('parent, embedded', 'parent', site.path('parent'), [
+    '--storage.path',
+    site.path('parent'),
+  ]);
+}
+if (isWanted('leaf')) {
+  await using site = new Site();
+  await measure('leaf', 'leaf', site.path('leaf'), ['--storage.path', site.path('leaf')]);
 }
 process.exit(0);
