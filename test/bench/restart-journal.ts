@@ -16,6 +16,7 @@ import {
   labelsFromObject,
 } from '@canopy/model';
 import { JournalWriter, openEmbeddedStore, openRedisStore } from '@canopy/store';
+import { systemClock } from '../../packages/canopy/src/clock.js';
 import { TileKeeper } from '../../packages/canopy/src/parts/tile-keeper.js';
 
 const [role, place, ...numbers] = process.argv.slice(2);
@@ -44,7 +45,8 @@ const clock: Clock = {
 const log = (level: string, message: string, fields: unknown = ''): void => {
   if (level !== 'debug' && level !== 'info') console.error(level, message, fields);
 };
-const common = { clock, log, onCorrupt: () => {} };
+/** Time-outs of stores are of the real world. */
+const common = { clock: systemClock, log, onCorrupt: () => {} };
 const store: Store = place.includes('://')
   ? await openRedisStore({
       ...{ url: place, keyPrefix: 'canopy:', commandTimeout: asDuration(30_000) },

@@ -535,7 +535,9 @@ it('takes stored tiles back into memory, the newest first, and no corrupt one', 
   for (let i = 0; i < 12; i++) group.frame(at(i), [i], i % 4 === 0);
   first.head.apply(journal.ref, journal.entries);
   const metas = first.store.metas(journal.ref);
-  const { head, store } = makeHead({}, first.store);
+  const corrupt: unknown[] = [];
+  const onTileCorrupt = (_ref: JournalRef, meta: unknown): void => void corrupt.push(meta);
+  const { head, store } = makeHead({ onTileCorrupt }, first.store);
   head.restoreLayouts(journal.ref, journal.entries);
   head.restoreTiles(journal.ref, metas);
   const cold = head.storedTiles.cold(asTime(at(0)));
@@ -552,7 +554,7 @@ it('takes stored tiles back into memory, the newest first, and no corrupt one', 
       false,
     );
   }
-  expect(head.stats.tilesUnreadable).toBe(2);
+  expect([head.stats.tilesUnreadable, corrupt]).toEqual([2, cold.map(({ meta }) => meta)]);
   store.reads = 0;
   expect(await all(head)).toEqual(['x 0:0 1:1 2:2 3:3 4:4 5:5 6:6 7:7']);
   expect(store.reads).toBe(0);
@@ -574,4 +576,24 @@ it('decodes frames of a stored tile only for one that builds on them', async () 
     const totals = head.apply(journal.ref, journal.entries);
     expect(totals).toMatchObject({ frames: 6 - stored, repeated: stored, undecodable: 0 });
   }
+});
+
+it('tells of a corrupt tile that a select comes upon, and leaves it out', async () => {
+  const first = makeHead();
+  const journal = new JournalScript('a');
+  const group = journal.group().add({ __name__: 'x' });
+  for (let i = 0; i < 9; i++) group.frame(at(i), [i], i % 4 === 0);
+  first.head.apply(journal.ref, journal.entries);
+  const [older, newer] = first.store.metas(journal.ref);
+  const [bytes] = await first.store.readTiles(journal.ref, [older]);
+  const damaged = Uint8Array.from(bytes!);
+  damaged[damaged.length - 9] ^= 1;
+  first.store.put(journal.ref, { meta: older, bytes: damaged });
+  const corrupt: unknown[] = [];
+  const onTileCorrupt = (_ref: JournalRef, meta: unknown): void => void corrupt.push(meta);
+  const { head } = makeHead({ onTileCorrupt }, first.store);
+  head.restoreLayouts(journal.ref, journal.entries);
+  head.restoreTiles(journal.ref, [older, newer]);
+  expect(await all(head)).toEqual(['x 4:4 5:5 6:6 7:7']);
+  expect(corrupt).toEqual([older]);
 });

@@ -82,6 +82,8 @@ export class Head implements Appender, Queryable {
     tilesUnreadable: 0,
     tilesWithoutLayout: 0,
     samplesHidden: 0,
+    onTileCorrupt: (ref: JournalRef, meta: TileMeta): void =>
+      this.#options.onTileCorrupt?.(ref, meta),
   };
   readonly #refused: Record<string, number> = {};
   /** The head's tiles beside the store's. */
@@ -112,8 +114,9 @@ export class Head implements Appender, Queryable {
         sizes.tileBytes += bytes.length;
       }
     }
+    const { onTileCorrupt: _, ...counts } = this.#counts;
     return {
-      ...this.#counts,
+      ...counts,
       ...sizes,
       series: this.#index.series.count,
       openSnapshots: this.#pins.count,

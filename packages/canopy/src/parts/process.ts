@@ -25,6 +25,8 @@ import {
   type Milliseconds,
   type StoredTile,
   type TargetsView,
+  type TileMeta,
+  asTime,
   errorText,
   labelsFromObject,
   labelsToObject,
@@ -196,6 +198,7 @@ export class CanopyProcess {
       tileFrames: KEY_FRAME_EVERY,
       outOfOrderWindow: this.config.outOfOrderTimeWindow,
       onTileClosed: (ref, tile) => role.tiles?.onClosed(ref, tile),
+      onTileCorrupt: (ref, meta) => this.noteCorrupt(corruptTile(ref, meta)),
       tileSource: role.tiles?.source ?? null,
       maxSeries: SERIES_MAX,
     });
@@ -349,6 +352,16 @@ export class CanopyProcess {
     res.writeHead(503, { 'content-type': 'text/plain; charset=utf-8' });
     res.end(`Service Unavailable: ${this.notReady || this.remark()}\n`);
   }
+}
+
+function corruptTile(ref: JournalRef, meta: TileMeta): CorruptRecord {
+  const { epoch, group, firstSequence, minTime, maxTime } = meta;
+  const gap: GapRecord = {
+    ...{ group, from: asTime(minTime - 1), to: asTime(maxTime + 1) },
+    ...{ cause: 'corrupt', frames: -1 },
+  };
+  const place = `${epoch}-${group}-${firstSequence}`;
+  return { journal: ref, what: 'tile', place, message: 'the tile fails its checks', gap };
 }
 
 /** A token that cannot be read is found at the start, not by the first leaf. */

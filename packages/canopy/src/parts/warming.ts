@@ -25,8 +25,6 @@ export interface WarmingOptions {
   readonly window: DurationMs;
   /** What is older stays with the store where more would come into memory. */
   readonly bytesMax: number;
-  /** A tile failed its checks. */
-  onCorrupt(ref: JournalRef, meta: TileMeta): void;
   readonly log: Log;
 }
 
@@ -123,7 +121,7 @@ export class Warming {
   }
 
   async #warm(ref: JournalRef, metas: readonly TileMeta[]): Promise<void> {
-    const { head, clock, onCorrupt } = this.#options;
+    const { head, clock } = this.#options;
     const { signal } = this.#stopping;
     const read = await this.#read(ref, metas);
     let since = clock.monotonic();
@@ -131,7 +129,7 @@ export class Warming {
       const meta = metas[i];
       const bytes = read[i];
       this.#doneBytes += meta.byteLength;
-      if (bytes !== undefined && !head().storedTiles.warm(ref, meta, bytes)) onCorrupt(ref, meta);
+      if (bytes !== undefined) head().storedTiles.warm(ref, meta, bytes);
       if (clock.monotonic() - since < STEP_MS) continue;
       await new Promise((done) => setImmediate(done));
       signal.throwIfAborted();

@@ -4,7 +4,7 @@
  * store one does that; the others follow the store and answer (parts/leadership.ts).
  */
 import { FramePuller, LeafRegistry } from '@canopy/federation';
-import { CanopyError, type DurationMs, asTime } from '@canopy/model';
+import { CanopyError, type DurationMs } from '@canopy/model';
 import { takeLease } from '@canopy/store';
 import type { WebTotals } from '@canopy/web';
 import type { Settings } from '../cli/settings.js';
@@ -261,17 +261,6 @@ function makeWarming(process: CanopyProcess): Warming {
   return new Warming({
     ...{ store, log, clock: systemClock, window: HEAD_WINDOW, bytesMax: WARM_BYTES_MAX },
     head: () => process.head,
-    onCorrupt: (ref, { epoch, group, firstSequence, minTime, maxTime }) =>
-      process.noteCorrupt({
-        journal: ref,
-        what: 'tile',
-        place: `${epoch}-${group}-${firstSequence}`,
-        message: 'a tile failed its checks',
-        gap: {
-          ...{ group, from: asTime(minTime - 1), to: asTime(maxTime + 1) },
-          ...{ cause: 'corrupt', frames: -1 },
-        },
-      }),
   });
 }
 

@@ -1,6 +1,7 @@
 /** Tiles of a head beside those that the store has: which are known, which are cold, and warming them. */
 import { FormatError, type JournalRef, type Milliseconds, type TileMeta } from '@canopy/model';
 import type { JournalGroups } from '../journal-groups.js';
+import type { ReadCounts } from '../select/gather.js';
 
 export interface PlacedTile {
   readonly ref: JournalRef;
@@ -9,11 +10,11 @@ export interface PlacedTile {
 
 export class StoredTiles {
   readonly #journals: ReadonlyMap<JournalRef, JournalGroups>;
-  readonly #counts: { tilesUnreadable: number };
+  readonly #counts: Pick<ReadCounts, 'tilesUnreadable' | 'onTileCorrupt'>;
 
   constructor(
     journals: ReadonlyMap<JournalRef, JournalGroups>,
-    counts: { tilesUnreadable: number },
+    counts: Pick<ReadCounts, 'tilesUnreadable' | 'onTileCorrupt'>,
   ) {
     this.#journals = journals;
     this.#counts = counts;
@@ -49,6 +50,7 @@ export class StoredTiles {
     } catch (error) {
       if (!(error instanceof FormatError)) throw error;
       this.#counts.tilesUnreadable++;
+      this.#counts.onTileCorrupt(ref, meta);
       return false;
     }
   }
