@@ -19,7 +19,7 @@ import {
 } from '@canopy/model';
 import type { Head } from '@canopy/head';
 import type { Log } from '../log.js';
-import { recoverJournal } from './recovery.js';
+import { applyInSteps, recoverJournal } from './recovery.js';
 
 export interface FollowerOptions {
   readonly store: Store;
@@ -34,8 +34,8 @@ export interface FollowerOptions {
   readonly log: Log;
 }
 
-/** One step of the event loop takes in about this much. */
-const READ = { maxBytes: 128 * 1024, maxEntries: 4096 };
+/** Read from the store at once. */
+const READ = { maxBytes: 256 * 1024, maxEntries: 4096 };
 /** Listing a journal's tiles is not cheap. */
 const TILES_EVERY_MS = 60_000;
 const START: JournalPosition = { epoch: 0, sequence: 0 };
@@ -109,10 +109,9 @@ export class Follower {
     for (let after = begun; comparePositions(after, state.position) < 0; ) {
       const entries = await store.readEntries(ref, after, READ);
       if (entries.length === 0) break;
-      head.apply(ref, entries);
+      await applyInSteps(head, ref, entries);
       const { epoch, sequence } = entries[entries.length - 1];
       after = { epoch, sequence };
-      await new Promise((done) => setImmediate(done));
     }
     const now = await store.journal(ref);
     if (now !== undefined && comparePositions(begun, now.trimmed) < 0) await this.#rebuild(now);
