@@ -7,11 +7,10 @@ import {
   type HierarchyStatus,
   type JournalId,
   type JournalStatus,
-  type Ledger,
   type SourceStatus,
   type TargetStatus,
-  emptyLedger,
   journalIdOf,
+  parseLedger,
 } from '@canopy/model';
 import type { JournalWriter } from '@canopy/store';
 import type { Settings } from '../cli/settings.js';
@@ -120,7 +119,7 @@ function storedJournals({ pulse }: StatusParts, journal: JournalId): JournalStat
   return [...pulse.states.values()]
     .filter(({ ref }) => journalIdOf(ref) === journal)
     .map(({ ref, position, trimmed, ledger: text, entryBytes }) => {
-      const ledger = { ...emptyLedger(), ...(JSON.parse(text || '{}') as Partial<Ledger>) };
+      const ledger = parseLedger(text);
       const lag = (systemClock.now() - ledger.watermark) / 1000;
       const lagSeconds = ledger.watermark === 0 ? -1 : Math.max(0, lag);
       return { ref, position, trimmed, ledger, lagSeconds, entryBytes };

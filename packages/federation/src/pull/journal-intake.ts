@@ -23,6 +23,7 @@ import {
   asTime,
   comparePositions,
   emptyLedger,
+  parseLedger,
 } from '@canopy/model';
 import type { JournalSection } from '../page-types.js';
 import type { FramePullerOptions } from './options.js';
@@ -366,15 +367,5 @@ function nameWiped(
 
 function knownFrom(state: JournalState): Known {
   const { position, trimmed, cursor, entryBytes } = state;
-  return { position, trimmed, cursor, entryBytes, ledger: ledgerFrom(state.ledger) };
-}
-
-/** Missing fields (an older version's ledger) start at nothing. */
-function ledgerFrom(text: string): Ledger {
-  if (text === '') return emptyLedger();
-  try {
-    return { ...emptyLedger(), ...(JSON.parse(text) as Partial<Ledger>) };
-  } catch {
-    return emptyLedger();
-  }
+  return { position, trimmed, cursor, entryBytes, ledger: parseLedger(state.ledger) };
 }

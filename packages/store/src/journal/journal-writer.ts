@@ -21,9 +21,10 @@ import {
   asTime,
   errorText,
   journalRef,
+  parseLedger,
 } from '@canopy/model';
 import type { StoreHealth } from '../health.js';
-import { type Batch, makeBatch, readLedger } from './batch.js';
+import { type Batch, makeBatch } from './batch.js';
 import {
   GroupColumns,
   type GroupHost,
@@ -104,7 +105,7 @@ export class JournalWriter implements Journal {
     this.#epoch = Math.max(1, state?.position.epoch ?? 1);
     this.#sequence = state?.position.sequence ?? 0;
     this.#nextGroup = index.nextGroup;
-    this.#ledger = readLedger(state?.ledger ?? '');
+    this.#ledger = parseLedger(state?.ledger ?? '');
     for (const track of index.groups.values()) {
       if (track.lastTime === 0) continue;
       const lastTime = asTime(track.lastTime);
@@ -442,7 +443,7 @@ export class JournalWriter implements Journal {
       stored: position === null ? 'nothing' : `${position.epoch}-${position.sequence}`,
     });
     const lost = this.#ledger.watermark;
-    const kept = readLedger(ledgerText).watermark;
+    const kept = parseLedger(ledgerText).watermark;
     this.#stored = position;
     this.#leaseRenewedAt = Number.NEGATIVE_INFINITY;
     this.#newEpoch(position?.epoch ?? 0);
