@@ -50,6 +50,7 @@ const common = { clock: systemClock, log, onCorrupt: () => {} };
 const store: Store = place.includes('://')
   ? await openRedisStore({
       ...{ url: place, keyPrefix: 'canopy:', commandTimeout: asDuration(30_000) },
+      ...{ waitReplicas: 0, waitTimeout: asDuration(1000) },
       ...{ sliceBytesMax: 64 * 1024 * 1024, ...common },
     })
   : await openEmbeddedStore({ path: place, maxBytes: 64 * 2 ** 30, ...common });
