@@ -18,7 +18,9 @@ import { firstSliceAfter, sortedSlices } from './slices.js';
 /** Entries asked for at first; then as many as fit by the size of those before. */
 const FIRST_COUNT = 64;
 const COUNT_MAX = 4096;
-const SCAN_COUNT = 500;
+/** Layouts of a thousand series have 15 KB each: what one reply brings is checked in one step. */
+const LAYOUTS_AT_ONCE = 32;
+const TILE_EXTENTS_AT_ONCE = 500;
 const TILES_AT_ONCE = 64;
 
 type StreamReply = Array<[id: Buffer, fields: Buffer[]]>;
@@ -72,7 +74,7 @@ export class RedisReader {
   /** As in Store. */
   async readLayouts(ref: JournalRef): Promise<JournalEntry[]> {
     const found = new Map<string, JournalEntry>();
-    await this.#scanHash(this.#keys.layouts(ref), (field, value) => {
+    await this.#scanHash(this.#keys.layouts(ref), LAYOUTS_AT_ONCE, (field, value) => {
       const [epoch, , sequence] = parseField(field);
       try {
         found.set(field, decodeEntry(epoch, sequence, value));
@@ -88,7 +90,7 @@ export class RedisReader {
   /** As in Store. */
   async tiles(ref: JournalRef): Promise<TileMeta[]> {
     const found = new Map<string, TileMeta>();
-    await this.#scanHash(this.#keys.tiles(ref), (field, value) => {
+    await this.#scanHash(this.#keys.tiles(ref), TILE_EXTENTS_AT_ONCE, (field, value) => {
       const [epoch, group, firstSequence] = parseField(field);
       const numbers = value.toString().split(' ').map(Number);
       const [lastSequence, minTime, maxTime, byteLength] = numbers;
@@ -160,11 +162,15 @@ export class RedisReader {
   }
 
   /** Visits every field at least once; one that is written meanwhile perhaps twice. */
-  async #scanHash(key: string, visit: (field: string, value: Buffer) => void): Promise<void> {
+  async #scanHash(
+    key: string,
+    count: number,
+    visit: (field: string, value: Buffer) => void,
+  ): Promise<void> {
     let cursor = '0';
     do {
       const [next, parts] = await this.#connection.run(
-        (client) => client.hscanBuffer(key, cursor, 'COUNT', SCAN_COUNT),
+        (client) => client.hscanBuffer(key, cursor, 'COUNT', count),
         key,
       );
       for (let i = 0; i + 1 < parts.length; i += 2) visit(parts[i].toString(), parts[i + 1]);
