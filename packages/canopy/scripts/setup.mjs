@@ -6,7 +6,8 @@ import { spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
-import { isKernelStale } from '../../exposition/kernel/build.mjs';
+import { isKernelStale as isTileKernelStale } from '../../encoding/kernel/build.mjs';
+import { isKernelStale as isParseKernelStale } from '../../exposition/kernel/build.mjs';
 
 export const root = fileURLToPath(new URL('../../..', import.meta.url));
 
@@ -87,7 +88,13 @@ export async function install() {
 /** Compiles what changed. */
 export async function build() {
   await captured('Building', process.execPath, [`${root}node_modules/typescript/bin/tsc`, '-b']);
-  if (!isKernelStale()) return;
-  const kernel = `${root}packages/exposition/kernel/build.mjs`;
-  await captured('Building the parse kernel', process.execPath, [kernel]);
+  const kernels = [
+    ['parse', 'exposition', isParseKernelStale],
+    ['tile', 'encoding', isTileKernelStale],
+  ];
+  for (const [name, folder, isStale] of kernels) {
+    if (!isStale()) continue;
+    const script = `${root}packages/${folder}/kernel/build.mjs`;
+    await captured(`Building the ${name} kernel`, process.execPath, [script]);
+  }
 }

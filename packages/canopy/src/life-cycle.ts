@@ -7,6 +7,7 @@ import type { Log } from './log.js';
 interface Part {
   readonly name: string;
   readonly stop: () => Promise<void> | void;
+  readonly stopMs: number;
 }
 
 /**
@@ -24,9 +25,9 @@ export class LifeCycle {
     this.#partStopMs = partStopMs;
   }
 
-  /** Remembers how to undo what was just started. */
-  add(name: string, stop: () => Promise<void> | void): void {
-    this.#parts.push({ name, stop });
+  /** Remembers how to undo what was just started. `stopMs`: its share of time, where it is not the usual. */
+  add(name: string, stop: () => Promise<void> | void, stopMs = this.#partStopMs): void {
+    this.#parts.push({ name, stop, stopMs });
   }
 
   /** Stops everything; the second and later calls wait for the first. */
@@ -39,7 +40,7 @@ export class LifeCycle {
     for (const part of this.#parts.reverse()) {
       let timer: NodeJS.Timeout | undefined;
       const late = new Promise<'late'>((resolve) => {
-        timer = setTimeout(() => resolve('late'), this.#partStopMs);
+        timer = setTimeout(() => resolve('late'), part.stopMs);
       });
       try {
         const outcome = await Promise.race([Promise.resolve(part.stop()), late]);

@@ -1,18 +1,22 @@
 /**
- * Tiles of 1,000 slots and 120 frames, a fifth changed from frame to frame: ns and bytes a
- * sample, against columns as they lie in memory.
+ * Tiles of 120 frames: ns and bytes a sample of the kernel and of its twin, interleaved, beside columns
+ * as they lie in memory. Generated groups of 1,000 slots, a fifth of them or all of them changing, and
+ * scrapes of real exporters, each its own tile.
  * Run: npx tsx --conditions canopy-source bench/tile.bench.ts [rounds]
  */
+import type { SlotCoder } from '../src/slot-block.js';
+import { twinCoder } from '../src/slot-coders.js';
+import { loadWasmCoder } from '../src/slot-wasm.js';
 import { type TileColumns, TileReader, encodeTile } from '../src/index.js';
 import { SampleGroup, makeRng } from '../src/testing/index.js';
+import { recordedColumns } from './recorded.js';
 
 const SLOTS = 1000;
 const COUNT = 120;
 const rounds = Number(process.argv[2] ?? 10);
 
-const columns = makeColumns();
-function makeColumns(): TileColumns {
-  const group = new SampleGroup(makeRng(7), SLOTS, 0.2);
+function generated(changing: number): TileColumns {
+  const group = new SampleGroup(makeRng(7), SLOTS, changing);
   const times = Float64Array.from({ length: COUNT }, (_, i) => 1.7e12 + 5000 * i);
   const values = new Float64Array(SLOTS * COUNT);
   for (let i = 0; i < COUNT; i++) {
@@ -23,33 +27,70 @@ function makeColumns(): TileColumns {
   return { kind: 'aligned', slotCount: SLOTS, count: COUNT, times, states, values };
 }
 
-const bytes = encodeTile(columns);
-const reader = new TileReader(bytes);
-const outValues = new Float64Array(COUNT);
-const outStates = new Uint8Array(COUNT);
-const steps = {
-  encode: () => void encodeTile(columns),
-  decode: () => {
-    for (let slot = 0; slot < SLOTS; slot++) reader.readSlot(slot, outValues, outStates, 0);
-  },
-  plain: () => {
-    for (let slot = 0; slot < SLOTS; slot++) {
-      outValues.set(columns.values.subarray(slot * COUNT, (slot + 1) * COUNT));
-      outStates.set(columns.states.subarray(slot * COUNT, (slot + 1) * COUNT));
+function changes({ slotCount, count, values }: TileColumns): number {
+  let changed = 0;
+  for (let slot = 0; slot < slotCount; slot++) {
+    for (let at = slot * count + 1; at < (slot + 1) * count; at++) {
+      if (values[at] !== values[at - 1]) changed++;
     }
-  },
-};
-const best = { encode: Infinity, decode: Infinity, plain: Infinity };
-for (let round = 0; round < rounds; round++) {
-  for (const name of Object.keys(steps) as Array<keyof typeof steps>) {
-    const start = performance.now();
-    steps[name]();
-    const ns = ((performance.now() - start) * 1e6) / (COUNT * SLOTS);
-    best[name] = Math.min(best[name], ns);
   }
+  return changed / (slotCount * count);
 }
-const ratio = (ns: number) =>
-  `${(ns / best.plain).toFixed(1)} times a copy (${best.plain.toFixed(2)})`;
-console.log(`bytes   ${(bytes.length / SLOTS / COUNT).toFixed(3)} a sample, plain 9`);
-console.log(`encode  ${best.encode.toFixed(1)} ns a sample, ${ratio(best.encode)}`);
-console.log(`decode  ${best.decode.toFixed(1)} ns a sample, ${ratio(best.decode)}`);
+
+const loaded = loadWasmCoder();
+if (typeof loaded === 'string') throw new Error(`no kernel: ${loaded}`);
+const kernel = loaded;
+
+function measure(title: string, columns: TileColumns): void {
+  const { slotCount, count, values, states } = columns;
+  const bytes = encodeTile(columns);
+  const outValues = new Float64Array(count);
+  const outStates = new Uint8Array(count);
+  const readAll = (reader: TileReader): void => {
+    for (let slot = 0; slot < slotCount; slot++) reader.readSlot(slot, outValues, outStates, 0);
+  };
+  const read = (coder: SlotCoder) => {
+    const reader = new TileReader(bytes, coder);
+    return () => readAll(reader);
+  };
+  const steps = {
+    encode: () => void encodeTile(columns, kernel),
+    encodeTwin: () => void encodeTile(columns, twinCoder()),
+    decode: read(kernel),
+    decodeTwin: read(twinCoder()),
+    plain: () => {
+      for (let slot = 0; slot < slotCount; slot++) {
+        outValues.set(values.subarray(slot * count, (slot + 1) * count));
+        outStates.set(states.subarray(slot * count, (slot + 1) * count));
+      }
+    },
+  };
+  const best = {
+    encode: Infinity,
+    encodeTwin: Infinity,
+    decode: Infinity,
+    decodeTwin: Infinity,
+    plain: Infinity,
+  };
+  for (let round = 0; round < rounds; round++) {
+    for (const name of Object.keys(steps) as Array<keyof typeof steps>) {
+      const start = performance.now();
+      steps[name]();
+      const ns = ((performance.now() - start) * 1e6) / (count * slotCount);
+      best[name] = Math.min(best[name], ns);
+    }
+  }
+  const against = (ns: number, twin: number): string =>
+    `${ns.toFixed(1)} ns a sample, 1/${(twin / ns).toFixed(1)} of the twin (${twin.toFixed(1)}), ${(ns / best.plain).toFixed(1)} copies`;
+  console.log(
+    `${title}: ${slotCount} slots, ${(changes(columns) * 100).toFixed(0)} % change, ${(bytes.length / slotCount / count).toFixed(3)} bytes a sample`,
+  );
+  console.log(`  encode ${against(best.encode, best.encodeTwin)}`);
+  console.log(
+    `  decode ${against(best.decode, best.decodeTwin)}; ${(1000 / best.decode).toFixed(0)} million a second`,
+  );
+}
+
+measure('a fifth changing', generated(0.2));
+measure('every one changing', generated(1));
+for (const [name, columns] of recordedColumns()) measure(name, columns);

@@ -134,7 +134,7 @@ export function encodeColumn(writer: ByteWriter, values: Float64Array, count: nu
   }
   const scale = toIntegers(values, count);
   if (scale >= 0 && encodeIntegers(writer, values, count, scale)) return;
-  if (isConstant(values, count)) {
+  if (isOneValue(values, count)) {
     writer.u8(Coding.constantBits);
     writer.f64(values[0]);
     return;
@@ -177,7 +177,7 @@ function encodeNear(writer: ByteWriter, values: Float64Array, count: number): bo
   return false;
 }
 
-function isConstant(values: Float64Array, count: number): boolean {
+function isOneValue(values: Float64Array, count: number): boolean {
   const bits = bitsOf(values);
   for (let i = 2; i < 2 * count; i++) if (bits[i] !== bits[i - 2]) return false;
   return true;
@@ -343,6 +343,27 @@ function putResiduals(out: BitWriter, kept: number, { origin, width }: Plan): vo
   }
 }
 
+/** Whether a column with this first byte holds one integer for all entries. */
+export function isConstant(first: number): boolean {
+  return (first & 7) === Coding.constant;
+}
+
+/**
+ * As `decodeColumn`, of such a column.
+ * @throws FormatError
+ */
+export function readConstant(
+  reader: ByteReader,
+  first: number,
+  out: Float64Array,
+  from: number,
+  to: number,
+): void {
+  const scale = SCALES[(first >> SCALE_SHIFT) & 15];
+  if (scale === undefined || from === to) reader.fail('column of a wrong length or scale');
+  out.fill(reader.signed() / scale, from, to);
+}
+
 /**
  * Reads a column of `count` entries into `out` at `offset`; `first` is its first byte, read already.
  * `bits` is the memory of `out` as halves.
@@ -365,8 +386,7 @@ export function decodeColumn(
     case Coding.empty:
       return;
     case Coding.constant:
-      out.fill(reader.signed() / scale, offset, offset + count);
-      return;
+      return readConstant(reader, first, out, offset, offset + count);
     case Coding.constantBits: {
       const value = reader.f64();
       if (value === value) out.fill(value, offset, offset + count);

@@ -36,10 +36,14 @@ export interface AlignedFrame {
   readonly states: Uint8Array;
   /** 0 where the state is not `value`. */
   readonly values: Float64Array;
-  /** Slots that are not the same as in the frame before. */
+  /** Slots that are not the same as in the frame before; of a key frame all that have an entry. */
   readonly changed: number;
+  /** Which they are: the first `changed`, valid until any decoder's next call. */
+  readonly changedSlots: Uint32Array;
   /** Values and stale marks. */
   readonly samples: number;
+  /** Values alone. */
+  readonly present: number;
 }
 
 /** Samples with times of their own, in the order they were written. Arrays are the caller's. */
@@ -341,7 +345,10 @@ export class FrameDecoder {
     memory.step = expected;
     const changed = CHANGED.count;
     const samples = this.#present + this.#stale.length;
-    return { slotCount, states: memory.states, values: memory.values, changed, samples };
+    const { states, values } = memory;
+    const present = this.#present;
+    const changedSlots = CHANGED.list;
+    return { slotCount, states, values, changed, changedSlots, samples, present };
   }
 
   #takeChanged(): void {

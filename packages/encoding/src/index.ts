@@ -20,6 +20,10 @@ export {
   type LooseFrame,
   frameLayoutVersion,
 } from './frame.js';
+/** Which kernel codes tiles in this process. */
+export { tileKernel } from './slot-coders.js';
+/** What an `AlignedTileEncoder` is filled with. */
+export { type SlotBlock, SlotForm } from './slot-block.js';
 /** Columns of a group over a run of frames. */
 export {
   AlignedTileEncoder,

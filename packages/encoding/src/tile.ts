@@ -3,10 +3,13 @@
  * read without the others. See tile.format.md.
  */
 import { FormatError, SampleState, invariant } from '@canopy/model';
-import { bitsOf, setNormalNan } from './bits.js';
-import { decodeColumn, encodeColumn } from './column.js';
+import { bitsOf } from './bits.js';
+import { decodeColumn, encodeColumn, isConstant, readConstant } from './column.js';
 import { crc32c } from './crc32c.js';
 import { ENTRIES_MAX, SLOTS_MAX } from './limits.js';
+import { type SlotBlock, type SlotCoder, SlotForm } from './slot-block.js';
+import { coderFor } from './slot-coders.js';
+import { HAS_STATES, encodeSlot } from './slot-twin.js';
 import { ByteReader, ByteWriter } from './varint.js';
 
 const MAGIC = 0x5443; // "CT"
@@ -14,8 +17,6 @@ const VERSION = 1;
 const FLAG_LOOSE = 1;
 const CRC_SIZE = 4;
 const Section = { times: 1, slots: 2, offsets: 3 } as const;
-/** A slot's first byte where a state column comes before its values; no column begins with it. */
-const HAS_STATES = 128;
 
 /**
  * Columns to encode; read during the call only. Aligned: `count` shared times, entry i of slot s
@@ -50,61 +51,77 @@ export interface LooseSlot {
   readonly statesNull: boolean;
 }
 
-/** Scratch of one call each. */
+/** Scratch of one call. */
 const SLOT_DATA = new ByteWriter(1 << 14);
-let scratch = new Float64Array(256);
-let scratchBits = bitsOf(scratch);
 
-/** Fresh bytes. */
-export function encodeTile(columns: TileColumns): Uint8Array {
-  const { kind, slotCount, count, times, states, values, lengths } = columns;
-  const loose = kind === 'loose';
+/** Fresh bytes. `coder` null: the quickest of the process. */
+export function encodeTile(columns: TileColumns, coder: SlotCoder | null = null): Uint8Array {
+  const { kind, slotCount, count, times, states, values } = columns;
   const cells = slotCount * count;
   invariant(slotCount <= SLOTS_MAX && count <= ENTRIES_MAX, 'BUG: tile too large');
-  invariant(times.length >= (loose ? cells : count), 'BUG: tile with too few times');
+  invariant(times.length >= (kind === 'loose' ? cells : count), 'BUG: tile with too few times');
   invariant(states.length >= cells && values.length >= cells, 'BUG: tile with too few entries');
-  invariant(!loose || lengths !== undefined, 'BUG: loose tile without lengths');
-  reserveScratch(count);
+  if (kind === 'loose') return encodeLoose(columns);
+  const encoder = new AlignedTileEncoder(slotCount, times.subarray(0, count), coder);
+  const { block } = encoder;
+  for (let slot = 0; slot < slotCount; slot += encoder.slotsAtOnce) {
+    const slots = Math.min(encoder.slotsAtOnce, slotCount - slot);
+    const from = slot * count;
+    block.values.set(values.subarray(from, from + slots * count));
+    block.states.set(states.subarray(from, from + slots * count));
+    block.forms.fill(SlotForm.states, 0, slots);
+    encoder.add(slots);
+  }
+  return encoder.finish();
+}
+
+function encodeLoose(columns: TileColumns): Uint8Array {
+  const { slotCount, count, times, states, values, lengths } = columns;
+  invariant(lengths !== undefined, 'BUG: loose tile without lengths');
   const ends = new Uint32Array(slotCount);
   let minTime = Number.POSITIVE_INFINITY;
   let maxTime = Number.NEGATIVE_INFINITY;
   SLOT_DATA.clear();
   for (let slot = 0; slot < slotCount; slot++) {
     const from = slot * count;
-    const length = loose ? lengths![slot] : count;
-    if (loose) {
-      invariant(length <= count, 'BUG: loose slot longer than its column');
-      SLOT_DATA.varint(length);
-      if (length > 0) {
-        minTime = Math.min(minTime, times[from]);
-        maxTime = Math.max(maxTime, times[from + length - 1]);
-        encodeColumn(SLOT_DATA, times.subarray(from, from + length), length);
-      }
+    const length = lengths[slot];
+    invariant(length <= count, 'BUG: loose slot longer than its column');
+    SLOT_DATA.varint(length);
+    if (length > 0) {
+      minTime = Math.min(minTime, times[from]);
+      maxTime = Math.max(maxTime, times[from + length - 1]);
+      encodeColumn(SLOT_DATA, times.subarray(from, from + length), length);
     }
     encodeSlot(SLOT_DATA, states, values, from, length);
     ends[slot] = SLOT_DATA.length;
   }
-  if (!loose && count > 0) [minTime, maxTime] = [times[0], times[count - 1]];
   if (minTime > maxTime) minTime = maxTime = 0;
-  const extent = { slotCount, count, minTime, maxTime };
-  return writeTile(extent, loose ? null : times.subarray(0, count), SLOT_DATA, ends);
+  return writeTile({ slotCount, count, minTime, maxTime }, null, SLOT_DATA, ends);
 }
 
 /**
- * Encodes an aligned tile slot by slot, to the same bytes as `encodeTile`: a wide one takes longer
- * than an event loop may be held.
+ * Encodes an aligned tile some slots at a time, to the same bytes as `encodeTile`: a wide one takes longer
+ * than an event loop may be held. Fill `block` with up to `slotsAtOnce` slots, then `add` them: all
+ * encoders share the block, so that must be one step.
  */
 export class AlignedTileEncoder {
   readonly #times: Float64Array;
-  readonly #data = new ByteWriter(1 << 14);
+  readonly #coder: SlotCoder;
+  readonly #data = new ByteWriter(1 << 12);
   readonly #ends: Uint32Array;
   /** Slots added so far. */
   slots = 0;
+  /** Slots that the block has room for. */
+  readonly slotsAtOnce: number;
 
-  /** `times` ascend, one for each entry of a slot; kept until `finish`. */
-  constructor(slotCount: number, times: Float64Array) {
-    invariant(slotCount <= SLOTS_MAX && times.length <= ENTRIES_MAX, 'BUG: tile too large');
+  /** `times` ascend, one for each entry of a slot; kept until `finish`. `coder` null: the quickest. */
+  constructor(slotCount: number, times: Float64Array, coder: SlotCoder | null = null) {
+    const count = times.length;
+    invariant(slotCount <= SLOTS_MAX && count <= ENTRIES_MAX, 'BUG: tile too large');
     this.#times = times;
+    this.#coder = coder !== null && count <= coder.countMax ? coder : coderFor(count);
+    this.slotsAtOnce = Math.max(1, Math.floor(this.block.values.length / Math.max(1, count)));
+    this.slotsAtOnce = Math.min(this.slotsAtOnce, this.block.forms.length);
     this.#ends = new Uint32Array(slotCount);
   }
 
@@ -112,14 +129,27 @@ export class AlignedTileEncoder {
     return this.#ends.length;
   }
 
-  /** The next slot; columns of an entry for each time, read during the call only. */
-  add(states: Uint8Array, values: Float64Array): void {
+  /** What the next slots are filled into; entry i of the block's slot s stands at `s * count + i`. */
+  get block(): SlotBlock {
+    return this.#coder.reserve(this.#times.length);
+  }
+
+  /** The next `slots` slots, as they stand in the block. */
+  add(slots: number): void {
+    invariant(slots <= this.slotsAtOnce, 'BUG: more slots than fit the block');
+    invariant(this.slots + slots <= this.#ends.length, 'BUG: tile with too many slots');
     const count = this.#times.length;
-    invariant(this.slots < this.#ends.length, 'BUG: tile with too many slots');
-    invariant(states.length >= count && values.length >= count, 'BUG: slot with too few entries');
-    reserveScratch(count);
-    encodeSlot(this.#data, states, values, 0, count);
-    this.#ends[this.slots++] = this.#data.length;
+    for (let done = 0; done < slots; ) {
+      done += this.#coder.encode(
+        done,
+        slots - done,
+        count,
+        this.#data,
+        this.#ends,
+        this.slots + done,
+      );
+    }
+    this.slots += slots;
   }
 
   /** Fresh bytes; all slots must have been added. */
@@ -138,12 +168,6 @@ interface TileExtent {
   readonly count: number;
   readonly minTime: number;
   readonly maxTime: number;
-}
-
-function reserveScratch(count: number): void {
-  if (scratch.length >= count) return;
-  scratch = new Float64Array(2 * count);
-  scratchBits = bitsOf(scratch);
 }
 
 /** `times` null: loose. */
@@ -190,38 +214,6 @@ function writeSections(
   }
 }
 
-function encodeSlot(
-  writer: ByteWriter,
-  states: Uint8Array,
-  values: Float64Array,
-  from: number,
-  length: number,
-): void {
-  let kept = 0;
-  for (let i = from; i < from + length; i++) {
-    if (states[i] !== SampleState.value) continue;
-    scratch[kept] = values[i];
-    if (values[i] !== values[i]) setNormalNan(scratchBits, kept);
-    kept++;
-  }
-  const allValues = kept === length;
-  if (!allValues) {
-    writer.u8(HAS_STATES);
-    writeStates(writer, states, from, length);
-  }
-  encodeColumn(writer, scratch, kept);
-}
-
-/** Runs of one state each: (length - 1) * 4 + state. */
-function writeStates(writer: ByteWriter, states: Uint8Array, from: number, length: number): void {
-  for (let i = 0; i < length; ) {
-    const state = states[from + i];
-    const start = i;
-    while (i < length && states[from + i] === state) i++;
-    writer.varint((i - start - 1) * 4 + state);
-  }
-}
-
 /** Reads single slots out of an encoded tile, whose bytes it keeps. */
 export class TileReader {
   readonly kind: 'aligned' | 'loose';
@@ -239,10 +231,15 @@ export class TileReader {
   #offsetsFrom = -1;
   readonly #offsetWidth: number;
   #times: Float64Array | null = null;
+  readonly #coder: SlotCoder;
 
-  /** @throws FormatError for bytes that are not a tile or have a wrong checksum. */
-  constructor(bytes: Uint8Array) {
+  /**
+   * `coder` null: the quickest of the process.
+   * @throws FormatError for bytes that are not a tile or have a wrong checksum.
+   */
+  constructor(bytes: Uint8Array, coder: SlotCoder | null = null) {
     this.#bytes = bytes;
+    this.#coder = coder ?? coderFor(0);
     if (bytes.length < CRC_SIZE) throw new FormatError('tile is cut off', bytes.length);
     const end = bytes.length - CRC_SIZE;
     const reader = new ByteReader(bytes, 0, end);
@@ -356,21 +353,33 @@ export class TileReader {
     outStates: Uint8Array,
     offset: number,
   ): SlotSummary {
-    const bytes = this.#bytes;
-    const bits = bitsOf(outValues);
     let first = reader.u8();
     if (first !== HAS_STATES) {
       outStates.fill(SampleState.value, offset, offset + count);
-      decodeColumn(reader, bytes, first, count, outValues, bits, offset);
-      reader.end();
+      this.#readColumn(reader, first, count, outValues, offset);
       return { present: count, statesNull: true };
     }
     const { values: kept, present } = readStates(reader, count, outStates, offset);
     first = reader.u8();
-    decodeColumn(reader, bytes, first, kept, outValues, bits, offset);
-    reader.end();
-    spread(count, kept, outValues, bits, outStates, offset);
+    this.#readColumn(reader, first, kept, outValues, offset);
+    spread(count, kept, outValues, bitsOf(outValues), outStates, offset);
     return { present, statesNull: kept === count };
+  }
+
+  /** The rest of a slot: `count` values. */
+  #readColumn(
+    reader: ByteReader,
+    first: number,
+    count: number,
+    out: Float64Array,
+    offset: number,
+  ): void {
+    // Fast path: most columns stand still, and most others are quicker read by the kernel.
+    if (isConstant(first)) readConstant(reader, first, out, offset, offset + count);
+    else if (!this.#coder.decode(this.#bytes, reader, count, out, offset)) {
+      decodeColumn(reader, this.#bytes, first, count, out, bitsOf(out), offset);
+    }
+    reader.end();
   }
 }
 

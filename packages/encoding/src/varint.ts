@@ -255,6 +255,11 @@ export class ByteReader {
     return this.#bytes.subarray(at, at + size);
   }
 
+  /** Passes over `size` bytes. */
+  skip(size: number): void {
+    this.#take(size);
+  }
+
   /** A length, then bytes: a view. */
   bytes(): Uint8Array {
     return this.raw(this.varint());

@@ -503,4 +503,31 @@ describe('a filtered reader', () => {
       1,
     );
   });
+
+  it('names what its own store has lost with the next page, and takes nothing once closed', async () => {
+    const { clock, journal, server } = await leaf();
+    await fill(journal, 2);
+    const store = new MemoryStore(clock);
+    const parent = new PullRig(store, clock);
+    await parent.pullAll(server.target());
+    const gap = {
+      group: 1,
+      from: asTime(T0),
+      to: asTime(T0 + 5),
+      cause: 'corrupt' as const,
+      frames: -1,
+    };
+    parent.puller.nameGap(journal.ref, gap);
+    parent.puller.nameGap(journal.ref, { ...gap, to: asTime(T0 + 6) });
+    await fill(journal, 2, 2);
+    await parent.pullAll(server.target());
+    await fill(journal, 1, 4);
+    await parent.pullAll(server.target());
+    expect((await ledgerOf(store, journal.ref)).gaps).toEqual([gap]);
+    const { position } = (await store.journal(journal.ref))!;
+    const late = await parent.ask(server.target());
+    await parent.puller.close();
+    await expect(parent.puller.take(server.target(), {}, late.body)).rejects.toThrow('any more');
+    expect((await store.journal(journal.ref))!.position).toEqual(position);
+  });
 });

@@ -3,6 +3,7 @@
  *   npx tsx --conditions=canopy-source --expose-gc packages/head/bench/append.bench.ts [groups]
  * Beside it the rival that needs no head: only decoding the frames.
  */
+import { readFileSync } from 'node:fs';
 import { FrameDecoder, entryPayload } from '@canopy/encoding';
 import { EntryKind, type JournalEntry, asDuration } from '@canopy/model';
 import { VirtualClock } from '@canopy/model/testing';
@@ -34,7 +35,8 @@ function script(): JournalScript {
   );
   let seed = 1;
   const random = (): number => (seed = (Math.imul(seed, 1664525) + 1013904223) >>> 0) / 2 ** 32;
-  for (let frame = 0; frame < FRAMES; frame++) {
+  // The last one is a key frame: it closes the fourth tile.
+  for (let frame = 0; frame <= FRAMES; frame++) {
     groups.forEach((group, g) => {
       for (let slot = 0; slot < SLOTS; slot += 5) {
         const kind = (slot / 5) % 4;
@@ -48,6 +50,15 @@ function script(): JournalScript {
   return journal;
 }
 
+/** What the main thread has run: others on the machine and the collector's helpers count little. */
+function cpuMs(): number {
+  try {
+    return Number(readFileSync('/proc/self/schedstat', 'utf8').split(' ')[0]) / 1e6;
+  } catch {
+    return performance.now();
+  }
+}
+
 function memory(): number {
   globalThis.gc?.();
   globalThis.gc?.();
@@ -57,14 +68,14 @@ function memory(): number {
 
 function decodeOnly(entries: readonly JournalEntry[]): number {
   const decoders = new Map<number, FrameDecoder>();
-  const start = performance.now();
+  const start = cpuMs();
   for (const entry of entries) {
     if (entry.kind !== EntryKind.frame) continue;
     let decoder = decoders.get(entry.group);
     if (decoder === undefined) decoders.set(entry.group, (decoder = new FrameDecoder()));
     decoder.decodeAligned(entryPayload(entry), entry.key);
   }
-  return performance.now() - start;
+  return cpuMs() - start;
 }
 
 function append(journal: JournalScript): {
@@ -84,14 +95,14 @@ function append(journal: JournalScript): {
     tileSource: null,
     maxSeries: 10_000_000,
   });
-  const start = performance.now();
+  const start = cpuMs();
   let longest = 0;
   for (const entry of journal.entries) {
     const from = performance.now();
     head.apply(journal.ref, [entry]);
     longest = Math.max(longest, performance.now() - from);
   }
-  return { ms: performance.now() - start, bytes: memory() - before, head, longest };
+  return { ms: cpuMs() - start, bytes: memory() - before, head, longest };
 }
 
 const journal = script();

@@ -503,3 +503,97 @@ it('closes a sealed tile before the next one, and forgets it with its journal', 
   await clock.advance(1000);
   expect(closed).toHaveLength(1);
 });
+
+it('goes on past a corrupt entry: only its own group waits for a key frame', async () => {
+  const { head } = makeHead();
+  const journal = new JournalScript('a');
+  const [one, two] = [journal.group(), journal.group()];
+  one.add({ __name__: 'x' });
+  two.add({ __name__: 'y' });
+  one.frame(at(0), [1]);
+  two.frame(at(0), [1]);
+  one.frame(at(1), [5]);
+  // What a store puts in the place of a record that fails its checks.
+  const lost = journal.entries.pop()!;
+  journal.gap(0, at(1), 'corrupt');
+  const gap = { ...journal.entries.pop()!, sequence: lost.sequence };
+  journal.entries.push(gap);
+  two.frame(at(1), [2]);
+  one.frame(at(2), [5]);
+  two.frame(at(2), [2]);
+  one.frame(at(3), [7], true);
+  const totals = head.apply(journal.ref, journal.entries);
+  // The frame after it says "the same as before", which nobody knows.
+  expect(await all(head)).toEqual(['x 0:1 3:7', 'y 0:1 1:2 2:2']);
+  expect(totals.refused).toEqual({ corrupt: 1 });
+});
+
+it('takes stored tiles back into memory, the newest first, and no corrupt one', async () => {
+  const first = makeHead();
+  const journal = new JournalScript('a');
+  const group = journal.group().add({ __name__: 'x' });
+  for (let i = 0; i < 12; i++) group.frame(at(i), [i], i % 4 === 0);
+  first.head.apply(journal.ref, journal.entries);
+  const metas = first.store.metas(journal.ref);
+  const corrupt: unknown[] = [];
+  const onTileCorrupt = (_ref: JournalRef, meta: unknown): void => void corrupt.push(meta);
+  const { head, store } = makeHead({ onTileCorrupt }, first.store);
+  head.restoreLayouts(journal.ref, journal.entries);
+  head.restoreTiles(journal.ref, metas);
+  const cold = head.storedTiles.cold(asTime(at(0)));
+  expect(cold.map(({ meta }) => (meta.minTime - START) / 1000)).toEqual([4, 0]);
+  expect(head.storedTiles.cold(asTime(at(5))).length).toBe(1);
+  for (const { ref, meta } of cold) {
+    const [bytes] = await store.readTiles(ref, [meta]);
+    const damaged = Uint8Array.from(bytes!);
+    damaged[damaged.length >> 1] ^= 16;
+    expect(head.storedTiles.warm(ref, meta, damaged)).toBe(false);
+    expect(head.storedTiles.warm(ref, meta, bytes!)).toBe(true);
+    expect(head.storedTiles.knows(ref, meta)).toBe(true);
+    expect(head.storedTiles.knows(ref, { ...meta, lastSequence: meta.lastSequence + 1 })).toBe(
+      false,
+    );
+  }
+  expect([head.stats.tilesUnreadable, corrupt]).toEqual([2, cold.map(({ meta }) => meta)]);
+  store.reads = 0;
+  expect(await all(head)).toEqual(['x 0:0 1:1 2:2 3:3 4:4 5:5 6:6 7:7']);
+  expect(store.reads).toBe(0);
+});
+
+it('decodes frames of a stored tile only for one that builds on them', async () => {
+  const first = makeHead();
+  const journal = new JournalScript('a');
+  const group = journal.group().add({ __name__: 'x' });
+  for (let i = 0; i < 6; i++) group.frame(at(i), [1], i % 4 === 0);
+  first.head.apply(journal.ref, journal.entries);
+  // The tile of the first four is stored; another says that it holds the fifth too.
+  const [meta] = first.store.metas(journal.ref);
+  for (const lastSequence of [meta.lastSequence, meta.lastSequence + 1]) {
+    const { head } = makeHead({}, first.store);
+    head.restoreLayouts(journal.ref, journal.entries);
+    head.restoreTiles(journal.ref, [{ ...meta, lastSequence }]);
+    const stored = lastSequence - meta.firstSequence + 1;
+    const totals = head.apply(journal.ref, journal.entries);
+    expect(totals).toMatchObject({ frames: 6 - stored, repeated: stored, undecodable: 0 });
+  }
+});
+
+it('tells of a corrupt tile that a select comes upon, and leaves it out', async () => {
+  const first = makeHead();
+  const journal = new JournalScript('a');
+  const group = journal.group().add({ __name__: 'x' });
+  for (let i = 0; i < 9; i++) group.frame(at(i), [i], i % 4 === 0);
+  first.head.apply(journal.ref, journal.entries);
+  const [older, newer] = first.store.metas(journal.ref);
+  const [bytes] = await first.store.readTiles(journal.ref, [older]);
+  const damaged = Uint8Array.from(bytes!);
+  damaged[damaged.length - 9] ^= 1;
+  first.store.put(journal.ref, { meta: older, bytes: damaged });
+  const corrupt: unknown[] = [];
+  const onTileCorrupt = (_ref: JournalRef, meta: unknown): void => void corrupt.push(meta);
+  const { head } = makeHead({ onTileCorrupt }, first.store);
+  head.restoreLayouts(journal.ref, journal.entries);
+  head.restoreTiles(journal.ref, [older, newer]);
+  expect(await all(head)).toEqual(['x 4:4 5:5 6:6 7:7']);
+  expect(corrupt).toEqual([older]);
+});

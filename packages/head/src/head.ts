@@ -30,9 +30,10 @@ import { HeadBlocks } from './archive/head-blocks.js';
 import { TileCache } from './archive/tile-cache.js';
 import { Group } from './group/group.js';
 import type { SharedIndex } from './group/layout.js';
+import { StoredTiles } from './group/stored-tiles.js';
 import { TileClosing } from './group/tile-closing.js';
 import type { Tile } from './group/tile.js';
-import { type GroupPlace, JournalGroups } from './journal-groups.js';
+import { type GroupPlace, JournalGroups, refuse } from './journal-groups.js';
 import type { Expired, GroupStatus, HeadOptions, HeadStats } from './options.js';
 import { Pins } from './select/pins.js';
 import { HeadSnapshot } from './select/snapshot.js';
@@ -45,8 +46,6 @@ import { SeriesIndex } from './series/series-index.js';
 const AHEAD_MS = 600_000;
 /** A group that has missed so many intervals is silent, however short the window. */
 const SILENT_INTERVALS = 3;
-/** Of blocks' indexes, and of their tiles, kept in memory where nothing else is said. */
-const ARCHIVE_BYTES = 64 << 20;
 /** A group silent for longer begins with a key frame when it goes on: its tile may close, its chain end. */
 const IDLE_MS = 40 * 60_000;
 /** A source that sends no key frames gets tiles of so many times the usual length. */
@@ -84,8 +83,12 @@ export class Head implements Appender, Queryable {
     tilesUnreadable: 0,
     tilesWithoutLayout: 0,
     samplesHidden: 0,
+    onTileCorrupt: (ref: JournalRef, meta: TileMeta): void =>
+      this.#options.onTileCorrupt?.(ref, meta),
   };
   readonly #refused: Record<string, number> = {};
+  /** The head's tiles beside the store's. */
+  readonly storedTiles = new StoredTiles(this.#journals, this.#counts);
 
   constructor(options: HeadOptions) {
     this.#options = options;
@@ -96,10 +99,10 @@ export class Head implements Appender, Queryable {
       families: new Families(),
     };
     const { tileSource, archiveBytesMax, tileCacheBytesMax } = options;
-    this.#archive = new Archive(this.#archiveHost(), tileSource, archiveBytesMax ?? ARCHIVE_BYTES);
+    this.#archive = new Archive(this.#archiveHost(), tileSource, archiveBytesMax);
     this.blocks = new HeadBlocks(this.#archive, this.#journals, (ref) => this.#journal(ref));
     this.#reclaim = new Reclaim(this.#pins, this.#index.series, this.#index.origins);
-    this.#tileCache = new TileCache(tileCacheBytesMax ?? ARCHIVE_BYTES);
+    this.#tileCache = new TileCache(tileCacheBytesMax);
   }
 
   /** As of now; a fresh object. Takes time in proportion to groups and tiles, not to series. */
@@ -117,8 +120,9 @@ export class Head implements Appender, Queryable {
         sizes.tileBytes += bytes.length;
       }
     }
+    const { onTileCorrupt: _, ...counts } = this.#counts;
     return {
-      ...this.#counts,
+      ...counts,
       ...this.#archive.stats,
       ...this.#tileCache.stats,
       ...sizes,
@@ -294,6 +298,8 @@ export class Head implements Appender, Queryable {
       this.#takeFrame(journal, entry, totals);
     } else {
       const gap = decodeGap(entryPayload(entry));
+      // Which group it was nobody knows; its next frame does not follow, and says so itself.
+      if (gap.cause === 'corrupt') return;
       for (const group of journal) {
         const concerned = gap.group === 0 || gap.group === group.id;
         if (group.epoch === entry.epoch && concerned) group.breakChain();
@@ -363,26 +369,26 @@ export class Head implements Appender, Queryable {
   }
 
   #takeAligned(group: Group, entry: JournalEntry, payload: Uint8Array, totals: ApplyTotals): void {
-    if (!entry.key && group.waiting) {
-      // After a restart the journal may begin amid frames that are in a stored tile.
-      if (entry.sequence <= group.storedSequence) totals.repeated++;
-      else totals.undecodable++;
+    if (entry.sequence <= group.storedSequence) {
+      group.defer(entry);
+      totals.repeated++;
+      return;
+    }
+    if (!entry.key && !group.takeUp()) {
+      totals.undecodable++;
       return;
     }
     const frame = group.decoder.decodeAligned(payload, entry.key);
     if (frame.slotCount > group.layout.slotCount) throw new FormatError('frame beyond its layout');
     group.waiting = false;
-    if (entry.key) group.keySequence = entry.sequence;
-    if (entry.sequence <= group.storedSequence) {
-      totals.repeated++;
-      return;
-    }
+    if (entry.key) group.begin(entry.sequence);
     this.#pins.note(group);
     group.ended = false;
     const rowsMax = this.#options.tileFrames * TILES_WITHOUT_KEY;
     const full = group.aligned?.isFull(frame.slotCount, rowsMax) ?? false;
     if (entry.key || full) this.#closeTile(group);
     if (entry.time <= group.lastTime) {
+      group.aligned?.touch(frame);
       refuse(totals, 'out_of_order', frame.samples);
       return;
     }
@@ -456,8 +462,7 @@ export class Head implements Appender, Queryable {
     const orphans: number[] = [];
     for (const group of groups) {
       group.layout.release(orphans);
-      group.released = true;
-      group.end();
+      group.release();
       this.#groups[group.handle] = undefined;
     }
     this.#reclaim.add(
@@ -493,8 +498,4 @@ export class Head implements Appender, Queryable {
       this.#refused[reason] = (this.#refused[reason] ?? 0) + count;
     }
   }
-}
-
-function refuse(totals: ApplyTotals, reason: string, count: number): void {
-  totals.refused[reason] = (totals.refused[reason] ?? 0) + count;
 }

@@ -1,5 +1,6 @@
 /** The groups of one journal, and how far it has been taken in. */
 import {
+  type ApplyTotals,
   type Epoch,
   type GroupId,
   type JournalPosition,
@@ -123,4 +124,9 @@ export class JournalGroups implements Iterable<Group> {
     }
     return trimmable;
   }
+}
+
+/** Counts what was not taken in. */
+export function refuse(totals: ApplyTotals, reason: string, count: number): void {
+  totals.refused[reason] = (totals.refused[reason] ?? 0) + count;
 }

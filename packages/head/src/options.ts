@@ -38,9 +38,14 @@ export interface HeadOptions {
    * The bytes are never changed afterwards.
    */
   onTileClosed(ref: JournalRef, tile: StoredTile): void;
+  /**
+   * Bytes of a tile that came from the store fail their checks, each time they are read; the tile is not
+   * shown. Must not throw.
+   */
+  onTileCorrupt?(ref: JournalRef, meta: TileMeta): void;
   /** Reads tiles that have left memory; null for a process that stores none. */
   readonly tileSource: TileSource | null;
-  /** Wider tiles are encoded in steps, with the clock's timers; undefined: what takes about 5 ms. */
+  /** Wider tiles are encoded in steps, with the clock's timers; undefined: what takes about 5 ms at most. */
   readonly tileCellsAtOnce?: number;
   /** Bytes of blocks' indexes and mounted groups that stay when nobody uses them; undefined: 64 MiB. */
   readonly archiveBytesMax?: number;

@@ -3,6 +3,7 @@
  * are the JSON of `/api/v1/status/hierarchy` and of the ledger documents in the store.
  */
 import type { GapCause, GapRecord, JournalPosition, JournalRef } from './journal.js';
+import { asTime } from './units.js';
 
 /** Counts of one journal since it was first seen; in the store they move with the position. */
 export interface Ledger {
@@ -34,6 +35,48 @@ export function emptyLedger(): Ledger {
     gapsByCause: {},
     watermark: 0,
   };
+}
+
+/** Gaps found on the way that no stored ledger names yet; the same found again is one. */
+export class PendingGaps {
+  #gaps: GapRecord[] = [];
+
+  add(gap: GapRecord): void {
+    if (this.#gaps.length < GAPS_MAX) this.#gaps.push(gap);
+  }
+
+  nameIn(ledger: Ledger): void {
+    for (const gap of this.#gaps) if (!isNamed(ledger, gap)) addGap(ledger, gap);
+  }
+
+  /** `ledger` was stored. */
+  forget(ledger: Readonly<Ledger>): void {
+    this.#gaps = this.#gaps.filter((gap) => !isNamed(ledger, gap));
+  }
+}
+
+/** A corrupt record that is read again may have been read with other neighbours. */
+function isNamed(ledger: Readonly<Ledger>, gap: GapRecord): boolean {
+  return ledger.gaps.some(
+    ({ cause, group, from, to }) =>
+      cause === gap.cause && group === gap.group && from <= gap.to && gap.from <= to,
+  );
+}
+
+/**
+ * A ledger as it was stored; '' is that of a journal without one. Fields of later versions start at nothing; one
+ * that cannot be read begins anew and names that.
+ */
+export function parseLedger(text: string): Ledger {
+  const ledger = emptyLedger();
+  if (text === '') return ledger;
+  try {
+    return { ...ledger, ...(JSON.parse(text) as Partial<Ledger>) };
+  } catch {
+    const unknown = asTime(0);
+    addGap(ledger, { group: 0, from: unknown, to: unknown, cause: 'corrupt', frames: -1 });
+    return ledger;
+  }
 }
 
 /** Adds a gap; drops the oldest listed one over the limit. */

@@ -175,10 +175,13 @@ export interface Store extends AsyncDisposable {
   /** Resolves after the store's own flush. Renews nothing but writes under `lease`. */
   commit(commit: JournalCommit): Promise<CommitOutcome>;
 
-  /** Entries after `after` in order; at least one where there is one, else up to the limits. */
+  /**
+   * Entries after `after` in order; at least one where there is one, else up to the limits. In the place
+   * of one that fails its checks stands a gap with cause `corrupt`.
+   */
   readEntries(ref: JournalRef, after: JournalPosition, limits: ReadLimits): Promise<JournalEntry[]>;
 
-  /** All layout entries kept, by (epoch, group, version): also of groups whose frames were trimmed. */
+  /** All layout entries kept that pass their checks, by (epoch, group, version): also of groups whose frames were trimmed. */
   readLayouts(ref: JournalRef): Promise<JournalEntry[]>;
   /** Forgets layouts of groups that no frame and no tile needs any more. */
   dropLayouts(lease: Lease, groups: ReadonlyArray<{ epoch: Epoch; group: GroupId }>): Promise<void>;

@@ -1,5 +1,5 @@
 /** What the implementations of Store say of themselves beyond the port. */
-import type { Store } from '@canopy/model';
+import type { GapRecord, JournalRef, Store } from '@canopy/model';
 
 export interface StoreHealth {
   readonly healthy: boolean;
@@ -21,10 +21,15 @@ export type StoreLog = (
   fields?: Readonly<Record<string, unknown>>,
 ) => void;
 
-/** A stored record that did not pass its checks; it is left out of what is read. */
+/**
+ * A stored record that did not pass its checks: a gap stands in the place of an entry, a layout is left
+ * out. Told each time it is read.
+ */
 export interface CorruptRecord {
-  readonly journal: string;
+  readonly journal: JournalRef;
   readonly what: 'entry' | 'layout' | 'tile';
+  /** What is missing for it. */
+  readonly gap: GapRecord;
   /** Where it lies, for people. */
   readonly place: string;
   readonly message: string;

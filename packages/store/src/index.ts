@@ -14,6 +14,8 @@ export type { RedisAddress } from './redis/address.js';
 export type { RedisTls } from './redis/link.js';
 /** Port Journal: writes a process's own journal into a Store. */
 export { JournalWriter } from './journal/journal-writer.js';
+/** Waits for a lease that a process before left behind. */
+export { takeLease } from './journal/journal-place.js';
 export type { JournalWriterOptions, JournalWriterStats } from './journal/options.js';
 /** Retention of a process's own journal. */
 export { JournalTrimmer, replayFrom } from './retention.js';

@@ -36,7 +36,7 @@ export interface WebOptions {
   readonly lifecycle?: { reload(): void; quit(): void } | null;
   /** Command-line flags by name, without the dashes, secrets masked already. */
   flags(): Readonly<Record<string, string>>;
-  /** Whether queries can be answered; `reason` is for people and empty when ready. */
+  /** Whether queries can be answered; `reason` is for people: why not, or what else is going on. */
   ready(): { readonly ready: boolean; readonly reason: string };
   /** The process's own metrics. */
   metrics(): Promise<{ readonly contentType: string; readonly text: string }>;

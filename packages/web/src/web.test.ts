@@ -18,6 +18,8 @@ it('answers health and readiness', async () => {
   await using ready = await runWeb();
   await check(ready, '/-/healthy', 200, 'Healthy');
   await check(ready, '/-/ready', 200, 'Ready');
+  await using standby = await runWeb({ ready: () => ({ ready: true, reason: 'on standby' }) });
+  await check(standby, '/-/ready', 200, 'Ready: on standby');
   await using waiting = await runWeb(NOT_READY);
   await check(waiting, '/-/healthy', 200, 'Healthy');
   await check(waiting, '/-/ready', 503, 'Service Unavailable: the store does not answer');

@@ -128,7 +128,9 @@ function mountHealth(
     sendText(res, 200, 'Canopy is Healthy.\n');
   });
   app.all('/-/ready', count('/-/ready'), reading, (_req, res) => {
-    if (!refusedUnready(options, res)) sendText(res, 200, 'Canopy is Ready.\n');
+    if (refusedUnready(options, res)) return;
+    const { reason } = options.ready();
+    sendText(res, 200, reason === '' ? 'Canopy is Ready.\n' : `Canopy is Ready: ${reason}\n`);
   });
   mountLifecycle(app, options, count);
   app.all('/metrics', count('/metrics'), onlyMethods('GET'), async (_req, res) => {

@@ -95,6 +95,10 @@ export const METRICS = {
     type: 'counter',
     help: 'Bytes of journals, tiles and blocks dropped by retention.',
   },
+  canopy_parent_standby: {
+    type: 'gauge',
+    help: '1 while another parent writes the store and this one follows it.',
+  },
   canopy_corrupt_entries_total: {
     type: 'counter',
     help: 'Stored records that failed their checks and were skipped.',

@@ -5,9 +5,11 @@
 import { randomBytes } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { hostname } from 'node:os';
+import { tileKernel } from '@canopy/encoding';
 import {
   Announcer,
   FRAMES_MEDIA_TYPE,
+  type FramePuller,
   FrameServer,
   TextFederation,
   negotiate,
@@ -16,19 +18,22 @@ import { Head, type TileSource } from '@canopy/head';
 import {
   CanopyError,
   type DurationMs,
+  type GapRecord,
   type HierarchyStatus,
   type JournalEntry,
   type JournalRef,
   type Milliseconds,
   type StoredTile,
   type TargetsView,
+  type TileMeta,
+  asTime,
   errorText,
   labelsFromObject,
   labelsToObject,
 } from '@canopy/model';
 import { Engine, parseSelector } from '@canopy/promql';
 import type { ScrapeManager } from '@canopy/scrape';
-import { JournalWriter, type ReportingStore } from '@canopy/store';
+import { type CorruptRecord, JournalWriter, type ReportingStore } from '@canopy/store';
 import { HttpServer, ListenError, type Web, createWeb } from '@canopy/web';
 import type { Settings } from '../cli/settings.js';
 import { systemClock } from '../clock.js';
@@ -48,13 +53,17 @@ const SECOND = 1000;
 const MINUTE = 60 * SECOND;
 export const HEAD_WINDOW = (120 * MINUTE) as DurationMs;
 export const KEY_FRAME_EVERY = 120;
-export const LEASE_TTL = (15 * SECOND) as DurationMs;
+/** A parent that died is followed by another within this, and one more pull interval. */
+export const LEASE_TTL = (8 * SECOND) as DurationMs;
+export const LEASE_RENEW_EVERY = (2 * SECOND) as DurationMs;
 const COMMIT_INTERVAL = SECOND as DurationMs;
 const COMMIT_BYTES = 1024 * 1024;
 const JOURNAL_QUEUE_BYTES = 256 * 1024 * 1024;
 const SERIES_MAX = 10_000_000;
-const PART_STOP_MS = 2000;
+export const PART_STOP_MS = 2000;
 const ANNOUNCE_EVERY = (30 * SECOND) as DurationMs;
+/** Corrupt records that are told apart; what is beyond is only skipped. */
+const CORRUPT_MAX = 10_000;
 const CURSOR_HEADER_BYTES = 1024 * 1024;
 
 /** What the role adds to a process before it listens. */
@@ -80,19 +89,26 @@ export class CanopyProcess {
   readonly readToken: () => Promise<string | undefined>;
   /** Owner of leases: another one each time, so that two processes are never taken for one. */
   readonly owner: string;
+  /** The head has all of the own journal that is synced, and is given what comes. */
+  isLevel = true;
   corruptRecords = 0;
   /** Why queries cannot be answered yet; '' once they can. */
   notReady = 'starting';
+  /** What else people should know of a process that is ready; '' for nothing. */
+  remark: () => string = () => '';
   /** Ends the process as a signal would. */
   quit: () => void = () => {};
   journal: JournalWriter | undefined;
   scraping: ScrapeManager | undefined;
   frames: FrameServer | undefined;
+  puller: FramePuller | undefined;
   announcer: Announcer | undefined;
   hierarchy: () => HierarchyStatus = () => {
     throw new CanopyError('unavailable', 'starting');
   };
   #head: Head | undefined;
+  /** By place. */
+  readonly #corrupt = new Map<string, CorruptRecord>();
 
   private constructor(
     settings: Settings,
@@ -121,13 +137,37 @@ export class CanopyProcess {
     await checkTokenFile(settings);
     const configuration = new Configuration(settings, systemClock, log);
     let made: CanopyProcess | undefined;
-    const { store, pathIdentity } = await openStore(settings, log, (record) => {
-      if (made !== undefined) made.corruptRecords++;
-      log('error', 'a stored record failed its checks and is skipped', { ...record });
-    });
+    const { store, pathIdentity } = await openStore(settings, log, (record) =>
+      made?.noteCorrupt(record),
+    );
     made = new CanopyProcess(settings, configuration, log, store, pathIdentity);
     made.life.add('the store', async () => store[Symbol.asyncDispose]());
     return made;
+  }
+
+  /** A stored record cannot be used: counted, logged and named once, however often it is read. */
+  noteCorrupt(record: CorruptRecord): void {
+    const { journal: ref, what, place, gap } = record;
+    const name = `${ref} ${what} ${place}`;
+    if (this.#corrupt.has(name) || this.#corrupt.size >= CORRUPT_MAX) return;
+    this.corruptRecords++;
+    this.#corrupt.set(name, record);
+    this.log('error', 'a stored record fails its checks and is not used', { ...record });
+    this.#nameGap(ref, gap);
+  }
+
+  /** In the ledger of the journal concerned, where this process writes it; else when it does. */
+  #nameGap(ref: JournalRef, gap: GapRecord): void {
+    if (ref === this.journal?.ref) this.journal.nameGap(gap);
+    else this.puller?.nameGap(ref, gap);
+  }
+
+  /** Names what was found before the ledgers of other journals were written by this process. */
+  pullBy(puller: FramePuller): void {
+    this.puller = puller;
+    for (const { journal: ref, gap } of this.#corrupt.values()) {
+      if (ref !== this.journal?.ref) puller.nameGap(ref, gap);
+    }
   }
 
   get head(): Head {
@@ -158,10 +198,12 @@ export class CanopyProcess {
       tileFrames: KEY_FRAME_EVERY,
       outOfOrderWindow: this.config.outOfOrderTimeWindow,
       onTileClosed: (ref, tile) => role.tiles?.onClosed(ref, tile),
+      onTileCorrupt: (ref, meta) => this.noteCorrupt(corruptTile(ref, meta)),
       tileSource: role.tiles?.source ?? null,
       maxSeries: SERIES_MAX,
     });
     this.#head = head;
+    sayKernel(log);
     const engine = new Engine({
       queryable: head,
       clock: systemClock,
@@ -197,7 +239,10 @@ export class CanopyProcess {
       lifecycle: settings.enableLifecycle
         ? { reload: () => this.configuration.reload(), quit: () => this.quit() }
         : null,
-      ready: () => ({ ready: this.notReady === '', reason: this.notReady }),
+      ready: () => {
+        const ready = this.notReady === '';
+        return { ready, reason: ready ? this.remark() : this.notReady };
+      },
       metrics: async () => ({
         contentType: this.metrics.contentType,
         text: await this.metrics.text(),
@@ -224,8 +269,11 @@ export class CanopyProcess {
     return web;
   }
 
-  /** Opens the own journal: takes its lease, names the gap since the last run. */
-  async openJournal(): Promise<JournalWriter> {
+  /**
+   * Opens the own journal: takes its lease, names the gap since the last run. `isLost`: another process
+   * writes it when `life` ends.
+   */
+  async openJournal(life: LifeCycle, isLost: () => boolean): Promise<JournalWriter> {
     const journal = await JournalWriter.open({
       store: this.store,
       clock: systemClock,
@@ -237,19 +285,25 @@ export class CanopyProcess {
       keyFrameEvery: KEY_FRAME_EVERY,
       queueBytesMax: JOURNAL_QUEUE_BYTES,
       onCommitted: (ref: JournalRef, entries: readonly JournalEntry[]) => {
-        this.head.apply(ref, entries);
+        if (this.isLevel) this.head.apply(ref, entries);
       },
       completeUpTo: () => this.scraping?.completeUpTo() ?? (0 as Milliseconds),
       log: this.log,
       pathIdentity: this.pathIdentity,
     });
     this.journal = journal;
-    this.life.add('the journal', () => journal.close());
+    for (const { journal: ref, gap } of this.#corrupt.values()) {
+      if (ref === journal.ref) journal.nameGap(gap);
+    }
+    life.add('the journal', async () => {
+      await journal.close(isLost());
+      this.journal = undefined;
+    });
     return journal;
   }
 
   /** Announces this process to `--parent`. */
-  announce(journal: JournalWriter): void {
+  announce(journal: JournalWriter, life: LifeCycle): void {
     const { settings } = this;
     if (settings.parentUrl === undefined) return;
     const announcer = new Announcer({
@@ -270,7 +324,7 @@ export class CanopyProcess {
     });
     announcer.start();
     this.announcer = announcer;
-    this.life.add('the announcer', () => announcer.stop());
+    life.add('the announcer', () => announcer.stop());
   }
 
   #targets(): TargetsView {
@@ -296,8 +350,18 @@ export class CanopyProcess {
       if (this.notReady === '') return text.handle(req, res, url);
     } else if (this.frames !== undefined) return this.frames.handle(req, res, url);
     res.writeHead(503, { 'content-type': 'text/plain; charset=utf-8' });
-    res.end(`Service Unavailable: ${this.notReady}\n`);
+    res.end(`Service Unavailable: ${this.notReady || this.remark()}\n`);
   }
+}
+
+function corruptTile(ref: JournalRef, meta: TileMeta): CorruptRecord {
+  const { epoch, group, firstSequence, minTime, maxTime } = meta;
+  const gap: GapRecord = {
+    ...{ group, from: asTime(minTime - 1), to: asTime(maxTime + 1) },
+    ...{ cause: 'corrupt', frames: -1 },
+  };
+  const place = `${epoch}-${group}-${firstSequence}`;
+  return { journal: ref, what: 'tile', place, message: 'the tile fails its checks', gap };
 }
 
 /** A token that cannot be read is found at the start, not by the first leaf. */
@@ -334,6 +398,15 @@ export function explainStart(
     return { message: error.message, exitCode: usage ? 2 : 1 };
   }
   return { message: explainFault(error, settings), exitCode: 1 };
+}
+
+/** The fallback is as right and slower; it must not go unseen. */
+function sayKernel(log: Log): void {
+  const { kernel, problem } = tileKernel();
+  if (kernel === 'wasm') return;
+  log('warn', 'tiles are encoded without the WebAssembly kernel, at four times the cost', {
+    problem,
+  });
 }
 
 /** A fault nobody expected, with what helps where the disk is to blame. */

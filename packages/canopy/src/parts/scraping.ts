@@ -14,6 +14,7 @@ import {
 import pLimit from 'p-limit';
 import { systemClock } from '../clock.js';
 import type { LoadedConfig } from '../config/load.js';
+import type { LifeCycle } from '../life-cycle.js';
 import type { Log } from '../log.js';
 import { VERSION } from '../version.js';
 import type { CanopyProcess } from './process.js';
@@ -29,11 +30,13 @@ export interface ScrapingOptions {
   jobsOf(config: LoadedConfig): readonly ScrapeConfig[];
   readonly discoveries: ReadonlyArray<{ readonly jobName: string; readonly discovery: Discovery }>;
   readonly pullFormat: PullFormat | undefined;
+  readonly life: LifeCycle;
 }
 
 export function startScraping(process: CanopyProcess, options: ScrapingOptions): ScrapeManager {
   sayKernel(process.log);
-  const { settings, log, life } = process;
+  const { settings, log } = process;
+  const { life } = options;
   const bodies = pLimit(settings.scrapeConcurrency);
   const pulls = pLimit(PULLS_AT_ONCE);
   const fetching = {
@@ -79,7 +82,11 @@ export function startScraping(process: CanopyProcess, options: ScrapingOptions):
   process.scraping = manager;
   process.configuration.apply = (config) =>
     manager.reload(options.jobsOf(config), process.externalLabels(config));
-  life.add('scraping', () => manager.stop());
+  life.add('scraping', async () => {
+    await manager.stop();
+    process.scraping = undefined;
+    process.configuration.apply = () => {};
+  });
   return manager;
 }
 

@@ -1,5 +1,4 @@
 /** Binds the numbers that parts count to the metrics of the process. */
-import type { FramePuller } from '@canopy/federation';
 import type { Head } from '@canopy/head';
 import type { HierarchyStatus, JournalStatus, SourceStatus } from '@canopy/model';
 import type { ScrapeTotals } from '@canopy/scrape';
@@ -21,13 +20,14 @@ export interface MetricSources {
   readonly tiles: TileKeeper | undefined;
   readonly blocks: BlockKeeper | undefined;
   readonly retention: Retention | undefined;
-  readonly puller: FramePuller | undefined;
   readonly configuration: Configuration;
   readonly web: () => WebTotals;
   scrapes(): Readonly<ScrapeTotals> | undefined;
   journal(): JournalWriter | undefined;
   corruptRecords(): number;
   trimmedBytes(): number;
+  /** Ready, and not the one that writes the store. */
+  isStandby(): boolean;
   hierarchy(): HierarchyStatus;
 }
 
@@ -74,6 +74,9 @@ export function bindMetrics(metrics: SelfMetrics, from: MetricSources): void {
     () => from.trimmedBytes() + (from.retention?.stats.droppedBytes ?? 0),
   );
   bindBlocks(metrics, from);
+  if (settings.role === 'parent') {
+    metrics.value('canopy_parent_standby', () => (from.isStandby() ? 1 : 0));
+  }
   metrics.value('canopy_corrupt_entries_total', () => from.corruptRecords());
   const { configuration } = from;
   metrics.value('canopy_config_ignored_sections', () => configuration.current.ignored.length);

@@ -4,12 +4,14 @@ import type { DurationMs, JournalRef } from '@canopy/model';
 import { parseSelector } from '@canopy/promql';
 import type { JournalWriter } from '@canopy/store';
 import { systemClock } from '../clock.js';
+import type { LifeCycle } from '../life-cycle.js';
 import type { CanopyProcess } from './process.js';
 
 export interface ServingOptions {
   readonly journal: JournalWriter;
   watermark(ref: JournalRef): number;
   keptFor(ref: JournalRef): DurationMs;
+  readonly life: LifeCycle;
 }
 
 export function startServing(process: CanopyProcess, options: ServingOptions): FrameServer {
@@ -37,5 +39,8 @@ export function startServing(process: CanopyProcess, options: ServingOptions): F
     log,
   });
   process.frames = frames;
+  options.life.add('pages', () => {
+    process.frames = undefined;
+  });
   return frames;
 }

@@ -3,7 +3,15 @@
  */
 import type { AnnouncerState, FramePuller, LeafRegistry } from '@canopy/federation';
 import type { Head } from '@canopy/head';
-import type { HierarchyStatus, JournalStatus, SourceStatus, TargetStatus } from '@canopy/model';
+import {
+  type HierarchyStatus,
+  type JournalId,
+  type JournalStatus,
+  type SourceStatus,
+  type TargetStatus,
+  journalIdOf,
+  parseLedger,
+} from '@canopy/model';
 import type { JournalWriter } from '@canopy/store';
 import type { Settings } from '../cli/settings.js';
 import { systemClock } from '../clock.js';
@@ -24,6 +32,8 @@ export interface StatusParts {
   readonly puller: FramePuller | undefined;
   readonly registry: LeafRegistry | undefined;
   announcer(): AnnouncerState | undefined;
+  /** What people should know of the process as a whole; '' for nothing. */
+  remark(): string;
 }
 
 export function hierarchyStatus(parts: StatusParts): HierarchyStatus {
@@ -68,10 +78,10 @@ function ownJournal(parts: StatusParts): JournalStatus | undefined {
 
 /** Everything that is pulled: by cursor, announced and not reached yet, and foreign `/federate`. */
 function sources(parts: StatusParts, targets: readonly TargetStatus[]): SourceStatus[] {
-  if (parts.puller === undefined) return [];
-  const leaves = parts.registry?.leaves() ?? [];
+  if (parts.registry === undefined) return [];
+  const leaves = parts.registry.leaves();
   const found = new Map<string, SourceStatus>();
-  for (const source of parts.puller.sources()) found.set(baseOf(source.url), source);
+  for (const source of parts.puller?.sources() ?? []) found.set(baseOf(source.url), source);
   for (const leaf of leaves) {
     const known = found.get(baseOf(leaf.url));
     if (known !== undefined) {
@@ -79,10 +89,10 @@ function sources(parts: StatusParts, targets: readonly TargetStatus[]): SourceSt
       found.set(baseOf(leaf.url), { ...known, name: leaf.name, health });
       continue;
     }
-    found.set(
-      baseOf(leaf.url),
-      unreached(leaf.name, leaf.url, leaf.lost ? 'lost' : 'unknown', 'canopy', ''),
-    );
+    found.set(baseOf(leaf.url), {
+      ...unreached(leaf.name, leaf.url, leaf.lost ? 'lost' : 'unknown', 'canopy', ''),
+      journals: storedJournals(parts, leaf.journal),
+    });
   }
   for (const target of targets) {
     if (!new URL(target.scrapeUrl).pathname.endsWith('/federate')) continue;
@@ -102,6 +112,18 @@ function sources(parts: StatusParts, targets: readonly TargetStatus[]): SourceSt
     }
   }
   return [...found.values()].sort((a, b) => (a.name < b.name ? -1 : 1));
+}
+
+/** What the store has of a leaf that this process does not pull: a standby's knowledge of it. */
+function storedJournals({ pulse }: StatusParts, journal: JournalId): JournalStatus[] {
+  return [...pulse.states.values()]
+    .filter(({ ref }) => journalIdOf(ref) === journal)
+    .map(({ ref, position, trimmed, ledger: text, entryBytes }) => {
+      const ledger = parseLedger(text);
+      const lag = (systemClock.now() - ledger.watermark) / 1000;
+      const lagSeconds = ledger.watermark === 0 ? -1 : Math.max(0, lag);
+      return { ref, position, trimmed, ledger, lagSeconds, entryBytes };
+    });
 }
 
 function baseOf(url: string): string {
@@ -136,6 +158,8 @@ function notices(parts: StatusParts): string[] {
       `the configuration could not be reloaded, the one read at ${since} runs on: ${state.error}`,
     );
   }
+  const remark = parts.remark();
+  if (remark !== '') lines.unshift(remark);
   const announcer = parts.announcer();
   if (announcer?.health === 'down') {
     lines.push(

@@ -58,6 +58,12 @@ export class TileKeeper {
     this.#remove(new Set(this.#pending.filter((item) => item.ref === ref)));
   }
 
+  /** Hands out what is not written yet, for good; waits for a run under way. */
+  async giveUp(): Promise<ReadonlyArray<{ readonly ref: JournalRef; readonly tile: StoredTile }>> {
+    await this.#running;
+    return this.#pending.splice(0);
+  }
+
   /** Writes what is pending, then trims. One run at a time; a failure leaves the rest for the next. */
   write(): Promise<void> {
     this.#running ??= this.#write().finally(() => {

@@ -10,7 +10,7 @@ import { startHousekeeping } from '../parts/housekeeping.js';
 import { storeAnswers } from '../parts/open-store.js';
 import { CanopyProcess, HEAD_WINDOW } from '../parts/process.js';
 import { Rate } from '../parts/rate.js';
-import { recoverHead } from '../parts/recovery.js';
+import { recoverLive } from '../parts/recovery.js';
 import { startScraping } from '../parts/scraping.js';
 import { bindMetrics } from '../parts/self-metrics.js';
 import { startServing } from '../parts/serving.js';
@@ -35,47 +35,46 @@ export async function startLeaf(
       puller: undefined,
       registry: undefined,
       announcer: () => process.announcer?.state,
+      remark: process.remark,
     });
   bindMetrics(process.metrics, {
-    ...{
-      settings,
-      head,
-      pulse,
-      tiles: undefined,
-      blocks: undefined,
-      retention: undefined,
-      puller: undefined,
-    },
+    ...{ settings, head, pulse, tiles: undefined, blocks: undefined, retention: undefined },
     configuration,
     web: () => web.totals,
     scrapes: () => process.scraping?.totals,
     journal: () => process.journal,
     corruptRecords: () => process.corruptRecords,
     trimmedBytes: () => trimmedBytes,
+    isStandby: () => false,
     hierarchy: () => process.hierarchy(),
   });
 
   const up = async (signal: AbortSignal): Promise<void> => {
     await storeAnswers(store, log, signal);
-    const journal = await process.openJournal();
-    const windowStart = asTime(systemClock.now() - HEAD_WINDOW);
-    await recoverHead({
-      ...{ store, head, log },
-      onProgress: (text) => (process.notReady = text),
-      from: new Map([[journal.ref, replayFrom(journal, windowStart)]]),
-    });
+    // Scraping and handing pages on do not wait for the head: it takes in the journal meanwhile.
+    process.isLevel = false;
+    const journal = await process.openJournal(life, () => false);
+    const { ref } = journal;
+    const from = replayFrom(journal, asTime(systemClock.now() - HEAD_WINDOW));
     const written = new Rate(() => journal.ledger.bytes);
     startServing(process, {
       journal,
       watermark: (ref) => (ref === journal.ref ? journal.watermark : 0),
       keptFor: () => keptFor(settings, written.perSecond),
+      life,
     });
     startScraping(process, {
       journal,
       jobsOf: (config) => config.scrapeConfigs,
       discoveries: [],
       pullFormat: undefined,
+      life,
     });
+    await recoverLive(
+      { store, head, log, onProgress: (text) => (process.notReady = text) },
+      { ref, from, position: () => journal.position },
+      () => (process.isLevel = true),
+    );
     const trimmer = new JournalTrimmer({
       ...{ store, journal, log },
       maxAge: settings.journalRetention,
@@ -104,7 +103,7 @@ export async function startLeaf(
     );
     life.add('housekeeping', stopHousekeeping);
     process.notReady = '';
-    process.announce(journal);
+    process.announce(journal, life);
     log('info', 'ready', { jobs: process.config.scrapeConfigs.length });
   };
   return { process, up };

@@ -1,25 +1,31 @@
 /**
  * A parent: pages from leaves → store → head → tiles to the store → answers for all clusters.
- * It also scrapes what its configuration lists, and is a leaf to its own parent.
+ * It also scrapes what its configuration lists, and is a leaf to its own parent. Of several parents on one
+ * store one does that; the others follow the store and answer (parts/leadership.ts).
  */
 import { FramePuller, LeafRegistry } from '@canopy/federation';
-import {
-  type DurationMs,
-  type JournalRef,
-  type Milliseconds,
-  asDuration,
-  asTime,
-} from '@canopy/model';
+import { CanopyError, type DurationMs, asDuration, asTime } from '@canopy/model';
+import { takeLease } from '@canopy/store';
+import type { WebTotals } from '@canopy/web';
 import pLimit from 'p-limit';
 import type { Settings } from '../cli/settings.js';
 import { systemClock } from '../clock.js';
 import { DEFAULT_SCRAPE_TIMEOUT } from '../config/schema.js';
+import { LifeCycle } from '../life-cycle.js';
 import type { Log } from '../log.js';
 import { BlockKeeper } from '../parts/block-keeper.js';
+import { Follower } from '../parts/follower.js';
 import { startHousekeeping } from '../parts/housekeeping.js';
+import { Leadership } from '../parts/leadership.js';
 import { LEAF_JOB, LeafDiscovery, leafJob } from '../parts/leaf-discovery.js';
 import { storeAnswers } from '../parts/open-store.js';
-import { CanopyProcess, LEASE_TTL } from '../parts/process.js';
+import {
+  CanopyProcess,
+  HEAD_WINDOW,
+  LEASE_RENEW_EVERY,
+  LEASE_TTL,
+  PART_STOP_MS,
+} from '../parts/process.js';
 import { recoverAgain, recoverHead } from '../parts/recovery.js';
 import { Retention } from '../parts/retention.js';
 import { startScraping } from '../parts/scraping.js';
@@ -27,12 +33,19 @@ import { bindMetrics } from '../parts/self-metrics.js';
 import { startServing } from '../parts/serving.js';
 import { hierarchyStatus } from '../parts/status.js';
 import { TileKeeper } from '../parts/tile-keeper.js';
+import { Warming } from '../parts/warming.js';
 
 const LEAVES_MAX = 10_000;
 const LOST_AFTER = (5 * 60_000) as DurationMs;
 const PAGE_BYTES_MAX = 64 * 1024 * 1024;
 /** Share of the store's limit that samples may take when `--retention.bytes` is 0. */
 const DEFAULT_SHARE = 0.7;
+/** Tiles of the head's window that come back into memory after a start. */
+const WARM_BYTES_MAX = 1024 * 1024 * 1024;
+/** Several parts, each with its own share of time. */
+const TERM_STOP_MS = 8000;
+/** How far a standby's answers lag behind the store. */
+const FOLLOW_EVERY = 2000 as DurationMs;
 
 const MINUTE = 60_000;
 /** Blocks of one window (two hours) at first, then of four, then of twelve: longer ones would only make retention coarser. */
@@ -46,149 +59,320 @@ const MERGED_BYTES_MAX = 1024 * 1024 * 1024;
 /** Of what retention may keep: dropping one block must not drop most of it. */
 const MERGED_SHARE = 1 / 16;
 
-/** Brings a parent up. Resolves when it listens; `up` when it pulls and answers. */
+/** The parts of a parent that are there for as long as the process. */
+interface Parts {
+  readonly process: CanopyProcess;
+  readonly registry: LeafRegistry;
+  readonly tiles: TileKeeper;
+  readonly blocks: BlockKeeper;
+  readonly retention: Retention;
+  readonly follower: Follower;
+  readonly leadership: Leadership;
+  readonly warming: Warming;
+}
+
+/** Brings a parent up. Resolves when it listens; `up` when it answers. */
 export async function startParent(
   settings: Settings,
   log: Log,
 ): Promise<{ process: CanopyProcess; up: (signal: AbortSignal) => Promise<void> }> {
   const process = await CanopyProcess.open(settings, log);
-  const { life, store, pulse, configuration, owner } = process;
-  const registry = new LeafRegistry({
-    ...{ store, clock: systemClock, log },
-    readToken: process.readToken,
-    isOwn: ({ url, journal }) => url === settings.externalUrl || journal === process.journal?.id,
-    leavesMax: LEAVES_MAX,
-    lostAfter: LOST_AFTER,
-  });
-  const tiles = new TileKeeper({
-    ...{ store, owner, log },
+  const { store, owner } = process;
+  const registry = makeRegistry(process, () => parts.leadership);
+  const tiles = makeTileKeeper(process);
+  const blocks = makeBlockKeeper(process);
+  const retention = makeRetention(process);
+  const follower = new Follower({
+    ...{ store, log, clock: systemClock, every: FOLLOW_EVERY },
     head: () => process.head,
-    leaseTtl: LEASE_TTL,
-    oldestReader: (ref) => process.frames?.oldestReader(ref),
-  });
-  const bytesMax = async () =>
-    settings.retentionBytes || Math.floor(DEFAULT_SHARE * (await store.usage()).limitBytes);
-  const watermark = (ref: JournalRef): Milliseconds =>
-    asTime(ref === process.journal?.ref ? process.journal.watermark : puller.watermark(ref));
-  const { blocksWindow: window } = settings;
-  const blocks = new BlockKeeper({
-    ...{ store, owner, log, watermark, window },
-    spans: SPANS.map((windows) => asDuration(windows * window)),
-    sealDelay: asDuration(window * SEAL_DELAY),
-    abandonedAfter: asDuration(window * ABANDONED_AFTER),
-    grace: asDuration(Math.min(GRACE_MAX, window)),
-    head: () => process.head,
-    leaseTtl: LEASE_TTL,
-    mergeBytesMax: async () => {
-      const limit = await bytesMax();
-      return limit === 0 ? MERGED_BYTES_MAX : Math.min(MERGED_BYTES_MAX, limit * MERGED_SHARE);
-    },
-  });
-  const retention = new Retention({
-    ...{ store, owner, log, bytesMax },
-    head: () => process.head,
-    leaseTtl: LEASE_TTL,
-    retention: settings.retentionRaw,
-  });
-  const web = await process.listen({
-    tiles: { source: store, onClosed: (ref, tile) => tiles.add(ref, tile) },
-    register: (req, res) => registry.handle(req, res),
-  });
-  const { head } = process;
-  const puller = new FramePuller({
-    ...{ store, owner, log, clock: systemClock, appender: head },
-    leaseTtl: LEASE_TTL,
-    ownJournals: () => new Set(process.journal === undefined ? [] : [process.journal.id]),
-    onWatermark: () => {},
-    onStoreWentBack: (ref, state) => {
+    onRebuild: (ref) => {
       tiles.forget(ref);
       blocks.forget(ref);
-      return recoverAgain(store, head, ref, state, log);
     },
-    pageBytesMax: PAGE_BYTES_MAX,
-    journalsMax: LEAVES_MAX,
+    onRebuilt: () => warming.start(),
   });
+  const warming = makeWarming(process);
+  /** Tiles closed by a head that follows are written by the parent it follows. */
+  let term: LifeCycle | undefined;
+  const web = await process.listen({
+    tiles: {
+      source: store,
+      onClosed: (ref, tile) => (term === undefined ? follower : tiles).add(ref, tile),
+    },
+    register: (req, res) => registry.handle(req, res),
+  });
+  const leadership = new Leadership({
+    ...{ store, owner, log, clock: systemClock, ttl: LEASE_TTL, every: LEASE_RENEW_EVERY },
+    lead: async () => {
+      await takeOver(parts);
+      term = new LifeCycle(log, PART_STOP_MS);
+      for (const [ref, tile] of follower.takeClosed()) tiles.add(ref, tile);
+      await beginTerm(parts, term);
+    },
+    follow: async (heldBy) => {
+      await term?.stop();
+      term = undefined;
+      for (const { ref, tile } of await tiles.giveUp()) follower.add(ref, tile);
+      log('info', 'standby: answers from a store that another parent writes', { heldBy });
+      follower.start();
+    },
+  });
+  const kept = { tiles, blocks, retention };
+  const parts: Parts = { process, registry, ...kept, follower, leadership, warming };
 
+  describe(parts, settings, () => web.totals);
+  const endTerm = async () => void (await term?.stop());
+  return { process, up: (signal) => bringUp(parts, endTerm, signal) };
+}
+
+/** What the process says of itself, by its pages and metrics. */
+function describe(parts: Parts, settings: Settings, web: () => WebTotals): void {
+  const { process, registry, tiles, blocks, retention, leadership, warming } = parts;
+  const { head, pulse, configuration } = process;
+  process.remark = () =>
+    [standbyRemark(parts), warming.text].filter((text) => text !== '').join('; ');
   process.hierarchy = () =>
     hierarchyStatus({
-      ...{ settings, configuration, head, pulse, puller, registry },
-      ...{ rate: process.rate, startTime: process.startTime },
+      ...{ settings, configuration, head, pulse, registry },
+      puller: process.puller,
+      ...{ rate: process.rate, startTime: process.startTime, remark: process.remark },
       targets: () => process.scraping?.active() ?? [],
       journal: () => process.journal,
       announcer: () => process.announcer?.state,
     });
   bindMetrics(process.metrics, {
-    ...{ settings, head, pulse, tiles, blocks, retention, puller },
-    configuration,
-    web: () => web.totals,
+    ...{ settings, head, pulse, tiles, blocks, retention, configuration },
+    web,
     scrapes: () => process.scraping?.totals,
     journal: () => process.journal,
     corruptRecords: () => process.corruptRecords,
     trimmedBytes: () => tiles.stats.trimmedBytes,
+    isStandby: () => process.notReady === '' && !leadership.leads,
     hierarchy: () => process.hierarchy(),
   });
+}
 
-  const up = async (signal: AbortSignal): Promise<void> => {
-    process.notReady = 'waiting for the store';
-    await storeAnswers(store, log, signal);
-    process.notReady = 'recovering';
-    await recoverHead({
-      ...{ store, head, log },
-      onProgress: (text) => (process.notReady = text),
-      from: new Map(),
-    });
-    await registry.load();
-    const journal = await process.openJournal();
-    life.add('the last tiles', () => tiles.write());
-    life.add('leases of pulled journals', () => puller.close());
-    startServing(process, {
-      journal,
-      watermark,
-      keptFor: () => settings.journalRetention,
-    });
-    startScraping(process, {
-      journal,
-      jobsOf: ({ globalScrapeInterval: interval, scrapeConfigs }) => [
-        leafJob(interval, Math.min(interval, DEFAULT_SCRAPE_TIMEOUT) as DurationMs),
-        ...scrapeConfigs,
-      ],
-      discoveries: [{ jobName: LEAF_JOB, discovery: new LeafDiscovery(registry) }],
-      pullFormat: puller,
-    });
-    const beat = async () => {
-      process.rate.tick(systemClock.monotonic());
-      await pulse.beat();
-    };
-    await beat();
-    const isShort = window < 10 * MINUTE;
-    // What is being merged must not be dropped meanwhile.
-    const inTurn = pLimit(1);
-    const stopHousekeeping = startHousekeeping(
-      [
-        { name: 'readings', when: '*/5 * * * * *', run: beat },
-        { name: 'tiles', when: '*/5 * * * * *', run: () => tiles.write() },
-        { name: 'expiry', when: '30 * * * * *', run: () => void head.expire(systemClock.now()) },
-        {
-          name: 'retention',
-          when: isShort ? '*/5 * * * * *' : '0 * * * * *',
-          run: () =>
-            inTurn(async () => {
-              await blocks.settle();
-              await retention.run(systemClock.now());
-            }),
-        },
-        {
-          name: 'blocks',
-          when: isShort ? '*/5 * * * * *' : '15 */5 * * * *',
-          run: () => inTurn(() => blocks.run(systemClock.now())),
-        },
-      ],
-      log,
-    );
-    life.add('housekeeping', stopHousekeeping);
-    process.notReady = '';
-    process.announce(journal);
-    log('info', 'ready', { leaves: registry.leaves().length });
+async function bringUp(
+  parts: Parts,
+  endTerm: () => Promise<void>,
+  signal: AbortSignal,
+): Promise<void> {
+  const { process, registry, follower, leadership, warming } = parts;
+  const { store, head, log, life, pulse } = process;
+  process.notReady = 'waiting for the store';
+  await storeAnswers(store, log, signal);
+  process.notReady = 'recovering';
+  await recoverHead({
+    ...{ store, head, log },
+    onProgress: (text) => (process.notReady = text),
+  });
+  await registry.load();
+  const beat = async () => {
+    process.rate.tick(systemClock.monotonic());
+    await pulse.beat();
+    if (!leadership.leads) await registry.load();
   };
-  return { process, up };
+  await beat();
+  life.add('the lease on the store', () => leadership.stop());
+  life.add('following', () => follower.stop());
+  life.add('writing', endTerm, TERM_STOP_MS);
+  await leadership.start();
+  const stopHousekeeping = startHousekeeping(
+    [
+      { name: 'readings', when: '*/5 * * * * *', run: beat },
+      { name: 'expiry', when: '30 * * * * *', run: () => void head.expire(systemClock.now()) },
+    ],
+    log,
+  );
+  life.add('housekeeping', stopHousekeeping);
+  life.add('warming', () => warming.stop());
+  warming.start();
+  process.notReady = '';
+  log('info', 'ready', { leaves: registry.leaves().length, standby: !leadership.leads });
+}
+
+/** Nobody else writes any journal after this, and the head has whatever the store has. */
+async function takeOver({ process, registry, follower }: Parts): Promise<void> {
+  const { store, owner, log } = process;
+  await follower.stop();
+  const before = await store.journals();
+  for (const { ref } of before) await takeLease(store, ref, owner, LEASE_TTL, systemClock);
+  for (const { ref } of before) {
+    const state = await store.journal(ref);
+    if (state === undefined) continue;
+    await follower.catchUp(state);
+    if (follower.hasFollowed(ref)) await follower.compareTiles(state);
+  }
+  await registry.load();
+  log('info', 'this parent writes the store from now on', { journals: before.length });
+}
+
+/** Starts what only the parent that writes does. `term` ends when another one does. */
+async function beginTerm(parts: Parts, term: LifeCycle): Promise<void> {
+  const { process, registry, tiles, leadership } = parts;
+  const { settings } = process;
+  const isLost = () => !leadership.leads;
+  const journal = await process.openJournal(term, isLost);
+  term.add('the last tiles', () => (isLost() ? undefined : tiles.write()));
+  const puller = startPulling(parts, term);
+  startServing(process, {
+    journal,
+    watermark: (ref) => (ref === journal.ref ? journal.watermark : puller.watermark(ref)),
+    keptFor: () => settings.journalRetention,
+    life: term,
+  });
+  startScraping(process, {
+    journal,
+    jobsOf: ({ globalScrapeInterval: interval, scrapeConfigs }) => [
+      leafJob(interval, Math.min(interval, DEFAULT_SCRAPE_TIMEOUT) as DurationMs),
+      ...scrapeConfigs,
+    ],
+    discoveries: [{ jobName: LEAF_JOB, discovery: new LeafDiscovery(registry) }],
+    pullFormat: puller,
+    life: term,
+  });
+  startKeeping(parts, term);
+  process.announce(journal, term);
+}
+
+/** Tiles to the store, windows to blocks, old ones away. */
+function startKeeping({ process, tiles, blocks, retention }: Parts, term: LifeCycle): void {
+  const { settings, log } = process;
+  const isShort = settings.blocksWindow < 10 * MINUTE;
+  // What is being merged must not be dropped meanwhile.
+  const inTurn = pLimit(1);
+  const retain = async (): Promise<void> => {
+    await blocks.settle();
+    await retention.run(systemClock.now());
+  };
+  const stopHousekeeping = startHousekeeping(
+    [
+      { name: 'tiles', when: '*/5 * * * * *', run: () => tiles.write() },
+      {
+        name: 'retention',
+        when: isShort ? '*/5 * * * * *' : '0 * * * * *',
+        run: () => inTurn(retain),
+      },
+      {
+        name: 'blocks',
+        when: isShort ? '*/5 * * * * *' : '15 */5 * * * *',
+        run: () => inTurn(() => blocks.run(systemClock.now())),
+      },
+    ],
+    log,
+  );
+  term.add('housekeeping of the store', stopHousekeeping);
+}
+
+function startPulling(
+  { process, tiles, blocks, follower, warming }: Parts,
+  term: LifeCycle,
+): FramePuller {
+  const { store, owner, log, head } = process;
+  const puller = new FramePuller({
+    ...{ store, owner, log, clock: systemClock, appender: head },
+    leaseTtl: LEASE_TTL,
+    ownJournals: () => new Set(process.journal === undefined ? [] : [process.journal.id]),
+    onWatermark: () => {},
+    onLoaded: (state) => follower.catchUp(state),
+    onStoreWentBack: async (ref, state) => {
+      tiles.forget(ref);
+      blocks.forget(ref);
+      await recoverAgain(store, head, ref, state, log);
+      warming.start();
+    },
+    pageBytesMax: PAGE_BYTES_MAX,
+    journalsMax: LEAVES_MAX,
+  });
+  process.pullBy(puller);
+  term.add('leases of pulled journals', async () => {
+    await puller.close();
+    process.puller = undefined;
+  });
+  return puller;
+}
+
+function makeTileKeeper(process: CanopyProcess): TileKeeper {
+  const { store, owner, log } = process;
+  return new TileKeeper({
+    ...{ store, owner, log },
+    head: () => process.head,
+    leaseTtl: LEASE_TTL,
+    oldestReader: (ref) => process.frames?.oldestReader(ref),
+  });
+}
+
+/** Most bytes of samples; 0: no limit. */
+async function samplesMax({ store, settings }: CanopyProcess): Promise<number> {
+  return settings.retentionBytes || Math.floor(DEFAULT_SHARE * (await store.usage()).limitBytes);
+}
+
+function makeBlockKeeper(process: CanopyProcess): BlockKeeper {
+  const { store, owner, log, settings } = process;
+  const { blocksWindow: window } = settings;
+  return new BlockKeeper({
+    ...{ store, owner, log, window },
+    head: () => process.head,
+    leaseTtl: LEASE_TTL,
+    watermark: (ref) => {
+      const { journal, puller } = process;
+      return asTime(ref === journal?.ref ? journal.watermark : (puller?.watermark(ref) ?? 0));
+    },
+    spans: SPANS.map((windows) => asDuration(windows * window)),
+    sealDelay: asDuration(window * SEAL_DELAY),
+    abandonedAfter: asDuration(window * ABANDONED_AFTER),
+    grace: asDuration(Math.min(GRACE_MAX, window)),
+    mergeBytesMax: async () => {
+      const limit = await samplesMax(process);
+      return limit === 0 ? MERGED_BYTES_MAX : Math.min(MERGED_BYTES_MAX, limit * MERGED_SHARE);
+    },
+  });
+}
+
+function makeRetention(process: CanopyProcess): Retention {
+  const { store, owner, log, settings } = process;
+  return new Retention({
+    ...{ store, owner, log },
+    head: () => process.head,
+    leaseTtl: LEASE_TTL,
+    retention: settings.retentionRaw,
+    bytesMax: () => samplesMax(process),
+  });
+}
+
+function makeWarming(process: CanopyProcess): Warming {
+  const { store, log } = process;
+  return new Warming({
+    ...{ store, log, clock: systemClock, window: HEAD_WINDOW, bytesMax: WARM_BYTES_MAX },
+    head: () => process.head,
+  });
+}
+
+/** A standby takes no announcement of a leaf that it does not know: it could not keep it. */
+function makeRegistry(process: CanopyProcess, leadership: () => Leadership): LeafRegistry {
+  const { store, settings, log } = process;
+  return new LeafRegistry({
+    ...{ clock: systemClock, log },
+    store: {
+      getDocument: (name) => store.getDocument(name),
+      putDocument: (name, text) => {
+        if (leadership().leads) return store.putDocument(name, text);
+        const message = `this parent is on standby: announce to ${leadership().heldBy}`;
+        return Promise.reject(new CanopyError('storage_unavailable', message));
+      },
+    },
+    readToken: process.readToken,
+    isOwn: ({ url, journal }) => url === settings.externalUrl || journal === process.journal?.id,
+    leavesMax: LEAVES_MAX,
+    lostAfter: LOST_AFTER,
+  });
+}
+
+/** For people; '' while this parent writes the store. */
+function standbyRemark({ leadership, follower }: Parts): string {
+  if (leadership.leads) return '';
+  const lag = `up to ${(follower.behindMs / 1000).toFixed(0)} s behind the store`;
+  const trouble =
+    follower.failure === '' ? '' : `; the store cannot be followed: ${follower.failure}`;
+  return `standby, ${leadership.heldBy || 'another parent'} writes the store; answers are ${lag}${trouble}`;
 }

@@ -6,3 +6,5 @@ export { type Rng, makeRng } from './random.js';
 export { SampleGroup, anyValue } from './samples.js';
 /** Golden bytes of a format page. */
 export { exampleBytes } from './example.js';
+/** For tests that need the WebAssembly kernel. */
+export { ensureKernel } from './kernel.js';

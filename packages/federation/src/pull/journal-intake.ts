@@ -9,6 +9,7 @@ import {
   type CommitOutcome,
   EntryKind,
   FormatError,
+  type GapRecord,
   type JournalEntry,
   type JournalPosition,
   type JournalRef,
@@ -17,10 +18,12 @@ import {
   type Lease,
   type Ledger,
   type Milliseconds,
+  PendingGaps,
   addGap,
   asTime,
   comparePositions,
   emptyLedger,
+  parseLedger,
 } from '@canopy/model';
 import type { JournalSection } from '../page-types.js';
 import type { FramePullerOptions } from './options.js';
@@ -54,6 +57,7 @@ export class JournalIntake {
   /** The store had this journal, and lost it. */
   #wiped = false;
   #lease: Lease | undefined;
+  #isReleased = false;
   /** Clock.monotonic() from which the lease is to be renewed. */
   #renewAt = 0;
   #watermark = 0;
@@ -62,6 +66,7 @@ export class JournalIntake {
   /** Applied since the last commit: not in the stored ledger yet. */
   #samples = 0;
   #refused: Record<string, number> = {};
+  readonly #gaps = new PendingGaps();
   /** Two sources may hand over the same journal at once. */
   #turn: Promise<unknown> = Promise.resolve();
 
@@ -81,12 +86,19 @@ export class JournalIntake {
     return this.#inTurn(() => this.#take(section));
   }
 
+  /** Takes nothing any more and gives the lease back. */
   release(): Promise<void> {
     return this.#inTurn(async () => {
       const lease = this.#lease;
       this.#lease = undefined;
+      this.#isReleased = true;
       if (lease !== undefined) await this.#options.store.releaseLease(lease);
     });
+  }
+
+  /** Names what the store turned out to have lost; with the next commit, unless the ledger names it. */
+  nameGap(gap: GapRecord): void {
+    this.#gaps.add(gap);
   }
 
   get watermark(): number {
@@ -110,6 +122,7 @@ export class JournalIntake {
   }
 
   async #take(section: JournalSection): Promise<Taken> {
+    if (this.#isReleased) throw new CanopyError('unavailable', 'nothing is pulled any more');
     const known = await this.#load();
     const stored = known?.position ?? START;
     if (comparePositions(section.from, stored) > 0) {
@@ -173,6 +186,7 @@ export class JournalIntake {
     };
     this.#wiped = false;
     this.#forgetPending();
+    this.#gaps.forget(ledger);
     return this.#apply(entries);
   }
 
@@ -271,6 +285,7 @@ export class JournalIntake {
   async #load(): Promise<Known | null> {
     if (this.#known !== undefined) return this.#known;
     const state = await this.#options.store.journal(this.#ref);
+    if (state !== undefined) await this.#options.onLoaded(state);
     this.#known = state === undefined ? null : knownFrom(state);
     if (this.#known !== null) {
       this.#watermark = Math.max(this.#watermark, this.#known.ledger.watermark);
@@ -293,11 +308,17 @@ export class JournalIntake {
 
   /** A ledger with what was applied since `ledger` was stored. */
   #nextLedger(ledger: Ledger): Ledger {
-    const next = { ...ledger, refused: { ...ledger.refused }, gaps: [...ledger.gaps] };
+    const next = {
+      ...ledger,
+      refused: { ...ledger.refused },
+      gaps: [...ledger.gaps],
+      gapsByCause: { ...ledger.gapsByCause },
+    };
     next.samples += this.#samples;
     for (const [reason, count] of Object.entries(this.#refused)) {
       addCount(next.refused, reason, count);
     }
+    this.#gaps.nameIn(next);
     next.watermark = Math.max(next.watermark, this.#watermark);
     return next;
   }
@@ -346,15 +367,5 @@ function nameWiped(
 
 function knownFrom(state: JournalState): Known {
   const { position, trimmed, cursor, entryBytes } = state;
-  return { position, trimmed, cursor, entryBytes, ledger: ledgerFrom(state.ledger) };
-}
-
-/** Missing fields (an older version's ledger) start at nothing. */
-function ledgerFrom(text: string): Ledger {
-  if (text === '') return emptyLedger();
-  try {
-    return { ...emptyLedger(), ...(JSON.parse(text) as Partial<Ledger>) };
-  } catch {
-    return emptyLedger();
-  }
+  return { position, trimmed, cursor, entryBytes, ledger: parseLedger(state.ledger) };
 }

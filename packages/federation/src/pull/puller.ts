@@ -7,6 +7,7 @@ import { createHash } from 'node:crypto';
 import {
   CanopyError,
   FormatError,
+  type GapRecord,
   type JournalRef,
   type JournalStatus,
   type PullFormat,
@@ -38,6 +39,7 @@ export class FramePuller implements PullFormat {
   readonly #options: FramePullerOptions;
   readonly #sources = new Map<string, Source>();
   readonly #journals = new Map<JournalRef, JournalIntake>();
+  #isClosed = false;
 
   constructor(options: FramePullerOptions) {
     this.#options = options;
@@ -63,6 +65,8 @@ export class FramePuller implements PullFormat {
     body: Uint8Array,
   ): Promise<PullOutcome> {
     const source = await this.#source(target);
+    // A request that was given up may still bring its page.
+    if (this.#isClosed) throw new CanopyError('unavailable', 'nothing is pulled any more');
     try {
       const page = this.#decode(body);
       const outcome = await this.#takePage(source, page);
@@ -98,13 +102,22 @@ export class FramePuller implements PullFormat {
     return this.#journals.get(ref)?.watermark ?? 0;
   }
 
+  /** Names what the store turned out to have lost of a pulled journal, in its ledger. */
+  nameGap(ref: JournalRef, gap: GapRecord): void {
+    this.#intake(ref).nameGap(gap);
+  }
+
   /** The target is gone: its source leaves the status. What it sent stays. */
   forget(url: string): void {
     this.#sources.delete(url);
   }
 
-  /** Gives the leases back; errors of the store are of no interest then, leases run out. */
+  /**
+   * Takes no page any more and gives the leases back; errors of the store are of no interest then, leases
+   * run out. Resolves when nothing is written any more.
+   */
   async close(): Promise<void> {
+    this.#isClosed = true;
     await Promise.allSettled([...this.#journals.values()].map((journal) => journal.release()));
   }
 

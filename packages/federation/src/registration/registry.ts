@@ -59,7 +59,7 @@ export class LeafRegistry {
     this.#options = options;
   }
 
-  /** Reads the document. Call before anything else, again where the store was not there. */
+  /** Reads the document. Call before anything else, again where another process may have written it. */
   load(): Promise<void> {
     return this.#inTurn(() => this.#load());
   }
@@ -122,11 +122,17 @@ export class LeafRegistry {
     const text = await this.#options.store.getDocument(DOCUMENT);
     this.#loaded = true;
     // Heard of before the restart: each gets its time to announce itself again.
-    const lastSeen = this.#options.clock.now();
+    const now = this.#options.clock.now();
+    const before = new Map(this.#leaves);
+    this.#leaves.clear();
+    let isChanged = false;
     for (const announcement of fromDocument(text, this.#options)) {
-      this.#leaves.set(announcement.url, { announcement, lastSeen });
+      const known = before.get(announcement.url);
+      const isSameLeaf = known !== undefined && isSame(known.announcement, announcement);
+      isChanged ||= !isSameLeaf;
+      this.#leaves.set(announcement.url, { announcement, lastSeen: known?.lastSeen ?? now });
     }
-    if (this.#leaves.size > 0) this.#tell();
+    if (isChanged || this.#leaves.size !== before.size) this.#tell();
   }
 
   /** @throws CanopyError `forbidden` */

@@ -101,6 +101,7 @@ export class PullRig {
       leaseTtl: asDuration(15_000),
       ownJournals: () => new Set(),
       onWatermark: (_ref, watermark) => void this.watermarks.push(watermark),
+      onLoaded: () => Promise.resolve(),
       onStoreWentBack: (ref, state) => {
         this.wentBack.push(`${ref.slice(0, 1)} ${state?.position.sequence ?? 'gone'}`);
         return Promise.resolve();

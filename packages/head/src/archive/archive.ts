@@ -51,7 +51,7 @@ export class Archive {
   horizon = Number.NEGATIVE_INFINITY;
   readonly #counts = { indexesRead: 0, indexesUnreadable: 0 };
 
-  constructor(host: ArchiveHost, source: TileSource | null, bytesMax: number) {
+  constructor(host: ArchiveHost, source: TileSource | null, bytesMax = 64 << 20) {
     this.#host = host;
     this.#source = source;
     this.#bytesMax = bytesMax;

@@ -41,6 +41,24 @@ export class HeadBlocks {
     for (const meta of metas) journal.newestTime = Math.max(journal.newestTime, meta.maxTime);
   }
 
+  /**
+   * As `restore`, while the head goes on: `stored` are all tiles that the store has in no block. Others that were
+   * stored are in blocks by now (or were dropped).
+   */
+  compare(ref: JournalRef, blocks: readonly BlockMeta[], stored: readonly TileMeta[]): void {
+    this.restore(ref, blocks);
+    const names = new Set(stored.map(nameOf));
+    const gone: TileMeta[] = [];
+    for (const group of this.#journals.get(ref) ?? []) {
+      for (const tile of group.tiles) {
+        if (!tile.stored || names.has(nameOf(tile.meta))) continue;
+        tile.inBlock = true;
+        if (tile.bytes === null) gone.push(tile.meta);
+      }
+    }
+    this.#journals.get(ref)?.dropTiles(gone);
+  }
+
   /** After `restoreLayouts`: frames that a block has are not added again by `apply`. */
   restoreSealed(ref: JournalRef, index: BlockIndex): void {
     const journal = this.#journal(ref);
@@ -99,3 +117,6 @@ export class HeadBlocks {
     return this.#journals.get(ref)?.tile(meta);
   }
 }
+
+const nameOf = ({ epoch, group, firstSequence }: TileMeta): string =>
+  `${epoch}-${group}-${firstSequence}`;

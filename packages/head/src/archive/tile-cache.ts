@@ -9,7 +9,7 @@ export class TileCache {
   #hits = 0;
   #misses = 0;
 
-  constructor(bytesMax: number) {
+  constructor(bytesMax = 64 << 20) {
     this.#bytesMax = bytesMax;
   }
 

@@ -1,11 +1,11 @@
 /** The open tile of an aligned group: packed runs of rows, then the newest rows as they came. */
-import { type AlignedFrame, AlignedTileEncoder, encodeTile } from '@canopy/encoding';
+import { type AlignedFrame, AlignedTileEncoder } from '@canopy/encoding';
 import { invariant } from '@canopy/model';
 import { Pack, PackPiece } from './pack.js';
 import type { Piece } from './piece.js';
-import { Rows, type TileScratch } from './rows.js';
+import { Rows } from './rows.js';
 
-/** Cells of a tile at which it closes without a key frame: 576 MiB while it is encoded. */
+/** Cells of a tile at which it closes without a key frame. */
 const CELLS_MAX = 1 << 26;
 
 /** Where a tile begins in its journal. */
@@ -25,6 +25,11 @@ export class AlignedTail {
   maxTime: number;
   readonly #packs: Pack[] = [];
   #packedRows = 0;
+  /** Each slot's first value in the tile, where packs have begun; replaced when slots are added. */
+  #firsts = new Float64Array(0);
+  /** Slots whose value has changed since the first row. */
+  #touched = new Uint8Array(0);
+  /** The newest rows; when sealed none, kept for the next tile where nobody may read them. */
   #rows: Rows;
   #encoder: AlignedTileEncoder | null = null;
 
@@ -37,7 +42,17 @@ export class AlignedTail {
   }
 
   get packedBytes(): number {
-    return this.#packs.reduce((total, pack) => total + pack.byteLength, 0);
+    return this.#packs.reduce((total, pack) => total + pack.byteLength, this.#firsts.byteLength);
+  }
+
+  /** Notes what a frame changed, also where its row is refused: later frames build on it. */
+  touch({ slotCount, changed, changedSlots }: AlignedFrame): void {
+    if (this.#touched.length < slotCount) {
+      const touched = new Uint8Array(slotCount);
+      touched.set(this.#touched);
+      this.#touched = touched;
+    }
+    for (let i = 0; i < changed; i++) this.#touched[changedSlots[i]] = 1;
   }
 
   /** Time to close even without a key frame; `rowsMax` rows at most. */
@@ -61,6 +76,7 @@ export class AlignedTail {
     pinned: boolean,
     last: Float64Array,
   ): void {
+    if (this.rowCount > 0) this.touch(frame);
     const fits = this.#rows.fits(frame.slotCount);
     if (this.#rows.full || (!fits && this.#rows.count > 0)) this.#pack(pinned, last);
     if (!fits) this.#rows = new Rows(frame.slotCount, this.#rows.rowsMax);
@@ -80,8 +96,8 @@ export class AlignedTail {
       }
       row += pack.count;
     }
-    if (row >= rowsMax || this.#rows.count === 0) return;
     const { times, count } = this.#rows;
+    if (row >= rowsMax || count === 0) return;
     if (times[count - 1] >= minTime && times[0] <= maxTime)
       out.push(this.#rows.piece(rowsMax - row));
   }
@@ -90,60 +106,40 @@ export class AlignedTail {
     return this.rowCount * this.#rows.stride;
   }
 
-  /** No row will be added: `last` is brought up to date, and `encodeSome` may be called. */
-  seal(last: Float64Array): void {
-    this.#rows.noteLast(last);
+  /**
+   * No row will be added: packs what is left and brings `last` up to date; `encodeSome` may be called.
+   * Returns the rows' memory for another tail, or null where somebody may read it (`pinned`).
+   */
+  seal(pinned: boolean, last: Float64Array): Rows | null {
+    const rows = this.#rows;
+    if (rows.count > 0) this.#pack(pinned, last);
     const times = new Float64Array(this.rowCount);
     let offset = 0;
     for (const pack of this.#packs) {
       times.set(pack.times, offset);
       offset += pack.count;
     }
-    times.set(this.#rows.times.subarray(0, this.#rows.count), offset);
-    this.#encoder = new AlignedTileEncoder(this.#rows.stride, times);
+    this.#encoder = new AlignedTileEncoder(rows.stride, times);
+    this.#rows = NO_ROWS;
+    return pinned ? null : rows;
   }
 
-  /** Encodes up to `slotsMax` more slots; all of it as a tile, fresh bytes, when they are done. */
-  encodeSome(slotsMax: number, scratch: TileScratch): Uint8Array | null {
+  /** Encodes at least `cellsMax` more cells; all of it as a tile, fresh bytes, when they are done. */
+  encodeSome(cellsMax: number): Uint8Array | null {
     const encoder = this.#encoder;
     invariant(encoder !== null, 'BUG: a tile is encoded while it is filled');
-    scratch.reserve(this.rowCount);
-    const { values, states } = scratch;
-    const rows = this.#rows.piece(this.#rows.count);
-    const end = Math.min(encoder.slotCount, encoder.slots + slotsMax);
-    while (encoder.slots < end) {
-      const slot = encoder.slots;
+    for (let cells = 0; cells < cellsMax && encoder.slots < encoder.slotCount; ) {
+      const slots = Math.min(encoder.slotsAtOnce, encoder.slotCount - encoder.slots);
+      const { block } = encoder;
       let offset = 0;
       for (const pack of this.#packs) {
-        pack.read(slot, pack.count, values, states, offset);
+        pack.fill(block, encoder.slots, slots, this.rowCount, offset);
         offset += pack.count;
       }
-      rows.read(slot, values, states, offset);
-      encoder.add(states, values);
+      encoder.add(slots);
+      cells += slots * this.rowCount;
     }
     return encoder.slots === encoder.slotCount ? encoder.finish() : null;
-  }
-
-  /** The whole run as one encoded tile; fresh bytes. */
-  encode(last: Float64Array, scratch: TileScratch): Uint8Array {
-    this.#rows.noteLast(last);
-    if (this.#packs.length === 0) return this.#rows.encode(scratch);
-    const slotCount = this.#rows.stride;
-    const count = this.rowCount;
-    const times = new Float64Array(count);
-    scratch.reserve(slotCount * count);
-    let offset = 0;
-    for (const pack of this.#packs) {
-      times.set(pack.times, offset);
-      for (let slot = 0; slot < slotCount; slot++) {
-        pack.read(slot, pack.count, scratch.values, scratch.states, slot * count + offset);
-      }
-      offset += pack.count;
-    }
-    times.set(this.#rows.times.subarray(0, this.#rows.count), offset);
-    this.#rows.copyColumns(scratch, count, offset);
-    const columns = scratch.columns(slotCount * count);
-    return encodeTile({ kind: 'aligned', slotCount, count, times, ...columns });
   }
 
   /** Whether a slot has an entry at or after `time` in the newest rows. */
@@ -152,10 +148,21 @@ export class AlignedTail {
   }
 
   #pack(pinned: boolean, last: Float64Array): void {
-    this.#rows.noteLast(last);
-    this.#packs.push(new Pack(this.#rows.view()));
-    this.#packedRows += this.#rows.count;
-    if (pinned) this.#rows = new Rows(this.#rows.stride, this.#rows.rowsMax);
-    else this.#rows.clear();
+    const rows = this.#rows;
+    rows.noteLast(last);
+    const view = rows.view();
+    const known = this.#firsts.length;
+    if (known < view.stride) {
+      const firsts = new Float64Array(view.stride);
+      firsts.set(this.#firsts);
+      firsts.set(view.values.subarray(known, view.stride), known);
+      this.#firsts = firsts;
+    }
+    this.#packs.push(new Pack(view, this.#firsts, this.#touched));
+    this.#packedRows += rows.count;
+    if (pinned) this.#rows = new Rows(rows.stride, rows.rowsMax);
+    else rows.clear();
   }
 }
+
+const NO_ROWS = new Rows(0, 1);

@@ -1,9 +1,10 @@
 /** One group of one journal: its layout, its tiles, and the tile that is being filled. */
-import { type AlignedFrame, FrameDecoder, type LooseFrame } from '@canopy/encoding';
+import { type AlignedFrame, FrameDecoder, type LooseFrame, entryPayload } from '@canopy/encoding';
 import {
   type Epoch,
   type GroupId,
   type GroupMeta,
+  type JournalEntry,
   type JournalRef,
   SampleState,
   type TileMeta,
@@ -15,7 +16,7 @@ import { AlignedTail } from './aligned-tail.js';
 import type { ArchivedBlock } from '../archive/archived-block.js';
 import { GroupLayout, type SharedIndex } from './layout.js';
 import { LooseLog } from './loose-log.js';
-import { Rows, type TileScratch } from './rows.js';
+import { Rows } from './rows.js';
 import { Tile } from './tile.js';
 
 /** What a snapshot sees of a group. */
@@ -30,7 +31,7 @@ export interface GroupPin {
 const NEVER = Number.NEGATIVE_INFINITY;
 
 /** Rows that are kept uncompressed, as a part of a tile's. */
-const TAIL_PARTS = 4;
+const TAIL_PARTS = 8;
 
 export class Group implements GroupPin {
   readonly ref: JournalRef;
@@ -72,6 +73,8 @@ export class Group implements GroupPin {
   activeSlots = 0;
 
   #decoder: FrameDecoder | null = null;
+  /** Frames of stored tiles since the last key frame. */
+  #deferred: JournalEntry[] = [];
   /** Time of each slot's newest entry: aligned, up to the packed rows; loose, up to now. */
   #lastTimes = new Float64Array(0);
   /** Loose: value and state of each slot's newest entry. */
@@ -127,9 +130,38 @@ export class Group implements GroupPin {
     return needed;
   }
 
+  /**
+   * Notes a frame that a stored tile holds. It is decoded only where a later one builds on it: nearly
+   * always a key frame follows the tile.
+   */
+  defer(entry: JournalEntry): void {
+    if (entry.key) {
+      this.keySequence = entry.sequence;
+      this.#deferred = [entry];
+    } else if (this.#deferred.length > 0) {
+      this.#deferred.push(entry);
+    }
+  }
+
+  /** A key frame was decoded: what came before it is not built on any more. */
+  begin(sequence: number): void {
+    this.keySequence = sequence;
+    this.#deferred = [];
+  }
+
+  /** Whether there is a base for a frame that is no key frame. @throws FormatError */
+  takeUp(): boolean {
+    const entries = this.#deferred;
+    this.#deferred = [];
+    for (const entry of entries) this.decoder.decodeAligned(entryPayload(entry), entry.key);
+    if (entries.length > 0) this.waiting = false;
+    return !this.waiting;
+  }
+
   /** The chain of frames is broken: what comes before the next key frame cannot be decoded. */
   breakChain(): void {
     this.waiting = true;
+    this.#deferred = [];
     this.#decoder?.reset();
   }
 
@@ -140,6 +172,15 @@ export class Group implements GroupPin {
     this.#decoder = null;
     this.#spareRows = null;
     this.activeSlots = 0;
+  }
+
+  /** Out of the index: what it says of slots is of no use any more. */
+  release(): void {
+    this.end();
+    this.released = true;
+    this.#lastTimes = new Float64Array(0);
+    this.#lastValues = new Float64Array(0);
+    this.#lastStates = new Uint8Array(0);
   }
 
   /** Takes in tiles that the store has, from before this process. */
@@ -226,26 +267,22 @@ export class Group implements GroupPin {
   /** Adds one row. `pinned`: a snapshot is open. The frame must be newer than the last. */
   appendAligned(sequence: number, time: number, frame: AlignedFrame, pinned: boolean): void {
     this.#growSlots();
-    const { states, slotCount } = frame;
-    let active = 0;
-    for (let slot = 0; slot < slotCount; slot++) {
-      if (states[slot] === SampleState.value) active++;
-    }
+    const { slotCount, present } = frame;
     if (this.aligned === null) {
       const rows = this.#spareRows ?? new Rows(slotCount, this.#rowsMax);
       this.#spareRows = null;
       const { keySequence } = this;
       this.aligned = new AlignedTail({ row: this.rowCount, sequence, keySequence }, time, rows);
     }
-    const allValues = active === slotCount;
+    const allValues = present === slotCount;
     const last = this.#lastTimes;
     this.aligned.append(sequence, time, frame, allValues, pinned, last);
     this.rowCount++;
     this.minTime = Math.min(this.minTime, time);
     this.lastTime = time;
-    this.activeSlots = active;
+    this.activeSlots = present;
     this.silent = false;
-    this.finished = active === 0;
+    this.finished = present === 0;
   }
 
   /** Adds a frame of loose samples; `refuse` is told of each one that is not taken. Returns those taken. */
@@ -286,45 +323,29 @@ export class Group implements GroupPin {
     return slot < this.#lastTimes.length ? this.#lastTimes[slot] : NEVER;
   }
 
-  /** Whether what is open has more cells than may be encoded at once; then it is sealed. None may be yet. */
-  sealWide(cellsMax: number): boolean {
+  /**
+   * Ends what is open: a loose tile is there at once (null where it would be empty); an aligned one is
+   * `sealed`, for `encodeSealed`. None may be yet. `pinned`: a snapshot is open.
+   */
+  seal(pinned: boolean): Tile | null {
     const tail = this.aligned;
-    if (tail === null || tail.cells <= cellsMax) return false;
-    tail.seal(this.#lastTimes);
+    if (tail === null) return this.#closeLoose(pinned);
+    const rows = tail.seal(pinned, this.#lastTimes);
+    if (!this.ended) this.#spareRows = rows;
     this.sealed = tail;
     this.aligned = null;
-    return true;
+    return null;
   }
 
-  /** Encodes up to `slotsMax` slots of what is sealed; the tile when that is done. */
-  encodeSealed(slotsMax: number, scratch: TileScratch): Tile | null {
+  /** Encodes at least `cellsMax` cells of what is sealed; the tile when that is done. */
+  encodeSealed(cellsMax: number): Tile | null {
     const tail = this.sealed;
-    const bytes = tail?.encodeSome(slotsMax, scratch) ?? null;
+    const bytes = tail?.encodeSome(cellsMax) ?? null;
     if (tail === null || bytes === null) return null;
     this.sealed = null;
     const tile = this.#alignedTile(tail, bytes);
     this.tiles.push(tile);
     return tile;
-  }
-
-  /** Encodes what is open as a tile of this group; null where nothing is. */
-  closeTile(pinned: boolean, scratch: TileScratch): Tile | null {
-    const tile =
-      this.aligned === null ? this.#closeLoose(pinned) : this.#closeAligned(pinned, scratch);
-    if (tile !== null) this.tiles.push(tile);
-    return tile;
-  }
-
-  #closeAligned(pinned: boolean, scratch: TileScratch): Tile | null {
-    const tail = this.aligned;
-    if (tail === null) return null;
-    this.aligned = null;
-    const bytes = tail.encode(this.#lastTimes, scratch);
-    if (!pinned && !this.ended) {
-      this.#spareRows = tail.rows;
-      this.#spareRows.clear();
-    }
-    return this.#alignedTile(tail, bytes);
   }
 
   #alignedTile(tail: AlignedTail, bytes: Uint8Array): Tile {
@@ -344,6 +365,7 @@ export class Group implements GroupPin {
     const meta = this.#tileMeta(startSequence, lastSequence, minTime, maxTime, bytes);
     const tile = new Tile(meta, log.startEntry, startSequence, bytes, false);
     if (pinned) tile.log = log;
+    this.tiles.push(tile);
     return tile;
   }
 

@@ -1,5 +1,5 @@
 /** The newest rows of an aligned group, as they came: frame after frame, uncompressed. */
-import { type AlignedFrame, encodeTile } from '@canopy/encoding';
+import type { AlignedFrame } from '@canopy/encoding';
 import { SampleState, invariant } from '@canopy/model';
 import { RowsPiece } from './piece.js';
 
@@ -77,47 +77,14 @@ export class Rows {
     return { count, stride, times, values: this.#values, states: this.#states };
   }
 
-  /** All rows as an encoded tile; fresh bytes. */
-  encode(scratch: TileScratch): Uint8Array {
-    const count = this.count;
-    scratch.reserve(this.stride * count);
-    this.copyColumns(scratch, count, 0);
-    return encodeTile({
-      kind: 'aligned',
-      slotCount: this.stride,
-      count,
-      times: this.times.subarray(0, count),
-      ...scratch.columns(this.stride * count),
-    });
-  }
-
-  /** Writes rows into slot-major columns of `count` entries a slot, from entry `offset` on. */
-  copyColumns(scratch: TileScratch, count: number, offset: number): void {
-    const { values, states } = scratch;
-    const { stride } = this;
-    for (let row = 0; row < this.count; row++) {
-      const from = row * stride;
-      let to = offset + row;
-      for (let slot = 0; slot < stride; slot++, to += count) values[to] = this.#values[from + slot];
-      to = offset + row;
-      if (this.#states === null) {
-        for (let slot = 0; slot < stride; slot++, to += count) states[to] = SampleState.value;
-      } else {
-        for (let slot = 0; slot < stride; slot++, to += count) {
-          states[to] = this.#states[from + slot];
-        }
-      }
-    }
-  }
-
   /** Sets `last[slot]` to the time of the slot's newest entry, where it has one here. */
   noteLast(last: Float64Array): void {
+    if (this.#states === null) {
+      if (this.count > 0) last.fill(this.times[this.count - 1], 0, this.stride);
+      return;
+    }
     for (let row = 0; row < this.count; row++) {
       const time = this.times[row];
-      if (this.#states === null) {
-        last.fill(time, 0, this.stride);
-        continue;
-      }
       const from = row * this.stride;
       for (let slot = 0; slot < this.stride; slot++) {
         if (this.#states[from + slot] !== SampleState.none) last[slot] = time;
@@ -164,23 +131,3 @@ export class Rows {
     this.stride = slotCount;
   }
 }
-
-/** Slot-major columns that one tile after another is gathered in. */
-export class TileScratch {
-  values = new Float64Array(0);
-  states = new Uint8Array(0);
-
-  /** Makes room; what was in there is gone. */
-  reserve(cells: number): void {
-    // A tile of ordinary size keeps the arrays; what a huge group needed is given back.
-    const keep = cells <= this.values.length && this.values.length <= SCRATCH_CELLS_KEPT;
-    if (keep) return;
-    this.values = new Float64Array(cells);
-    this.states = new Uint8Array(cells);
-  }
-
-  columns(cells: number): { values: Float64Array; states: Uint8Array } {
-    return { values: this.values.subarray(0, cells), states: this.states.subarray(0, cells) };
-  }
-}
-const SCRATCH_CELLS_KEPT = 1 << 18;

@@ -5,20 +5,19 @@
 import { type Clock, asDuration } from '@canopy/model';
 import type { HeadOptions } from '../options.js';
 import type { Group } from './group.js';
-import { TileScratch } from './rows.js';
 import type { Tile } from './tile.js';
 
-/** Cells of a tile that is encoded in one go: about 5 ms. */
-const CELLS_AT_ONCE = 1 << 16;
+/** Cells that are encoded in one go: about 1 ms, 5 where everything changes. */
+const CELLS_AT_ONCE = 1 << 17;
 /** How long one step encodes. Milliseconds. */
 const STEP_MS = 5;
-const SLOTS_AT_ONCE = 32;
+/** Between two looks at the clock. */
+const CELLS_A_LOOK = 1 << 14;
 
 export class TileClosing {
   readonly #clock: Clock;
   readonly #cellsAtOnce: number;
   readonly #onClosed: (group: Group, tile: Tile) => void;
-  readonly #scratch = new TileScratch();
   /** Groups with something sealed; those that have nothing any more are passed over. */
   #waiting: Group[] = [];
   #scheduled = false;
@@ -35,20 +34,21 @@ export class TileClosing {
   /** `pinned`: a snapshot is open. */
   close(group: Group, pinned: boolean): void {
     // Tiles come in their order: what is still sealed goes first, however long it takes.
-    if (group.sealed !== null) this.#encode(group, Number.POSITIVE_INFINITY);
-    if (group.sealWide(this.#cellsAtOnce)) {
+    this.#encode(group, Number.POSITIVE_INFINITY);
+    const isWide = (group.aligned?.cells ?? 0) > this.#cellsAtOnce;
+    const tile = group.seal(pinned);
+    if (tile !== null) this.#onClosed(group, tile);
+    if (!isWide) this.#encode(group, Number.POSITIVE_INFINITY);
+    else {
       this.#waiting.push(group);
       this.#schedule();
-      return;
     }
-    const tile = group.closeTile(pinned, this.#scratch);
-    if (tile !== null) this.#onClosed(group, tile);
   }
 
   /** Whether nothing is left to encode of it. */
-  #encode(group: Group, slotsMax: number): boolean {
+  #encode(group: Group, cellsMax: number): boolean {
     if (group.sealed === null) return true;
-    const tile = group.encodeSealed(slotsMax, this.#scratch);
+    const tile = group.encodeSealed(cellsMax);
     if (tile === null) return false;
     this.#onClosed(group, tile);
     return true;
@@ -67,7 +67,7 @@ export class TileClosing {
   #step(): void {
     const until = this.#clock.monotonic() + STEP_MS;
     do {
-      if (this.#encode(this.#waiting[0], SLOTS_AT_ONCE)) this.#waiting.shift();
+      if (this.#encode(this.#waiting[0], CELLS_A_LOOK)) this.#waiting.shift();
     } while (this.#waiting.length > 0 && this.#clock.monotonic() < until);
   }
 }

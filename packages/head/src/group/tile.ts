@@ -48,6 +48,16 @@ export class Tile {
     return this.#reader;
   }
 
+  /**
+   * Comes back into memory, unless it is there.
+   * @throws FormatError where the bytes fail their checks.
+   */
+  warm(bytes: Uint8Array): void {
+    if (this.bytes !== null) return;
+    this.#reader = new TileReader(bytes);
+    this.bytes = bytes;
+  }
+
   /** Leaves memory; returns the bytes given back. */
   evict(): number {
     const size = this.bytes?.length ?? 0;

@@ -1,6 +1,6 @@
 /** Columns of one group in a stretch of time, wherever they lie. */
 import type { TileReader } from '@canopy/encoding';
-import { FormatError, SampleState, type TileMeta } from '@canopy/model';
+import { FormatError, type JournalRef, SampleState, type TileMeta } from '@canopy/model';
 import type { Group, GroupPin } from '../group/group.js';
 import type { LooseColumn } from '../group/loose-log.js';
 import { type Piece, TilePiece } from '../group/piece.js';
@@ -25,6 +25,8 @@ export interface ReadCounts {
   tilesRead: number;
   tilesUnreadable: number;
   samplesHidden: number;
+  /** A tile failed its checks. */
+  onTileCorrupt(ref: JournalRef, meta: TileMeta): void;
 }
 
 /** Rows (samples) of a tile that a snapshot sees; those from before this process all. */
@@ -63,7 +65,12 @@ function isPart(part: TileMeta, whole: TileMeta, orAll: boolean): boolean {
 }
 
 /** Undefined, and counted, where a tile cannot be read. */
-function openTile(tile: Tile, cold: ColdTiles, counts: ReadCounts): TileReader | undefined {
+function openTile(
+  { group }: Source,
+  tile: Tile,
+  cold: ColdTiles,
+  counts: ReadCounts,
+): TileReader | undefined {
   const bytes = tile.bytes ?? cold.get(tile);
   if (bytes === undefined) return undefined;
   try {
@@ -71,6 +78,7 @@ function openTile(tile: Tile, cold: ColdTiles, counts: ReadCounts): TileReader |
   } catch (error) {
     if (!(error instanceof FormatError)) throw error;
     counts.tilesUnreadable++;
+    counts.onTileCorrupt(group.ref, tile.meta);
     return undefined;
   }
 }
@@ -85,7 +93,7 @@ export function alignedPieces(
 ): Piece[] {
   const pieces: Piece[] = [];
   for (const tile of tilesIn(source, minTime, maxTime)) {
-    const reader = openTile(tile, cold, counts);
+    const reader = openTile(source, tile, cold, counts);
     if (reader !== undefined) pieces.push(new TilePiece(reader, visibleRows(tile, source.pin)));
   }
   for (const tail of [source.group.sealed, source.group.aligned]) {
@@ -146,7 +154,7 @@ export function looseColumn(
       parts.push(tile.log.column(slot, visibleRows(tile, source.pin)));
       continue;
     }
-    const reader = openTile(tile, cold, counts);
+    const reader = openTile(source, tile, cold, counts);
     if (reader === undefined || slot >= reader.slotCount) continue;
     try {
       parts.push(reader.readLooseSlot(slot));

@@ -11,6 +11,11 @@ export class Origins {
   #next = new Uint32Array(1024);
   #free = END;
   #length = 0;
+  #used = 0;
+
+  get byteLength(): number {
+    return this.#first.byteLength + 3 * this.#next.byteLength;
+  }
 
   /** Adds a column; `group` is a handle of this process. */
   add(ref: number, group: number, slot: number): void {
@@ -37,6 +42,7 @@ export class Origins {
         else this.#next[before] = next;
         this.#next[at] = this.#free;
         this.#free = at;
+        this.#used--;
       } else {
         before = at;
       }
@@ -74,7 +80,34 @@ export class Origins {
     return at === END ? -1 : at;
   }
 
+  /**
+   * Gives memory back after many columns have gone. `refBound`: series that have columns are below it.
+   * Cursors become wrong.
+   */
+  shrink(refBound: number): void {
+    if (refBound * 4 < this.#first.length) this.#first = this.#first.slice(0, refBound);
+    if (this.#length < 4096 || this.#used * 4 > this.#length) return;
+    const [group, slot, next] = [this.#group, this.#slot, this.#next];
+    const size = this.#used + 1024;
+    this.#group = new Uint32Array(size);
+    this.#slot = new Uint32Array(size);
+    this.#next = new Uint32Array(size);
+    let length = 0;
+    for (let ref = 0; ref < this.#first.length; ref++) {
+      let at = this.#first[ref];
+      if (at !== END) this.#first[ref] = length;
+      for (; at !== END; at = next[at], length++) {
+        this.#group[length] = group[at];
+        this.#slot[length] = slot[at];
+        this.#next[length] = next[at] === END ? END : length + 1;
+      }
+    }
+    this.#length = length;
+    this.#free = END;
+  }
+
   #take(): number {
+    this.#used++;
     if (this.#free !== END) {
       const at = this.#free;
       this.#free = this.#next[at];

@@ -16,6 +16,10 @@ export class Postings {
     return this.#length;
   }
 
+  get byteLength(): number {
+    return this.#list.byteLength;
+  }
+
   /** `ref` must not be in yet. */
   add(ref: number): void {
     this.#list = grownUint32(this.#list, this.#length + 1);

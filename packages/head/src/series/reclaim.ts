@@ -45,6 +45,7 @@ export class Reclaim {
       if (this.#origins.first(ref) < 0) gone.push(ref);
     }
     this.#series.remove(gone);
+    if (gone.length > 0) this.#origins.shrink(this.#series.bound);
     for (const [handle, opened] of this.#handles) {
       if (opened >= oldest) continue;
       this.#handles.delete(handle);

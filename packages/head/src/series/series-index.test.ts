@@ -125,3 +125,31 @@ it('stays right while series come and go', () => {
   index.remove([...live.keys()]);
   expect([index.count, index.names(), index.match([]).length]).toEqual([0, [], 0]);
 });
+
+it('gives memory back after most series have gone', () => {
+  const index = new SeriesIndex(100_000);
+  const pod = (i: number) =>
+    labelsFromObject({ __name__: `m${i % 10}`, job: 'pods', pod: `pod-${i}`, uid: `u${i}` });
+  const lasting = Array.from({ length: 100 }, (_, i) => pod(-1 - i));
+  const atFirst = index.byteLength;
+  const refs: number[] = [];
+  for (let i = 0; i < 20_000; i++) {
+    // Some that last stand among the others.
+    if (i % 200 === 0) index.intern(lasting[i / 200]);
+    refs.push(index.intern(pod(i)));
+  }
+  const peak = index.byteLength;
+  expect(peak).toBeGreaterThan(20 * atFirst);
+  index.remove(refs);
+  expect(index.byteLength).toBeLessThan(peak / 5); // refs that last keep `#offsets`
+  expect(index.symbolBound).toBeLessThan(300);
+  for (const labels of lasting) {
+    const [, , , , , podName] = labels;
+    const found = index.match([makeMatcher('pod', '=', podName), makeMatcher('job', '=~', 'p.*')]);
+    expect(Array.from(found, (ref) => index.labels(ref))).toEqual([labels]);
+    expect(index.intern(labels)).toBe(found[0]);
+  }
+  index.remove(Array.from(index.match([])));
+  expect([index.count, index.bound, index.names()]).toEqual([0, 0, []]);
+  expect(index.byteLength).toBeLessThan(3 * atFirst);
+});

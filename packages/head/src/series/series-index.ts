@@ -9,6 +9,8 @@ export const NO_SERIES = 0xffffffff;
 
 const NO_REFS = new Uint32Array(0);
 const TOMBSTONE = 0xffffffff;
+/** Fewer symbols are not worth numbering anew. */
+const SYMBOLS_KEPT = 4096;
 
 /**
  * Label set ⇄ SeriesRef (u32, of this process only, given again after removal), and label values
@@ -18,7 +20,7 @@ export class SeriesIndex {
   readonly #seriesMax: number;
   readonly #symbols = new Symbols();
   /** name → value → the one ref, or a Postings of two and more. */
-  readonly #names = new Map<number, Map<number, number | Postings>>();
+  #names = new Map<number, Map<number, number | Postings>>();
   readonly #all = new Postings();
   #free: number[] = [];
   #count = 0;
@@ -148,7 +150,60 @@ export class SeriesIndex {
     for (const [name, values] of touched) this.#removeDead(name, values, dead);
     // The lowest refs are given first, so that postings stay ascending most of the time.
     this.#free.sort((a, b) => b - a);
+    this.#shrink();
+  }
+
+  /** Columns and table, without strings and maps. Bytes. */
+  get byteLength(): number {
+    let postings = this.#all.byteLength;
+    for (const byValue of this.#names.values()) {
+      for (const entry of byValue.values()) {
+        if (typeof entry !== 'number') postings += entry.byteLength;
+      }
+    }
+    const columns = this.#pool.byteLength + this.#offsets.byteLength + this.#table.byteLength;
+    return postings + columns;
+  }
+
+  /** Numbers of symbols, those that are free again among them. */
+  get symbolBound(): number {
+    return this.#symbols.bound;
+  }
+
+  /** After many series have gone, gives their memory back; each part when three quarters of it are free. */
+  #shrink(): void {
+    let bound = this.#bound;
+    while (bound > 0 && this.#offsets[bound - 1] === 0) bound--;
+    if (bound < this.#bound) {
+      this.#bound = bound;
+      this.#free = this.#free.filter((ref) => ref < bound);
+      if (bound * 4 < this.#offsets.length) {
+        this.#offsets = this.#offsets.slice(0, Math.max(1024, bound));
+      }
+    }
     if (this.#poolDead * 2 > this.#poolLength) this.#compactPool();
+    const isSparse = this.#symbols.count * 4 < this.#symbols.bound;
+    if (isSparse && this.#symbols.bound > SYMBOLS_KEPT) this.#renumberSymbols();
+    else if (this.#count * 16 < this.#table.length) this.#rebuildTable();
+  }
+
+  /** Hashes are of symbols: the table is made anew. */
+  #renumberSymbols(): void {
+    const map = this.#symbols.renumber();
+    for (let ref = 0; ref < this.#bound; ref++) {
+      const offset = this.#offsets[ref];
+      if (offset === 0) continue;
+      const end = offset + this.#pool[offset];
+      for (let at = offset + 1; at <= end; at++) this.#pool[at] = map[this.#pool[at]];
+    }
+    const names = new Map<number, Map<number, number | Postings>>();
+    for (const [name, byValue] of this.#names) {
+      const renumbered = new Map<number, number | Postings>();
+      for (const [value, entry] of byValue) renumbered.set(map[value], entry);
+      names.set(map[name], renumbered);
+    }
+    this.#names = names;
+    this.#rebuildTable();
   }
 
   #lookup(hash: number, length: number): number {

@@ -4,8 +4,8 @@ import { grownUint32 } from './grow.js';
 /** Numbers are dense, below 2^31, and given again once nobody uses a text. */
 export class Symbols {
   readonly #ids = new Map<string, number>();
-  readonly #texts: string[] = [];
-  readonly #free: number[] = [];
+  #texts: string[] = [];
+  #free: number[] = [];
   #uses = new Uint32Array(1024);
 
   /** Number of texts held. */
@@ -34,6 +34,28 @@ export class Symbols {
     }
     this.#uses[id]++;
     return id;
+  }
+
+  /** Numbers given so far, those that are free again among them. */
+  get bound(): number {
+    return this.#texts.length;
+  }
+
+  /** Numbers all texts anew, without gaps. Returns the new number of each old one; free ones have none. */
+  renumber(): Uint32Array {
+    const map = new Uint32Array(this.#texts.length);
+    const uses = new Uint32Array(Math.max(1024, this.#ids.size));
+    const texts: string[] = [];
+    for (const [text, old] of this.#ids) {
+      map[old] = texts.length;
+      uses[texts.length] = this.#uses[old];
+      this.#ids.set(text, texts.length);
+      texts.push(text);
+    }
+    this.#texts = texts;
+    this.#uses = uses;
+    this.#free = [];
+    return map;
   }
 
   /** Counts one use less; after the last one the text is forgotten. */

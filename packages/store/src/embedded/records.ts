@@ -1,5 +1,6 @@
 /** Reading of entries and layouts: bounded steps, checked records, no long transactions. */
 import {
+  type GapRecord,
   type GroupId,
   type JournalEntry,
   type JournalPosition,
@@ -9,6 +10,7 @@ import {
   errorText,
 } from '@canopy/model';
 import { decodeEntry } from '@canopy/encoding';
+import { type ReadEntry, fillCorrupt, layoutGap } from '../corrupt.js';
 import type { CorruptRecord } from '../health.js';
 import {
   entryKey,
@@ -55,18 +57,20 @@ export class Records {
   ): Promise<JournalEntry[]> {
     const prefix = journalPrefix(ref);
     const end = keyAfter(entryKey(prefix, synced.epoch, synced.sequence));
-    const found: JournalEntry[] = [];
+    const found: ReadEntry[] = [];
     let bytes = 0;
     const start = keyAfter(entryKey(prefix, after.epoch, after.sequence));
     await scan(this.#entries, start, end, (key, value) => {
-      const entry = this.#decode(ref, prefix, key, value);
+      const entry = this.#decode(prefix, key, value);
       if (entry === undefined) return true;
-      bytes += entry.bytes.length;
+      bytes += 'corruptAt' in entry ? value.length : entry.bytes.length;
       if (found.length > 0 && bytes > limits.maxBytes) return false;
       found.push(entry);
       return found.length < limits.maxEntries;
     });
-    return found;
+    return fillCorrupt(found, (at, why, gap) => {
+      this.#report(ref, 'entry', `${at.epoch}-${at.sequence}`, why, gap);
+    });
   }
 
   /** As in Store, up to `synced` inclusive. */
@@ -79,7 +83,8 @@ export class Records {
       try {
         found.push(decodeEntry(epoch, sequence, value));
       } catch (error) {
-        this.#report(ref, 'layout', `${epoch}-${group}-${sequence}`, error);
+        const place = `${epoch}-${group}-${sequence}`;
+        this.#report(ref, 'layout', place, errorText(error), layoutGap(group));
       }
       return true;
     });
@@ -107,12 +112,7 @@ export class Records {
     return { keys, bytes, last: full ? readEntryKey(keys[countMax - 1]) : undefined };
   }
 
-  #decode(
-    ref: JournalRef,
-    prefix: Uint8Array,
-    key: Uint8Array,
-    value: Buffer,
-  ): JournalEntry | undefined {
+  #decode(prefix: Uint8Array, key: Uint8Array, value: Buffer): ReadEntry | undefined {
     const bytes = this.#recordBytes(prefix, key, value);
     // A layout that was dropped because no frame needs it any more.
     if (bytes === undefined) return undefined;
@@ -120,8 +120,7 @@ export class Records {
     try {
       return decodeEntry(epoch, sequence, bytes);
     } catch (error) {
-      this.#report(ref, 'entry', `${epoch}-${sequence}`, error);
-      return undefined;
+      return { corruptAt: { epoch, sequence }, why: errorText(error) };
     }
   }
 
@@ -131,7 +130,13 @@ export class Records {
     return this.#layouts.getBinary(groupKey(prefix, epoch, value.readUInt32BE(), sequence));
   }
 
-  #report(journal: string, what: CorruptRecord['what'], place: string, error: unknown): void {
-    this.#onCorrupt({ journal, what, place, message: errorText(error) });
+  #report(
+    journal: JournalRef,
+    what: CorruptRecord['what'],
+    place: string,
+    message: string,
+    gap: GapRecord,
+  ): void {
+    this.#onCorrupt({ journal, what, place, message, gap });
   }
 }

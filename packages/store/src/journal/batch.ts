@@ -1,13 +1,11 @@
 /** A commit under way: records with their positions, and the ledger as it will be after them. */
 import {
-  CanopyError,
   EntryKind,
   type JournalEntry,
   type JournalPosition,
   type Ledger,
   type Milliseconds,
   addGap,
-  emptyLedger,
 } from '@canopy/model';
 import type { FrameOwner, QueuedRecord } from './record-queue.js';
 
@@ -50,16 +48,4 @@ export function makeBatch(
   ledger.bytes += bytes;
   ledger.watermark = Math.max(ledger.watermark, watermark);
   return { records, entries, expected, position: { epoch, sequence }, ledger, bytes, sentBefore };
-}
-
-/** '' is the ledger of a journal without one. @throws CanopyError `storage_corrupt`. */
-export function readLedger(text: string): Ledger {
-  if (text === '') return emptyLedger();
-  try {
-    return { ...emptyLedger(), ...(JSON.parse(text) as Partial<Ledger>) };
-  } catch (error) {
-    throw new CanopyError('storage_corrupt', "the journal's ledger cannot be read", {
-      cause: error,
-    });
-  }
 }

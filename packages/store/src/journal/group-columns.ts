@@ -13,8 +13,9 @@ import {
   SampleState,
   asTime,
   invariant,
+  labelsKey,
 } from '@canopy/model';
-import { FrameEncoder, encodeEntry, encodeGap, encodeLayout } from '@canopy/encoding';
+import { FrameEncoder, decodeLayout, encodeEntry, encodeGap, encodeLayout } from '@canopy/encoding';
 import type { FrameOwner, QueuedRecord } from './record-queue.js';
 
 /** A group that is silent for longer starts again with a key frame, so retention need not keep its last one. */
@@ -54,16 +55,16 @@ export class GroupColumns implements GroupWriter, FrameOwner {
   readonly meta: Omit<GroupMeta, 'continues'>;
   readonly #host: GroupHost;
   readonly #encoder = new FrameEncoder();
-  /** Column by slot. */
-  #labels: Labels[] = [];
-  #familyOf: number[] = [];
+  slotCount = 0;
+  /** Slots that are in no layout record of the group yet; what is written stays as the records' payloads alone. */
+  #unwritten: LayoutSlot[] = [];
+  #layouts: Uint8Array[] = [];
   readonly #families: Family[] = [];
   /** 0 before the group's first frame, and again where a new one must begin. */
   #group: GroupId = 0;
   #epoch: Epoch = 0;
   #continues: GroupId = 0;
   #layoutVersion = 0;
-  #slotsWritten = 0;
   #familiesWritten = 0;
   #gap: PendingGap | undefined;
   #lastTime: Milliseconds | undefined;
@@ -88,10 +89,6 @@ export class GroupColumns implements GroupWriter, FrameOwner {
     this.#gap = { group, from: lastTime, cause, frames: cause === 'stopped' ? 0 : -1 };
   }
 
-  get slotCount(): number {
-    return this.#labels.length;
-  }
-
   /** Its number, or the one it goes on from while it has none; 0 for neither. */
   get group(): GroupId {
     return this.#group === 0 ? this.#continues : this.#group;
@@ -107,8 +104,8 @@ export class GroupColumns implements GroupWriter, FrameOwner {
 
   addSlot(labels: Labels, family: number): number {
     invariant(family < this.#families.length, 'BUG: slot of an unknown family');
-    this.#familyOf.push(family);
-    return this.#labels.push(labels) - 1;
+    this.#unwritten.push({ labels, family });
+    return this.slotCount++;
   }
 
   write(time: Milliseconds, states: Uint8Array, values: Float64Array): void {
@@ -152,17 +149,13 @@ export class GroupColumns implements GroupWriter, FrameOwner {
 
   rebase(keep: Uint8Array): Int32Array {
     const map = new Int32Array(this.slotCount).fill(-1);
-    let count = 0;
-    for (let slot = 0; slot < map.length; slot++) {
-      if (keep[slot] !== 1) continue;
-      map[slot] = count;
-      this.#labels[count] = this.#labels[slot];
-      this.#familyOf[count] = this.#familyOf[slot];
-      count++;
-    }
-    this.#labels.length = count;
-    this.#familyOf.length = count;
     this.#startOver();
+    const kept: LayoutSlot[] = [];
+    for (let slot = 0; slot < map.length; slot++) {
+      if (keep[slot] === 1) map[slot] = kept.push(this.#unwritten[slot]) - 1;
+    }
+    this.#unwritten = kept;
+    this.slotCount = kept.length;
     return map;
   }
 
@@ -196,6 +189,10 @@ export class GroupColumns implements GroupWriter, FrameOwner {
     this.#continues = this.group;
     this.#group = 0;
     this.#needsKey = true;
+    const written = this.#layouts.flatMap((payload) => decodeLayout(payload).slots);
+    this.#unwritten = [...written, ...this.#unwritten];
+    this.#layouts = [];
+    this.#familiesWritten = 0;
   }
 
   /** Writes what must come before a frame: gap, layout. */
@@ -206,13 +203,10 @@ export class GroupColumns implements GroupWriter, FrameOwner {
       this.#group = this.#host.newGroup();
       this.#epoch = this.#host.epoch();
       this.#layoutVersion = 0;
-      this.#slotsWritten = 0;
-      this.#familiesWritten = 0;
       this.#needsKey = true;
       this.#encoder.forget();
     }
-    const grown =
-      this.slotCount > this.#slotsWritten || this.#families.length > this.#familiesWritten;
+    const grown = this.#unwritten.length > 0 || this.#families.length > this.#familiesWritten;
     if (this.#layoutVersion === 0 || grown) this.#writeLayout(time);
   }
 
@@ -224,23 +218,21 @@ export class GroupColumns implements GroupWriter, FrameOwner {
   }
 
   #writeLayout(time: Milliseconds): void {
-    const slots: LayoutSlot[] = [];
-    for (let slot = this.#slotsWritten; slot < this.slotCount; slot++) {
-      slots.push({ labels: this.#labels[slot], family: this.#familyOf[slot] });
-    }
+    const slots = this.#unwritten;
     this.#layoutVersion++;
     const payload = encodeLayout({
       group: this.#group,
       version: this.#layoutVersion,
       meta: { ...this.meta, continues: this.#continues },
-      firstSlot: this.#slotsWritten,
+      firstSlot: this.slotCount - slots.length,
       firstFamily: this.#familiesWritten,
       slots,
       slotNumbers: null,
       families: this.#families.slice(this.#familiesWritten),
       slotCount: this.slotCount,
     });
-    this.#slotsWritten = this.slotCount;
+    this.#layouts.push(payload);
+    this.#unwritten = [];
     this.#familiesWritten = this.#families.length;
     const fields = { ...UNPLACED, kind: EntryKind.layout, group: this.#group, time, key: false };
     const entry = encodeEntry(fields, payload);
@@ -299,4 +291,13 @@ export function gapRecord(
   const fields = { ...UNPLACED, kind: EntryKind.gap, group, time: asTime(to), key: false };
   const entry = encodeEntry(fields, encodeGap(gap));
   return { entry, samples: 0, gap, writer };
+}
+
+/** Equal for groups of one target. */
+export function targetKey({
+  kind,
+  target,
+  scrapeUrl,
+}: Pick<GroupMeta, 'kind' | 'target' | 'scrapeUrl'>): string {
+  return `${kind} ${scrapeUrl} ${labelsKey(target)}`;
 }

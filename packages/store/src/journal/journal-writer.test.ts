@@ -494,3 +494,36 @@ async function advanceUntil(done: () => boolean): Promise<void> {
     await new Promise((resolve) => setTimeout(resolve, 2));
   }
 }
+
+it('names what the store has lost, once, in the ledger of the next commit', async () => {
+  const journal = await open();
+  const group = openGroup(journal);
+  addSeries(group, 'x');
+  const gap = { group: 0, from: at(0), to: at(100), cause: 'corrupt' as const, frames: 1 };
+  write(group, 0, 1);
+  const flushed = journal.flush();
+  journal.nameGap(gap);
+  await flushed;
+  journal.nameGap(gap);
+  write(group, 5000, 2);
+  await journal.flush();
+  expect(ledgers.at(-1)).toMatchObject({ gaps: [gap], gapsTotal: 1, gapsByCause: { corrupt: 1 } });
+  await journal.close();
+  const again = await open();
+  again.nameGap({ ...gap, from: at(50) });
+  expect(again.ledger.gaps.filter(({ cause }) => cause === 'corrupt')).toEqual([gap]);
+  await again.close();
+});
+
+it('writes nothing any more when another process writes the journal', async () => {
+  const journal = await open();
+  const group = openGroup(journal);
+  addSeries(group, 'x');
+  write(group, 0, 1);
+  await journal.flush();
+  write(group, 5000, 2);
+  const before = await lmdb.journal(journal.ref);
+  await journal.close(true);
+  expect(await lmdb.journal(journal.ref)).toEqual(before);
+  expect(await lmdb.getDocument('journal/clean')).toBe(undefined);
+});

@@ -2,6 +2,7 @@ import {
   CanopyError,
   type CommitOutcome,
   type Epoch,
+  type GapRecord,
   type GroupId,
   type GroupMeta,
   type GroupWriter,
@@ -13,17 +14,24 @@ import {
   type Lease,
   type Ledger,
   type Milliseconds,
+  PendingGaps,
   type Sequence,
   type Timer,
   asDuration,
   asTime,
   errorText,
   journalRef,
-  labelsKey,
+  parseLedger,
 } from '@canopy/model';
 import type { StoreHealth } from '../health.js';
-import { type Batch, makeBatch, readLedger } from './batch.js';
-import { GroupColumns, type GroupHost, type Predecessor, gapRecord } from './group-columns.js';
+import { type Batch, makeBatch } from './batch.js';
+import {
+  GroupColumns,
+  type GroupHost,
+  type Predecessor,
+  gapRecord,
+  targetKey,
+} from './group-columns.js';
 import type { JournalIndex } from './journal-index.js';
 import {
   findJournalId,
@@ -34,7 +42,7 @@ import {
   saveJournalId,
   takeLease,
 } from './journal-place.js';
-import type { JournalWriterOptions, JournalWriterStats } from './options.js';
+import { type JournalWriterOptions, type JournalWriterStats, emptyStats } from './options.js';
 import { type QueuedRecord, RecordQueue } from './record-queue.js';
 
 /** Groups that ended and may be gone on from. */
@@ -55,14 +63,7 @@ export class JournalWriter implements Journal {
   readonly #host: GroupHost;
   readonly #open = new Set<GroupColumns>();
   readonly #predecessors = new Map<string, Predecessor>();
-  readonly #stats: JournalWriterStats = {
-    commits: 0,
-    commitFailures: 0,
-    framesDropped: 0,
-    framesRefusedByClock: 0,
-    queueBytes: 0,
-    lastCommitDurationMs: 0,
-  };
+  readonly #stats: JournalWriterStats = emptyStats();
   #lease: Lease;
   #leaseRenewedAt: number;
   /** Stored position; null before the first commit. */
@@ -71,6 +72,7 @@ export class JournalWriter implements Journal {
   #sequence: Sequence;
   #nextGroup: GroupId;
   #ledger: Ledger;
+  readonly #gaps = new PendingGaps();
   #batch: Batch | undefined;
   #running: Promise<boolean> | undefined;
   #timer: Timer | undefined;
@@ -103,7 +105,7 @@ export class JournalWriter implements Journal {
     this.#epoch = Math.max(1, state?.position.epoch ?? 1);
     this.#sequence = state?.position.sequence ?? 0;
     this.#nextGroup = index.nextGroup;
-    this.#ledger = readLedger(state?.ledger ?? '');
+    this.#ledger = parseLedger(state?.ledger ?? '');
     for (const track of index.groups.values()) {
       if (track.lastTime === 0) continue;
       const lastTime = asTime(track.lastTime);
@@ -175,6 +177,12 @@ export class JournalWriter implements Journal {
     if (count > 0) refused[reason] = (refused[reason] ?? 0) + count;
   }
 
+  /** Names what the store turned out to have lost, in the ledger of the next commit. */
+  nameGap(gap: GapRecord): void {
+    this.#gaps.add(gap);
+    this.#gaps.nameIn(this.#ledger);
+  }
+
   flush(): Promise<void> {
     const target = this.#enqueued;
     if (this.#waitingRecords() === 0 || this.#closed !== undefined) return Promise.resolve();
@@ -200,26 +208,30 @@ export class JournalWriter implements Journal {
     this.#keyFrameRequests++;
   }
 
-  /** Flushes (one try where the store does not answer), marks the end as clean, releases the lease. */
-  close(): Promise<void> {
-    this.#closed ??= this.#close();
+  /**
+   * Flushes (one try where the store does not answer), marks the end as clean, releases the lease. `isLost`:
+   * another process writes the journal now, so nothing is written; it names what was not synced.
+   */
+  close(isLost = false): Promise<void> {
+    this.#closed ??= this.#close(isLost);
     return this.#closed;
   }
 
-  async #close(): Promise<void> {
+  async #close(isLost: boolean): Promise<void> {
     const { store, log } = this.#options;
     this.#timer?.cancel();
+    if (isLost) this.#queue.dropAll();
     await this.#running;
-    while (this.#batch !== undefined || this.#queue.length > 0) {
+    while (!isLost && (this.#batch !== undefined || this.#queue.length > 0)) {
       if (!(await this.#commitOnce())) break;
     }
     const left = this.#waitingRecords();
     try {
-      if (left === 0) {
+      if (!isLost && left === 0) {
         await saveCheckpoint(store, this.ref, this.index);
         await saveCleanMark(store, this.ref, this.#stored);
       }
-      await store.releaseLease(this.#lease);
+      if (!isLost) await store.releaseLease(this.#lease);
     } catch (error) {
       log('warn', `the journal could not be closed cleanly: ${errorText(error)}`);
     }
@@ -383,6 +395,8 @@ export class JournalWriter implements Journal {
     const { onCommitted, log } = this.#options;
     // What was refused while the commit was under way is in none of its copies yet.
     const ledger = { ...batch.ledger, refused: this.#ledger.refused };
+    this.#gaps.forget(batch.ledger);
+    this.#gaps.nameIn(ledger);
     this.#ledger = ledger;
     this.#stored = batch.position;
     this.#batch = undefined;
@@ -429,7 +443,7 @@ export class JournalWriter implements Journal {
       stored: position === null ? 'nothing' : `${position.epoch}-${position.sequence}`,
     });
     const lost = this.#ledger.watermark;
-    const kept = readLedger(ledgerText).watermark;
+    const kept = parseLedger(ledgerText).watermark;
     this.#stored = position;
     this.#leaseRenewedAt = Number.NEGATIVE_INFINITY;
     this.#newEpoch(position?.epoch ?? 0);
@@ -481,13 +495,4 @@ export class JournalWriter implements Journal {
     this.#waiters = this.#waiters.filter(({ target }) => target > settled);
     for (const waiter of done) waiter.done();
   }
-}
-
-/** Equal for groups of one target. */
-function targetKey({
-  kind,
-  target,
-  scrapeUrl,
-}: Pick<GroupMeta, 'kind' | 'target' | 'scrapeUrl'>): string {
-  return `${kind} ${scrapeUrl} ${labelsKey(target)}`;
 }

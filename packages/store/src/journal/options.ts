@@ -49,3 +49,12 @@ export interface JournalWriterStats {
   queueBytes: number;
   lastCommitDurationMs: number;
 }
+
+export const emptyStats = (): JournalWriterStats => ({
+  commits: 0,
+  commitFailures: 0,
+  framesDropped: 0,
+  framesRefusedByClock: 0,
+  queueBytes: 0,
+  lastCommitDurationMs: 0,
+});

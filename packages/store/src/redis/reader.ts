@@ -1,5 +1,6 @@
 /** Reading of entries and layouts in bounded steps, with records checked. */
 import {
+  type GapRecord,
   type JournalEntry,
   type JournalPosition,
   type JournalRef,
@@ -7,6 +8,7 @@ import {
   errorText,
 } from '@canopy/model';
 import { decodeEntry } from '@canopy/encoding';
+import { type ReadEntry, fillCorrupt, layoutGap } from '../corrupt.js';
 import type { CorruptRecord } from '../health.js';
 import type { RedisConnection } from './connection.js';
 import { type RedisKeys, formatPosition, parseField, parsePosition } from './keys.js';
@@ -15,7 +17,8 @@ import { firstSliceAfter, sortedSlices } from './slices.js';
 /** Entries asked for at first; then as many as fit by the size of those before. */
 const FIRST_COUNT = 64;
 const COUNT_MAX = 4096;
-const SCAN_COUNT = 500;
+/** Layouts of a thousand series have 15 KB each: what one reply brings is checked in one step. */
+const LAYOUTS_AT_ONCE = 32;
 
 type StreamReply = Array<[id: Buffer, fields: Buffer[]]>;
 
@@ -68,12 +71,12 @@ export class RedisReader {
   /** As in Store. */
   async readLayouts(ref: JournalRef): Promise<JournalEntry[]> {
     const found = new Map<string, JournalEntry>();
-    await this.#scanHash(this.#keys.layouts(ref), (field, value) => {
+    await this.#scanHash(this.#keys.layouts(ref), LAYOUTS_AT_ONCE, (field, value) => {
       const [epoch, , sequence] = parseField(field);
       try {
         found.set(field, decodeEntry(epoch, sequence, value));
       } catch (error) {
-        this.#report(ref, 'layout', field, error);
+        this.#report(ref, 'layout', field, errorText(error), layoutGap(parseField(field)[1]));
       }
     });
     return [...found.values()].sort(
@@ -105,7 +108,7 @@ export class RedisReader {
         if (value !== null) layouts.set(layoutFields[i], value);
       });
     }
-    const entries: JournalEntry[] = [];
+    const entries: ReadEntry[] = [];
     for (const [id, [name, value]] of reply) {
       const isLayout = name.toString() === 'l';
       const bytes = isLayout ? layouts.get(layoutField(id, value)) : value;
@@ -115,18 +118,24 @@ export class RedisReader {
       try {
         entries.push(decodeEntry(epoch, sequence, bytes));
       } catch (error) {
-        this.#report(ref, 'entry', id.toString(), error);
+        entries.push({ corruptAt: { epoch, sequence }, why: errorText(error) });
       }
     }
-    return entries;
+    return fillCorrupt(entries, (at, why, gap) => {
+      this.#report(ref, 'entry', formatPosition(at), why, gap);
+    });
   }
 
   /** Visits every field at least once; one that is written meanwhile perhaps twice. */
-  async #scanHash(key: string, visit: (field: string, value: Buffer) => void): Promise<void> {
+  async #scanHash(
+    key: string,
+    count: number,
+    visit: (field: string, value: Buffer) => void,
+  ): Promise<void> {
     let cursor = '0';
     do {
       const [next, parts] = await this.#connection.run(
-        (client) => client.hscanBuffer(key, cursor, 'COUNT', SCAN_COUNT),
+        (client) => client.hscanBuffer(key, cursor, 'COUNT', count),
         key,
       );
       for (let i = 0; i + 1 < parts.length; i += 2) visit(parts[i].toString(), parts[i + 1]);
@@ -134,8 +143,14 @@ export class RedisReader {
     } while (cursor !== '0');
   }
 
-  #report(journal: string, what: CorruptRecord['what'], place: string, error: unknown): void {
-    this.#onCorrupt({ journal, what, place, message: errorText(error) });
+  #report(
+    journal: JournalRef,
+    what: CorruptRecord['what'],
+    place: string,
+    message: string,
+    gap: GapRecord,
+  ): void {
+    this.#onCorrupt({ journal, what, place, message, gap });
   }
 }
 

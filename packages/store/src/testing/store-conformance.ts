@@ -1,9 +1,11 @@
 /** What every Store must do, as tests. Each test uses a journal of its own, so a store is shared. */
+import { decodeGap, entryPayload } from '@canopy/encoding';
 import {
   BLOCK_CHUNK_BYTES,
   type BlockMeta,
   type BlockPiece,
   type CommitOutcome,
+  EntryKind,
   type JournalCommit,
   type JournalEntry,
   type JournalPosition,
@@ -377,7 +379,7 @@ export function storeConformance(
       expect(await ids(held.journal)).toEqual(['1-1']);
     });
 
-    it('leaves corrupt records out and reports them', async () => {
+    it('names corrupt records, shows none of them, and reports them', async () => {
       const held = await lease(testJournal());
       const damaged = (entry: JournalEntry): JournalEntry => {
         const bytes = Uint8Array.from(entry.bytes);
@@ -392,7 +394,17 @@ export function storeConformance(
       ];
       await store.commit(commitOf(held, null, entries));
       corrupt.length = 0;
-      expect(await ids(held.journal)).toEqual(['1-2', '1-4']);
+      const read = await store.readEntries(held.journal, at(0, 0), {
+        maxBytes: 1e6,
+        maxEntries: 9,
+      });
+      const kinds = read.map(({ sequence, kind }) => `${sequence} ${kind}`);
+      const { gap, frame } = EntryKind;
+      expect(kinds).toEqual([`1 ${gap}`, `2 ${frame}`, `3 ${gap}`, `4 ${frame}`]);
+      const named = decodeGap(entryPayload(read[2]));
+      const [from, to] = [read[1].time, Math.max(read[1].time + 1, read[3].time)];
+      expect(named).toEqual({ group: 0, from, to, cause: 'corrupt', frames: 1 });
+      expect(corrupt[1].gap).toEqual(named);
       expect(corrupt.map(({ what, place }) => `${what} ${place}`)).toEqual([
         'entry 1-1',
         'entry 1-3',

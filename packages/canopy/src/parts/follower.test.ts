@@ -1,0 +1,141 @@
+/** A head that follows a store beside the one that writes it, on the embedded store itself. */
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { randomBytes } from 'node:crypto';
+import { Head } from '@canopy/head';
+import {
+  type GroupWriter,
+  type StoredTile,
+  asDuration,
+  asTime,
+  labelsFromObject,
+} from '@canopy/model';
+import { VirtualClock } from '@canopy/model/testing';
+import { type EmbeddedStore, JournalWriter, openEmbeddedStore } from '@canopy/store';
+import { afterEach, expect, it } from 'vitest';
+import { Follower } from './follower.js';
+
+const EVER = { minTime: asTime(0), maxTime: asTime(8.64e15) };
+const cleanUp: Array<() => Promise<unknown>> = [];
+afterEach(async () => {
+  for (const end of cleanUp.splice(0).reverse()) await end();
+});
+
+async function rig() {
+  const clock = new VirtualClock();
+  const path = await mkdtemp(join(tmpdir(), 'canopy-follow-'));
+  cleanUp.push(() => rm(path, { recursive: true, force: true }));
+  const options = { path, maxBytes: 2 ** 26, clock, log: () => {}, onCorrupt: () => {} };
+  const store: EmbeddedStore = await openEmbeddedStore(options);
+  cleanUp.push(async () => store[Symbol.asyncDispose]());
+  const closed: StoredTile[] = [];
+  const headOf = (onTileClosed: (ref: never, tile: StoredTile) => void): Head =>
+    new Head({
+      ...{ clock, windowMs: asDuration(7_200_000), tileFrames: 5, onTileClosed },
+      ...{ outOfOrderWindow: asDuration(0), tileSource: store, maxSeries: 1000 },
+    });
+  const written = headOf((_ref, tile) => void closed.push(tile));
+  const head: Head = headOf((ref, tile) => follower.add(ref, tile));
+  const rebuilt: string[] = [];
+  const follower = new Follower({
+    ...{ store, clock, every: asDuration(2000), log: () => {} },
+    head: () => head,
+    onRebuild: (ref) => void rebuilt.push(ref),
+    onRebuilt: () => {},
+  });
+  const journal = await JournalWriter.open({
+    ...{ store, clock, randomBytes, owner: 'writer', leaseTtl: asDuration(1e9) },
+    ...{ commitInterval: asDuration(1), commitBytes: 1e6, queueBytesMax: 1e6, keyFrameEvery: 5 },
+    onCommitted: (ref, entries) => void written.apply(ref, entries),
+    completeUpTo: () => clock.now(),
+    ...{ log: () => {}, pathIdentity: '' },
+  });
+  const group: GroupWriter = journal.openGroup({
+    kind: 'aligned',
+    ...{ target: labelsFromObject({ job: 'a' }), scrapeUrl: '', interval: asDuration(1000) },
+  });
+  group.addSlot(labelsFromObject({ __name__: 'x' }), -1);
+  let count = 0;
+  const write = async (frames: number): Promise<void> => {
+    for (let i = 0; i < frames; i++) {
+      await clock.advance(1000);
+      group.write(clock.now(), Uint8Array.of(1), Float64Array.of(count++));
+    }
+    const flushed = journal.flush();
+    await clock.advance(10);
+    await flushed;
+  };
+  /** What the parent that writes does with its tiles. */
+  const storeTiles = async (): Promise<void> => {
+    const tiles = closed.splice(0);
+    await store.putTiles(journal.lease, tiles);
+    for (const { meta } of tiles) written.tileStored(journal.ref, meta);
+    await store.trimJournal(journal.lease, written.trimmable(journal.ref));
+  };
+  return { clock, store, journal, written, head, follower, rebuilt, write, storeTiles };
+}
+
+async function values(head: Head): Promise<number[]> {
+  const snapshot = head.snapshot();
+  const [series] = await snapshot.select([], EVER);
+  snapshot.release();
+  return series === undefined ? [] : [...series.values.subarray(series.from, series.to)];
+}
+
+const upTo = (count: number): number[] => Array.from({ length: count }, (_, i) => i);
+
+it('applies what comes, and ticks off the tiles that the other has stored', async () => {
+  const { journal, store, head, follower, rebuilt, write, storeTiles } = await rig();
+  await write(7);
+  await follower.catchUpAll();
+  await storeTiles();
+  await write(6);
+  await follower.catchUpAll();
+  expect(await values(head)).toEqual(upTo(13));
+  await follower.compareTiles((await store.journal(journal.ref))!);
+  expect(rebuilt).toEqual([]);
+  // Of two tiles that both closed, one is stored: the other is left for who writes now.
+  const left = [...follower.takeClosed()].map(([, { meta }]) => meta.firstSequence);
+  expect(left.length).toBe(1);
+  expect(left[0]).toBeGreaterThan((await store.tiles(journal.ref))[0].lastSequence);
+});
+
+it('follows by itself, a little later', async () => {
+  const { clock, head, follower, write } = await rig();
+  follower.start();
+  await write(2);
+  await clock.advance(2500);
+  await expect.poll(() => values(head)).toEqual(upTo(2));
+  await follower.stop();
+});
+
+it('builds a head anew where the journal was cut past it, or the tiles are others', async () => {
+  const { journal, store, head, follower, rebuilt, write, storeTiles } = await rig();
+  await write(2);
+  await follower.catchUpAll();
+  await write(12);
+  await storeTiles();
+  await follower.catchUpAll();
+  expect(rebuilt).toEqual([journal.ref]);
+  expect(await values(head)).toEqual(upTo(14));
+
+  // A tile that this head knows with another end.
+  const [meta] = await store.tiles(journal.ref);
+  const [bytes] = await store.readTiles(journal.ref, [meta]);
+  const other = { ...meta, lastSequence: meta.lastSequence - 1 };
+  await store.putTiles(journal.lease, [{ meta: other, bytes: bytes! }]);
+  await follower.compareTiles((await store.journal(journal.ref))!);
+  expect(rebuilt.length).toBe(2);
+});
+
+it('builds a head anew where the store went back', async () => {
+  const { journal, store, head, follower, rebuilt, write } = await rig();
+  await write(3);
+  await follower.catchUpAll();
+  const state = (await store.journal(journal.ref))!;
+  const position = { epoch: 1, sequence: state.position.sequence - 1 };
+  await follower.catchUp({ ...state, position });
+  expect(rebuilt).toEqual([journal.ref]);
+  expect(await values(head)).toEqual(upTo(3));
+});

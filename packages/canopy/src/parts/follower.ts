@@ -1,0 +1,228 @@
+/**
+ * A standby's head, kept up with a store that another parent writes: entries are applied as they
+ * come, in short steps. Tiles the head closes meanwhile are the other's to write; they are
+ * ticked off when the store has them.
+ */
+import {
+  CanopyError,
+  type Clock,
+  type DurationMs,
+  type JournalPosition,
+  type JournalRef,
+  type JournalState,
+  type Store,
+  type StoredTile,
+  type TileMeta,
+  type Timer,
+  comparePositions,
+  errorText,
+} from '@canopy/model';
+import type { Head } from '@canopy/head';
+import type { Log } from '../log.js';
+import { applyInSteps, recoverJournal } from './recovery.js';
+
+export interface FollowerOptions {
+  readonly store: Store;
+  readonly head: () => Head;
+  readonly clock: Clock;
+  /** How far answers lag behind the store. */
+  readonly every: DurationMs;
+  /** A journal's head is about to be built anew: tiles it closed are nobody's any more. */
+  onRebuild(ref: JournalRef): void;
+  /** It has been: its tiles are with the store only. */
+  onRebuilt(): void;
+  readonly log: Log;
+}
+
+/** Read from the store at once. */
+const READ = { maxBytes: 256 * 1024, maxEntries: 4096 };
+/** Listing a journal's tiles is not cheap. */
+const TILES_EVERY_MS = 60_000;
+const START: JournalPosition = { epoch: 0, sequence: 0 };
+
+export class Follower {
+  readonly #options: FollowerOptions;
+  /** Closed here since this head followed, not known to be stored. */
+  readonly #closed = new Map<JournalRef, StoredTile[]>();
+  /** Journals whose tiles may not be those of the head. */
+  readonly #followed = new Set<JournalRef>();
+  #timer: Timer | undefined;
+  #running: Promise<void> | undefined;
+  #isActive = false;
+  #tilesAt = 0;
+  #failure = '';
+  /** Clock.monotonic() of the last round that went well. */
+  #lastRound = 0;
+
+  constructor(options: FollowerOptions) {
+    this.#options = options;
+  }
+
+  /** What went wrong in the last round; '' where nothing did. */
+  get failure(): string {
+    return this.#failure;
+  }
+
+  /** Since the head was last known to be level with the store. Milliseconds. */
+  get behindMs(): number {
+    return this.#options.clock.monotonic() - this.#lastRound;
+  }
+
+  /** Takes a tile that the head closed. */
+  add(ref: JournalRef, tile: StoredTile): void {
+    const tiles = this.#closed.get(ref);
+    if (tiles === undefined) this.#closed.set(ref, [tile]);
+    else tiles.push(tile);
+  }
+
+  start(): void {
+    if (this.#isActive) return;
+    this.#isActive = true;
+    this.#lastRound = this.#options.clock.monotonic();
+    this.#arm();
+  }
+
+  /** Resolves when nothing is applied any more. */
+  async stop(): Promise<void> {
+    this.#isActive = false;
+    this.#timer?.cancel();
+    await this.#running;
+  }
+
+  /** Brings the head to what the store has of every journal. */
+  async catchUpAll(): Promise<void> {
+    const states = await this.#options.store.journals();
+    for (const state of states) await this.catchUp(state);
+  }
+
+  /** Brings the head to what the store has of one journal. */
+  async catchUp(state: JournalState): Promise<void> {
+    const { store } = this.#options;
+    const head = this.#options.head();
+    const { ref } = state;
+    const begun = head.position(ref) ?? state.trimmed;
+    const order = comparePositions(state.position, begun);
+    if (order === 0 && comparePositions(begun, START) > 0) return;
+    this.#followed.add(ref);
+    // Behind what the head has: restored, or wiped and begun anew. Behind the cut: entries are gone.
+    if (order < 0 || comparePositions(begun, state.trimmed) < 0) return this.#rebuild(state);
+    for (let after = begun; comparePositions(after, state.position) < 0; ) {
+      const entries = await store.readEntries(ref, after, READ);
+      if (entries.length === 0) break;
+      await applyInSteps(head, ref, entries);
+      const { epoch, sequence } = entries[entries.length - 1];
+      after = { epoch, sequence };
+    }
+    const now = await store.journal(ref);
+    if (now !== undefined && comparePositions(begun, now.trimmed) < 0) await this.#rebuild(now);
+  }
+
+  /**
+   * Compares the head's tiles with the store's, which nobody else writes any more or whose writer comes
+   * to the same ones. What the store has is ticked off; where it has others, the head is built anew from it.
+   */
+  async compareTiles(state: JournalState): Promise<void> {
+    const { ref } = state;
+    const head = this.#options.head();
+    const blocks = await this.#options.store.blocks(ref);
+    const stored = await this.#options.store.tiles(ref);
+    head.blocks.compare(ref, blocks, stored);
+    if (!stored.every((meta) => head.storedTiles.knows(ref, meta))) return this.#rebuild(state);
+    const names = new Set(stored.map(nameOf));
+    const left = (this.#closed.get(ref) ?? []).filter(({ meta }) => {
+      const last = { epoch: meta.epoch, sequence: meta.lastSequence };
+      // The journal is cut only behind what is stored.
+      const isStored = names.has(nameOf(meta)) || comparePositions(last, state.trimmed) <= 0;
+      if (isStored) head.tileStored(ref, meta);
+      return !isStored;
+    });
+    if (left.length === 0) this.#closed.delete(ref);
+    else this.#closed.set(ref, left);
+  }
+
+  /** Whether the head may have other tiles of a journal than the store. */
+  hasFollowed(ref: JournalRef): boolean {
+    return this.#followed.has(ref);
+  }
+
+  /** Tiles that the store does not have: whoever writes them now. */
+  *takeClosed(): Generator<readonly [JournalRef, StoredTile]> {
+    for (const [ref, tiles] of this.#closed) for (const tile of tiles) yield [ref, tile];
+    this.#closed.clear();
+    this.#followed.clear();
+  }
+
+  #arm(): void {
+    const { clock, every } = this.#options;
+    this.#timer = clock.after(every, () => {
+      this.#running = this.#round().finally(() => {
+        if (this.#isActive) this.#arm();
+      });
+    });
+  }
+
+  async #round(): Promise<void> {
+    const { store, clock, log } = this.#options;
+    try {
+      const states = await store.journals();
+      for (const state of states) {
+        if (!this.#isActive) return;
+        await this.catchUp(state);
+        this.#forgetGroups(state);
+      }
+      if (clock.monotonic() - this.#tilesAt > TILES_EVERY_MS) {
+        this.#tilesAt = clock.monotonic();
+        for (const state of states) {
+          if (!this.#isActive) break;
+          const isOther = await this.#hasOtherBlocks(state.ref);
+          if (isOther || this.#closed.has(state.ref)) await this.compareTiles(state);
+        }
+      }
+      this.#lastRound = clock.monotonic();
+      this.#failure = '';
+    } catch (error) {
+      if (!(error instanceof CanopyError)) {
+        log('error', `BUG: following the store failed: ${errorText(error)}`, {
+          stack: (error as Error)?.stack,
+        });
+      } else if (this.#failure === '') {
+        log('warn', 'the store cannot be followed; tried again', { error: error.message });
+      }
+      this.#failure = errorText(error);
+    }
+  }
+
+  /** Whether the store's writer has made blocks, or dropped some. */
+  async #hasOtherBlocks(ref: JournalRef): Promise<boolean> {
+    const { store, head } = this.#options;
+    const known = new Set(
+      head()
+        .blocks.list(ref)
+        .map(({ id }) => id),
+    );
+    const blocks = await store.blocks(ref);
+    return blocks.length !== known.size || !blocks.every(({ id }) => known.has(id));
+  }
+
+  /** Layouts the store's writer drops, or has dropped. */
+  #forgetGroups({ ref, trimmed }: JournalState): void {
+    const head = this.#options.head();
+    const gone = head.groupsNotNeeded(ref, trimmed);
+    if (gone.length > 0) head.layoutsDropped(ref, gone);
+  }
+
+  async #rebuild(state: JournalState): Promise<void> {
+    const { store, log } = this.#options;
+    const head = this.#options.head();
+    log('info', 'the head of a journal is built anew from the store', { journal: state.ref });
+    this.#closed.delete(state.ref);
+    this.#options.onRebuild(state.ref);
+    head.dropJournal(state.ref);
+    const now = (await store.journal(state.ref)) ?? state;
+    await recoverJournal(store, head, now, () => {});
+    this.#options.onRebuilt();
+  }
+}
+
+const nameOf = ({ epoch, group, firstSequence }: TileMeta): string =>
+  `${epoch}-${group}-${firstSequence}`;

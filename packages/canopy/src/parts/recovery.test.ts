@@ -1,0 +1,114 @@
+/** A leaf's head comes back while its journal goes on, on the embedded store itself. */
+import { randomBytes } from 'node:crypto';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { Head } from '@canopy/head';
+import {
+  type GroupWriter,
+  type JournalEntry,
+  type Store,
+  asDuration,
+  asTime,
+  labelsFromObject,
+} from '@canopy/model';
+import { VirtualClock } from '@canopy/model/testing';
+import { JournalWriter, openEmbeddedStore } from '@canopy/store';
+import { afterEach, expect, it } from 'vitest';
+import { recoverLive } from './recovery.js';
+
+const EVER = { minTime: asTime(0), maxTime: asTime(8.64e15) };
+const START = { epoch: 0, sequence: 0 };
+const cleanUp: Array<() => Promise<unknown>> = [];
+afterEach(async () => {
+  for (const end of cleanUp.splice(0).reverse()) await end();
+});
+
+async function rig() {
+  const clock = new VirtualClock();
+  const path = await mkdtemp(join(tmpdir(), 'canopy-recover-'));
+  cleanUp.push(() => rm(path, { recursive: true, force: true }));
+  const options = { path, maxBytes: 2 ** 26, clock, log: () => {}, onCorrupt: () => {} };
+  const store = await openEmbeddedStore(options);
+  cleanUp.push(async () => store[Symbol.asyncDispose]());
+  const head = new Head({
+    ...{ clock, windowMs: asDuration(7_200_000), tileFrames: 100, onTileClosed: () => {} },
+    ...{ outOfOrderWindow: asDuration(0), tileSource: null, maxSeries: 1000 },
+  });
+  const level = { is: false };
+  const journal = await JournalWriter.open({
+    ...{ store, clock, randomBytes, owner: 'leaf', leaseTtl: asDuration(1e9) },
+    ...{ commitInterval: asDuration(1), commitBytes: 1e6, queueBytesMax: 1e6, keyFrameEvery: 100 },
+    onCommitted: (ref, entries) => {
+      if (level.is) head.apply(ref, entries);
+    },
+    completeUpTo: () => clock.now(),
+    ...{ log: () => {}, pathIdentity: '' },
+  });
+  const group: GroupWriter = journal.openGroup({
+    kind: 'aligned',
+    ...{ target: labelsFromObject({ job: 'a' }), scrapeUrl: '', interval: asDuration(1000) },
+  });
+  group.addSlot(labelsFromObject({ __name__: 'x' }), -1);
+  let count = 0;
+  const write = async (frames: number): Promise<void> => {
+    for (let i = 0; i < frames; i++) {
+      await clock.advance(1000);
+      group.write(clock.now(), Uint8Array.of(1), Float64Array.of(count++));
+    }
+    const flushed = journal.flush();
+    await clock.advance(10);
+    await flushed;
+  };
+  const recover = (reading: Store): Promise<void> =>
+    recoverLive(
+      { store: reading, head, log: () => {}, onProgress: () => {} },
+      { ref: journal.ref, from: START, position: () => journal.position },
+      () => (level.is = true),
+    );
+  return { store, head, journal, level, write, recover };
+}
+
+async function values(head: Head): Promise<number[]> {
+  const snapshot = head.snapshot();
+  const [series] = await snapshot.select([], EVER);
+  snapshot.release();
+  return [...series.values.subarray(series.from, series.to)];
+}
+
+const upTo = (count: number): number[] => Array.from({ length: count }, (_, i) => i);
+
+it('takes in what is committed while it reads, in order and once', async () => {
+  const { store, head, level, write, recover } = await rig();
+  await write(20);
+  /** Hands out three entries at a time; a commit comes after each of the first reads, and after the last. */
+  let reads = 0;
+  const reading = new Proxy(store, {
+    get(target, name) {
+      if (name !== 'readEntries') {
+        const value = Reflect.get(target, name) as unknown;
+        return typeof value === 'function' ? (value.bind(target) as unknown) : value;
+      }
+      return async (...[ref, after]: Parameters<Store['readEntries']>): Promise<JournalEntry[]> => {
+        const entries = await target.readEntries(ref, after, { maxBytes: 1e6, maxEntries: 3 });
+        if (reads++ < 4 || entries.length < 3) if (reads < 20) await write(1);
+        return entries;
+      };
+    },
+  });
+  await recover(reading);
+  expect(level.is).toBe(true);
+  const written = (await values(head)).length;
+  expect(written).toBeGreaterThan(24);
+  await write(2);
+  expect(await values(head)).toEqual(upTo(written + 2));
+  expect(head.stats).toMatchObject({ framesRepeated: 0, framesUndecodable: 0 });
+});
+
+it('begins at once with a journal that is new', async () => {
+  const { store, head, level, write, recover } = await rig();
+  await recover(store);
+  expect(level.is).toBe(true);
+  await write(3);
+  expect(await values(head)).toEqual(upTo(3));
+});

@@ -1,0 +1,57 @@
+/** Tiles of a head beside those that the store has: which are known, which are cold, and warming them. */
+import { FormatError, type JournalRef, type Milliseconds, type TileMeta } from '@canopy/model';
+import type { JournalGroups } from '../journal-groups.js';
+import type { ReadCounts } from '../select/gather.js';
+
+export interface PlacedTile {
+  readonly ref: JournalRef;
+  readonly meta: TileMeta;
+}
+
+export class StoredTiles {
+  readonly #journals: ReadonlyMap<JournalRef, JournalGroups>;
+  readonly #counts: Pick<ReadCounts, 'tilesUnreadable' | 'onTileCorrupt'>;
+
+  constructor(
+    journals: ReadonlyMap<JournalRef, JournalGroups>,
+    counts: Pick<ReadCounts, 'tilesUnreadable' | 'onTileCorrupt'>,
+  ) {
+    this.#journals = journals;
+    this.#counts = counts;
+  }
+
+  /** Whether a tile with this extent is among those of its group. */
+  knows(ref: JournalRef, meta: TileMeta): boolean {
+    const tile = this.#journals.get(ref)?.tile(meta);
+    return tile?.meta.lastSequence === meta.lastSequence;
+  }
+
+  /** Tiles with samples since `from` that only the store has; the newest first. */
+  cold(from: Milliseconds): PlacedTile[] {
+    const cold: PlacedTile[] = [];
+    for (const journal of this.#journals.values()) {
+      for (const { tiles } of journal) {
+        for (const { bytes, meta } of tiles) {
+          if (bytes === null && meta.maxTime >= from) cold.push({ ref: journal.ref, meta });
+        }
+      }
+    }
+    return cold.sort((a, b) => b.meta.maxTime - a.meta.maxTime);
+  }
+
+  /**
+   * Puts the bytes of a tile, read from the store, back into memory until it expires; the head owns them.
+   * False where they fail their checks; then the tile stays with the store.
+   */
+  warm(ref: JournalRef, meta: TileMeta, bytes: Uint8Array): boolean {
+    try {
+      this.#journals.get(ref)?.tile(meta)?.warm(bytes);
+      return true;
+    } catch (error) {
+      if (!(error instanceof FormatError)) throw error;
+      this.#counts.tilesUnreadable++;
+      this.#counts.onTileCorrupt(ref, meta);
+      return false;
+    }
+  }
+}
