@@ -71,8 +71,6 @@ const keeper = new TileKeeper({
   ...{ store, owner: OWNER, leaseTtl: TTL, log },
   head: () => head,
   oldestReader: () => undefined,
-  retention: asDuration(0),
-  retentionBytes: () => Promise.resolve(0),
 });
 const head = new Head({
   clock,

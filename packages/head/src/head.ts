@@ -65,7 +65,6 @@ export class Head implements Appender, Queryable {
   readonly #archive: Archive;
   readonly #tileCache: TileCache;
   readonly #reclaim: Reclaim;
-  /** What housekeeping says and asks of blocks. */
   readonly blocks: HeadBlocks;
   readonly #pins = new Pins();
   readonly #looseDecoder = new FrameDecoder();

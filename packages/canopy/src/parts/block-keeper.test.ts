@@ -201,7 +201,7 @@ it('gives the memory of series back that come and go, and still finds them', asy
   // Another process knows the same.
   parent.head = parent.newHead();
   const { store, head } = parent;
-  const nothing = { log: () => {}, onProgress: () => {}, from: new Map() };
+  const nothing = { log: () => {}, onProgress: () => {} };
   await recoverHead({ store, head, ...nothing });
   expect(parent.head.stats.series).toBeLessThanOrEqual(7);
   expect(await parent.count()).toEqual(found);

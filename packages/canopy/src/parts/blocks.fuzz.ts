@@ -168,7 +168,6 @@ class StoreWorld extends ModelWorld {
     this.head = this.newHead();
     await recoverHead({
       ...{ store: this.database, head: this.head, log: () => {}, onProgress: () => {} },
-      from: new Map(),
     });
     this.expire();
   }
