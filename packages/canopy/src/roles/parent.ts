@@ -4,16 +4,14 @@
  * store one does that; the others follow the store and answer (parts/leadership.ts).
  */
 import { FramePuller, LeafRegistry } from '@canopy/federation';
-import { CanopyError, type DurationMs, asDuration, asTime } from '@canopy/model';
+import { CanopyError, type DurationMs } from '@canopy/model';
 import { takeLease } from '@canopy/store';
 import type { WebTotals } from '@canopy/web';
-import pLimit from 'p-limit';
 import type { Settings } from '../cli/settings.js';
 import { systemClock } from '../clock.js';
 import { DEFAULT_SCRAPE_TIMEOUT } from '../config/schema.js';
 import { LifeCycle } from '../life-cycle.js';
 import type { Log } from '../log.js';
-import { BlockKeeper } from '../parts/block-keeper.js';
 import { Follower } from '../parts/follower.js';
 import { startHousekeeping } from '../parts/housekeeping.js';
 import { Leadership } from '../parts/leadership.js';
@@ -27,7 +25,7 @@ import {
   PART_STOP_MS,
 } from '../parts/process.js';
 import { recoverAgain, recoverHead } from '../parts/recovery.js';
-import { Retention } from '../parts/retention.js';
+import { SamplesAtRest } from '../parts/samples-at-rest.js';
 import { startScraping } from '../parts/scraping.js';
 import { bindMetrics } from '../parts/self-metrics.js';
 import { startServing } from '../parts/serving.js';
@@ -38,8 +36,6 @@ import { Warming } from '../parts/warming.js';
 const LEAVES_MAX = 10_000;
 const LOST_AFTER = (5 * 60_000) as DurationMs;
 const PAGE_BYTES_MAX = 64 * 1024 * 1024;
-/** Share of the store's limit that samples may take when `--retention.bytes` is 0. */
-const DEFAULT_SHARE = 0.7;
 /** Tiles of the head's window that come back into memory after a start. */
 const WARM_BYTES_MAX = 1024 * 1024 * 1024;
 /** Several parts, each with its own share of time. */
@@ -47,25 +43,12 @@ const TERM_STOP_MS = 8000;
 /** How far a standby's answers lag behind the store. */
 const FOLLOW_EVERY = 2000 as DurationMs;
 
-const MINUTE = 60_000;
-/** Blocks of one window (two hours) at first, then of four, then of twelve: longer ones would only make retention coarser. */
-const SPANS = [4, 12];
-/** How much later a window is sealed, as a part of it. */
-const SEAL_DELAY = 1 / 2;
-/** A leaf keeps its journal for a day: what it has not sent by then it does not have. In windows. */
-const ABANDONED_AFTER = 12;
-const GRACE_MAX = 10 * MINUTE;
-const MERGED_BYTES_MAX = 1024 * 1024 * 1024;
-/** Of what retention may keep: dropping one block must not drop most of it. */
-const MERGED_SHARE = 1 / 16;
-
 /** The parts of a parent that are there for as long as the process. */
 interface Parts {
   readonly process: CanopyProcess;
   readonly registry: LeafRegistry;
   readonly tiles: TileKeeper;
-  readonly blocks: BlockKeeper;
-  readonly retention: Retention;
+  readonly rest: SamplesAtRest;
   readonly follower: Follower;
   readonly leadership: Leadership;
   readonly warming: Warming;
@@ -80,14 +63,13 @@ export async function startParent(
   const { store, owner } = process;
   const registry = makeRegistry(process, () => parts.leadership);
   const tiles = makeTileKeeper(process);
-  const blocks = makeBlockKeeper(process);
-  const retention = makeRetention(process);
+  const rest = new SamplesAtRest(process);
   const follower = new Follower({
     ...{ store, log, clock: systemClock, every: FOLLOW_EVERY },
     head: () => process.head,
     onRebuild: (ref) => {
       tiles.forget(ref);
-      blocks.forget(ref);
+      rest.blocks.forget(ref);
     },
     onRebuilt: () => warming.start(),
   });
@@ -117,8 +99,7 @@ export async function startParent(
       follower.start();
     },
   });
-  const kept = { tiles, blocks, retention };
-  const parts: Parts = { process, registry, ...kept, follower, leadership, warming };
+  const parts: Parts = { process, registry, tiles, rest, follower, leadership, warming };
 
   describe(parts, settings, () => web.totals);
   const endTerm = async () => void (await term?.stop());
@@ -127,7 +108,8 @@ export async function startParent(
 
 /** What the process says of itself, by its pages and metrics. */
 function describe(parts: Parts, settings: Settings, web: () => WebTotals): void {
-  const { process, registry, tiles, blocks, retention, leadership, warming } = parts;
+  const { process, registry, tiles, leadership, warming } = parts;
+  const { blocks, retention } = parts.rest;
   const { head, pulse, configuration } = process;
   process.remark = () =>
     [standbyRemark(parts), warming.text].filter((text) => text !== '').join('; ');
@@ -236,36 +218,14 @@ async function beginTerm(parts: Parts, term: LifeCycle): Promise<void> {
 }
 
 /** Tiles to the store, windows to blocks, old ones away. */
-function startKeeping({ process, tiles, blocks, retention }: Parts, term: LifeCycle): void {
-  const { settings, log } = process;
-  const isShort = settings.blocksWindow < 10 * MINUTE;
-  // What is being merged must not be dropped meanwhile.
-  const inTurn = pLimit(1);
-  const retain = async (): Promise<void> => {
-    await blocks.settle();
-    await retention.run(systemClock.now());
-  };
-  const stopHousekeeping = startHousekeeping(
-    [
-      { name: 'tiles', when: '*/5 * * * * *', run: () => tiles.write() },
-      {
-        name: 'retention',
-        when: isShort ? '*/5 * * * * *' : '0 * * * * *',
-        run: () => inTurn(retain),
-      },
-      {
-        name: 'blocks',
-        when: isShort ? '*/5 * * * * *' : '15 */5 * * * *',
-        run: () => inTurn(() => blocks.run(systemClock.now())),
-      },
-    ],
-    log,
-  );
+function startKeeping({ process, tiles, rest }: Parts, term: LifeCycle): void {
+  const tileChore = { name: 'tiles', when: '*/5 * * * * *', run: () => tiles.write() };
+  const stopHousekeeping = startHousekeeping([tileChore, ...rest.chores()], process.log);
   term.add('housekeeping of the store', stopHousekeeping);
 }
 
 function startPulling(
-  { process, tiles, blocks, follower, warming }: Parts,
+  { process, tiles, rest, follower, warming }: Parts,
   term: LifeCycle,
 ): FramePuller {
   const { store, owner, log, head } = process;
@@ -277,7 +237,7 @@ function startPulling(
     onLoaded: (state) => follower.catchUp(state),
     onStoreWentBack: async (ref, state) => {
       tiles.forget(ref);
-      blocks.forget(ref);
+      rest.blocks.forget(ref);
       await recoverAgain(store, head, ref, state, log);
       warming.start();
     },
@@ -299,44 +259,6 @@ function makeTileKeeper(process: CanopyProcess): TileKeeper {
     head: () => process.head,
     leaseTtl: LEASE_TTL,
     oldestReader: (ref) => process.frames?.oldestReader(ref),
-  });
-}
-
-/** Most bytes of samples; 0: no limit. */
-async function samplesMax({ store, settings }: CanopyProcess): Promise<number> {
-  return settings.retentionBytes || Math.floor(DEFAULT_SHARE * (await store.usage()).limitBytes);
-}
-
-function makeBlockKeeper(process: CanopyProcess): BlockKeeper {
-  const { store, owner, log, settings } = process;
-  const { blocksWindow: window } = settings;
-  return new BlockKeeper({
-    ...{ store, owner, log, window },
-    head: () => process.head,
-    leaseTtl: LEASE_TTL,
-    watermark: (ref) => {
-      const { journal, puller } = process;
-      return asTime(ref === journal?.ref ? journal.watermark : (puller?.watermark(ref) ?? 0));
-    },
-    spans: SPANS.map((windows) => asDuration(windows * window)),
-    sealDelay: asDuration(window * SEAL_DELAY),
-    abandonedAfter: asDuration(window * ABANDONED_AFTER),
-    grace: asDuration(Math.min(GRACE_MAX, window)),
-    mergeBytesMax: async () => {
-      const limit = await samplesMax(process);
-      return limit === 0 ? MERGED_BYTES_MAX : Math.min(MERGED_BYTES_MAX, limit * MERGED_SHARE);
-    },
-  });
-}
-
-function makeRetention(process: CanopyProcess): Retention {
-  const { store, owner, log, settings } = process;
-  return new Retention({
-    ...{ store, owner, log },
-    head: () => process.head,
-    leaseTtl: LEASE_TTL,
-    retention: settings.retentionRaw,
-    bytesMax: () => samplesMax(process),
   });
 }
 

@@ -1,0 +1,82 @@
+/**
+ * What a parent that writes its store does with samples that have come to rest: windows are sealed into
+ * blocks, blocks merged, the oldest dropped. When, and within which bounds.
+ */
+import { type JournalRef, type Milliseconds, asDuration, asTime } from '@canopy/model';
+import pLimit from 'p-limit';
+import { systemClock } from '../clock.js';
+import { BlockKeeper } from './block-keeper.js';
+import type { Chore } from './housekeeping.js';
+import { type CanopyProcess, LEASE_TTL } from './process.js';
+import { Retention } from './retention.js';
+
+const MINUTE = 60_000;
+/** Blocks of one window (two hours) at first, then of four, then of twelve: longer ones would only make retention coarser. */
+const SPANS = [4, 12];
+/** How much later a window is sealed, as a part of it. */
+const SEAL_DELAY = 1 / 2;
+/** A leaf keeps its journal for a day: what it has not sent by then it does not have. In windows. */
+const ABANDONED_AFTER = 12;
+const GRACE_MAX = 10 * MINUTE;
+const MERGED_BYTES_MAX = 1024 * 1024 * 1024;
+/** Of what retention may keep: dropping one block must not drop most of it. */
+const MERGED_SHARE = 1 / 16;
+/** Share of the store's limit that samples may take when `--retention.bytes` is 0. */
+const DEFAULT_SHARE = 0.7;
+const OFTEN = '*/5 * * * * *';
+
+export class SamplesAtRest {
+  readonly blocks: BlockKeeper;
+  readonly retention: Retention;
+  /** Windows so short are for tests; they are looked at all the time. */
+  readonly #isShort: boolean;
+
+  constructor(process: CanopyProcess) {
+    const { store, owner, log, settings } = process;
+    const { blocksWindow: window } = settings;
+    const bytesMax = async (): Promise<number> =>
+      settings.retentionBytes || Math.floor(DEFAULT_SHARE * (await store.usage()).limitBytes);
+    const common = { store, owner, log, leaseTtl: LEASE_TTL, head: () => process.head };
+    this.#isShort = window < 10 * MINUTE;
+    this.blocks = new BlockKeeper({
+      ...{ ...common, window, watermark: (ref) => watermarkOf(process, ref) },
+      spans: SPANS.map((windows) => asDuration(windows * window)),
+      sealDelay: asDuration(window * SEAL_DELAY),
+      abandonedAfter: asDuration(window * ABANDONED_AFTER),
+      grace: asDuration(Math.min(GRACE_MAX, window)),
+      mergeBytesMax: async () => {
+        const limit = await bytesMax();
+        return limit === 0 ? MERGED_BYTES_MAX : Math.min(MERGED_BYTES_MAX, limit * MERGED_SHARE);
+      },
+    });
+    this.retention = new Retention({ ...common, bytesMax, retention: settings.retentionRaw });
+  }
+
+  /** For as long as this parent writes the store. */
+  chores(): Chore[] {
+    // What is being merged must not be dropped meanwhile.
+    const inTurn = pLimit(1);
+    const drop = async (): Promise<void> => {
+      await this.blocks.settle();
+      await this.retention.run(systemClock.now());
+    };
+    const seal = (): Promise<void> => this.blocks.run(systemClock.now());
+    return [
+      {
+        name: 'retention',
+        when: this.#isShort ? OFTEN : '0 * * * * *',
+        run: () => inTurn(drop),
+      },
+      {
+        name: 'blocks',
+        when: this.#isShort ? OFTEN : '15 */5 * * * *',
+        run: () => inTurn(seal),
+      },
+    ];
+  }
+}
+
+/** A source is complete up to here; 0: not known. */
+function watermarkOf({ journal, puller }: CanopyProcess, ref: JournalRef): Milliseconds {
+  return asTime(ref === journal?.ref ? journal.watermark : (puller?.watermark(ref) ?? 0));
+}
