@@ -454,6 +454,31 @@ describe('a filtered reader', () => {
     expect(late.appender.samples).toEqual(parent.appender.samples);
   });
 
+  it('follows groups that begin to match while it was away, also where it was forgotten', async () => {
+    for (const viewsMax of [8, 0]) {
+      const { clock, journal, server } = await leaf({ viewsMax });
+      const parent = new PullRig(new MemoryStore(clock), clock);
+      journal.keyEvery = 100;
+      journal.layout(1, ['b']);
+      journal.layout(2, ['a']);
+      for (const group of [1, 2]) journal.frame(group, T0, [group]);
+      await journal.commit();
+      await parent.pullAll(server.target('a'));
+      // Both key frames are behind the reader, and no frame is one from here on.
+      journal.layout(2, ['b']);
+      journal.layout(1, ['a']);
+      for (const group of [1, 2]) journal.frame(group, T0 + 1000, [group, 10 * group]);
+      await journal.commit();
+      await parent.pullAll(server.target('a'));
+      expect(parent.appender.samples.map((line) => line.split('@')[1])).toEqual([
+        `${T0} 2`,
+        `${T0 + 1000} 10`,
+        `${T0 + 1000} 2`,
+      ]);
+      expect(server.server.totals.undecodable).toBe(0);
+    }
+  });
+
   it('filters samples that have their own times', async () => {
     const { clock, journal, server } = await leaf();
     journal.layout(1, ['a', 'b'], 'loose');

@@ -44,9 +44,11 @@ interface FilteredGroup extends SlotCounts {
   /** By slot: 1 where it passes. Grows by doubling. */
   mask: Uint8Array;
   /**
-   * Frames are decoded and encoded again; so from the group's first frame on that the view sees.
+   * Frames are decoded and encoded again; so from the first key frame on that the view sees.
    */
   tracked: boolean;
+  /** Its newest key frame may lie before the view's start. */
+  blind: boolean;
   /** The next frame to be sent needs no earlier one at the reader. */
   fresh: boolean;
   decoder: FrameDecoder | null;
@@ -83,12 +85,13 @@ export class FilterView {
 
   /**
    * Starts at `start`, knowing the `layouts` of the journal (in journal order); entries after
-   * `start` must then be offered one by one.
+   * `start` must then be offered one by one. `isWhole`: none of them needs one before `start`.
    */
   constructor(
     matcherSets: ReadonlyArray<readonly Matcher[]>,
     layouts: readonly JournalEntry[],
     start: JournalPosition,
+    isWhole: boolean,
   ) {
     this.#matcherSets = matcherSets;
     this.#position = start;
@@ -101,7 +104,7 @@ export class FilterView {
     for (const entry of layouts) {
       if (entry.epoch !== start.epoch || comparePositions(entry, start) > 0) continue;
       const layout = readLayout(entry);
-      if (layout !== null) this.#addLayout(layout);
+      if (layout !== null) this.#addLayout(layout, !isWhole);
     }
   }
 
@@ -123,20 +126,26 @@ export class FilterView {
   }
 
   /**
-   * Whether this layout entry turns a group whose frames were not looked into into one whose
-   * frames must be. The view is of no use then: make another that knows of it, from the returned
-   * position (null: from the oldest entry) to this entry.
+   * Whether this layout entry turns a group whose frames were not looked into, or not from a key
+   * frame on, into one whose frames must be. The view is of no use then: make another that knows
+   * of it, from the returned position (null: from the oldest entry) to this entry.
    */
   rebuildFor(entry: JournalEntry): { from: JournalPosition | null } | undefined {
     if (entry.kind !== EntryKind.layout || entry.epoch !== this.#epoch) return undefined;
     const group = this.#groups.get(entry.group);
-    if (group === undefined || group.tracked) return undefined;
+    if (group === undefined || (group.tracked && !group.blind)) return undefined;
+    // Where it was partial before, the place to start from was chosen with its key frame in mind.
+    if (isPartial(group)) return undefined;
     const layout = readLayout(entry);
     if (layout === null || !isPartial(this.#countAfter(group, layout))) return undefined;
     if (group.keySequence === 0) return { from: null };
-    const own = { epoch: this.#epoch, sequence: group.keySequence - 1 };
-    const others = this.replayFrom();
-    return { from: comparePositions(own, others) < 0 ? own : others };
+    // Others may turn with it (one release, many targets): not one view made again for each.
+    let sequence = Math.min(this.replayFrom().sequence, group.keySequence - 1);
+    for (const other of this.#groups.values()) {
+      if (other.keySequence === 0 || this.#newestTime - other.lastTime > other.overAfter) continue;
+      sequence = Math.min(sequence, other.keySequence - 1);
+    }
+    return { from: { epoch: this.#epoch, sequence } };
   }
 
   /** Goes on from `position`; there is no entry in between, or it is gone. */
@@ -157,10 +166,15 @@ export class FilterView {
     const group = this.#groups.get(entry.group);
     if (entry.kind === EntryKind.gap) return this.#offerGap(entry, group);
     if (group === undefined) return null;
-    if (entry.key) group.keySequence = entry.sequence;
+    if (entry.key) {
+      group.keySequence = entry.sequence;
+      group.blind = false;
+    }
     group.lastTime = entry.time;
     if (entry.time > this.#newestTime) this.#newestTime = entry.time;
-    if (!group.tracked) return group.kept > 0 || group.present === 0 ? entry : null;
+    // What a later layout makes partial is whole or nothing until then.
+    const isWhole = !group.tracked || (group.blind && !isPartial(group));
+    if (isWhole) return group.kept > 0 || group.present === 0 ? entry : null;
     try {
       return group.kind === 'aligned'
         ? this.#offerAligned(entry, group)
@@ -185,7 +199,7 @@ export class FilterView {
     const layout = readLayout(entry);
     // What we cannot read, the reader may (a later version); its frames go where their group goes.
     if (layout === null) return entry;
-    const kept = this.#addLayout(layout);
+    const kept = this.#addLayout(layout, false);
     const passesWhole = kept.every((keep) => keep);
     // The reader needs every version of a layout, also one that adds nothing it sees.
     if (passesWhole) return entry;
@@ -274,11 +288,14 @@ export class FilterView {
     return withPayload(entry, entry.key, filtered);
   }
 
-  /** Takes a layout record in; says for each of its slots whether it passes. */
-  #addLayout(layout: LayoutRecord): boolean[] {
+  /**
+   * Takes a layout record in; says for each of its slots whether it passes. `blind` holds where the
+   * group is new to the view.
+   */
+  #addLayout(layout: LayoutRecord, blind: boolean): boolean[] {
     let group = this.#groups.get(layout.group);
     if (group === undefined) {
-      group = newGroup(layout.meta);
+      group = newGroup(layout.meta, blind);
       this.#groups.set(layout.group, group);
     }
     if (group.mask.length < layout.slotCount) {
@@ -316,13 +333,14 @@ export class FilterView {
   }
 }
 
-function newGroup({ kind, interval }: GroupMeta): FilteredGroup {
+function newGroup({ kind, interval }: GroupMeta, blind: boolean): FilteredGroup {
   return {
     kind,
     present: 0,
     kept: 0,
     mask: new Uint8Array(0),
     tracked: false,
+    blind,
     fresh: true,
     decoder: null,
     encoder: null,

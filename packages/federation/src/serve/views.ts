@@ -82,7 +82,10 @@ export class Views {
     if (view === undefined) {
       const start = startOf(place, stored.trimmed);
       if (comparePositions(start, place.position) < 0) this.replays++;
-      view = new FilterView(matcherSets, await this.#layouts.all(stored.ref), start);
+      // Frames before `trimmed` are gone, those of another epoch not needed.
+      const isWhole = comparePositions(start, stored.trimmed) <= 0 || start.sequence === 0;
+      const layouts = await this.#layouts.all(stored.ref);
+      view = new FilterView(matcherSets, layouts, start, isWhole);
     }
     const done = await this.#catchUp(view, stored.ref, place.position, deadline);
     if (done) return view;
@@ -102,6 +105,8 @@ export class Views {
         if (comparePositions(entry, target) > 0) break;
         view.offer(entry);
       }
+      // That was counted when it was sent; and frames before a group's key frame are none of ours.
+      view.undecodable = 0;
       const last = read.at(-1);
       if (last === undefined || comparePositions(last, target) >= 0) view.skipTo(target);
       else if (this.#clock.monotonic() >= deadline) return false;
