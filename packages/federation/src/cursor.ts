@@ -3,7 +3,12 @@
  * frames.format.md, "Cursor".
  */
 import { ByteReader, ByteWriter } from '@canopy/encoding';
-import { FormatError, type JournalPosition, type JournalRef } from '@canopy/model';
+import {
+  FormatError,
+  type JournalPosition,
+  type JournalRef,
+  comparePositions,
+} from '@canopy/model';
 import { readPosition, readRef, writePosition, writeRef } from './ref.js';
 
 /** Readers' cursors, one text a journal, joined by dots. */
@@ -14,9 +19,10 @@ export const EXCLUDE_HEADER = 'canopy-exclude';
 export const READER_HEADER = 'canopy-reader';
 
 const VERSION = 1;
-const NAMED = 1;
-/** A cursor is at most 1 + 1 + 21 + 16 + 9 + 8 bytes. */
-const TEXT_LENGTH_MAX = 76;
+/** `told` follows. Flag 1 is of earlier servers, which did not say up to where. */
+const TOLD = 2;
+/** A cursor is at most 1 + 1 + 21 + 16 + 9 + 8 + 16 bytes. */
+const TEXT_LENGTH_MAX = 96;
 const BASE64URL = /^[A-Za-z0-9_-]+$/;
 
 export interface Cursor {
@@ -29,9 +35,11 @@ export interface Cursor {
    */
   readonly lastTime: number;
   /**
-   * A gap was sent for what was trimmed; its end is `lastTime`, and its layouts are still coming.
+   * Of what is trimmed up to here the reader misses nothing it was not told of: a gap was sent, or
+   * it was gone when the reader began. Counts while `position` is below it: its layouts are still
+   * coming.
    */
-  readonly named: boolean;
+  readonly told: JournalPosition;
   /** A filtered view is rebuilt from this many sequence numbers before `position`. */
   readonly replay: number;
 }
@@ -39,11 +47,13 @@ export interface Cursor {
 export function encodeCursor(cursor: Cursor): string {
   const writer = new ByteWriter(64);
   writer.u8(VERSION);
-  writer.u8(cursor.named ? NAMED : 0);
+  const hasTold = comparePositions(cursor.told, cursor.position) > 0;
+  writer.u8(hasTold ? TOLD : 0);
   writeRef(writer, cursor.ref);
   writePosition(writer, cursor.position);
   writer.signed(cursor.lastTime);
   writer.varint(cursor.replay);
+  if (hasTold) writePosition(writer, cursor.told);
   return Buffer.from(writer.view()).toString('base64url');
 }
 
@@ -59,8 +69,9 @@ export function decodeCursor(text: string): Cursor {
   const position = readPosition(reader);
   const lastTime = reader.signed();
   const replay = reader.varint();
+  const told = (flags & TOLD) === 0 ? position : readPosition(reader);
   reader.end();
-  return { ref, position, lastTime, named: (flags & NAMED) !== 0, replay };
+  return { ref, position, lastTime, told, replay };
 }
 
 /** The header of a reader that holds these cursors. */

@@ -217,6 +217,70 @@ describe('what a journal no longer has', () => {
     expect(parent.appender.samples.at(-1)).toBe(`late{instance="i3", job="test"} @${T0 + 9000} 7`);
   });
 
+  it('names the gap for a reader that had no frame yet', async () => {
+    const { clock, journal, server } = await leaf();
+    const parent = new PullRig(new MemoryStore(clock), clock);
+    journal.layout(1, ['a']);
+    await journal.commit();
+    await parent.pullAll(server.target());
+    journal.frame(1, T0, [1]);
+    await journal.commit();
+    journal.nextEpoch();
+    await journal.commit();
+    await journal.trim(journal.position);
+    await clock.advance(5000);
+    await parent.pullAll(server.target());
+    expect(parent.appender.gaps).toEqual([
+      { group: 0, from: 0, to: T0 + 5001, cause: 'trimmed', frames: -1 },
+    ]);
+    // One that comes now misses nothing: it never had a part of this journal.
+    const late = new PullRig(new MemoryStore(clock), clock);
+    await late.pullAll(server.target());
+    expect(late.appender.gaps).toEqual([]);
+    journal.layout(1, ['a']);
+    journal.frame(1, T0 + 6000, [2]);
+    await journal.commit();
+    for (const reader of [parent, late]) {
+      await reader.pullAll(server.target());
+      expect(reader.appender.samples).toEqual([`a{instance="i1", job="test"} @${T0 + 6000} 2`]);
+    }
+    expect([parent.appender.gaps.length, late.appender.gaps.length]).toEqual([1, 0]);
+  });
+
+  it('names what is trimmed while a fresh reader still gets its layouts, once', async () => {
+    const { clock, journal, server } = await leaf({ pageBytes: 1 });
+    await fill(journal, 12);
+    await journal.trim({ epoch: 1, sequence: 10 });
+    const parent = new PullRig(new MemoryStore(clock), clock);
+    // A layout of two: what it was promised begins after sequence 10.
+    expect((await parent.pull(server.target())).more).toBe(true);
+    expect(parent.appender.entries.length).toBe(1);
+    await journal.trim({ epoch: 1, sequence: 18 });
+    await parent.pullAll(server.target());
+    expect(parent.appender.gaps).toEqual([
+      { group: 0, from: 0, to: T0 + 8000, cause: 'trimmed', frames: -1 },
+    ]);
+    expect(parent.appender.samples.length).toBe(16);
+    expect(parent.appender.totals.undecodable).toBe(0);
+  });
+
+  it('calls no frame lost that is there behind many layouts', async () => {
+    const { clock, journal, server } = await leaf();
+    await fill(journal, 4);
+    const parent = new PullRig(new MemoryStore(clock), clock);
+    await parent.pullAll(server.target());
+    await fill(journal, 4, 4);
+    await journal.trim(journal.position);
+    for (let group = 3; group < 2100; group++) journal.layout(group, ['late']);
+    journal.frame(3, T0 + 9000, [7]);
+    await journal.commit();
+    await clock.advance(60_000);
+    await parent.pullAll(server.target());
+    expect(parent.appender.gaps).toEqual([
+      { group: 0, from: T0 + 3001, to: T0 + 9000, cause: 'trimmed', frames: -1 },
+    ]);
+  });
+
   it('breaks the epoch of its own journal for a reader that has more', async () => {
     const { clock, store, journal, server } = await leaf();
     await fill(journal, 4);

@@ -58,7 +58,7 @@ export class JournalRead {
   readonly #from: JournalPosition;
   #position = START;
   #lastTime = 0;
-  #named = false;
+  #told = START;
   #replay = 0;
   #newest: JournalPosition;
   #trimmed: JournalPosition;
@@ -71,7 +71,9 @@ export class JournalRead {
     this.#parts = parts;
     this.#stored = stored;
     this.#ref = ref;
-    this.#cursor = cursor ?? { ref, position: START, lastTime: 0, named: false, replay: 0 };
+    // Who begins is owed what is kept now, and all of that from now on.
+    const told = stored.trimmed;
+    this.#cursor = cursor ?? { ref, position: START, lastTime: 0, told, replay: 0 };
     this.#from = this.#cursor.position;
     this.#rewind();
     this.#newest = stored.position;
@@ -80,10 +82,10 @@ export class JournalRead {
   }
 
   #rewind(): void {
-    const { position, lastTime, named, replay } = this.#cursor;
+    const { position, lastTime, told, replay } = this.#cursor;
     this.#position = position;
     this.#lastTime = lastTime;
-    this.#named = named;
+    this.#told = told;
     this.#replay = replay;
   }
 
@@ -144,7 +146,7 @@ export class JournalRead {
         ref: this.#ref,
         position: this.#position,
         lastTime: this.#lastTime,
-        named: this.#named,
+        told: this.#told,
         replay: this.#replay,
       }),
       entries: this.#entries,
@@ -181,28 +183,28 @@ export class JournalRead {
       this.#take(entry, budget);
       taken++;
       if (entry !== gap) continue;
-      this.#lastTime = entry.time;
-      this.#named = true;
+      this.#told = this.#trimmed;
       this.totals.gaps++;
     }
     if (taken < rest.length) return false;
     this.#position = this.#trimmed;
     this.#view?.skipTo(this.#trimmed);
-    this.#named = false;
     this.#open = comparePositions(this.#position, this.#newest) < 0;
     return true;
   }
 
   /**
    * What was lost, as an entry in the place of one that is not there any more, so that it travels
-   * on like any other. Null where nothing was, or it was said already.
+   * on like any other. Null where nothing was, or it was told already. A reader that had no frame
+   * yet (only layouts: its page was full, or there was no more) gets one from time 0.
    */
   async #gapBefore(layouts: readonly JournalEntry[]): Promise<JournalEntry | null> {
-    if (this.#lastTime === 0) return null;
-    const place = freePlace(this.#position, this.#trimmed, layouts);
+    const isTold = comparePositions(this.#told, this.#position) > 0;
+    const after = isTold ? this.#told : this.#position;
+    if (comparePositions(this.#trimmed, after) <= 0) return null;
+    const place = freePlace(after, this.#trimmed, layouts);
     if (place === null) return null;
     const to = Math.max(await this.#oldestTime(), this.#lastTime + 1);
-    if (this.#named && to <= this.#lastTime + 1) return null;
     const gap = {
       group: 0,
       from: asTime(this.#lastTime),
@@ -214,11 +216,18 @@ export class JournalRead {
     return encodeEntry({ ...place, ...fields }, encodeGap(gap));
   }
 
-  /** Time of the oldest frame kept; now where there is none. */
+  /** Time of the oldest frame kept; where there is none, the first that is still to come. */
   async #oldestTime(): Promise<number> {
     const limits = { maxBytes: CHUNK_BYTES, maxEntries: CHUNK_ENTRIES };
-    const kept = await this.#parts.store.readEntries(this.#stored.ref, this.#trimmed, limits);
-    return kept.find((entry) => entry.kind === EntryKind.frame)?.time ?? this.#parts.now();
+    const { store, now } = this.#parts;
+    for (let after = this.#trimmed; ; ) {
+      const kept = await store.readEntries(this.#stored.ref, after, limits);
+      const frame = kept.find((entry) => entry.kind === EntryKind.frame);
+      if (frame !== undefined) return frame.time;
+      if (kept.length === 0) return now() + 1;
+      // Layouts only: there are no more than groups.
+      after = kept[kept.length - 1];
+    }
   }
 
   async #stepEntries(budget: Budget): Promise<boolean> {

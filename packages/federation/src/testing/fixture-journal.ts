@@ -43,8 +43,8 @@ interface FixtureGroup {
   version: number;
   slotCount: number;
   frames: number;
-  /** Sequence of its newest key frame; 0 before the first. */
-  keySequence: number;
+  /** Of each frame, in order. */
+  readonly written: Array<{ readonly sequence: number; readonly key: boolean }>;
 }
 
 const TTL = asDuration(3_600_000);
@@ -89,7 +89,7 @@ export class FixtureJournal {
         version: 0,
         slotCount: 0,
         frames: 0,
-        keySequence: 0,
+        written: [],
       };
       this.#groups.set(group, known);
     }
@@ -129,7 +129,7 @@ export class FixtureJournal {
     const known = this.#groups.get(group)!;
     const { states, values } = columns(cells);
     const key = known.frames++ % this.keyEvery === 0;
-    if (key) known.keySequence = this.sequence + 1;
+    known.written.push({ sequence: this.sequence + 1, key });
     this.#push(EntryKind.frame, group, time, key, () =>
       known.encoder.encodeAligned(known.version, known.slotCount, states, values, key),
     );
@@ -181,11 +181,24 @@ export class FixtureJournal {
     await this.#store.trimJournal(await this.#leased(), upTo);
   }
 
-  /** The latest place where every group can still be decoded after the cut. */
+  /**
+   * The latest place before a key frame of each group such that every frame after it can be
+   * decoded.
+   */
   get safeCut(): JournalPosition {
-    let sequence = this.sequence;
-    for (const { keySequence } of this.#groups.values()) {
-      if (keySequence > 0) sequence = Math.min(sequence, keySequence - 1);
+    const groups = [...this.#groups.values()].filter(({ written }) => written.length > 0);
+    let { sequence } = this;
+    for (let isSafe = false; !isSafe; ) {
+      isSafe = true;
+      for (const { written } of groups) {
+        const next = written.findIndex((frame) => frame.sequence > sequence);
+        const from = next < 0 ? written.length : next;
+        if (written[from]?.key) continue;
+        // Back to the key frame of the frames that are left, or of those that will come.
+        const key = written.slice(0, from).findLast((frame) => frame.key)!;
+        sequence = key.sequence - 1;
+        isSafe = false;
+      }
     }
     return { epoch: this.epoch, sequence };
   }
