@@ -247,6 +247,37 @@ describe('what a journal no longer has', () => {
     expect([parent.appender.gaps.length, late.appender.gaps.length]).toEqual([1, 0]);
   });
 
+  it('takes no frame after a gap for the next step of one before it', async () => {
+    const { clock, journal, server } = await leaf();
+    const readers = [server.target(), server.target('a')].map((target) => {
+      return { target, parent: new PullRig(new MemoryStore(clock), clock) };
+    });
+    journal.layout(1, ['a', 'b']);
+    journal.layout(2, ['a', 'b']);
+    for (const i of [0, 1]) journal.frame(2, T0 + i, [0, 0]);
+    await journal.commit();
+    for (const { target, parent } of readers) await parent.pullAll(target);
+    for (let i = 1; i < 9; i++) {
+      journal.frame(1, T0 + i * 1000, [i, i]);
+      journal.frame(2, T0 + i * 1000 + 1, [i, i]);
+    }
+    await journal.commit();
+    // Before the second key frame of group 1. Of group 2 that leaves steps 2 and 3 after a key frame
+    // that is gone; the readers know step 1 of the one before it.
+    await journal.trim({ epoch: 1, sequence: 12 });
+    for (const { target, parent } of readers) {
+      await parent.pullAll(target);
+      expect(parent.appender.gaps.length).toBe(1);
+      const a = parent.appender.samples.filter((line) => line.startsWith('a{'));
+      expect(a.map((line) => line.split('@')[1].slice(-6))).toEqual([
+        ...['0000 0', '0001 0'],
+        ...['5000 5', '6000 6', '7000 7', '7001 7', '8000 8', '8001 8'],
+      ]);
+    }
+    expect(readers[0].parent.appender.totals.undecodable).toBe(2);
+    expect(server.server.totals.undecodable).toBe(2);
+  });
+
   it('names what is trimmed while a fresh reader still gets its layouts, once', async () => {
     const { clock, journal, server } = await leaf({ pageBytes: 1 });
     await fill(journal, 12);

@@ -219,12 +219,19 @@ export class FilterView {
 
   #offerGap(entry: JournalEntry, group: FilteredGroup | undefined): JournalEntry | null {
     try {
-      decodeGap(entryPayload(entry));
+      const { cause } = decodeGap(entryPayload(entry));
+      // As a head does: what comes next may look like the step after the one that is known.
+      if (cause !== 'corrupt') this.#breakChains(entry.group);
     } catch (error) {
       if (!(error instanceof FormatError)) throw error;
       return entry;
     }
     return entry.group === 0 || group === undefined || group.kept > 0 ? entry : null;
+  }
+
+  /** The next frame of the group (0: of every one) must be a key frame. */
+  #breakChains(id: GroupId): void {
+    for (const [each, group] of this.#groups) if (id === 0 || id === each) group.decoder = null;
   }
 
   #offerAligned(entry: JournalEntry, group: FilteredGroup): JournalEntry | null {

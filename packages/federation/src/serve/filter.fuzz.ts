@@ -161,6 +161,9 @@ it(
             checkComplete(reader.appender, wanted.slice(before));
             const late = new PullRig(new MemoryStore(clock), clock, { owner: 'late' });
             await late.pullAll(target, 500);
+            for (const { appender } of [reader, late]) {
+              expect(appender.totals.undecodable).toBe(0);
+            }
             expect(late.appender.gaps).toEqual([]);
             expect(late.appender.samples).toEqual(wanted.slice(trimmed).map(({ line }) => line));
             expect(server.server.totals.undecodable).toBe(0);

@@ -3,6 +3,7 @@
  * trips in tests of this package.
  */
 import {
+  type AlignedFrame,
   FrameDecoder,
   FrameEncoder,
   decodeGap,
@@ -17,6 +18,7 @@ import {
   type ApplyTotals,
   EntryKind,
   type Family,
+  FormatError,
   type GapRecord,
   type GroupKind,
   type JournalEntry,
@@ -243,7 +245,7 @@ function columns(cells: readonly Cell[]): { states: Uint8Array; values: Float64A
 interface RecordedGroup {
   readonly kind: GroupKind;
   readonly labels: Map<number, Labels>;
-  readonly decoder: FrameDecoder;
+  decoder: FrameDecoder;
   version: number;
 }
 
@@ -275,7 +277,7 @@ export class RecordingAppender implements Appender {
       }
       this.#positions.set(ref, { epoch: entry.epoch, sequence: entry.sequence });
       this.entries.push({ ref, entry });
-      if (entry.kind === EntryKind.gap) this.gaps.push(decodeGap(entryPayload(entry)));
+      if (entry.kind === EntryKind.gap) this.#gap(ref, entry);
       else if (entry.kind === EntryKind.layout) this.#layout(ref, entry);
       else this.#frame(ref, entry);
     }
@@ -286,6 +288,17 @@ export class RecordingAppender implements Appender {
       undecodable: this.totals.undecodable - before.undecodable,
       refused: {},
     };
+  }
+
+  #gap(ref: JournalRef, entry: JournalEntry): void {
+    const gap = decodeGap(entryPayload(entry));
+    this.gaps.push(gap);
+    const of = `${ref}/${entry.epoch}/`;
+    for (const [key, group] of this.#groups) {
+      if (gap.group === 0 ? key.startsWith(of) : key === `${of}${gap.group}`) {
+        group.decoder = new FrameDecoder();
+      }
+    }
   }
 
   #layout(ref: JournalRef, entry: JournalEntry): void {
@@ -322,7 +335,14 @@ export class RecordingAppender implements Appender {
       }
       return;
     }
-    const frame = group.decoder.decodeAligned(entryPayload(entry), entry.key);
+    let frame: AlignedFrame;
+    try {
+      frame = group.decoder.decodeAligned(entryPayload(entry), entry.key);
+    } catch (error) {
+      if (!(error instanceof FormatError)) throw error;
+      this.totals.undecodable++;
+      return;
+    }
     for (let slot = 0; slot < frame.slotCount; slot++) {
       if (frame.states[slot] === SampleState.none) continue;
       this.#sample(group, slot, entry.time, frame.states[slot], frame.values[slot]);
