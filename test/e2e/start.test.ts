@@ -66,14 +66,11 @@ it('names a taken port and the flag for another one', async () => {
   taken.close();
 });
 
-it.each(['simulate', 'conformance', 'chaos'])(
-  'npm run %s says what is still to come',
-  async (name) => {
-    const child = spawn('npm', ['--prefix', root, 'run', '--silent', name]);
-    let text = '';
-    child.stderr.on('data', (chunk: Buffer) => (text += chunk.toString()));
-    const code = await new Promise((done) => child.once('exit', done));
-    expect(code).toBe(2);
-    expect(text).toMatch(/not there yet/);
-  },
-);
+it.each(['simulate', 'conformance'])('npm run %s says what is still to come', async (name) => {
+  const child = spawn('npm', ['--prefix', root, 'run', '--silent', name]);
+  let text = '';
+  child.stderr.on('data', (chunk: Buffer) => (text += chunk.toString()));
+  const code = await new Promise((done) => child.once('exit', done));
+  expect(code).toBe(2);
+  expect(text).toMatch(/not there yet/);
+});

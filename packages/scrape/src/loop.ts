@@ -160,10 +160,16 @@ export class ScrapeLoop {
     this.#series = undefined;
   }
 
-  /** `isDue`: a tick has passed during the last scrape. It is taken at once, as Prometheus's ticker holds one. */
-  #schedule(isDue = false): void {
-    const next = this.nextTick();
-    const tick = isDue ? asTime(next - this.target.interval) : next;
+  /**
+   * After the scrape of tick `done`. `isDue`: another one has passed meanwhile; it is taken at once, as
+   * Prometheus's ticker holds one.
+   */
+  #schedule(done?: Milliseconds, isDue = false): void {
+    const { interval } = this.target;
+    let tick = this.nextTick();
+    if (isDue) tick = asTime(tick - interval);
+    // Each tick is taken once, though the clock was set back a little.
+    if (tick === done) tick = asTime(tick + interval);
     this.#timer = this.#world.ticks.at(tick, (now) => {
       this.#running = this.#onTick(tick, now);
     });
@@ -193,7 +199,7 @@ export class ScrapeLoop {
     if (this.#abort.signal.aborted) return;
     const passed = ticksPassed(now - tick + clock.monotonic() - started, interval);
     totals.missed += Math.max(0, passed - 1);
-    this.#schedule(passed > 0);
+    this.#schedule(tick, passed > 0);
   }
 
   async #scrape(time: Milliseconds): Promise<void> {

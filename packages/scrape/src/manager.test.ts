@@ -422,6 +422,17 @@ test('a clock that steps back: nothing twice, then on again', async () => {
   expect(after.at(-1)).toBeGreaterThan(times.at(-1) as number);
 });
 
+test('a tick is taken once, though the clock was set back a little before it', async () => {
+  const rig = new Rig([scrapeConfig()]);
+  await rig.scrape('x 1\n', 2);
+  rig.clock.stepWallClock(-20);
+  for (let i = 0; i < 4; i++) await rig.scrape();
+  const times = rig.journal.groups[0].frames.map(([{ time }]) => time);
+  const gaps = times.slice(1).map((time, i) => time - times[i]);
+  // The scrape after the step is early by it; the next one is on its tick again.
+  expect(gaps).toEqual([INTERVAL, INTERVAL - 20, INTERVAL + 20, INTERVAL, INTERVAL]);
+});
+
 test('a removed target ends with stale marks for all its series', async () => {
   const rig = new Rig([scrapeConfig()]);
   await rig.scrape('x 1\n', 2);

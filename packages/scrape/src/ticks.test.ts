@@ -69,6 +69,28 @@ test('a moment asked for after the clock was set has a timer of its own', async 
   expect(seen.fired).toEqual(['after@10000', 'before@14000']);
 });
 
+test('who loses the processor between two readings of the clocks is late, not early', () => {
+  let elapsed = 0;
+  let lost = 20;
+  /** The first reading of any clock is followed by 20 ms in which others run. */
+  const read = (value: number): number => {
+    elapsed += lost;
+    lost = 0;
+    return value;
+  };
+  let firesAt = 0;
+  const ticks = new Ticks({
+    now: () => asTime(read(START + elapsed)),
+    monotonic: () => read(elapsed),
+    after: (delay) => {
+      firesAt = elapsed + delay;
+      return { cancel: () => {} };
+    },
+  });
+  ticks.at(asTime(START + 500), () => {});
+  expect(firesAt).toBeGreaterThanOrEqual(500);
+});
+
 test('the grid is a quarter of a second, and no more than a tenth of the interval', () => {
   const check = (interval: number, grid: number): void =>
     expect(offsetGrid(asDuration(interval))).toBe(grid);

@@ -24,7 +24,9 @@ export class Ticks {
 
   /** Calls `fire` at `time` of the wall clock, as it stands now; a time that is past: soon. */
   at(time: Milliseconds, fire: Fire): Timer {
-    const firesAt = this.#clock.monotonic() + time - this.#clock.now();
+    // In this order: who loses the processor between the two readings is late, never early.
+    const now = this.#clock.now();
+    const firesAt = this.#clock.monotonic() + time - now;
     let tick = this.#pending.get(time);
     if (tick === undefined || Math.abs(tick.firesAt - firesAt) > SAME_MOMENT) {
       tick = this.#open(time, firesAt);
