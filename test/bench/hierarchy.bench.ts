@@ -8,6 +8,7 @@ import { readFileSync } from 'node:fs';
 import { cpus } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { type Program, Site, eventually, freePort, query, sleep, waitReady } from '../processes.js';
+import { farmConfig } from './farm-config.js';
 import { type CountingProxy, anonymousBytes, countingProxy, cpuSeconds } from './measure.js';
 
 const isSmall = process.argv.includes('--small');
@@ -27,19 +28,6 @@ interface Setup {
   readonly redisPort: number;
   readonly wire: Record<'canopy' | 'prometheus', CountingProxy>;
   setTargets(count: number): void;
-}
-
-/** The farm as targets: the address is a number, which becomes a parameter. */
-function leafConfig(farm: number, targetsFile: string): string {
-  return `global: { scrape_interval: ${INTERVAL_S}s, scrape_timeout: ${INTERVAL_S}s }
-scrape_configs:
-  - job_name: farm
-    file_sd_configs: [{ files: ["${targetsFile}"], refresh_interval: 2s }]
-    relabel_configs:
-      - { source_labels: [__address__], target_label: __param_target }
-      - { source_labels: [__address__], target_label: instance }
-      - { target_label: __address__, replacement: "127.0.0.1:${farm}" }
-`;
 }
 
 function federateConfig(port: number): string {
@@ -89,7 +77,7 @@ async function setUp(): Promise<Setup> {
     ...['--appendonly', 'yes', '--maxmemory', '4gb', '--maxmemory-policy', 'noeviction'],
   );
   const address = (port: number): string => `127.0.0.1:${port}`;
-  const config = leafConfig(farm, targets);
+  const config = farmConfig(farm, targets, INTERVAL_S);
   const programs = {
     redis,
     promLeaf: prometheus('prom-leaf', config, promLeaf),

@@ -8,8 +8,17 @@
  */
 import { cpus } from 'node:os';
 import { fileURLToPath } from 'node:url';
-import { MAIN, type Program, Site, eventually, freePort, query, sleep } from '../processes.js';
-import { waitReady } from '../processes.js';
+import {
+  MAIN,
+  type Program,
+  Site,
+  eventually,
+  freePort,
+  query,
+  sleep,
+  waitReady,
+} from '../processes.js';
+import { farmConfig } from './farm-config.js';
 import { anonymousBytes, cpuSeconds } from './measure.js';
 
 const flags = process.argv.slice(2).filter((arg) => arg.startsWith('--'));
@@ -31,18 +40,6 @@ interface Scraper {
   readonly bodies: 'identity' | 'gzip';
   readonly program: Program;
   readonly url: string;
-}
-
-function config(farm: number, targetsFile: string): string {
-  return `global: { scrape_interval: ${INTERVAL_S}s, scrape_timeout: ${INTERVAL_S}s }
-scrape_configs:
-  - job_name: farm
-    file_sd_configs: [{ files: ["${targetsFile}"], refresh_interval: 2s }]
-    relabel_configs:
-      - { source_labels: [__address__], target_label: __param_target }
-      - { source_labels: [__address__], target_label: instance }
-      - { target_label: __address__, replacement: "127.0.0.1:${farm}" }
-`;
 }
 
 type Start = (config: string, port: number, folder: string) => readonly string[];
@@ -86,7 +83,7 @@ async function start(site: Site, targetsFile: string): Promise<Scraper[]> {
     const farm = await freePort();
     const farmArgs = [farmScript, String(farm), String(SERIES), String(CHANGED), bodies];
     site.program('farm', process.execPath, '--import', 'tsx', ...farmArgs);
-    const file = site.file(`${bodies}.yml`, config(farm, targetsFile));
+    const file = site.file(`${bodies}.yml`, farmConfig(farm, targetsFile, INTERVAL_S));
     for (const [name, commandLine] of scrapers()) {
       const port = await freePort();
       const [command, ...args] = commandLine(file, port, site.path(`${name} ${bodies}`));

@@ -8,6 +8,7 @@
 import { cpus } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { Site, eventually, freePort, get, sleep, waitReady } from '../processes.js';
+import { farmConfig } from './farm-config.js';
 import { anonymousBytes, cpuSeconds } from './measure.js';
 
 const isSmall = process.argv.includes('--small');
@@ -19,18 +20,6 @@ const CHANGED = 0.2;
 const READ_EVERY_S = 5;
 
 const say = (line: string): void => console.log(line);
-
-function config(farm: number, targetsFile: string): string {
-  return `global: { scrape_interval: ${INTERVAL_S}s, scrape_timeout: ${INTERVAL_S}s }
-scrape_configs:
-  - job_name: farm
-    file_sd_configs: [{ files: ["${targetsFile}"], refresh_interval: 2s }]
-    relabel_configs:
-      - { source_labels: [__address__], target_label: __param_target }
-      - { source_labels: [__address__], target_label: instance }
-      - { target_label: __address__, replacement: "127.0.0.1:${farm}" }
-`;
-}
 
 type Metrics = (name: string) => number;
 
@@ -55,7 +44,7 @@ async function main(): Promise<void> {
   const targetsFile = site.file('targets.json', '[]');
   const leaf = site.canopy(
     'leaf',
-    ...['leaf', '--config.file', site.file('leaf.yml', config(farm, targetsFile))],
+    ...['leaf', '--config.file', site.file('leaf.yml', farmConfig(farm, targetsFile, INTERVAL_S))],
     ...['--web.listen-address', `127.0.0.1:${port}`, '--storage.path', site.path('leaf')],
   );
   const url = `http://127.0.0.1:${port}`;
