@@ -10,7 +10,8 @@ export interface Oddity {
   readonly config?: readonly string[];
 }
 
-const T0 = Math.floor(Date.now() / 1000) * 1000;
+/** Times of samples' own are never those of a scrape: a leaf scrapes at multiples of 100 ms here. */
+const T0 = Math.floor(Date.now() / 1000) * 1000 + 37;
 
 export const ODDITIES: Readonly<Record<string, Oddity>> = {
   values: {

@@ -71,7 +71,7 @@ describe('500 hung targets among 5,000', () => {
     });
     await sleep((TICKS + 1.5) * INTERVAL);
     const rssKiB = Number(
-      /^VmRSS:\s+(\d+)/m.exec(readFileSync(`/proc/${leaf.pid}/status`, 'utf8'))?.[1],
+      /^RssAnon:\s+(\d+)/m.exec(readFileSync(`/proc/${leaf.pid}/status`, 'utf8'))?.[1],
     );
     const end = Math.floor(Date.now() / 1000) - 1.5 * (INTERVAL / 1000);
     const range = `[${(TICKS * INTERVAL) / 1000}s]`;
