@@ -112,7 +112,7 @@ describe('500 hung targets among 5,000', () => {
     expect(faults.slice(0, 20)).toEqual([]);
     expect(up.length).toBe(5000);
     expect(numbers.length).toBe(TARGETS.ok);
-    // About 0.1 MB a target, whatever it answers: a bound that tells a leak, not a budget.
+    // About 0.1 MB a target, whatever it answers: a bound that tells a leak, not a budget. Mapped files apart.
     expect(rssKiB / 1024).toBeLessThan(800);
   });
 });
