@@ -14,7 +14,7 @@ export interface Origin {
   readonly port: number;
 }
 
-/** Told how an exchange goes on. After `onHead`, one more read at most comes in before `readBody`. */
+/** Told how an exchange goes on. Within `onHead` the receiver calls `readBody`, or `destroy`. */
 export interface ExchangeEvents {
   onHead(head: AnswerHead): void;
   /** An answer this reader does not take; the connection is closed. */
@@ -59,8 +59,6 @@ export class Connection {
   #held = false;
   /** The socket is not read until `resume`. */
   #paused = false;
-  /** The other side has sent its last byte; all of an answer may be here nevertheless. */
-  #hungUp = false;
 
   constructor(origin: Origin, pool: BodyPool, onClose: (connection: Connection) => void) {
     this.#pool = pool;
@@ -80,8 +78,8 @@ export class Connection {
       },
     });
     this.#socket.on('error', (error) => this.#end(error));
-    this.#socket.on('end', () => this.#onHungUp());
-    this.#socket.on('close', () => this.#onHungUp());
+    this.#socket.on('end', () => this.#end(hungUp()));
+    this.#socket.on('close', () => this.#end(hungUp()));
   }
 
   /** Nothing is under way and the other side has not closed it. */
@@ -127,9 +125,7 @@ export class Connection {
         this.#pool.release(begun);
       } else if (framing === 0) this.#finish(false);
     }
-    if (this.#phase !== Phase.body) return;
-    if (this.#hungUp) this.#end(hungUp());
-    else this.#resume();
+    if (this.#phase === Phase.body) this.#resume();
   }
 
   /** After `onBegun`. */
@@ -144,12 +140,6 @@ export class Connection {
     this.#begun = true;
     this.#held = true;
     this.#events!.onBegun();
-  }
-
-  #onHungUp(): void {
-    this.#hungUp = true;
-    // What waits at the gate may be whole: whoever reads it will see.
-    if (this.#phase !== Phase.waiting) this.#end(hungUp());
   }
 
   #resume(): void {
@@ -260,7 +250,7 @@ export class Connection {
     const events = this.#events!;
     this.#buffer = undefined;
     this.#events = undefined;
-    if (extra || this.#hungUp || !this.#head!.keepAlive) this.#end(hungUp());
+    if (extra || !this.#head!.keepAlive) this.#end(hungUp());
     else {
       this.#phase = Phase.idle;
       // Goes on reading, to see when the other side closes it.
