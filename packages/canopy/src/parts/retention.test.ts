@@ -1,45 +1,17 @@
-import { MemoryStore } from '@canopy/federation/testing';
 import {
   type BlockMeta,
   type JournalRef,
   type Lease,
   type StoredTile,
-  type TileMeta,
   asDuration,
   asTime,
-  journalRef,
 } from '@canopy/model';
 import { VirtualClock } from '@canopy/model/testing';
 import { expect, it } from 'vitest';
+import { A, B, storeWithJournals, tile } from '../testing/two-journals.js';
 import { Retention, type RetentionOptions } from './retention.js';
 
 const HOUR = 3_600_000;
-const ref = (digit: string): JournalRef => journalRef(digit.repeat(32) as never);
-const A = ref('a');
-const B = ref('b');
-
-function tile(sequence: number, maxTime: number, size = 100): StoredTile {
-  const meta: TileMeta = {
-    ...{ epoch: 1, group: 1, firstSequence: sequence, lastSequence: sequence },
-    ...{ minTime: asTime(maxTime - 1), maxTime: asTime(maxTime), byteLength: size },
-  };
-  return { meta, bytes: new Uint8Array(size) };
-}
-
-/** A store that knows both journals. */
-async function storeWithJournals(clock: VirtualClock): Promise<MemoryStore> {
-  const store = new MemoryStore(clock);
-  for (const journal of [A, B]) {
-    const outcome = await store.acquireLease(journal, 'me', asDuration(15_000));
-    if (!outcome.granted) throw new Error('not granted');
-    const position = { epoch: 1, sequence: 1 };
-    const rest = { expected: null, entries: [], cursor: '', ledger: '' };
-    await store.commit({ lease: outcome.lease, position, ...rest });
-    await store.releaseLease(outcome.lease);
-  }
-  return store;
-}
-
 async function rig(given: Partial<RetentionOptions> = {}) {
   const clock = new VirtualClock();
   const store = await storeWithJournals(clock);
