@@ -31,6 +31,8 @@ export interface Level {
   context: Context;
   /** Operators between operands so far, since the last comma. */
   operators: number;
+  /** Signs before operands since the last comma: each may be a level (`x ^ -1 ^ -1`). */
+  signs: number;
   /** `offset`, `@` and ranges of the operand that came last. */
   modifiers: number;
   /** What opened it: `(`, `[`, `{`; '' outside of all brackets. */
@@ -80,13 +82,13 @@ export class Walk {
     {
       context: '',
       operators: 0,
+      signs: 0,
       modifiers: 0,
       bracket: '',
       operandAfter: false,
       isBeforeArguments: false,
     },
   ];
-  #signs = 0;
 
   constructor(query: string) {
     this.query = query;
@@ -135,7 +137,6 @@ export class Walk {
       this.wantsOperand = false;
       this.inOffset = false;
     }
-    if (word !== '+' && word !== '-') this.#signs = 0;
     this.beforeThat = this.before;
     this.before = kind === 'string' ? '"' : word;
     this.beforeStart = start;
@@ -175,6 +176,7 @@ export class Walk {
       case ',':
         if (mark === ':') this.level.context = 'subquery selector';
         this.level.operators = 0;
+        this.level.signs = 0;
         this.level.modifiers = 0;
         this.wantsOperand = true;
         return;
@@ -182,7 +184,7 @@ export class Walk {
         return this.#acceptModifier();
       default:
         if (!this.wantsOperand) this.#acceptOperator();
-        else if (++this.#signs > DEPTH_MAX) this.tooDeep(this.tokens.start);
+        else if (++this.level.signs > DEPTH_MAX) this.tooDeep(this.tokens.start);
     }
   }
 
@@ -204,6 +206,7 @@ export class Walk {
     this.#levels.push({
       context,
       operators: 0,
+      signs: 0,
       modifiers: 0,
       bracket: this.tokens.word,
       operandAfter,

