@@ -3,8 +3,9 @@
  * farm, bodies as they are and compressed, in one run. CPU seconds for a million samples, memory a series.
  *
  * `--small` is a short run to see that it works; numbers are targets, series, seconds of warm-up and of
- * measurement. `--rival=FILE` adds a leaf of another build (its packages/canopy/dist/main.js),
- * `--node=FLAG,FLAG` one with these flags of Node's.
+ * measurement, and of the scrape interval (1 fills a head with two hours' scrapes in eight minutes).
+ * `--bodies=identity` leaves the compressed ones out, `--rival=FILE` adds a leaf of another build
+ * (its packages/canopy/dist/main.js), `--node=FLAG,FLAG` one with these flags of Node's.
  */
 import { cpus } from 'node:os';
 import { fileURLToPath } from 'node:url';
@@ -24,12 +25,12 @@ import { anonymousBytes, cpuSeconds } from './measure.js';
 const flags = process.argv.slice(2).filter((arg) => arg.startsWith('--'));
 const given = process.argv.slice(2).filter((arg) => !arg.startsWith('--'));
 const isSmall = flags.includes('--small');
-const [TARGETS, SERIES, WARM_S, MEASURE_S] = (
-  given.length > 0 ? given : isSmall ? [10, 100, 3, 10] : [100, 1000, 120, 120]
-).map(Number);
+const usual = isSmall ? [10, 100, 3, 10, 1] : [100, 1000, 120, 120, 5];
+const [TARGETS, SERIES, WARM_S, MEASURE_S, INTERVAL_S] = usual.map((number, i) =>
+  Number(given[i] ?? number),
+);
 const FEW = Math.ceil(TARGETS / 10);
 const CHANGED = 0.2;
-const INTERVAL_S = isSmall ? 1 : 5;
 
 const say = (line: string): void => console.log(line);
 const flag = (name: string): string | undefined =>
@@ -80,6 +81,7 @@ async function start(site: Site, targetsFile: string): Promise<Scraper[]> {
   const farmScript = fileURLToPath(new URL('farm.ts', import.meta.url));
   const running: Scraper[] = [];
   for (const bodies of ['identity', 'gzip'] as const) {
+    if (bodies !== (flag('bodies') ?? bodies)) continue;
     const farm = await freePort();
     const farmArgs = [farmScript, String(farm), String(SERIES), String(CHANGED), bodies];
     site.program('farm', process.execPath, '--import', 'tsx', ...farmArgs);
