@@ -287,7 +287,7 @@ async function main(): Promise<void> {
   tiles = new TileKeeper({ ...common, head: () => head, oldestReader: () => undefined });
   const keeper = (spans: number[]): BlockKeeper =>
     new BlockKeeper({
-      ...common,
+      ...{ ...common, clock },
       head: () => head,
       watermark: () => clock.now(),
       window: BLOCK_WINDOW_MS,

@@ -1,10 +1,11 @@
 import { expect, it } from 'vitest';
+import { systemClock } from './clock.js';
 import { LifeCycle } from './life-cycle.js';
 
 it('stops in reverse, once, whatever fails or hangs', async () => {
   const stopped: string[] = [];
   const said: string[] = [];
-  const life = new LifeCycle((_level, message) => void said.push(message), 20);
+  const life = new LifeCycle((_level, message) => void said.push(message), systemClock, 20);
   life.add('first', () => void stopped.push('first'));
   life.add('hanging', () => new Promise(() => {}));
   life.add('failing', () => {

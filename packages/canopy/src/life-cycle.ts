@@ -1,7 +1,7 @@
 /**
  * What was started, in order, to be stopped in reverse.
  */
-import { errorText } from '@canopy/model';
+import { type Clock, type Timer, asDuration, errorText } from '@canopy/model';
 import type { Log } from './log.js';
 
 interface Part {
@@ -17,11 +17,13 @@ interface Part {
 export class LifeCycle {
   readonly #parts: Part[] = [];
   readonly #log: Log;
+  readonly #clock: Clock;
   readonly #partStopMs: number;
   #stopped: Promise<void> | undefined;
 
-  constructor(log: Log, partStopMs: number) {
+  constructor(log: Log, clock: Clock, partStopMs: number) {
     this.#log = log;
+    this.#clock = clock;
     this.#partStopMs = partStopMs;
   }
 
@@ -38,9 +40,9 @@ export class LifeCycle {
 
   async #stopAll(): Promise<void> {
     for (const part of this.#parts.reverse()) {
-      let timer: NodeJS.Timeout | undefined;
+      let timer: Timer | undefined;
       const late = new Promise<'late'>((resolve) => {
-        timer = setTimeout(() => resolve('late'), part.stopMs);
+        timer = this.#clock.after(asDuration(part.stopMs), () => resolve('late'));
       });
       try {
         const outcome = await Promise.race([Promise.resolve(part.stop()), late]);
@@ -48,7 +50,7 @@ export class LifeCycle {
       } catch (error) {
         this.#log('error', `stopping ${part.name} failed`, { error: errorText(error) });
       } finally {
-        clearTimeout(timer);
+        timer?.cancel();
       }
     }
   }

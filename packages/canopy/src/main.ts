@@ -11,6 +11,8 @@ import { runLocal } from './commands/local.js';
 import { runQuery } from './commands/query.js';
 import { runTree } from './commands/tree.js';
 import { type Log, makeLog } from './log.js';
+import { systemWorld } from './parts/system-world.js';
+import type { World } from './parts/world.js';
 import { type CanopyProcess, explainFault, explainStart } from './parts/process.js';
 import { startLeaf } from './roles/leaf.js';
 import { startParent } from './roles/parent.js';
@@ -18,6 +20,7 @@ import { startParent } from './roles/parent.js';
 type Start = (
   settings: Settings,
   log: Log,
+  world: World,
 ) => Promise<{ process: CanopyProcess; up: (signal: AbortSignal) => Promise<void> }>;
 
 const ROLES: Readonly<Record<Role, Start>> = { leaf: startLeaf, parent: startParent };
@@ -50,7 +53,7 @@ async function runRole(role: Role, values: FlagValues): Promise<number> {
   });
   let running: Awaited<ReturnType<Start>>;
   try {
-    running = await ROLES[role](settings, log);
+    running = await ROLES[role](settings, log, systemWorld);
   } catch (error) {
     const { message, exitCode } = explainStart(error, settings);
     process.stderr.write(`canopy: ${message}\n`);

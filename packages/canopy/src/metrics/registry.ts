@@ -41,7 +41,9 @@ function showEventLoopDelay(registry: Registry): void {
 export class SelfMetrics {
   readonly #registry = new Registry();
 
-  constructor() {
+  /** `ownsProcess`: what the operating system says of this process is told, too. */
+  constructor(ownsProcess: boolean) {
+    if (!ownsProcess) return;
     collectDefaultMetrics({ register: this.#registry, eventLoopMonitoringPrecision: 10 ** 9 });
     showEventLoopDelay(this.#registry);
   }

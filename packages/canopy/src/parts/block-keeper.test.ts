@@ -11,6 +11,7 @@ import {
 } from '@canopy/model';
 import { VirtualClock } from '@canopy/model/testing';
 import { expect, it } from 'vitest';
+import { systemClock } from '../clock.js';
 import { BlockKeeper, type BlockKeeperOptions } from './block-keeper.js';
 import { recoverHead } from './recovery.js';
 import { TileKeeper } from './tile-keeper.js';
@@ -55,7 +56,7 @@ class Parent {
 
   newBlocks(given: Partial<BlockKeeperOptions> = {}): BlockKeeper {
     return new BlockKeeper({
-      ...{ store: this.store, owner: 'me', leaseTtl: TTL },
+      ...{ store: this.store, clock: systemClock, owner: 'me', leaseTtl: TTL },
       head: () => this.head,
       watermark: () => asTime(this.watermark),
       window: asDuration(2 * HOUR),

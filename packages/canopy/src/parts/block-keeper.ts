@@ -7,6 +7,7 @@ import type { Head } from '@canopy/head';
 import {
   type BlockMeta,
   CanopyError,
+  type Clock,
   type DurationMs,
   type JournalRef,
   type Lease,
@@ -28,6 +29,7 @@ export type BlockHead = Pick<Head, 'blocks' | 'dropTiles'>;
 
 export interface BlockKeeperOptions {
   readonly store: Store;
+  readonly clock: Clock;
   readonly head: () => BlockHead;
   readonly owner: string;
   readonly leaseTtl: DurationMs;
@@ -124,7 +126,7 @@ export class BlockKeeper {
     for (const [from, tiles] of this.#windows(head().blocks.looseTiles(ref))) {
       const to = asTime(from + window);
       if (!this.#isPast(ref, to, now, this.#options.sealDelay)) continue;
-      const pause = new Pause();
+      const pause = new Pause(this.#options.clock);
       const lease = this.#leaseOf(ref);
       const writer = await BlockWriter.begin(store, lease, pause);
       const sealed = await sealTiles(store, ref, tiles, { from, to }, writer, pause);
@@ -212,15 +214,15 @@ export class BlockKeeper {
     blocks: readonly BlockMeta[],
     window: { readonly from: Milliseconds; readonly to: Milliseconds },
   ): Promise<void> {
-    const { store, log } = this.#options;
-    const begun = performance.now();
+    const { store, clock, log } = this.#options;
+    const begun = clock.monotonic();
     const progress: MergeProgress = { groups: 0, groupsDone: 0, unreadable: 0 };
-    const pause = new Pause();
+    const pause = new Pause(this.#options.clock);
     let told = begun;
     const held = this.#leaseOf(ref);
     const lease = (): Promise<Lease> => {
-      if (performance.now() - told > PROGRESS_MS) {
-        told = performance.now();
+      if (clock.monotonic() - told > PROGRESS_MS) {
+        told = clock.monotonic();
         const { groups, groupsDone } = progress;
         log('info', 'merging', { journal: ref, from: window.from, groupsDone, ofGroups: groups });
       }
@@ -242,7 +244,7 @@ export class BlockKeeper {
       ...{ journal: ref, from: window.from, blocks: blocks.length, bytes },
       reclaimedBytes: before - bytes,
       unreadable: progress.unreadable,
-      seconds: Number(((performance.now() - begun) / 1000).toFixed(2)),
+      seconds: Number(((clock.monotonic() - begun) / 1000).toFixed(2)),
     });
   }
 
@@ -259,11 +261,11 @@ export class BlockKeeper {
 
   /** A held lease, renewed where it has been some time. @throws CanopyError where another holds it. */
   #leaseOf(ref: JournalRef): () => Promise<Lease> {
-    const { store, owner, leaseTtl } = this.#options;
+    const { store, clock, owner, leaseTtl } = this.#options;
     let held: Lease | undefined;
     let renewed = 0;
     return async () => {
-      const now = performance.now();
+      const now = clock.monotonic();
       if (held !== undefined && now - renewed < RENEW_MS) return held;
       const outcome = await store.acquireLease(ref, owner, leaseTtl);
       if (!outcome.granted) {

@@ -5,6 +5,7 @@ import {
   type BlockId,
   type BlockMeta,
   type BlockTile,
+  type Clock,
   type DurationMs,
   type JournalPosition,
   type Lease,
@@ -21,16 +22,22 @@ const HOLD_MS = 8;
 
 /** Lets others have the event loop now and then. */
 export class Pause {
-  #since = performance.now();
+  readonly #clock: Clock;
+  #since: number;
+
+  constructor(clock: Clock) {
+    this.#clock = clock;
+    this.#since = clock.monotonic();
+  }
 
   get due(): boolean {
-    return performance.now() - this.#since >= HOLD_MS;
+    return this.#clock.monotonic() - this.#since >= HOLD_MS;
   }
 
   async take(): Promise<void> {
     if (!this.due) return;
     await new Promise((resolve) => setImmediate(resolve));
-    this.#since = performance.now();
+    this.#since = this.#clock.monotonic();
   }
 }
 

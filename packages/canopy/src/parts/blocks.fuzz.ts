@@ -27,6 +27,7 @@ import {
   asTime,
 } from '@canopy/model';
 import { expect, it } from 'vitest';
+import { systemClock } from '../clock.js';
 import { BlockKeeper } from './block-keeper.js';
 import { recoverHead } from './recovery.js';
 import { Retention } from './retention.js';
@@ -90,6 +91,7 @@ class StoreWorld extends ModelWorld {
     });
     this.blocks = new BlockKeeper({
       ...common,
+      clock: systemClock,
       head: () => this.head,
       watermark: (ref) =>
         asTime(this.leaves.find(({ script }) => script.ref === ref)?.newestTime ?? 0),

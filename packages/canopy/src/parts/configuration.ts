@@ -1,11 +1,13 @@
 /**
  * The configuration in use: read at the start, replaced whole or not at all.
  */
-import { readFileSync, readdirSync } from 'node:fs';
-import { CanopyError, type Clock, type DurationMs, type Milliseconds } from '@canopy/model';
+import { CanopyError, type DurationMs, type Milliseconds } from '@canopy/model';
 import type { Settings } from '../cli/settings.js';
 import { type LoadedConfig, loadConfig } from '../config/load.js';
 import type { Log } from '../log.js';
+import type { World } from './world.js';
+
+type ConfigurationWorld = Pick<World, 'clock' | 'files'>;
 
 /** How the last attempt to read the file went. */
 export interface ReloadState {
@@ -20,7 +22,7 @@ const DEFAULT_INTERVALS = { leaf: 60_000, parent: 5000 } as const;
 
 export class Configuration {
   readonly #settings: Settings;
-  readonly #clock: Clock;
+  readonly #world: ConfigurationWorld;
   readonly #log: Log;
   #current: LoadedConfig;
   #state: ReloadState;
@@ -28,12 +30,12 @@ export class Configuration {
   apply: (config: LoadedConfig) => void = () => {};
 
   /** @throws CanopyError `config_invalid`. */
-  constructor(settings: Settings, clock: Clock, log: Log) {
+  constructor(settings: Settings, world: ConfigurationWorld, log: Log) {
     this.#settings = settings;
-    this.#clock = clock;
+    this.#world = world;
     this.#log = log;
-    this.#current = read(settings);
-    this.#state = { successful: true, successTime: clock.now(), error: '' };
+    this.#current = read(settings, world);
+    this.#state = { successful: true, successTime: world.clock.now(), error: '' };
     this.#sayIgnored();
   }
 
@@ -52,7 +54,7 @@ export class Configuration {
   reload(): void {
     const log = this.#log;
     try {
-      const next = read(this.#settings);
+      const next = read(this.#settings, this.#world);
       this.apply(next);
       if (next.outOfOrderTimeWindow !== this.#current.outOfOrderTimeWindow) {
         log('warn', 'storage.tsdb.out_of_order_time_window is taken over at the next start');
@@ -64,7 +66,7 @@ export class Configuration {
       log('error', 'the configuration could not be reloaded; the old one runs on', { error: text });
       throw error instanceof CanopyError ? error : new CanopyError('internal', text);
     }
-    this.#state = { successful: true, successTime: this.#clock.now(), error: '' };
+    this.#state = { successful: true, successTime: this.#world.clock.now(), error: '' };
     this.#sayIgnored();
     log('info', 'configuration reloaded', { jobs: this.#current.scrapeConfigs.length });
   }
@@ -76,11 +78,10 @@ export class Configuration {
   }
 }
 
-function read(settings: Settings): LoadedConfig {
+function read(settings: Settings, { files }: ConfigurationWorld): LoadedConfig {
   return loadConfig(settings.configFile ?? '', {
-    readFile: (path) => (path === '' ? '' : readFileSync(path, 'utf8')),
-    listFolder: (path) => readdirSync(path),
-    env: process.env,
+    ...files,
+    readFile: (path) => (path === '' ? '' : files.readFile(path)),
     defaultScrapeInterval: DEFAULT_INTERVALS[settings.role] as DurationMs,
   });
 }

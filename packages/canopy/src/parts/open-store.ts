@@ -2,7 +2,14 @@
  * The store of a process: Redis where `--store` says so, else embedded in the storage path.
  */
 import { readFile } from 'node:fs/promises';
-import { CanopyError, type DurationMs, errorText } from '@canopy/model';
+import {
+  CanopyError,
+  type Clock,
+  type DurationMs,
+  asDuration,
+  errorText,
+  sleep,
+} from '@canopy/model';
 import {
   type CorruptRecord,
   type EmbeddedStore,
@@ -12,23 +19,17 @@ import {
   openRedisStore,
 } from '@canopy/store';
 import type { RedisSettings, Settings } from '../cli/settings.js';
-import { systemClock } from '../clock.js';
 import type { Log } from '../log.js';
+import type { OpenedStore } from './world.js';
 
 const REDIS_COMMAND_TIMEOUT = 5000 as DurationMs;
 /** Streams are cut into slices below this, so that old ones go by UNLINK. */
 const REDIS_SLICE_BYTES = 64 * 1024 * 1024;
 
-export interface OpenedStore {
-  readonly store: ReportingStore;
-  /** Differs between a storage path and a copy of it; '' for a store that has no path. */
-  readonly pathIdentity: string;
-  readonly limitBytes: number;
-}
-
 /** @throws CanopyError `storage_locked`, `storage_unsuitable`, `storage_unavailable`. */
 export async function openStore(
   settings: Settings,
+  clock: Clock,
   log: Log,
   onCorrupt: (record: CorruptRecord) => void,
 ): Promise<OpenedStore> {
@@ -36,11 +37,11 @@ export async function openStore(
     const store: EmbeddedStore = await openEmbeddedStore({
       path: settings.storagePath,
       maxBytes: settings.storageMaxBytes,
-      clock: systemClock,
+      clock,
       log,
       onCorrupt,
     });
-    return { store, pathIdentity: store.identity, limitBytes: settings.storageMaxBytes };
+    return { store, pathIdentity: store.identity };
   }
   const store = await openRedisStore({
     url: settings.storeUrl,
@@ -48,13 +49,13 @@ export async function openStore(
     waitReplicas: settings.redis.waitReplicas,
     waitTimeout: settings.redis.waitTimeout,
     keyPrefix: 'canopy:',
-    clock: systemClock,
+    clock,
     commandTimeout: REDIS_COMMAND_TIMEOUT,
     sliceBytesMax: REDIS_SLICE_BYTES,
     log,
     onCorrupt,
   });
-  return { store, pathIdentity: '', limitBytes: 0 };
+  return { store, pathIdentity: '' };
 }
 
 /** Undefined where nothing of it is given. */
@@ -81,6 +82,7 @@ async function readTls(redis: RedisSettings): Promise<RedisTls | undefined> {
 /** Resolves when the store answers; tries again every second until then. */
 export async function storeAnswers(
   store: ReportingStore,
+  clock: Clock,
   log: Log,
   signal: AbortSignal,
 ): Promise<void> {
@@ -95,7 +97,7 @@ export async function storeAnswers(
           error: error.message,
         });
     }
-    await new Promise((done) => setTimeout(done, 1000));
+    await sleep(clock, asDuration(1000), signal);
   }
   throw signal.reason;
 }

@@ -2,9 +2,7 @@
  * What a leaf and a parent have in common: store, head, query engine, HTTP, metrics, and the order in
  * which they come up. A parent is a leaf that also pulls; roles/ wires the difference.
  */
-import { randomBytes } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { hostname } from 'node:os';
 import { tileKernel } from '@canopy/encoding';
 import {
   Announcer,
@@ -17,6 +15,7 @@ import {
 import { Head, type TileSource } from '@canopy/head';
 import {
   CanopyError,
+  type Clock,
   type DurationMs,
   type GapRecord,
   type HierarchyStatus,
@@ -34,9 +33,8 @@ import {
 import { Engine, parseSelector } from '@canopy/promql';
 import type { ScrapeManager } from '@canopy/scrape';
 import { type CorruptRecord, JournalWriter, type ReportingStore } from '@canopy/store';
-import { HttpServer, ListenError, type Web, createWeb } from '@canopy/web';
+import { ListenError, type Web, createWeb } from '@canopy/web';
 import type { Settings } from '../cli/settings.js';
-import { systemClock } from '../clock.js';
 import type { LoadedConfig } from '../config/load.js';
 import { maskUrls } from '../config/mask.js';
 import { LifeCycle } from '../life-cycle.js';
@@ -44,10 +42,9 @@ import type { Log } from '../log.js';
 import { SelfMetrics } from '../metrics/registry.js';
 import { PROMETHEUS_VERSION, VERSION } from '../version.js';
 import { Configuration } from './configuration.js';
-import { openStore } from './open-store.js';
 import { Rate } from './rate.js';
 import { StorePulse } from './store-pulse.js';
-import { postJson, tokenReader } from './world.js';
+import { type Doors, type World, tokenReader } from './world.js';
 
 const SECOND = 1000;
 const MINUTE = 60 * SECOND;
@@ -64,7 +61,6 @@ export const PART_STOP_MS = 2000;
 const ANNOUNCE_EVERY = (30 * SECOND) as DurationMs;
 /** Corrupt records that are told apart; what is beyond is only skipped. */
 const CORRUPT_MAX = 10_000;
-const CURSOR_HEADER_BYTES = 1024 * 1024;
 
 /** What the role adds to a process before it listens. */
 export interface RoleParts {
@@ -77,14 +73,16 @@ export interface RoleParts {
 /** A process on its way up or running. Parts that come later are undefined until then. */
 export class CanopyProcess {
   readonly settings: Settings;
+  readonly world: World;
+  readonly clock: Clock;
   readonly configuration: Configuration;
   readonly log: Log;
   readonly life: LifeCycle;
   readonly store: ReportingStore;
   readonly pathIdentity: string;
   readonly pulse: StorePulse;
-  readonly metrics = new SelfMetrics();
-  readonly startTime = systemClock.now();
+  readonly metrics: SelfMetrics;
+  readonly startTime: Milliseconds;
   readonly rate: Rate;
   readonly readToken: () => Promise<string | undefined>;
   /** Owner of leases: another one each time, so that two processes are never taken for one. */
@@ -112,35 +110,41 @@ export class CanopyProcess {
 
   private constructor(
     settings: Settings,
+    world: World,
     configuration: Configuration,
     log: Log,
     store: ReportingStore,
     pathIdentity: string,
   ) {
     this.settings = settings;
+    this.world = world;
+    this.clock = world.clock;
+    this.startTime = world.clock.now();
+    this.metrics = new SelfMetrics(world.ownsProcess);
     this.configuration = configuration;
     this.log = log;
-    this.life = new LifeCycle(log, PART_STOP_MS);
+    this.life = new LifeCycle(log, world.clock, PART_STOP_MS);
     this.store = store;
     this.pathIdentity = pathIdentity;
     this.pulse = new StorePulse(store);
     this.rate = new Rate(() => this.scraping?.totals.samples ?? 0);
     this.readToken = tokenReader(settings.tokenFile);
-    this.owner = `${settings.name}@${hostname()}-${randomBytes(6).toString('hex')}`;
+    const mark = Buffer.from(world.randomBytes(6)).toString('hex');
+    this.owner = `${settings.name}@${world.hostname}-${mark}`;
   }
 
   /**
    * Reads the configuration and opens the store.
    * @throws CanopyError `config_invalid`, `storage_locked`, `storage_unsuitable`.
    */
-  static async open(settings: Settings, log: Log): Promise<CanopyProcess> {
+  static async open(settings: Settings, log: Log, world: World): Promise<CanopyProcess> {
     await checkTokenFile(settings);
-    const configuration = new Configuration(settings, systemClock, log);
+    const configuration = new Configuration(settings, world, log);
     let made: CanopyProcess | undefined;
-    const { store, pathIdentity } = await openStore(settings, log, (record) =>
+    const { store, pathIdentity } = await world.openStore(settings, log, (record) =>
       made?.noteCorrupt(record),
     );
-    made = new CanopyProcess(settings, configuration, log, store, pathIdentity);
+    made = new CanopyProcess(settings, world, configuration, log, store, pathIdentity);
     made.life.add('the store', async () => store[Symbol.asyncDispose]());
     return made;
   }
@@ -191,9 +195,9 @@ export class CanopyProcess {
    * @throws ListenError
    */
   async listen(role: RoleParts): Promise<Web> {
-    const { settings, log } = this;
+    const { settings, clock, log } = this;
     const head = new Head({
-      clock: systemClock,
+      clock,
       windowMs: HEAD_WINDOW,
       tileFrames: KEY_FRAME_EVERY,
       outOfOrderWindow: this.config.outOfOrderTimeWindow,
@@ -206,7 +210,7 @@ export class CanopyProcess {
     sayKernel(log);
     const engine = new Engine({
       queryable: head,
-      clock: systemClock,
+      clock,
       lookback: settings.lookback,
       timeout: settings.queryTimeout,
       maxSamples: settings.queryMaxSamples,
@@ -217,16 +221,18 @@ export class CanopyProcess {
     });
     const text = new TextFederation({
       queryable: head,
-      clock: systemClock,
+      clock,
       lookback: settings.lookback,
       parseSelector,
       seriesMax: SERIES_MAX,
       concurrentMax: 8,
       log,
     });
+    const federate: Doors['federate'] = (req, res, url) => this.#federate(text, req, res, url);
+    const { register } = role;
     const web = createWeb({
       role: settings.role,
-      clock: systemClock,
+      clock,
       version: VERSION,
       prometheusVersion: PROMETHEUS_VERSION,
       engine,
@@ -247,25 +253,19 @@ export class CanopyProcess {
         contentType: this.metrics.contentType,
         text: await this.metrics.text(),
       }),
-      federate: (req, res, url) => this.#federate(text, req, res, url),
-      register: role.register,
+      federate,
+      register,
       log,
       bodyBytesMax: 1024 * 1024,
       lookback: settings.lookback,
       corsOrigin: () => true,
     });
-    const server = new HttpServer({
-      handler: web,
-      clock: systemClock,
-      requestTimeout: MINUTE as DurationMs,
-      keepAliveTimeout: (2 * MINUTE) as DurationMs,
-      headerBytesMax: CURSOR_HEADER_BYTES,
-      connectionsMax: 2048,
-      closeTimeout: SECOND as DurationMs,
-    });
-    const bound = await server.listen(settings.listenHost, settings.listenPort);
-    this.life.add('the HTTP server', () => server.close());
-    log('info', 'listening', { address: `${bound.host}:${bound.port}` });
+    const { address, close } = await this.world.listen(
+      { handler: web, federate, register },
+      settings,
+    );
+    this.life.add('the HTTP server', close);
+    log('info', 'listening', { address });
     return web;
   }
 
@@ -276,8 +276,8 @@ export class CanopyProcess {
   async openJournal(life: LifeCycle, isLost: () => boolean): Promise<JournalWriter> {
     const journal = await JournalWriter.open({
       store: this.store,
-      clock: systemClock,
-      randomBytes: (size) => randomBytes(size),
+      clock: this.clock,
+      randomBytes: this.world.randomBytes,
       owner: this.owner,
       leaseTtl: LEASE_TTL,
       commitInterval: COMMIT_INTERVAL,
@@ -307,7 +307,7 @@ export class CanopyProcess {
     const { settings } = this;
     if (settings.parentUrl === undefined) return;
     const announcer = new Announcer({
-      clock: systemClock,
+      clock: this.clock,
       parentUrl: settings.parentUrl,
       announcement: () => ({
         name: settings.name,
@@ -316,7 +316,7 @@ export class CanopyProcess {
         labels: clusterLabel(settings),
       }),
       readToken: this.readToken,
-      post: postJson,
+      post: this.world.postJson,
       interval: ANNOUNCE_EVERY,
       backoffMax: ANNOUNCE_EVERY,
       timeout: (5 * SECOND) as DurationMs,

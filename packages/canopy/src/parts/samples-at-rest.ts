@@ -2,9 +2,8 @@
  * What a parent that writes its store does with samples that have come to rest: windows are sealed into
  * blocks, blocks merged, the oldest dropped. When, and within which bounds.
  */
-import { type JournalRef, type Milliseconds, asDuration, asTime } from '@canopy/model';
+import { type Clock, type JournalRef, type Milliseconds, asDuration, asTime } from '@canopy/model';
 import pLimit from 'p-limit';
-import { systemClock } from '../clock.js';
 import { BlockKeeper } from './block-keeper.js';
 import type { Chore } from './housekeeping.js';
 import { type CanopyProcess, LEASE_TTL } from './process.js';
@@ -31,12 +30,15 @@ export class SamplesAtRest {
   /** Windows so short are for tests; they are looked at all the time. */
   readonly #isShort: boolean;
 
+  readonly #clock: Clock;
+
   constructor(process: CanopyProcess) {
-    const { store, owner, log, settings } = process;
+    const { store, clock, owner, log, settings } = process;
+    this.#clock = clock;
     const { blocksWindow: window } = settings;
     const bytesMax = async (): Promise<number> =>
       settings.retentionBytes || Math.floor(DEFAULT_SHARE * (await store.usage()).limitBytes);
-    const common = { store, owner, log, leaseTtl: LEASE_TTL, head: () => process.head };
+    const common = { store, clock, owner, log, leaseTtl: LEASE_TTL, head: () => process.head };
     this.#isShort = window < 10 * MINUTE;
     this.blocks = new BlockKeeper({
       ...{ ...common, window, watermark: (ref) => watermarkOf(process, ref) },
@@ -58,9 +60,9 @@ export class SamplesAtRest {
     const inTurn = pLimit(1);
     const drop = async (): Promise<void> => {
       await this.blocks.settle();
-      await this.retention.run(systemClock.now());
+      await this.retention.run(this.#clock.now());
     };
-    const seal = (): Promise<void> => this.blocks.run(systemClock.now());
+    const seal = (): Promise<void> => this.blocks.run(this.#clock.now());
     return [
       {
         name: 'retention',

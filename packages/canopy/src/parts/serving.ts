@@ -3,7 +3,6 @@ import { FrameServer } from '@canopy/federation';
 import type { DurationMs, JournalRef } from '@canopy/model';
 import { parseSelector } from '@canopy/promql';
 import type { JournalWriter } from '@canopy/store';
-import { systemClock } from '../clock.js';
 import type { LifeCycle } from '../life-cycle.js';
 import type { CanopyProcess } from './process.js';
 
@@ -18,7 +17,7 @@ export function startServing(process: CanopyProcess, options: ServingOptions): F
   const { settings, store, log } = process;
   const frames = new FrameServer({
     store,
-    clock: systemClock,
+    clock: process.clock,
     name: settings.name,
     ownJournal: options.journal.id,
     breakEpoch: (above) => options.journal.breakEpoch(above),

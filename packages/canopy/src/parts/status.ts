@@ -4,6 +4,7 @@
 import type { AnnouncerState, FramePuller, LeafRegistry } from '@canopy/federation';
 import type { Head } from '@canopy/head';
 import {
+  type Clock,
   type HierarchyStatus,
   type JournalId,
   type JournalStatus,
@@ -14,13 +15,13 @@ import {
 } from '@canopy/model';
 import type { JournalWriter } from '@canopy/store';
 import type { Settings } from '../cli/settings.js';
-import { systemClock } from '../clock.js';
 import { VERSION } from '../version.js';
 import type { Configuration } from './configuration.js';
 import type { Rate } from './rate.js';
 import type { StorePulse } from './store-pulse.js';
 
 export interface StatusParts {
+  readonly clock: Clock;
   readonly settings: Settings;
   readonly configuration: Configuration;
   readonly startTime: number;
@@ -71,7 +72,7 @@ function ownJournal(parts: StatusParts): JournalStatus | undefined {
     position: journal.position,
     trimmed: state?.trimmed ?? { epoch: journal.position.epoch, sequence: 0 },
     ledger: journal.ledger,
-    lagSeconds: journal.watermark === 0 ? 0 : (systemClock.now() - journal.watermark) / 1000,
+    lagSeconds: journal.watermark === 0 ? 0 : (parts.clock.now() - journal.watermark) / 1000,
     entryBytes: state?.entryBytes ?? 0,
   };
 }
@@ -115,12 +116,12 @@ function sources(parts: StatusParts, targets: readonly TargetStatus[]): SourceSt
 }
 
 /** What the store has of a leaf that this process does not pull: a standby's knowledge of it. */
-function storedJournals({ pulse }: StatusParts, journal: JournalId): JournalStatus[] {
+function storedJournals({ clock, pulse }: StatusParts, journal: JournalId): JournalStatus[] {
   return [...pulse.states.values()]
     .filter(({ ref }) => journalIdOf(ref) === journal)
     .map(({ ref, position, trimmed, ledger: text, entryBytes }) => {
       const ledger = parseLedger(text);
-      const lag = (systemClock.now() - ledger.watermark) / 1000;
+      const lag = (clock.now() - ledger.watermark) / 1000;
       const lagSeconds = ledger.watermark === 0 ? -1 : Math.max(0, lag);
       return { ref, position, trimmed, ledger, lagSeconds, entryBytes };
     });

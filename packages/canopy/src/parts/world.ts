@@ -1,7 +1,65 @@
-/** The network and the disk as ports ask for them. */
+/** What a process takes from outside. The real one is in system-world.ts, a simulated one in test/simulation. */
 import { readFile } from 'node:fs/promises';
+import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { PostJson } from '@canopy/federation';
-import type { DurationMs } from '@canopy/model';
+import type { Clock } from '@canopy/model';
+import type { ScrapeManagerOptions } from '@canopy/scrape';
+import type { CorruptRecord, ReportingStore } from '@canopy/store';
+import type { Web } from '@canopy/web';
+import type { Settings } from '../cli/settings.js';
+import type { LoadOptions } from '../config/load.js';
+import type { Log } from '../log.js';
+import type { Chore } from './housekeeping.js';
+
+export interface OpenedStore {
+  readonly store: ReportingStore;
+  /** Differs between a storage path and a copy of it; '' for a store that has no path. */
+  readonly pathIdentity: string;
+}
+
+/** What answers requests; `handler` leads to the other two. */
+export interface Doors {
+  readonly handler: Web;
+  /** Answers `/federate`. */
+  federate(req: IncomingMessage, res: ServerResponse, url: URL): Promise<void>;
+  /** Answers announcements; null where nobody may announce itself. */
+  readonly register: ((req: IncomingMessage, res: ServerResponse) => Promise<void>) | null;
+}
+
+export interface Listening {
+  /** For people. */
+  readonly address: string;
+  close(): Promise<void>;
+}
+
+/** Connections to those who are asked. */
+export interface Network extends Pick<ScrapeManagerOptions, 'fetcher' | 'resolver' | 'kubernetes'> {
+  close(): void;
+}
+
+export interface World {
+  readonly clock: Clock;
+  readonly randomBytes: (size: number) => Uint8Array;
+  /** Part of the names of lease owners. */
+  readonly hostname: string;
+  /** The role is alone in its process: what the operating system says of that is its own. */
+  readonly ownsProcess: boolean;
+  /** Where the configuration is read from. */
+  readonly files: Pick<LoadOptions, 'readFile' | 'listFolder' | 'env'>;
+  readonly postJson: PostJson;
+  /** @throws CanopyError `storage_locked`, `storage_unsuitable`, `storage_unavailable`. */
+  openStore(
+    settings: Settings,
+    log: Log,
+    onCorrupt: (record: CorruptRecord) => void,
+  ): Promise<OpenedStore>;
+  /** @throws ListenError */
+  listen(doors: Doors, settings: Settings): Promise<Listening>;
+  /** `pullsFrames`: bodies are kept beyond their taking. */
+  connect(options: { readonly pullsFrames: boolean }): Network;
+  /** Runs chores by the clock on the wall; what is returned ends them. */
+  startHousekeeping(chores: readonly Chore[], log: Log): () => Promise<void>;
+}
 
 /** Reads the bearer token anew each time, so that it can be changed while the process runs. */
 export function tokenReader(file: string | undefined): () => Promise<string | undefined> {
@@ -11,14 +69,3 @@ export function tokenReader(file: string | undefined): () => Promise<string | un
     return token === '' ? undefined : token;
   };
 }
-
-export const postJson: PostJson = async (url, headers, body, timeout: DurationMs) => {
-  const response = await fetch(url, {
-    method: 'POST',
-    headers: { 'content-type': 'application/json', ...headers },
-    body,
-    redirect: 'error',
-    signal: AbortSignal.timeout(timeout),
-  });
-  return { status: response.status, body: (await response.text()).slice(0, 1024) };
-};

@@ -4,9 +4,7 @@
 import { type DurationMs, asTime } from '@canopy/model';
 import { JournalTrimmer, replayFrom } from '@canopy/store';
 import type { Settings } from '../cli/settings.js';
-import { systemClock } from '../clock.js';
 import type { Log } from '../log.js';
-import { startHousekeeping } from '../parts/housekeeping.js';
 import { storeAnswers } from '../parts/open-store.js';
 import { CanopyProcess, HEAD_WINDOW } from '../parts/process.js';
 import { Rate } from '../parts/rate.js';
@@ -15,21 +13,31 @@ import { startScraping } from '../parts/scraping.js';
 import { bindMetrics } from '../parts/self-metrics.js';
 import { startServing } from '../parts/serving.js';
 import { hierarchyStatus } from '../parts/status.js';
+import type { World } from '../parts/world.js';
 
 /** Brings a leaf up. Resolves when it listens; `up` when it scrapes and answers. */
 export async function startLeaf(
   settings: Settings,
   log: Log,
+  world: World,
 ): Promise<{ process: CanopyProcess; up: (signal: AbortSignal) => Promise<void> }> {
-  const process = await CanopyProcess.open(settings, log);
-  const { life, store, pulse, configuration } = process;
+  const process = await CanopyProcess.open(settings, log, world);
+  const { life, store, clock, pulse, configuration } = process;
   const web = await process.listen({ tiles: null, register: null });
   const { head } = process;
   let trimmedBytes = 0;
 
   process.hierarchy = () =>
     hierarchyStatus({
-      ...{ settings, configuration, head, pulse, rate: process.rate, startTime: process.startTime },
+      ...{
+        clock,
+        settings,
+        configuration,
+        head,
+        pulse,
+        rate: process.rate,
+        startTime: process.startTime,
+      },
       targets: () => process.scraping?.active() ?? [],
       journal: () => process.journal,
       puller: undefined,
@@ -50,12 +58,12 @@ export async function startLeaf(
   });
 
   const up = async (signal: AbortSignal): Promise<void> => {
-    await storeAnswers(store, log, signal);
+    await storeAnswers(store, clock, log, signal);
     // Scraping and handing pages on do not wait for the head: it takes in the journal meanwhile.
     process.isLevel = false;
     const journal = await process.openJournal(life, () => false);
     const { ref } = journal;
-    const from = replayFrom(journal, asTime(systemClock.now() - HEAD_WINDOW));
+    const from = replayFrom(journal, asTime(clock.now() - HEAD_WINDOW));
     const written = new Rate(() => journal.ledger.bytes);
     startServing(process, {
       journal,
@@ -82,20 +90,20 @@ export async function startLeaf(
       dropLayouts: true,
     });
     const beat = async () => {
-      written.tick(systemClock.monotonic());
-      process.rate.tick(systemClock.monotonic());
+      written.tick(clock.monotonic());
+      process.rate.tick(clock.monotonic());
       await pulse.beat();
     };
     await beat();
-    const stopHousekeeping = startHousekeeping(
+    const stopHousekeeping = world.startHousekeeping(
       [
         { name: 'readings', when: '*/5 * * * * *', run: beat },
-        { name: 'expiry', when: '30 * * * * *', run: () => void head.expire(systemClock.now()) },
+        { name: 'expiry', when: '30 * * * * *', run: () => void head.expire(clock.now()) },
         {
           name: 'journal retention',
           when: '0 * * * * *',
           run: async () => {
-            trimmedBytes += (await trimmer.trim(systemClock.now())).bytesFreed;
+            trimmedBytes += (await trimmer.trim(clock.now())).bytesFreed;
           },
         },
       ],

@@ -8,12 +8,10 @@ import { CanopyError, type DurationMs } from '@canopy/model';
 import { takeLease } from '@canopy/store';
 import type { WebTotals } from '@canopy/web';
 import type { Settings } from '../cli/settings.js';
-import { systemClock } from '../clock.js';
 import { DEFAULT_SCRAPE_TIMEOUT } from '../config/schema.js';
 import { LifeCycle } from '../life-cycle.js';
 import type { Log } from '../log.js';
 import { Follower } from '../parts/follower.js';
-import { startHousekeeping } from '../parts/housekeeping.js';
 import { Leadership } from '../parts/leadership.js';
 import { LEAF_JOB, LeafDiscovery, leafJob } from '../parts/leaf-discovery.js';
 import { storeAnswers } from '../parts/open-store.js';
@@ -32,6 +30,7 @@ import { startServing } from '../parts/serving.js';
 import { hierarchyStatus } from '../parts/status.js';
 import { TileKeeper } from '../parts/tile-keeper.js';
 import { Warming } from '../parts/warming.js';
+import type { World } from '../parts/world.js';
 
 const LEAVES_MAX = 10_000;
 const LOST_AFTER = (5 * 60_000) as DurationMs;
@@ -58,14 +57,15 @@ interface Parts {
 export async function startParent(
   settings: Settings,
   log: Log,
+  world: World,
 ): Promise<{ process: CanopyProcess; up: (signal: AbortSignal) => Promise<void> }> {
-  const process = await CanopyProcess.open(settings, log);
-  const { store, owner } = process;
+  const process = await CanopyProcess.open(settings, log, world);
+  const { store, clock, owner } = process;
   const registry = makeRegistry(process, () => parts.leadership);
   const tiles = makeTileKeeper(process);
   const rest = new SamplesAtRest(process);
   const follower = new Follower({
-    ...{ store, log, clock: systemClock, every: FOLLOW_EVERY },
+    ...{ store, log, clock, every: FOLLOW_EVERY },
     head: () => process.head,
     onRebuild: (ref) => {
       tiles.forget(ref);
@@ -84,10 +84,10 @@ export async function startParent(
     register: (req, res) => registry.handle(req, res),
   });
   const leadership = new Leadership({
-    ...{ store, owner, log, clock: systemClock, ttl: LEASE_TTL, every: LEASE_RENEW_EVERY },
+    ...{ store, owner, log, clock, ttl: LEASE_TTL, every: LEASE_RENEW_EVERY },
     lead: async () => {
       await takeOver(parts);
-      term = new LifeCycle(log, PART_STOP_MS);
+      term = new LifeCycle(log, clock, PART_STOP_MS);
       for (const [ref, tile] of follower.takeClosed()) tiles.add(ref, tile);
       await beginTerm(parts, term);
     },
@@ -110,12 +110,12 @@ export async function startParent(
 function describe(parts: Parts, settings: Settings, web: () => WebTotals): void {
   const { process, registry, tiles, leadership, warming } = parts;
   const { blocks, retention } = parts.rest;
-  const { head, pulse, configuration } = process;
+  const { clock, head, pulse, configuration } = process;
   process.remark = () =>
     [standbyRemark(parts), warming.text].filter((text) => text !== '').join('; ');
   process.hierarchy = () =>
     hierarchyStatus({
-      ...{ settings, configuration, head, pulse, registry },
+      ...{ clock, settings, configuration, head, pulse, registry },
       puller: process.puller,
       ...{ rate: process.rate, startTime: process.startTime, remark: process.remark },
       targets: () => process.scraping?.active() ?? [],
@@ -140,9 +140,9 @@ async function bringUp(
   signal: AbortSignal,
 ): Promise<void> {
   const { process, registry, follower, leadership, warming } = parts;
-  const { store, head, log, life, pulse } = process;
+  const { store, clock, head, log, life, pulse } = process;
   process.notReady = 'waiting for the store';
-  await storeAnswers(store, log, signal);
+  await storeAnswers(store, clock, log, signal);
   process.notReady = 'recovering';
   await recoverHead({
     ...{ store, head, log },
@@ -150,7 +150,7 @@ async function bringUp(
   });
   await registry.load();
   const beat = async () => {
-    process.rate.tick(systemClock.monotonic());
+    process.rate.tick(clock.monotonic());
     await pulse.beat();
     if (!leadership.leads) await registry.load();
   };
@@ -159,10 +159,10 @@ async function bringUp(
   life.add('following', () => follower.stop());
   life.add('writing', endTerm, TERM_STOP_MS);
   await leadership.start();
-  const stopHousekeeping = startHousekeeping(
+  const stopHousekeeping = process.world.startHousekeeping(
     [
       { name: 'readings', when: '*/5 * * * * *', run: beat },
-      { name: 'expiry', when: '30 * * * * *', run: () => void head.expire(systemClock.now()) },
+      { name: 'expiry', when: '30 * * * * *', run: () => void head.expire(clock.now()) },
     ],
     log,
   );
@@ -175,10 +175,10 @@ async function bringUp(
 
 /** Nobody else writes any journal after this, and the head has whatever the store has. */
 async function takeOver({ process, registry, follower }: Parts): Promise<void> {
-  const { store, owner, log } = process;
+  const { store, clock, owner, log } = process;
   await follower.stop();
   const before = await store.journals();
-  for (const { ref } of before) await takeLease(store, ref, owner, LEASE_TTL, systemClock);
+  for (const { ref } of before) await takeLease(store, ref, owner, LEASE_TTL, clock);
   for (const { ref } of before) {
     const state = await store.journal(ref);
     if (state === undefined) continue;
@@ -219,8 +219,9 @@ async function beginTerm(parts: Parts, term: LifeCycle): Promise<void> {
 
 /** Tiles to the store, windows to blocks, old ones away. */
 function startKeeping({ process, tiles, rest }: Parts, term: LifeCycle): void {
+  const { world, log } = process;
   const tileChore = { name: 'tiles', when: '*/5 * * * * *', run: () => tiles.write() };
-  const stopHousekeeping = startHousekeeping([tileChore, ...rest.chores()], process.log);
+  const stopHousekeeping = world.startHousekeeping([tileChore, ...rest.chores()], log);
   term.add('housekeeping of the store', stopHousekeeping);
 }
 
@@ -228,9 +229,9 @@ function startPulling(
   { process, tiles, rest, follower, warming }: Parts,
   term: LifeCycle,
 ): FramePuller {
-  const { store, owner, log, head } = process;
+  const { store, clock, owner, log, head } = process;
   const puller = new FramePuller({
-    ...{ store, owner, log, clock: systemClock, appender: head },
+    ...{ store, owner, log, clock, appender: head },
     leaseTtl: LEASE_TTL,
     ownJournals: () => new Set(process.journal === undefined ? [] : [process.journal.id]),
     onWatermark: () => {},
@@ -263,18 +264,18 @@ function makeTileKeeper(process: CanopyProcess): TileKeeper {
 }
 
 function makeWarming(process: CanopyProcess): Warming {
-  const { store, log } = process;
+  const { store, clock, log } = process;
   return new Warming({
-    ...{ store, log, clock: systemClock, window: HEAD_WINDOW, bytesMax: WARM_BYTES_MAX },
+    ...{ store, log, clock, window: HEAD_WINDOW, bytesMax: WARM_BYTES_MAX },
     head: () => process.head,
   });
 }
 
 /** A standby takes no announcement of a leaf that it does not know: it could not keep it. */
 function makeRegistry(process: CanopyProcess, leadership: () => Leadership): LeafRegistry {
-  const { store, settings, log } = process;
+  const { store, clock, settings, log } = process;
   return new LeafRegistry({
-    ...{ clock: systemClock, log },
+    ...{ clock, log },
     store: {
       getDocument: (name) => store.getDocument(name),
       putDocument: (name, text) => {

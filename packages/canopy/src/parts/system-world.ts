@@ -1,0 +1,96 @@
+/** The machine a process runs on. */
+import { randomBytes } from 'node:crypto';
+import { readFileSync, readdirSync } from 'node:fs';
+import { hostname } from 'node:os';
+import type { PostJson } from '@canopy/federation';
+import type { DurationMs } from '@canopy/model';
+import {
+  HttpFetcher,
+  KubernetesConnector,
+  SERVICE_ACCOUNT_FOLDER,
+  SocketFetcher,
+  SystemResolver,
+} from '@canopy/scrape';
+import { HttpServer } from '@canopy/web';
+import type { Settings } from '../cli/settings.js';
+import { systemClock } from '../clock.js';
+import { VERSION } from '../version.js';
+import { startHousekeeping } from './housekeeping.js';
+import { openStore } from './open-store.js';
+import type { Doors, Listening, Network, World } from './world.js';
+
+const SECOND = 1000;
+const MINUTE = 60 * SECOND;
+const BODY_BYTES_MAX = 256 * 1024 * 1024;
+const IDLE_TIMEOUT = (5 * MINUTE) as DurationMs;
+const CURSOR_HEADER_BYTES = 1024 * 1024;
+
+const postJson: PostJson = async (url, headers, body, timeout: DurationMs) => {
+  const response = await fetch(url, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json', ...headers },
+    body,
+    redirect: 'error',
+    signal: AbortSignal.timeout(timeout),
+  });
+  return { status: response.status, body: (await response.text()).slice(0, 1024) };
+};
+
+export const systemWorld: World = {
+  clock: systemClock,
+  randomBytes: (size) => randomBytes(size),
+  hostname: hostname(),
+  ownsProcess: true,
+  files: {
+    readFile: (path) => readFileSync(path, 'utf8'),
+    listFolder: (path) => readdirSync(path),
+    env: process.env,
+  },
+  postJson,
+  openStore: (settings, log, onCorrupt) => openStore(settings, systemClock, log, onCorrupt),
+  listen,
+  connect,
+  startHousekeeping,
+};
+
+async function listen({ handler }: Doors, settings: Settings): Promise<Listening> {
+  const server = new HttpServer({
+    handler,
+    clock: systemClock,
+    requestTimeout: MINUTE as DurationMs,
+    keepAliveTimeout: (2 * MINUTE) as DurationMs,
+    headerBytesMax: CURSOR_HEADER_BYTES,
+    connectionsMax: 2048,
+    closeTimeout: SECOND as DurationMs,
+  });
+  const { host, port } = await server.listen(settings.listenHost, settings.listenPort);
+  return { address: `${host}:${port}`, close: () => server.close() };
+}
+
+function connect({ pullsFrames }: { readonly pullsFrames: boolean }): Network {
+  const fetching = {
+    clock: systemClock,
+    userAgent: `Canopy/${VERSION}`,
+    bodyBytesMax: BODY_BYTES_MAX,
+    idleTimeout: IDLE_TIMEOUT,
+  };
+  const http = new HttpFetcher({ ...fetching, env: process.env });
+  const plain = new SocketFetcher({ ...fetching, fallback: http });
+  const kubernetes = new KubernetesConnector({
+    clock: systemClock,
+    env: process.env,
+    serviceAccountFolder: SERVICE_ACCOUNT_FOLDER,
+    userAgent: `Canopy/${VERSION}`,
+  });
+  return {
+    // Pages of frames are taken apart without a copy, so their buffers cannot be used again.
+    fetcher: pullsFrames ? http : plain,
+    resolver: new SystemResolver({ resolvConf: '/etc/resolv.conf' }),
+    kubernetes,
+    close: () => {
+      kubernetes[Symbol.dispose]();
+      plain[Symbol.dispose]();
+      http[Symbol.dispose]();
+    },
+  };
+}
