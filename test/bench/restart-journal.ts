@@ -1,7 +1,7 @@
 /**
  * Fills a store as a parent does that has pulled for two hours: through the journal writer, the head and the
  * tile keeper themselves, in virtual time. `restart-journal.ts ROLE STORE TARGETS SERIES HOURS`; STORE is a
- * Redis URL or a folder. With ROLE `leaf` it is the own journal of a leaf, without tiles. The last line it prints is what a query must find, as JSON.
+ * Redis URL or a folder. With ROLE `leaf` it is the own journal of a leaf, kept whole. The last line it prints is what a query must find, as JSON.
  */
 import { randomBytes } from 'node:crypto';
 import { Head } from '@canopy/head';
@@ -17,6 +17,7 @@ import {
 } from '@canopy/model';
 import { JournalWriter, openEmbeddedStore, openRedisStore } from '@canopy/store';
 import { systemClock } from '../../packages/canopy/src/clock.js';
+import { RecentTiles } from '../../packages/canopy/src/parts/recent-tiles.js';
 import { TileKeeper } from '../../packages/canopy/src/parts/tile-keeper.js';
 
 const [role, place, ...numbers] = process.argv.slice(2);
@@ -67,11 +68,11 @@ const documents = new Proxy(store, {
   },
 });
 
-const keeper = new TileKeeper({
-  ...{ store, owner: OWNER, leaseTtl: TTL, log },
-  head: () => head,
-  oldestReader: () => undefined,
-});
+const kept = { store, owner: OWNER, leaseTtl: TTL, log, head: () => head };
+const recent = isLeaf
+  ? new RecentTiles({ ...kept, clock, window: asDuration(7_200_000), bytesMax: 2 ** 40 })
+  : undefined;
+const keeper = recent?.keeper ?? new TileKeeper({ ...kept, oldestReader: () => undefined });
 const head = new Head({
   clock,
   windowMs: WINDOW,
@@ -88,9 +89,7 @@ const journal = await JournalWriter.open({
   commitBytes: 1024 * 1024,
   keyFrameEvery: KEY_FRAME_EVERY,
   queueBytesMax: 256 * 1024 * 1024,
-  onCommitted: (ref, entries) => {
-    if (!isLeaf) head.apply(ref, entries);
-  },
+  onCommitted: (ref, entries) => void head.apply(ref, entries),
   completeUpTo: () => asTime(virtual - 1),
   pathIdentity: '',
 });

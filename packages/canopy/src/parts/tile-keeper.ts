@@ -1,6 +1,6 @@
 /**
- * Carries closed tiles to the store and cuts the journal behind them. The parent's housekeeping: a
- * leaf keeps no tiles.
+ * Carries closed tiles to the store and cuts the journal behind them. A leaf keeps its journal
+ * (`recent-tiles.ts`).
  */
 import type { Head } from '@canopy/head';
 import {
@@ -9,6 +9,7 @@ import {
   type JournalPosition,
   type JournalRef,
   type Lease,
+  type Milliseconds,
   type Store,
   type StoredTile,
   comparePositions,
@@ -29,6 +30,8 @@ export interface TileKeeperOptions {
   readonly leaseTtl: DurationMs;
   /** A reader that still needs entries after this position; undefined: none. */
   oldestReader(ref: JournalRef): JournalPosition | undefined;
+  /** In place of cutting the journal: what a restart needs of entries up to `upTo` is in stored tiles. */
+  onCovered?(ref: JournalRef, upTo: JournalPosition): Promise<void>;
   readonly log: Log;
 }
 
@@ -56,6 +59,15 @@ export class TileKeeper {
   /** Drops what is pending of a journal that is built up anew. */
   forget(ref: JournalRef): void {
     this.#remove(new Set(this.#pending.filter((item) => item.ref === ref)));
+  }
+
+  /** Gives up what is not written and has no sample since `time`. */
+  takeBefore(
+    time: Milliseconds,
+  ): ReadonlyArray<{ readonly ref: JournalRef; readonly tile: StoredTile }> {
+    const old = this.#pending.filter(({ tile }) => tile.meta.maxTime < time);
+    if (old.length > 0) this.#remove(new Set(old));
+    return old;
   }
 
   /** Hands out what is not written yet, for good; waits for a run under way. */
@@ -137,8 +149,9 @@ export class TileKeeper {
 
   /** Cuts the journal where nothing needs it: neither an open tile nor a reader of our own. */
   async #trim(ref: JournalRef): Promise<void> {
-    const { store, head, oldestReader } = this.#options;
+    const { store, head, oldestReader, onCovered } = this.#options;
     let upTo = head().trimmable(ref);
+    if (onCovered !== undefined) return onCovered(ref, upTo);
     const reader = oldestReader(ref);
     if (reader !== undefined && comparePositions(reader, upTo) < 0) upTo = reader;
     const lease = await this.#lease(ref);

@@ -6,8 +6,9 @@ import { JournalTrimmer, replayFrom } from '@canopy/store';
 import type { Settings } from '../cli/settings.js';
 import type { Log } from '../log.js';
 import { storeAnswers } from '../parts/open-store.js';
-import { CanopyProcess, HEAD_WINDOW } from '../parts/process.js';
+import { CanopyProcess, HEAD_WINDOW, LEASE_TTL } from '../parts/process.js';
 import { Rate } from '../parts/rate.js';
+import { RecentTiles } from '../parts/recent-tiles.js';
 import { recoverLive } from '../parts/recovery.js';
 import { startScraping } from '../parts/scraping.js';
 import { bindMetrics } from '../parts/self-metrics.js';
@@ -22,11 +23,20 @@ export async function startLeaf(
   world: World,
 ): Promise<{ process: CanopyProcess; up: (signal: AbortSignal) => Promise<void> }> {
   const process = await CanopyProcess.open(settings, log, world);
-  const { life, store, clock, pulse, configuration } = process;
-  const web = await process.listen({ tiles: null, register: null });
+  const { life, store, clock, pulse, configuration, owner } = process;
+  const recent = new RecentTiles({
+    ...{ store, owner, log, clock, leaseTtl: LEASE_TTL, window: HEAD_WINDOW },
+    head: () => process.head,
+    bytesMax: tileBytesMax(settings),
+  });
+  const web = await process.listen({
+    tiles: { source: recent.source, onClosed: (ref, tile) => recent.add(ref, tile) },
+    register: null,
+  });
   const { head } = process;
   let trimmedBytes = 0;
 
+  process.remark = () => recent.text;
   process.hierarchy = () =>
     hierarchyStatus({
       ...{
@@ -46,7 +56,8 @@ export async function startLeaf(
       remark: process.remark,
     });
   bindMetrics(process.metrics, {
-    ...{ settings, head, pulse, tiles: undefined, blocks: undefined, retention: undefined },
+    ...{ settings, head, pulse, tiles: recent.keeper, blocks: undefined },
+    retention: recent.retention,
     configuration,
     web: () => web.totals,
     scrapes: () => process.scraping?.totals,
@@ -63,7 +74,8 @@ export async function startLeaf(
     process.isLevel = false;
     const journal = await process.openJournal(life, () => false);
     const { ref } = journal;
-    const from = replayFrom(journal, asTime(clock.now() - HEAD_WINDOW));
+    const window = replayFrom(journal, asTime(clock.now() - HEAD_WINDOW));
+    const from = await recent.replayFrom(ref, window);
     const written = new Rate(() => journal.ledger.bytes);
     startServing(process, {
       journal,
@@ -106,15 +118,24 @@ export async function startLeaf(
             trimmedBytes += (await trimmer.trim(clock.now())).bytesFreed;
           },
         },
+        ...recent.chores(),
       ],
       log,
     );
     life.add('housekeeping', stopHousekeeping);
+    life.add('recent tiles', () => recent.stop());
+    recent.start();
     process.notReady = '';
     process.announce(journal, life);
     log('info', 'ready', { jobs: process.config.scrapeConfigs.length });
   };
   return { process, up };
+}
+
+/** Half of what `--storage.max-bytes` leaves beside the journal. */
+function tileBytesMax({ storageMaxBytes, journalRetentionBytes }: Settings): number {
+  const spare = storageMaxBytes - (journalRetentionBytes || 0.9 * storageMaxBytes);
+  return Math.max(0, spare) / 2;
 }
 
 /** How long an entry written now will be kept: the retention in time, or what the bytes allow at this pace. */
