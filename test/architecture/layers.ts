@@ -24,6 +24,8 @@ export const IMPORTERS: Readonly<Record<string, readonly string[]>> = {
   '@lezer/common': ['promql'],
   '@lezer/lr': ['promql'],
   '@prometheus-io/lezer-promql': ['promql'],
+  // In web/worker, a thread of its own.
+  bcryptjs: ['web'],
   commander: ['canopy'],
   compression: ['web'],
   express: ['web'],

@@ -1,15 +1,18 @@
 /**
  * `canopy`: the command line.
  */
+import { readFileSync } from 'node:fs';
 import { CanopyError, errorText } from '@canopy/model';
 import type { FlagValues, Role } from './cli/flags.js';
 import { runProgram } from './cli/program.js';
 import { type Settings, settingsOf } from './cli/settings.js';
 import { checkConfig } from './commands/check-config.js';
 import { checkMetrics } from './commands/check-metrics.js';
+import { checkWebConfig } from './commands/check-web-config.js';
 import { runLocal } from './commands/local.js';
 import { runQuery } from './commands/query.js';
 import { runTree } from './commands/tree.js';
+import { loadWebConfig } from './config/web-config.js';
 import { type Log, makeLog } from './log.js';
 import { systemWorld } from './parts/system-world.js';
 import type { World } from './parts/world.js';
@@ -27,7 +30,7 @@ const ROLES: Readonly<Record<Role, Start>> = { leaf: startLeaf, parent: startPar
 
 /** Runs a role until a signal comes. @returns the exit code. */
 async function runRole(role: Role, values: FlagValues): Promise<number> {
-  const settings = settingsOf(role, values);
+  const settings = settingsOf(role, values, speaksTls(values.get('web.config.file')));
   const log = makeLog(settings.logLevel, role, settings.name);
   const abort = new AbortController();
   // Until the process is up there is nothing to reload; the signal must not end it.
@@ -83,6 +86,12 @@ async function runRole(role: Role, values: FlagValues): Promise<number> {
   return exitCode;
 }
 
+/** @throws CanopyError `config_invalid`. */
+function speaksTls(webConfigFile: string | undefined): boolean {
+  if (webConfigFile === undefined) return false;
+  return loadWebConfig(webConfigFile, (path) => readFileSync(path, 'utf8')).guard.tls !== undefined;
+}
+
 const complain = (line: string): void => void process.stderr.write(`${line}\n`);
 
 async function standardInput(): Promise<Uint8Array> {
@@ -101,6 +110,7 @@ try {
     query: (expr, options) => runQuery({ expr, ...options, stdout: process.stdout }),
     tree: (options) => runTree({ ...options, stdout: process.stdout }),
     checkMetrics: async () => checkMetrics(await standardInput(), complain),
+    checkWebConfig: (files) => Promise.resolve(checkWebConfig(files, print)),
     checkConfig: (file) => Promise.resolve(checkConfig(file, process.env, print)),
   });
   // Timers of libraries must not keep a stopped process alive.

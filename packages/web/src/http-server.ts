@@ -2,9 +2,19 @@
  * An HTTP server with a bounded life: it opens with a clear error or an address, and closes within
  * a given time whatever its clients do.
  */
-import { type RequestListener, type Server, type ServerResponse, createServer } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import {
+  type IncomingMessage,
+  type RequestListener,
+  type Server,
+  type ServerResponse,
+  createServer,
+} from 'node:http';
+import type { AddressInfo, Socket } from 'node:net';
+import type { Server as TlsServer } from 'node:tls';
 import { CanopyError, type Clock, type DurationMs, errorText } from '@canopy/model';
+import { type GuardSource, OPEN, type ServerTls } from './guard/guard.js';
+import { PasswordCheck } from './guard/password-check.js';
+import { secureServer } from './guard/server-tls.js';
 
 export interface HttpServerOptions {
   readonly handler: RequestListener;
@@ -19,7 +29,15 @@ export interface HttpServerOptions {
   readonly connectionsMax: number;
   /** How long `close` waits for answers under way before it cuts them off. */
   readonly closeTimeout: DurationMs;
+  /** What is asked of clients; default: nothing. */
+  readonly guard?: GuardSource;
 }
+
+/**
+ * What the guard turned away. `tls`: connections that were no TLS, or without a certificate as it must be; `unauthorized`:
+ * requests without a right name and password; `busy`: requests beyond the passwords that may wait to be compared.
+ */
+export type RefusedTotals = Record<'tls' | 'unauthorized' | 'busy', number>;
 
 export interface BoundAddress {
   readonly host: string;
@@ -58,13 +76,25 @@ export function formatHostPort(host: string, port: number): string {
 
 /** One listening socket. Opened once, closed once. */
 export class HttpServer {
+  readonly refused: RefusedTotals = { tls: 0, unauthorized: 0, busy: 0 };
   readonly #server: Server;
   readonly #options: HttpServerOptions;
+  readonly #guard: GuardSource;
+  readonly #passwords = new PasswordCheck();
+  /** Connections as they were accepted, those with a handshake under way among them. */
+  readonly #accepted = new Set<Socket>();
+  /** Takes connections under `#tls`. */
+  #secure: TlsServer | undefined;
+  #tls: ServerTls | undefined;
   #closing: Promise<void> | undefined;
 
   constructor(options: HttpServerOptions) {
     this.#options = options;
-    this.#server = createServer({ maxHeaderSize: options.headerBytesMax }, options.handler);
+    this.#guard = options.guard ?? (() => OPEN);
+    this.#server = createServer({ maxHeaderSize: options.headerBytesMax }, (req, res) =>
+      this.#admit(req, res),
+    );
+    if (this.#guard().tls !== undefined) this.#takeSecureOnly();
     this.#server.requestTimeout = options.requestTimeout;
     this.#server.headersTimeout = options.requestTimeout;
     this.#server.keepAliveTimeout = options.keepAliveTimeout;
@@ -98,11 +128,12 @@ export class HttpServer {
     this.#closing ??= new Promise((resolve) => {
       const cut = this.#options.clock.after(this.#options.closeTimeout, () => {
         this.#server.closeAllConnections();
+        for (const socket of this.#accepted) socket.destroy();
       });
       // An error here means that it never listened: closed all the same.
       this.#server.close(() => {
         cut.cancel();
-        resolve();
+        void this.#passwords.close().then(resolve);
       });
       this.#server.closeIdleConnections();
     });
@@ -112,4 +143,66 @@ export class HttpServer {
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
   }
+
+  /**
+   * Each connection goes through a handshake before the HTTP server, which listens and keeps the limits, sees
+   * it: a TLS server for each state of the guard, so that another certificate needs no restart.
+   */
+  #takeSecureOnly(): void {
+    const [accept] = this.#server.listeners('connection') as Array<(socket: Socket) => void>;
+    this.#server.off('connection', accept);
+    const onSecure = (socket: Socket): void => accept.call(this.#server, socket);
+    this.#server.on('connection', (socket: Socket) => {
+      const { tls } = this.#guard();
+      if (tls === undefined) return void socket.destroy();
+      if (this.#secure === undefined || tls !== this.#tls) {
+        this.#tls = tls;
+        this.#secure = secureServer(tls, onSecure, () => this.refused.tls++);
+      }
+      this.#accepted.add(socket);
+      socket.once('close', () => this.#accepted.delete(socket));
+      this.#secure.emit('connection', socket);
+    });
+  }
+
+  #admit(req: IncomingMessage, res: ServerResponse): void {
+    const { headers, users } = this.#guard();
+    setOver(res, headers);
+    if (users.size === 0) return void this.#options.handler(req, res);
+    this.#passwords.check(req.headers.authorization, users).then(
+      (outcome) => {
+        if (outcome === 'right') this.#options.handler(req, res);
+        else if (outcome === 'busy') this.#refuse(req, res, 429, 'busy', 'Too Many Requests\n');
+        else {
+          res.setHeader('WWW-Authenticate', 'Basic');
+          this.#refuse(req, res, 401, 'unauthorized', 'Unauthorized\n');
+        }
+      },
+      () => this.#refuse(req, res, 500, 'busy', 'Internal Server Error\n'),
+    );
+  }
+
+  #refuse(
+    req: IncomingMessage,
+    res: ServerResponse,
+    status: number,
+    reason: keyof RefusedTotals,
+    text: string,
+  ): void {
+    this.refused[reason]++;
+    // What is left of the body is not wanted.
+    if (!req.complete) res.setHeader('Connection', 'close');
+    res.writeHead(status, { 'Content-Type': 'text/plain; charset=utf-8' }).end(text);
+  }
+}
+
+/** Sets headers when the answer begins, so that nothing else has the last word. */
+function setOver(res: ServerResponse, headers: Readonly<Record<string, string>>): void {
+  const entries = Object.entries(headers);
+  if (entries.length === 0) return;
+  const writeHead = res.writeHead.bind(res) as (...given: unknown[]) => ServerResponse;
+  res.writeHead = (...given: unknown[]) => {
+    for (const [name, value] of entries) res.setHeader(name, value);
+    return writeHead(...given);
+  };
 }

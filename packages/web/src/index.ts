@@ -11,5 +11,17 @@ export {
   type HttpServerOptions,
   ListenError,
   type ListenFailure,
+  type RefusedTotals,
   formatHostPort,
 } from './http-server.js';
+/** What a server asks of its clients. */
+export {
+  CLIENT_AUTH_TYPES,
+  type ClientAuthType,
+  type Guard,
+  type GuardSource,
+  type ServerTls,
+  type ServerTlsVersion,
+} from './guard/guard.js';
+/** Names of ciphers and curves, certificates checked, who a client is by its own. */
+export { CIPHER_SUITES, CURVES, checkServerTls, clientNames } from './guard/server-tls.js';

@@ -37,6 +37,13 @@ export const FLAGS: readonly Flag[] = [
     help: 'Address to listen on',
   },
   {
+    name: 'web.config.file',
+    value: 'FILE',
+    default: {},
+    roles: BOTH,
+    help: "TLS, client certificates, users and headers of the HTTP server, as Prometheus's file of this name",
+  },
+  {
     name: 'web.enable-lifecycle',
     default: both('false'),
     roles: BOTH,
@@ -48,7 +55,7 @@ export const FLAGS: readonly Flag[] = [
     value: 'URL',
     default: {},
     roles: BOTH,
-    help: 'URL under which others reach this process; default: http:// and the listen address',
+    help: 'URL under which others reach this process; default: http:// (https:// with TLS) and the listen address',
   },
   {
     name: 'storage.path',

@@ -14,6 +14,7 @@ export interface Commands {
   query(expr: string, options: { url: string; time?: string }): Promise<number>;
   tree(options: { url: string }): Promise<number>;
   checkConfig(file: string): Promise<number>;
+  checkWebConfig(files: readonly string[]): Promise<number>;
   checkMetrics(): Promise<number>;
 }
 
@@ -129,6 +130,14 @@ export async function runProgram(argv: readonly string[], commands: Commands): P
     .exitOverride()
     .action(async (file: string) => {
       exitCode = await commands.checkConfig(file);
+    });
+  check
+    .command('web-config')
+    .description('say whether files for --web.config.file can be used')
+    .argument('<file...>')
+    .exitOverride()
+    .action(async (files: string[]) => {
+      exitCode = await commands.checkWebConfig(files);
     });
   check
     .command('metrics')

@@ -4,6 +4,7 @@
 import { ADDRESS_FORMS } from '@canopy/store';
 import { IGNORED_GLOBAL, IGNORED_SECTIONS, REFUSED_SCRAPE } from '../config/keys.js';
 import { globalSchema, scrapeConfigSchema } from '../config/schema.js';
+import { webConfigShape } from '../config/web-config.js';
 import { METRICS, type MetricDescription } from '../metrics/names.js';
 import { FLAGS, envName } from './flags.js';
 
@@ -73,6 +74,26 @@ export function configReference(): string {
     `Known and ignored, with a warning: sections ${codeList(Object.keys(IGNORED_SECTIONS))}; in \`global\` ${codeList(Object.keys(IGNORED_GLOBAL))}.`,
     '',
     `Refused, because without them other things would be scraped: ${codeList(REFUSED_SCRAPE)}.`,
+    '',
+    '## Web configuration file',
+    '',
+    "As Prometheus's; relative paths start at its folder. The file, and those it names, are looked at with each connection and",
+    'request; what cannot be used leaves in use what was read before, and log, page and metrics say so. TLS is turned on',
+    'and off by a restart only. `canopy check web-config FILE` checks it.',
+    '',
+    'Keys of `tls_server_config`:',
+    '',
+    '| key | meaning |',
+    '|---|---|',
+    ...keyTable(webConfigShape.tls_server_config.shape),
+    '',
+    'Keys of `http_server_config`:',
+    '',
+    '| key | meaning |',
+    '|---|---|',
+    ...keyTable(webConfigShape.http_server_config.shape),
+    '',
+    '`basic_auth_users`: names, each with the bcrypt hash of its password. Refused: `rate_limit`.',
     '',
     '## Metrics of the process itself',
     '',

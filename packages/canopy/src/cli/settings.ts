@@ -21,6 +21,7 @@ export interface Settings {
   readonly listenHost: string;
   readonly listenPort: number;
   readonly externalUrl: string;
+  readonly webConfigFile: string | undefined;
   readonly enableLifecycle: boolean;
   readonly name: string;
   readonly cluster: string | undefined;
@@ -56,8 +57,11 @@ export interface RedisSettings {
   readonly waitTimeout: DurationMs;
 }
 
-/** @throws CanopyError `config_invalid` that names the flag. */
-export function settingsOf(role: Role, values: FlagValues): Settings {
+/**
+ * `isSecure`: the HTTP server speaks TLS.
+ * @throws CanopyError `config_invalid` that names the flag.
+ */
+export function settingsOf(role: Role, values: FlagValues, isSecure = false): Settings {
   const read = <T>(flag: string, parse: (text: string) => T): T => {
     try {
       return parse(values.get(flag) ?? '');
@@ -76,7 +80,7 @@ export function settingsOf(role: Role, values: FlagValues): Settings {
   const givenUrl = values.get('web.external-url');
   const externalUrl =
     givenUrl === undefined
-      ? `http://${authority(host === '' || host === '0.0.0.0' || host === '::' ? hostname() : host, port)}`
+      ? `${isSecure ? 'https' : 'http'}://${authority(host === '' || host === '0.0.0.0' || host === '::' ? hostname() : host, port)}`
       : read('web.external-url', httpUrl);
   return {
     role,
@@ -85,6 +89,7 @@ export function settingsOf(role: Role, values: FlagValues): Settings {
     listenHost: host,
     listenPort: port,
     externalUrl,
+    webConfigFile: values.get('web.config.file'),
     enableLifecycle: values.get('web.enable-lifecycle') === 'true',
     name: values.get('leaf.name') ?? new URL(externalUrl).host,
     cluster: values.get('cluster'),

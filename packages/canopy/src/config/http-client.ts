@@ -34,7 +34,7 @@ const authorization = z.strictObject({
   credentials_ref: refused(NO_SECRETS),
 });
 
-const TLS_VERSIONS: Readonly<Record<string, TlsVersion>> = {
+export const TLS_VERSIONS: Readonly<Record<string, TlsVersion>> = {
   TLS10: 'TLSv1',
   TLS11: 'TLSv1.1',
   TLS12: 'TLSv1.2',

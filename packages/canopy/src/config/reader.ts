@@ -23,9 +23,12 @@ export class ConfigReader {
   readonly ignored: IgnoredKey[] = [];
   readonly #lines = new LineCounter();
   readonly #document: Document.Parsed;
+  readonly #schema: z.core.$ZodType;
 
-  constructor(file: string, text: string) {
+  /** `schema` is asked for the names that a misspelt one may mean. */
+  constructor(file: string, text: string, schema: z.core.$ZodType = configSchema) {
     this.file = file;
+    this.#schema = schema;
     this.#document = parseDocument(text, {
       schema: 'failsafe',
       lineCounter: this.#lines,
@@ -129,7 +132,7 @@ export class ConfigReader {
     const issue = error.issues[0];
     if (issue.code === 'unrecognized_keys') {
       const path = [...issue.path, issue.keys[0]];
-      const suggestion = nearest(issue.keys[0], knownKeys(issue.path));
+      const suggestion = nearest(issue.keys[0], knownKeys(this.#schema, issue.path));
       const hint = suggestion === undefined ? '' : ` (did you mean "${suggestion}"?)`;
       return this.error(
         this.offsetOf(path),
@@ -177,8 +180,8 @@ function isNull(node: unknown): boolean {
 }
 
 /** Names that a mapping at `path` may have: from the schema, and the lists of what is not acted on. */
-function knownKeys(path: KeyPath): string[] {
-  let schema: z.core.$ZodType = configSchema;
+function knownKeys(whole: z.core.$ZodType, path: KeyPath): string[] {
+  let schema = whole;
   for (const step of path) {
     const inner = unwrap(schema) as {
       shape?: Record<string, z.core.$ZodType>;
@@ -190,6 +193,7 @@ function knownKeys(path: KeyPath): string[] {
   }
   const shape = (unwrap(schema) as { shape?: Record<string, unknown> }).shape ?? {};
   const known = Object.keys(shape);
+  if (whole !== configSchema) return known;
   if (path.length === 0) known.push(...Object.keys(IGNORED_SECTIONS));
   if (path[0] === 'global' && path.length === 1) known.push(...Object.keys(IGNORED_GLOBAL));
   if (path[0] === 'scrape_configs' && path.length === 2) known.push(...REFUSED_SCRAPE);

@@ -145,6 +145,15 @@ export const METRICS = {
     help: 'HTTP requests by route and status code.',
     labels: ['handler', 'code'],
   },
+  canopy_http_refused_total: {
+    type: 'counter',
+    help: 'Connections without the TLS (`tls`), requests without the password (`unauthorized`) that --web.config.file asks for, or beyond the passwords that may wait to be compared (`busy`).',
+    labels: ['reason'],
+  },
+  canopy_web_config_last_reload_successful: {
+    type: 'gauge',
+    help: '1 unless what is in the files of --web.config.file now cannot be used.',
+  },
 } as const satisfies Record<string, MetricDescription>;
 
 export type MetricName = keyof typeof METRICS;

@@ -44,7 +44,7 @@ import { PROMETHEUS_VERSION, VERSION } from '../version.js';
 import { Configuration } from './configuration.js';
 import { Rate } from './rate.js';
 import { StorePulse } from './store-pulse.js';
-import { type Doors, type World, tokenReader } from './world.js';
+import { type Doors, type Listening, type World, tokenReader } from './world.js';
 
 const SECOND = 1000;
 const MINUTE = 60 * SECOND;
@@ -96,6 +96,7 @@ export class CanopyProcess {
   remark: () => string = () => '';
   /** Ends the process as a signal would. */
   quit: () => void = () => {};
+  listening: Listening | undefined;
   journal: JournalWriter | undefined;
   scraping: ScrapeManager | undefined;
   frames: FrameServer | undefined;
@@ -260,12 +261,10 @@ export class CanopyProcess {
       lookback: settings.lookback,
       corsOrigin: () => true,
     });
-    const { address, close } = await this.world.listen(
-      { handler: web, federate, register },
-      settings,
-    );
-    this.life.add('the HTTP server', close);
-    log('info', 'listening', { address });
+    const listening = await this.world.listen({ handler: web, federate, register }, settings, log);
+    this.listening = listening;
+    this.life.add('the HTTP server', () => listening.close());
+    log('info', 'listening', { address: listening.address });
     return web;
   }
 

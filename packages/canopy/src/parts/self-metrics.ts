@@ -12,6 +12,7 @@ import type { Configuration } from './configuration.js';
 import type { Retention } from './retention.js';
 import type { StorePulse } from './store-pulse.js';
 import type { TileKeeper } from './tile-keeper.js';
+import type { Listening } from './world.js';
 
 export interface MetricSources {
   readonly settings: Settings;
@@ -22,6 +23,7 @@ export interface MetricSources {
   readonly retention: Retention | undefined;
   readonly configuration: Configuration;
   readonly web: () => WebTotals;
+  listening(): Listening | undefined;
   scrapes(): Readonly<ScrapeTotals> | undefined;
   journal(): JournalWriter | undefined;
   corruptRecords(): number;
@@ -88,6 +90,10 @@ export function bindMetrics(metrics: SelfMetrics, from: MetricSources): void {
     () => configuration.state.successTime / 1000,
   );
   metrics.readings('canopy_http_requests_total', () => requests(from.web()));
+  metrics.readings('canopy_http_refused_total', () => byReason(from.listening()?.refused ?? {}));
+  metrics.value('canopy_web_config_last_reload_successful', () =>
+    (from.listening()?.problem?.() ?? '') === '' ? 1 : 0,
+  );
   bindSources(metrics, from);
 }
 

@@ -19,6 +19,7 @@ import { VERSION } from '../version.js';
 import type { Configuration } from './configuration.js';
 import type { Rate } from './rate.js';
 import type { StorePulse } from './store-pulse.js';
+import type { Listening } from './world.js';
 
 export interface StatusParts {
   readonly clock: Clock;
@@ -33,6 +34,7 @@ export interface StatusParts {
   readonly puller: FramePuller | undefined;
   readonly registry: LeafRegistry | undefined;
   announcer(): AnnouncerState | undefined;
+  listening(): Listening | undefined;
   /** What people should know of the process as a whole; '' for nothing. */
   remark(): string;
 }
@@ -161,6 +163,10 @@ function notices(parts: StatusParts): string[] {
   }
   const remark = parts.remark();
   if (remark !== '') lines.unshift(remark);
+  const webConfig = parts.listening()?.problem?.() ?? '';
+  if (webConfig !== '') {
+    lines.push(`the web configuration cannot be used, the one read before is: ${webConfig}`);
+  }
   const announcer = parts.announcer();
   if (announcer?.health === 'down') {
     lines.push(

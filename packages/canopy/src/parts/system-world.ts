@@ -14,9 +14,11 @@ import {
 import { HttpServer } from '@canopy/web';
 import type { Settings } from '../cli/settings.js';
 import { systemClock } from '../clock.js';
+import type { Log } from '../log.js';
 import { VERSION } from '../version.js';
 import { startHousekeeping } from './housekeeping.js';
 import { openStore } from './open-store.js';
+import { WebConfigFile } from './web-config-file.js';
 import type { Doors, Listening, Network, World } from './world.js';
 
 const SECOND = 1000;
@@ -53,7 +55,9 @@ export const systemWorld: World = {
   startHousekeeping,
 };
 
-async function listen({ handler }: Doors, settings: Settings): Promise<Listening> {
+async function listen({ handler }: Doors, settings: Settings, log: Log): Promise<Listening> {
+  const { webConfigFile } = settings;
+  const config = webConfigFile === undefined ? undefined : new WebConfigFile(webConfigFile, log);
   const server = new HttpServer({
     handler,
     clock: systemClock,
@@ -62,9 +66,15 @@ async function listen({ handler }: Doors, settings: Settings): Promise<Listening
     headerBytesMax: CURSOR_HEADER_BYTES,
     connectionsMax: 2048,
     closeTimeout: SECOND as DurationMs,
+    ...(config && { guard: () => config.guard }),
   });
   const { host, port } = await server.listen(settings.listenHost, settings.listenPort);
-  return { address: `${host}:${port}`, close: () => server.close() };
+  return {
+    address: `${host}:${port}`,
+    refused: server.refused,
+    problem: () => config?.problem ?? '',
+    close: () => server.close(),
+  };
 }
 
 function connect({ pullsFrames }: { readonly pullsFrames: boolean }): Network {

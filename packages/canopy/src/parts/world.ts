@@ -29,6 +29,10 @@ export interface Doors {
 export interface Listening {
   /** For people. */
   readonly address: string;
+  /** Connections and requests that `--web.config.file` turned away, by reason; default: none. */
+  readonly refused?: Readonly<Record<string, number>>;
+  /** Why that file as it is now is not in use; default: ''. */
+  problem?(): string;
   close(): Promise<void>;
 }
 
@@ -54,7 +58,7 @@ export interface World {
     onCorrupt: (record: CorruptRecord) => void,
   ): Promise<OpenedStore>;
   /** @throws ListenError */
-  listen(doors: Doors, settings: Settings): Promise<Listening>;
+  listen(doors: Doors, settings: Settings, log: Log): Promise<Listening>;
   /** `pullsFrames`: bodies are kept beyond their taking. */
   connect(options: { readonly pullsFrames: boolean }): Network;
   /** Runs chores by the clock on the wall; what is returned ends them. */

@@ -53,6 +53,7 @@ export async function startLeaf(
       puller: undefined,
       registry: undefined,
       announcer: () => process.announcer?.state,
+      listening: () => process.listening,
       remark: process.remark,
     });
   bindMetrics(process.metrics, {
@@ -60,6 +61,7 @@ export async function startLeaf(
     retention: recent.retention,
     configuration,
     web: () => web.totals,
+    listening: () => process.listening,
     scrapes: () => process.scraping?.totals,
     journal: () => process.journal,
     corruptRecords: () => process.corruptRecords,

@@ -121,10 +121,12 @@ function describe(parts: Parts, settings: Settings, web: () => WebTotals): void 
       targets: () => process.scraping?.active() ?? [],
       journal: () => process.journal,
       announcer: () => process.announcer?.state,
+      listening: () => process.listening,
     });
   bindMetrics(process.metrics, {
     ...{ settings, head, pulse, tiles, blocks, retention, configuration },
     web,
+    listening: () => process.listening,
     scrapes: () => process.scraping?.totals,
     journal: () => process.journal,
     corruptRecords: () => process.corruptRecords,
