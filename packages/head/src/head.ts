@@ -382,7 +382,7 @@ export class Head implements Appender, Queryable {
     group.waiting = false;
     if (entry.key) group.begin(entry.sequence);
     this.#pins.note(group);
-    group.ended = false;
+    group.goOn();
     const rowsMax = this.#options.tileFrames * TILES_WITHOUT_KEY;
     const full = group.aligned?.isFull(frame.slotCount, rowsMax) ?? false;
     if (entry.key || full) this.#closeTile(group);
@@ -410,7 +410,7 @@ export class Head implements Appender, Queryable {
     }
     const frame: LooseFrame = this.#looseDecoder.decodeLoose(payload, entry.time);
     this.#pins.note(group);
-    group.ended = false;
+    group.goOn();
     group.keySequence = entry.sequence;
     const { tileFrames, outOfOrderWindow } = this.#options;
     const log = group.loose;

@@ -168,10 +168,18 @@ export class Group implements GroupPin {
   /** Nothing more is expected; memory for decoding is given back. The open tile stays open. */
   end(): void {
     this.ended = true;
+    this.layout.tell(false);
     this.waiting = true;
     this.#decoder = null;
     this.#spareRows = null;
     this.activeSlots = 0;
+  }
+
+  /** A frame came: it has not ended, whatever was thought. */
+  goOn(): void {
+    if (!this.ended) return;
+    this.ended = false;
+    this.layout.tell(true);
   }
 
   /** Out of the index: what it says of slots is of no use any more. */

@@ -36,7 +36,9 @@ export class GroupLayout {
   /** Index into the group's families + 1; 0 for none. */
   #slotFamilies = new Uint32Array(0);
   readonly #families: Array<Family | undefined> = [];
+  /** By name; only these count as uses of the shared ones, while they are told of. */
   readonly #newestFamily = new Map<string, Family>();
+  #isTold = true;
   readonly #steps: Step[] = [];
 
   /** `handle`: the group's number in `shared.origins`. */
@@ -60,10 +62,14 @@ export class GroupLayout {
 
   /** Takes in the next record. `row`: rows the group has so far; -1 in recovery. */
   extend(record: LayoutRecord, time: number, row: number): void {
+    this.tell(true);
     // A filtered view may have left out records, and their families with them.
     while (this.#families.length < record.firstFamily) this.#families.push(undefined);
     for (const family of record.families) {
-      const shared = this.#shared.families.retain(family);
+      const { families } = this.#shared;
+      const shared = families.retain(family);
+      const before = this.#newestFamily.get(shared.name);
+      if (before !== undefined) families.release(before);
       this.#families.push(shared);
       this.#newestFamily.set(shared.name, shared);
     }
@@ -85,17 +91,32 @@ export class GroupLayout {
   /** Takes in what a block says of a group: all its records as one. Another block may know more of it. */
   restore(record: LayoutRecord, steps: readonly LayoutStep[]): void {
     if (record.version <= this.version) return;
+    const wasTold = this.#isTold;
+    this.tell(true);
     const known = this.slotCount;
-    const before = this.#families.splice(0);
+    const before = [...this.#newestFamily.values()];
+    this.#families.length = 0;
     this.#newestFamily.clear();
     const slotNumbers = record.slotNumbers ?? record.slots.map((_, i) => i);
     this.extend({ ...record, firstSlot: known, slotNumbers }, steps[0].time, -1);
-    for (const family of before) if (family !== undefined) this.#shared.families.release(family);
+    for (const family of before) this.#shared.families.release(family);
     record.slots.forEach(({ family }, i) => {
       this.#slotFamilies[slotNumbers[i]] = family + 1;
     });
     this.#steps.length = 0;
     for (const { firstSlot, time } of steps) this.#steps.push({ firstSlot, time, row: -1 });
+    this.tell(wasTold);
+  }
+
+  /** Whether its families are among those that the head tells of: not once the group has ended. */
+  tell(isTold: boolean): void {
+    if (isTold === this.#isTold) return;
+    this.#isTold = isTold;
+    const { families } = this.#shared;
+    for (const [name, family] of this.#newestFamily) {
+      if (isTold) this.#newestFamily.set(name, families.retain(family));
+      else families.release(family);
+    }
   }
 
   /** NO_SERIES where the slot has none. */
@@ -120,9 +141,7 @@ export class GroupLayout {
 
   /** Leaves the index. Adds the refs of series that have no column left to `orphans`. */
   release(orphans: number[]): void {
-    for (const family of this.#families) {
-      if (family !== undefined) this.#shared.families.release(family);
-    }
+    this.tell(false);
     for (let slot = 0; slot < this.slotCount; slot++) {
       const ref = this.#refs[slot];
       if (ref === NO_SERIES) continue;
