@@ -1,4 +1,5 @@
 /** Questions that tests put to a running hierarchy. */
+import type { JournalPosition } from '@canopy/model';
 import { type ApiSeries, eventually, get, query } from './processes.js';
 
 const labelsText = (series: ApiSeries): string =>
@@ -20,10 +21,23 @@ export interface Gap {
   readonly to: number;
 }
 
+/** What a parent says of one journal that it pulls. */
+export interface SourceLedger {
+  readonly position: JournalPosition;
+  readonly frames: number;
+  readonly samples: number;
+  readonly bytes: number;
+  readonly refused: Readonly<Record<string, number>>;
+  readonly gaps: readonly Gap[];
+  readonly watermark: number;
+}
+
 interface Source {
   readonly name: string;
   readonly journals: ReadonlyArray<{
-    readonly ledger: { readonly watermark: number; readonly gaps: readonly Gap[] };
+    readonly ref: string;
+    readonly position: JournalPosition;
+    readonly ledger: Omit<SourceLedger, 'position'>;
   }>;
 }
 
@@ -55,4 +69,12 @@ export async function completeUpTo(
 export async function gapsOf(base: string, name: string): Promise<readonly Gap[]> {
   const source = await sourceOf(base, name);
   return source?.journals.flatMap((journal) => journal.ledger.gaps) ?? [];
+}
+
+/** What `base` has counted of a source's journal. */
+export async function ledgerOf(base: string, name: string, ref: string): Promise<SourceLedger> {
+  const journals = (await sourceOf(base, name))?.journals ?? [];
+  const journal = journals.find((one) => one.ref === ref);
+  if (journal === undefined) throw new Error(`${base} has no journal ${ref} of ${name}`);
+  return { ...journal.ledger, position: journal.position };
 }

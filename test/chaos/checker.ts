@@ -1,65 +1,284 @@
 /**
- * Compares what a parent answers with what the leaf has journalled, and both with what the farm's values must be.
+ * Judges the evidence of one stretch of a run. Each promise is a function that says what is wrong, and each is
+ * seen to fail in checker.test.ts.
  *
- * Checks: each journalled sample of the window is there, once, at its time, with its value; nothing else is; a
- * scrape whose number is missing lies in a named gap or was one that failed (`up` 0); the values of one scrape
- * belong together.
- * Does not check: stale marks (a raw selection does not show them), metadata, anything outside of the window but
- * that it was journalled.
+ * Does not check: what lies before the window, but that a parent shows nothing of it that was not journalled; samples
+ * that a parent scraped itself; how long anything took.
  */
+import { type JournalPosition, comparePositions } from '@canopy/model';
 import type { Gap } from '../hierarchy.js';
-import type { ApiSeries } from '../processes.js';
-import { type Samples, type SeriesSamples, seriesKey } from './oracle.js';
+import {
+  type Answered,
+  type Answers,
+  type Copy,
+  type Evidence,
+  type JournalEvidence,
+  type Metadata,
+  type Samples,
+  type Window,
+  numberOf,
+} from './evidence.js';
+import { type Frame, type SeriesKey, seriesKey } from './oracle.js';
 
-/** Times in ms since epoch. */
-export interface Window {
-  /** From here on (exclusive) all must be there; what is older may be gone. */
-  readonly from: number;
-  /** Up to here (inclusive) the parent says it is complete. */
-  readonly to: number;
-}
+/**
+ * What a kill may cost: the commit interval, one scrape that was under way, and what a machine that does many things
+ * adds to both. Milliseconds.
+ */
+const TAIL_MS_MAX = 4000;
+/** A scrape's time is that of its tick; it is asked for after it, and soon. Milliseconds. */
+const EARLY_MS = 20;
+const LATE_MS = 10_000;
+/** How far back PromQL looks. */
+const LOOKBACK_MS = 300_000;
+/** Of each kind; what follows is the same again. */
+const FAULTS_MAX = 8;
+/** A parent lists at most so many gaps, the newest. */
+const GAPS_LISTED_MAX = 200;
+/** The target that two leaves scrape: its samples are merged, not copied. */
+export const SHARED_TARGET = 'shared';
 
-const FAULTS_MAX = 20;
+const REPORT = ['up', 'scrape_'];
 
-/** Samples of a raw range answer. */
-export function samplesOf(answer: readonly ApiSeries[]): Samples {
-  const samples: Samples = new Map();
-  for (const { metric, values = [] } of answer) {
-    const key = seriesKey(Object.entries(metric));
-    const times = values.map(([time]) => Math.round(time * 1000));
-    samples.set(key, { times, values: values.map(([, text]) => numberOf(text)) });
+/** What is wrong; empty where every promise was kept. */
+export function faultsOf(evidence: Evidence): string[] {
+  const { window, journals } = evidence;
+  const faults = [
+    ...cut(bodyFaults(evidence)),
+    ...cut(lostFaults(evidence)),
+    ...journals.flatMap((journal) => [
+      ...cut(endFaults(journal, window)),
+      ...cut(tailFaults(journal, window)),
+    ]),
+  ];
+  for (const answers of [...evidence.leaves, ...evidence.parents]) {
+    faults.push(
+      ...cut(sampleFaults(evidence, answers)),
+      ...cut(stepFaults(evidence, answers)),
+      ...cut(sharedFaults(evidence, answers)),
+      ...cut(metadataFaults(evidence.answered, answers)),
+    );
   }
-  return samples;
-}
-
-function numberOf(text: string): number {
-  if (text === '+Inf') return Number.POSITIVE_INFINITY;
-  if (text === '-Inf') return Number.NEGATIVE_INFINITY;
-  return Number(text);
-}
-
-const NOTHING: SeriesSamples = { times: [], values: [] };
-
-/** What is wrong with `actual`, at most some lines of it. */
-export function differences(expected: Samples, actual: Samples, window: Window): string[] {
-  const faults: string[] = [];
-  for (const key of new Set([...expected.keys(), ...actual.keys()])) {
-    const have = actual.get(key) ?? NOTHING;
-    const want = expected.get(key) ?? NOTHING;
-    faults.push(...compareSeries(key, want, have, window));
-    if (faults.length >= FAULTS_MAX) return faults.slice(0, FAULTS_MAX);
+  for (const { who, copies } of evidence.parents) {
+    for (const journal of journals) {
+      const copy = copies.find(({ ref }) => ref === journal.ref);
+      const of = `${who}: journal of ${journal.leaf}`;
+      if (copy === undefined) faults.push(`${of}: not there`);
+      else faults.push(...cut(copyFaults(journal, copy)).map((fault) => `${of}: ${fault}`));
+    }
   }
   return faults;
 }
 
-function compareSeries(
-  key: string,
-  want: SeriesSamples,
-  have: SeriesSamples,
+const cut = (faults: readonly string[]): readonly string[] => faults.slice(0, FAULTS_MAX);
+
+const nameOf = (key: SeriesKey): string => /\["__name__","([^"]*)"\]/.exec(key)?.[1] ?? '';
+const targetOf = (key: SeriesKey): string => /\["n","([^"]*)"\]/.exec(key)?.[1] ?? '';
+const isReport = (key: SeriesKey): boolean =>
+  REPORT.some((name) => isReportName(nameOf(key), name));
+const isReportName = (name: string, report: string): boolean =>
+  name !== 'scrape_number' && name.startsWith(report);
+const at = ({ time, target }: Frame): string => `${target} at ${time}`;
+
+/** The number of a scrape that succeeded. */
+function scrapeNumber(frame: Frame): number | undefined {
+  for (const [key, value] of frame.values) if (nameOf(key) === 'scrape_number') return value;
+  return undefined;
+}
+
+/** A scrape is journalled whole, once, with the values that the exporter gave, soon after it was asked for. */
+function bodyFaults({ answered, journals }: Evidence): string[] {
+  const faults: string[] = [];
+  const bodies = new Map(answered.map((scrape) => [`${scrape.target} ${scrape.number}`, scrape]));
+  const seen = new Set<string>();
+  for (const { leaf, clockOffset, frames } of journals) {
+    for (const frame of frames) {
+      const number = scrapeNumber(frame);
+      if (number === undefined) {
+        const some = [...frame.values.keys()].find((key) => !isReport(key));
+        if (some !== undefined) faults.push(`${leaf}: half a scrape: ${some}, ${at(frame)}`);
+        continue;
+      }
+      const id = `${frame.target} ${number}`;
+      const scrape = bodies.get(id);
+      if (seen.has(id)) faults.push(`scrape ${id} journalled twice, ${at(frame)}`);
+      seen.add(id);
+      if (scrape === undefined) {
+        faults.push(`${leaf}: scrape ${id} was never answered`);
+        continue;
+      }
+      const delay = scrape.at + clockOffset - frame.time;
+      if (delay < -EARLY_MS || delay > LATE_MS)
+        faults.push(`scrape ${id}: asked for ${delay} ms late`);
+      faults.push(...oneBodyFaults(`${leaf}: scrape ${id}`, scrape, frame));
+    }
+  }
+  return faults;
+}
+
+function oneBodyFaults(what: string, scrape: Answered, frame: Frame): string[] {
+  const faults: string[] = [];
+  const labels = targetLabels(frame);
+  let count = 0;
+  for (const line of scrape.body.split('\n')) {
+    const parts = /^(\w+)(?:\{(\w+)="(\w+)"\})? (\S+)$/.exec(line);
+    if (parts === null) continue;
+    const [, name, label, value, text] = parts;
+    const own: Array<[string, string]> = label === undefined ? [] : [[label, value]];
+    const key = seriesKey([['__name__', name], ...own, ...labels]);
+    count++;
+    if (!Object.is(frame.values.get(key), numberOf(text))) {
+      faults.push(`${what}: ${key} is ${frame.values.get(key)}, was ${text}`);
+    }
+  }
+  const journalled = [...frame.values.keys()].filter((key) => !isReport(key)).length;
+  if (journalled !== count) faults.push(`${what}: ${journalled} series, were ${count}`);
+  return faults;
+}
+
+/** Labels that every series of a target has. */
+function targetLabels(frame: Frame): Array<[string, string]> {
+  for (const key of frame.values.keys()) {
+    if (nameOf(key) !== 'up') continue;
+    return (JSON.parse(key) as Array<[string, string]>).filter(([name]) => name !== '__name__');
+  }
+  return [];
+}
+
+/**
+ * What the exporter answered is journalled; or it came too late and is an `up` 0; or it lies in a named gap, and no
+ * longer before a kill than the journal's commits are apart.
+ */
+function lostFaults({ answered, journals, window }: Evidence): string[] {
+  const faults: string[] = [];
+  for (const target of new Set(answered.map((scrape) => scrape.target))) {
+    const frames = journals
+      .flatMap((journal) => journal.frames.map((frame) => ({ journal, frame })))
+      .filter(({ frame }) => frame.target === target);
+    const trueTime = (item: (typeof frames)[number]): number =>
+      item.frame.time - item.journal.clockOffset;
+    frames.sort((a, b) => trueTime(a) - trueTime(b));
+    const numbers = new Set(frames.map(({ frame }) => scrapeNumber(frame)));
+    const failures = frames.filter((item) => scrapeNumber(item.frame) === undefined);
+    const missing = answered.filter(
+      (scrape) =>
+        scrape.target === target &&
+        !numbers.has(scrape.number) &&
+        scrape.at > window.from &&
+        scrape.at <= window.to,
+    );
+    const used = new Set<object>();
+    for (const scrape of missing) {
+      if (isInTail(scrape.at, journals)) continue;
+      // It was asked for at the tick of the failed one.
+      const failed = failures.find(
+        (item) =>
+          !used.has(item) &&
+          trueTime(item) <= scrape.at + EARLY_MS &&
+          scrape.at - trueTime(item) < LATE_MS,
+      );
+      if (failed !== undefined) used.add(failed);
+      else faults.push(`scrape ${target} ${scrape.number} at ${scrape.at}: no gap, no up 0`);
+    }
+  }
+  return faults;
+}
+
+function isInTail(time: number, journals: readonly JournalEvidence[]): boolean {
+  return journals.some(({ gaps, kills, clockOffset }) => {
+    const isNamed = gaps.some(
+      ({ cause, from, to }) =>
+        cause === 'restart' && from < time + clockOffset + EARLY_MS && time + clockOffset < to,
+    );
+    return isNamed && kills.some((kill) => kill >= time && kill - time <= TAIL_MS_MAX);
+  });
+}
+
+/** Gaps of a leaf in the window: each of them from a kill, and none longer before it than the commits are apart. */
+function tailFaults({ leaf, gaps, kills, clockOffset }: JournalEvidence, window: Window): string[] {
+  const faults: string[] = [];
+  for (const gap of gaps) {
+    if (gap.to <= window.from + clockOffset) continue;
+    const tail = tailMs(gap, kills, clockOffset);
+    const text = `${leaf}: gap ${gapText(gap)}`;
+    if (gap.cause !== 'restart' || tail === undefined) faults.push(`${text}: nobody was killed`);
+    else if (tail > TAIL_MS_MAX) faults.push(`${text}: ${tail} ms were lost before the kill`);
+  }
+  return faults;
+}
+
+/** From the last scrape that is there to the first kill in the gap; undefined where there was none. */
+export function tailMs(
+  gap: Gap,
+  kills: readonly number[],
+  clockOffset: number,
+): number | undefined {
+  const within = kills
+    .map((kill) => kill + clockOffset)
+    .filter((kill) => kill >= gap.from && kill <= gap.to);
+  return within.length === 0 ? undefined : Math.min(...within) - gap.from;
+}
+
+const gapText = ({ cause, from, to }: Gap): string => `${cause} ${from} ${to}`;
+
+/** A series ends in the journal in the first scrape in which it is not, and times ascend. */
+function endFaults({ leaf, frames, gaps }: JournalEvidence, window: Window): string[] {
+  const faults: string[] = [];
+  const before = new Map<string, Frame>();
+  for (const frame of frames) {
+    const last = before.get(frame.target);
+    before.set(frame.target, frame);
+    if (last === undefined) continue;
+    if (frame.time <= last.time) faults.push(`${leaf}: ${at(frame)} after ${last.time}`);
+    if (gaps.some(({ from, to }) => from < frame.time && to > last.time)) continue;
+    if (frame.time <= window.from) continue;
+    const gone = [...last.values.keys()].filter((key) => !frame.values.has(key));
+    const marks = new Set(frame.stale);
+    for (const key of gone)
+      if (!marks.delete(key)) faults.push(`${leaf}: ${key} not ended, ${at(frame)}`);
+    for (const key of marks) faults.push(`${leaf}: ${key} ended for nothing, ${at(frame)}`);
+  }
+  return faults;
+}
+
+/** Everything that was journalled, once, at its time, with its value, and nothing else. */
+function sampleFaults({ journals, window }: Evidence, { who, samples }: Answers): string[] {
+  const wanted = new Map<SeriesKey, Samples>();
+  for (const { leaf, frames } of journals) {
+    if (!sees(who, leaf)) continue;
+    for (const { time, values } of frames) {
+      for (const [key, value] of values) {
+        const series = wanted.get(key) ?? { times: [], values: [] };
+        wanted.set(key, series);
+        series.times.push(time);
+        series.values.push(value);
+      }
+    }
+  }
+  const faults: string[] = [];
+  for (const key of new Set([...wanted.keys(), ...samples.keys()])) {
+    if (targetOf(key) === SHARED_TARGET) continue;
+    const want = wanted.get(key) ?? NOTHING;
+    const have = samples.get(key) ?? NOTHING;
+    faults.push(...oneSeriesFaults(`${who}: ${key}`, want, have, window));
+    if (faults.length > FAULTS_MAX) break;
+  }
+  return faults;
+}
+
+/** A leaf answers for itself, a parent for all. */
+const sees = (who: string, leaf: string): boolean => isParent(who) || who === leaf;
+const isParent = (who: string): boolean => who.startsWith('parent');
+
+const NOTHING: Samples = { times: [], values: [] };
+
+function oneSeriesFaults(
+  what: string,
+  want: Samples,
+  have: Samples,
   { from, to }: Window,
 ): string[] {
   const faults: string[] = [];
-  const say = (what: string, time: number): void => void faults.push(`${key}: ${what} at ${time}`);
+  const say = (text: string, time: number): void => void faults.push(`${what}: ${text} at ${time}`);
   let w = 0;
   for (let h = 0; h < have.times.length; h++) {
     const time = have.times[h];
@@ -77,59 +296,159 @@ function compareSeries(
   return faults;
 }
 
-/** What a scrape's values must be, whoever kept them; and that what is missing between two is named. */
-export function lawFaults(samples: Samples, gaps: readonly Gap[], window: Window): string[] {
+/** A series is there in the steps between its samples and its ends, with the value it has then. */
+function stepFaults(evidence: Evidence, { who, steps }: Answers): string[] {
   const faults: string[] = [];
-  const specials = [-0, Number.NaN, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY, 5e-324];
-  const laws: Array<[name: string, valueOf: (number: number) => number]> = [
-    ['constant', () => 42],
-    ['wave', Math.sin],
-    ['special', (number) => specials[number % 5]],
-    ['now_and_then', (number) => number],
-  ];
-  for (const [key, numbers] of samples) {
-    if (!key.includes('["__name__","scrape_number"]')) continue;
-    const up = samples.get(key.replace('"scrape_number"', '"up"')) ?? NOTHING;
-    faults.push(...hidden(key, numbers, up, gaps, window));
-    const numberAt = new Map(numbers.times.map((time, i) => [time, numbers.values[i]]));
-    for (const [name, valueOf] of laws) {
-      const other = samples.get(key.replace('"scrape_number"', `"${name}"`)) ?? NOTHING;
-      other.times.forEach((time, i) => {
-        const number = numberAt.get(time);
-        // The window's first scrape may be cut.
-        if (number === undefined || Object.is(valueOf(number), other.values[i])) return;
-        faults.push(`${name} of ${key}: ${other.values[i]} in scrape ${number} at ${time}`);
-      });
+  const wanted = stepsOf(evidence, who);
+  for (const key of new Set([...wanted.keys(), ...steps.keys()])) {
+    if (targetOf(key) === SHARED_TARGET) continue;
+    const want = wanted.get(key);
+    const have = steps.get(key);
+    for (const time of evidence.stepTimes) {
+      const value = want?.get(time);
+      // Not known: what the series was before the window.
+      if (value === undefined) continue;
+      const shown = have?.get(time) ?? null;
+      if (Object.is(value, shown)) continue;
+      faults.push(
+        `${who}: ${key}: ${shown ?? 'absent'} in the step ${time}, not ${value ?? 'absent'}`,
+      );
     }
-  }
-  return faults.slice(0, FAULTS_MAX);
-}
-
-/** Scrapes that the farm answered, that are not there, and neither a gap nor an `up` 0 says why. */
-function hidden(
-  key: string,
-  { times, values }: SeriesSamples,
-  up: SeriesSamples,
-  gaps: readonly Gap[],
-  { from, to }: Window,
-): string[] {
-  const faults: string[] = [];
-  for (let i = 1; i < times.length && times[i] <= to; i++) {
-    if (times[i - 1] <= from || values[i] === values[i - 1] + 1) continue;
-    const isNamed = gaps.some((gap) => gap.from <= times[i - 1] && gap.to >= times[i]);
-    const isDown = up.times.some(
-      (time, j) => time > times[i - 1] && time < times[i] && up.values[j] === 0,
-    );
-    if ((isNamed || isDown) && values[i] > values[i - 1]) continue;
-    faults.push(
-      `${key}: ${values[i - 1]} to ${values[i]}, no gap from ${times[i - 1]} to ${times[i]}`,
-    );
+    if (faults.length > FAULTS_MAX) break;
   }
   return faults;
 }
 
-/** A parent lists at most so many gaps, the newest. */
-const GAPS_LISTED_MAX = 200;
+/** By series and step: its value, null where it has none; nothing where the frames do not tell. */
+function stepsOf(
+  { journals, stepTimes }: Evidence,
+  who: string,
+): Map<SeriesKey, Map<number, number | null>> {
+  const wanted = new Map<SeriesKey, Map<number, number | null>>();
+  for (const { leaf, frames: journalled } of journals) {
+    if (!sees(who, leaf)) continue;
+    // A slow target is journalled after others whose scrapes began later.
+    const frames = [...journalled].sort((a, b) => a.time - b.time);
+    const latest = new Map<SeriesKey, { readonly time: number; readonly value: number | null }>();
+    let next = 0;
+    for (const step of stepTimes) {
+      for (; next < frames.length && frames[next].time <= step; next++) {
+        const { time, values, stale } = frames[next];
+        for (const [key, value] of values) latest.set(key, { time, value });
+        for (const key of stale) latest.set(key, { time, value: null });
+      }
+      for (const [key, { time, value }] of latest) {
+        const series = wanted.get(key) ?? new Map<number, number | null>();
+        wanted.set(key, series);
+        series.set(step, time > step - LOOKBACK_MS ? value : null);
+      }
+    }
+  }
+  return wanted;
+}
+
+/**
+ * A target that two leaves scrape: nothing is shown but what one of them journalled, each time once; where
+ * both have it one of them is shown without a break; who has it alone is shown.
+ */
+function sharedFaults({ journals, window }: Evidence, { who, samples }: Answers): string[] {
+  if (!isParent(who)) return [];
+  const faults: string[] = [];
+  const number = [...samples.keys()].find(
+    (key) => nameOf(key) === 'scrape_number' && targetOf(key) === SHARED_TARGET,
+  );
+  const frames = journals
+    .flatMap((journal) => journal.frames)
+    .filter((frame) => frame.target === SHARED_TARGET && scrapeNumber(frame) !== undefined)
+    .sort((a, b) => a.time - b.time);
+  const byTime = new Map<number, Frame[]>();
+  for (const frame of frames) byTime.set(frame.time, [...(byTime.get(frame.time) ?? []), frame]);
+  for (const [key, { times, values }] of samples) {
+    if (targetOf(key) !== SHARED_TARGET || isReport(key)) continue;
+    for (const [i, time] of times.entries()) {
+      const isKnown = (byTime.get(time) ?? []).some((frame) =>
+        Object.is(frame.values.get(key), values[i]),
+      );
+      if (!isKnown) faults.push(`${who}: ${key}: ${values[i]} at ${time} was never journalled`);
+      if (i > 0 && time <= times[i - 1]) faults.push(`${who}: ${key}: twice at ${time}`);
+    }
+  }
+  const shown = new Set(number === undefined ? [] : samples.get(number)!.times);
+  const intervals = frames.slice(1).map((frame, i) => frame.time - frames[i].time);
+  const usual = Math.max(
+    ...intervals.sort((a, b) => a - b).slice(0, Math.ceil(intervals.length * 0.9)),
+  );
+  for (const { time } of frames) {
+    if (time <= window.from || time > window.to || shown.has(time)) continue;
+    const isNear = [...shown].some((other) => Math.abs(other - time) <= 2 * usual);
+    if (!isNear) faults.push(`${who}: ${SHARED_TARGET}: nothing is shown near ${time}`);
+  }
+  return faults;
+}
+
+/** TYPE, HELP and UNIT are those of the newest body of each target. */
+function metadataFaults(answered: readonly Answered[], { who, metadata }: Answers): string[] {
+  const newest = new Map(answered.map((scrape) => [scrape.target, scrape.body]));
+  newest.delete(SHARED_TARGET);
+  const wanted = new Map<string, Set<string>>();
+  for (const body of newest.values()) {
+    for (const [name, said] of metadataOf(body)) {
+      const all = wanted.get(name) ?? new Set();
+      wanted.set(name, all.add(textOf(said)));
+    }
+  }
+  const faults: string[] = [];
+  for (const [name, want] of wanted) {
+    const have = (metadata[name] ?? []).map(textOf).sort().join();
+    if (have !== [...want].sort().join())
+      faults.push(`${who}: metadata of ${name}: ${have}, not ${[...want]}`);
+  }
+  return faults;
+}
+
+const textOf = ({ type, help, unit }: Metadata): string => JSON.stringify([type, help, unit]);
+
+function metadataOf(body: string): Map<string, Metadata> {
+  const found = new Map<string, { type: string; help: string; unit: string }>();
+  for (const line of body.split('\n')) {
+    const parts = /^# (TYPE|HELP|UNIT) (\w+) (.*)$/.exec(line);
+    if (parts === null) continue;
+    const [, what, name, text] = parts;
+    const family = found.get(name) ?? { type: 'unknown', help: '', unit: '' };
+    found.set(name, family);
+    if (what === 'TYPE') family.type = text === 'untyped' ? 'unknown' : text;
+    else if (what === 'UNIT') family.unit = text;
+    else family.help = text.replaceAll(/\\(.)/g, (_, c) => (c === 'n' ? '\n' : c));
+  }
+  // A family without samples says nothing.
+  for (const name of found.keys())
+    if (!new RegExp(`^${name}[ {]`, 'm').test(body)) found.delete(name);
+  return found;
+}
+
+/** A parent has each entry it has not cut, byte for byte, and counts what it took in. */
+function copyFaults(journal: JournalEvidence, { ledger, trimmed, marks }: Copy): string[] {
+  const faults = gapFaults(ledger.gaps, journal.gapsBefore, journal.gaps);
+  const key = ({ epoch, sequence }: JournalPosition): string => `${epoch}/${sequence}`;
+  const have = new Map(marks.map(({ position, crc }) => [key(position), crc]));
+  if (have.size !== marks.length) faults.push('entries twice');
+  for (const { position, crc } of journal.marks) {
+    if (comparePositions(position, trimmed) <= 0) continue;
+    if (comparePositions(position, ledger.position) > 0) break;
+    const its = have.get(key(position));
+    if (its === undefined) faults.push(`entry ${key(position)} missing`);
+    else if (its !== crc) faults.push(`entry ${key(position)} has other bytes`);
+  }
+  const tally = journal.tallies.find(({ position }) => key(position) === key(ledger.position));
+  if (tally === undefined)
+    return [...faults, `position ${key(ledger.position)} is none of the leaf's`];
+  if (tally.frames !== ledger.frames)
+    faults.push(`ledger: ${ledger.frames} frames, not ${tally.frames}`);
+  if (tally.bytes !== ledger.bytes)
+    faults.push(`ledger: ${ledger.bytes} bytes, not ${tally.bytes}`);
+  for (const reason of Object.keys(ledger.refused)) faults.push(`ledger: refused ${reason}`);
+  return faults;
+}
 
 /** A parent lists what was journalled before it was asked, and nothing that was not journalled after. */
 export function gapFaults(
@@ -137,10 +456,9 @@ export function gapFaults(
   before: readonly Gap[],
   after: readonly Gap[],
 ): string[] {
-  const text = ({ cause, from, to }: Gap): string => `${cause} ${from} ${to}`;
   const count = (gaps: readonly Gap[]): Map<string, number> => {
     const counts = new Map<string, number>();
-    for (const gap of gaps) counts.set(text(gap), (counts.get(text(gap)) ?? 0) + 1);
+    for (const gap of gaps) counts.set(gapText(gap), (counts.get(gapText(gap)) ?? 0) + 1);
     return counts;
   };
   const [have, must, may] = [count(listed), count(before), count(after)];

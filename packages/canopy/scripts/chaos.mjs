@@ -1,4 +1,4 @@
-/** `npm run chaos [-- --rounds N --seed S --store redis|embedded|both]`: kills a real hierarchy at random moments. */
+/** `npm run chaos [-- --all | --scenario NAME … | --rounds N] [--store redis|embedded|both]`: a real hierarchy to which everything happens. */
 import { ensurePeers } from './peers.mjs';
 import { build, install, root, run } from './setup.mjs';
 

@@ -1,0 +1,221 @@
+/**
+ * A real hierarchy and what is known of it: farm → leaf (two more for targets that move) → a parent on real Redis and one on the
+ * embedded store, tiles, blocks and trimming at work. `play` disturbs it and then compares everybody
+ * with everybody.
+ */
+import { eventually, get, type Site } from '../processes.js';
+import { faultsOf, tailMs } from './checker.js';
+import { type Evidence, answersOf, copiesOf, journalOf, stepTimesOf } from './evidence.js';
+import { Farm, Leaf, Parent, READY_MS } from './members.js';
+import { type StoreKind, makeRandom } from './plan.js';
+
+const TARGETS = ['0', '1', 'om'];
+/** What retention may drop while everybody is asked. Milliseconds. */
+const RETENTION_SLACK_MS = 1000;
+
+export interface WorldOptions {
+  readonly stores: readonly StoreKind[];
+  readonly seed: number;
+  readonly scrapeMs: number;
+  readonly pullMs: number;
+  /** Of the parents; 0: none. Seconds. */
+  readonly retentionS: number;
+  /** Of blocks, so short that kills meet seals and merges. Seconds. */
+  readonly windowS: number;
+  readonly say: (line: string) => void;
+}
+
+/** What was compared, and what there was to disturb it. */
+export interface Tally {
+  checks: number;
+  /** Compared, over all checks. */
+  scrapes: number;
+  samples: number;
+  /** Gaps that leaves' journals name, and the longest time that a kill cost. Milliseconds. */
+  gaps: number;
+  lostBeforeKillMs: number;
+}
+
+export class World {
+  readonly farm = new Farm();
+  /** Running; the first scrapes most. */
+  readonly leaves: Leaf[] = [];
+  readonly parents: Parent[] = [];
+  readonly random: () => number;
+  readonly say: (line: string) => void;
+  readonly faults: string[] = [];
+  readonly tally: Tally = { checks: 0, scrapes: 0, samples: 0, gaps: 0, lostBeforeKillMs: 0 };
+  /** What was judged last: for those who judge the judge. */
+  evidence: Evidence | undefined;
+  readonly #options: WorldOptions;
+  readonly #site: Site;
+  /** Behind the addresses that the parents pull, whether they run or not. */
+  readonly #known = new Map<string, Leaf>();
+  /** From here on all is compared. */
+  #start = 0;
+
+  private constructor(options: WorldOptions, site: Site) {
+    this.#options = options;
+    this.#site = site;
+    this.random = makeRandom(options.seed);
+    this.say = options.say;
+  }
+
+  /** `site` ends what it starts; `close` what listens in this process. */
+  static async open(options: WorldOptions, site: Site): Promise<World> {
+    const world = new World(options, site);
+    await world.#open();
+    return world;
+  }
+
+  async #open(): Promise<void> {
+    const { scrapeMs, stores, retentionS, windowS } = this.#options;
+    await this.farm.open(this.#site);
+    for (const [name, clockOffset] of [
+      ['leaf', 0],
+      ['near', 0],
+      ['ahead', 1000],
+    ] as const) {
+      const { farm, random } = this;
+      const parts = { farm, random, site: this.#site, intervalMs: scrapeMs, clockOffset };
+      this.#known.set(name, await Leaf.make(name, parts));
+    }
+    await this.startLeaf('leaf');
+    const flags = [
+      ...['--config.file', this.#writeParentConfig(1), '--blocks.window', `${windowS}s`],
+      ...['--retention.raw', `${retentionS}s`],
+    ];
+    for (const kind of stores) this.parents.push(new Parent(kind, this.#site, flags));
+    await Promise.all(this.parents.map((parent) => parent.open()));
+  }
+
+  async close(): Promise<void> {
+    await Promise.all([...this.#known.values()].map(({ proxy }) => proxy.close()));
+  }
+
+  get redis(): Parent {
+    return this.parents.find(({ kind }) => kind === 'redis')!;
+  }
+
+  /** Starts a leaf, unless it runs. */
+  async startLeaf(name: string): Promise<Leaf> {
+    const leaf = this.#known.get(name)!;
+    if (this.leaves.includes(leaf)) return leaf;
+    this.scrape(leaf, []);
+    await leaf.start();
+    this.leaves.push(leaf);
+    return leaf;
+  }
+
+  /** Changes what a leaf scrapes beside its own. */
+  scrape(leaf: Leaf, targets: readonly string[]): void {
+    leaf.configure([...(leaf.name === 'leaf' ? TARGETS : []), ...targets]);
+    leaf.reload();
+  }
+
+  #writeParentConfig(pullFactor: number): string {
+    const ports = [...this.#known.values()].map(({ proxy }) => `"127.0.0.1:${proxy.port}"`);
+    return this.#site.file(
+      'parent.yml',
+      `global: { scrape_interval: ${this.#options.pullMs * pullFactor}ms }\nscrape_configs: [{ job_name: below, metrics_path: /federate, static_configs: [{ targets: [${ports.join(', ')}] }] }]`,
+    );
+  }
+
+  /** Parents pull at so many times their usual interval from now on. */
+  async pullEvery(factor: number): Promise<void> {
+    this.#writeParentConfig(factor);
+    const wanted = this.#options.pullMs * factor;
+    for (const parent of this.parents) {
+      parent.reload();
+      await eventually(READY_MS, `${parent.name} pulls every ${wanted} ms`, async () => {
+        const text = await get(`${parent.base}/api/v1/targets?state=active`);
+        const { data } = JSON.parse(text) as {
+          data: { activeTargets: Array<{ scrapePool: string; scrapeInterval: string }> };
+        };
+        const pulled = data.activeTargets.filter(({ scrapePool }) => scrapePool === 'below');
+        const isDone = pulled.every(({ scrapeInterval }) => msOf(scrapeInterval) === wanted);
+        if (!isDone) throw new Error(JSON.stringify(pulled.map((target) => target.scrapeInterval)));
+      });
+    }
+  }
+
+  /** What comes is compared from now on. */
+  begin(): void {
+    this.#start = Date.now();
+  }
+
+  /** Everything up to now, from everybody. False where something is wrong. */
+  async check(what: string): Promise<boolean> {
+    const before = this.faults.length;
+    try {
+      this.evidence = await this.#gather();
+      this.#count(this.evidence);
+      for (const fault of faultsOf(this.evidence)) this.faults.push(`${what}: ${fault}`);
+    } catch (error) {
+      const said = this.parents.map(({ name, output }) => `${name}: ${output.slice(-1500)}`);
+      this.faults.push([`${what}: ${String(error)}`, ...said].join('\n'));
+    }
+    for (const fault of this.faults.slice(before)) this.say(`  ${fault}`);
+    return this.faults.length === before;
+  }
+
+  async #gather(): Promise<Evidence> {
+    const { farm, leaves, parents } = this;
+    const to = Date.now();
+    for (const leaf of leaves) await leaf.readUpTo(to);
+    const gapsBefore = leaves.map(({ oracle }) => [...oracle.gaps]);
+    await Promise.all(parents.map((parent) => parent.completeUpTo(to, leaves)));
+    const window = { from: Math.max(this.#start, this.#oldestKept()), to };
+    const stepTimes = stepTimesOf(window);
+    const answered = await Promise.all(
+      parents.map(async (parent) => ({
+        ...(await answersOf(parent.name, parent.base, window, stepTimes)),
+        copies: await copiesOf(
+          parent.base,
+          leaves.map(({ name, oracle }) => ({ name, ref: oracle.ref })),
+        ),
+      })),
+    );
+    const [first] = leaves;
+    const leafAnswers = await answersOf(first.name, first.base, window, stepTimes);
+    // Parents may have seen more than the oracles had by then.
+    for (const { oracle } of leaves) await oracle.pull();
+    await farm.readLog();
+    const from = Math.max(window.from, this.#oldestKept());
+    return {
+      window: { from, to },
+      stepTimes: stepTimes.filter((time) => time > from),
+      answered: farm.answered.filter(({ at }) => at > window.from - 60_000),
+      journals: leaves.map((leaf, i) => journalOf(leaf.oracle, leaf, window, gapsBefore[i])),
+      leaves: [leafAnswers],
+      parents: answered,
+    };
+  }
+
+  #oldestKept(): number {
+    const { retentionS } = this.#options;
+    return retentionS === 0 ? 0 : Date.now() - retentionS * 1000 + RETENTION_SLACK_MS;
+  }
+
+  #count({ journals, parents, window }: Evidence): void {
+    const { tally } = this;
+    tally.checks++;
+    tally.gaps = journals.reduce((sum, { gaps }) => sum + gaps.length, 0);
+    for (const { frames, gaps, kills, clockOffset } of journals) {
+      tally.scrapes += frames.filter(({ time }) => time > window.from).length;
+      for (const gap of gaps) {
+        const lost = tailMs(gap, kills, clockOffset) ?? 0;
+        tally.lostBeforeKillMs = Math.max(tally.lostBeforeKillMs, lost);
+      }
+    }
+    for (const { samples } of parents) {
+      for (const { times } of samples.values()) tally.samples += times.length;
+    }
+  }
+}
+
+/** A duration as Prometheus writes it, of seconds and milliseconds. */
+function msOf(text: string): number {
+  const [, seconds = '0', ms = '0'] = /^(?:(\d+)s)?(?:(\d+)ms)?$/.exec(text) ?? [];
+  return Number(seconds) * 1000 + Number(ms);
+}
