@@ -9,6 +9,7 @@ import { type Settings, settingsOf } from './cli/settings.js';
 import { checkConfig } from './commands/check-config.js';
 import { checkMetrics } from './commands/check-metrics.js';
 import { checkWebConfig } from './commands/check-web-config.js';
+import { runLedger } from './commands/ledger.js';
 import { runLocal } from './commands/local.js';
 import { runQuery } from './commands/query.js';
 import { runTree } from './commands/tree.js';
@@ -109,6 +110,7 @@ try {
     local: runLocal,
     query: (expr, options) => runQuery({ expr, ...options, stdout: process.stdout }),
     tree: (options) => runTree({ ...options, stdout: process.stdout }),
+    ledger: (options) => runLedger({ ...options, stdout: process.stdout }),
     checkMetrics: async () => checkMetrics(await standardInput(), complain),
     checkWebConfig: (files) => Promise.resolve(checkWebConfig(files, print)),
     checkConfig: (file) => Promise.resolve(checkConfig(file, process.env, print)),

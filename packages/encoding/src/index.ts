@@ -9,7 +9,7 @@ export { ENTRIES_MAX, SLOTS_MAX } from './limits.js';
 /** The record of one journal entry. */
 export { type EntryFields, decodeEntry, encodeEntry, entryPayload } from './entry.js';
 /** Payload of an entry of kind layout. */
-export { decodeLayout, encodeLayout } from './layout.js';
+export { decodeLayout, decodeLayoutMeta, encodeLayout } from './layout.js';
 /** Payload of an entry of kind gap. */
 export { decodeGap, encodeGap } from './gap.js';
 /** Payload of an entry of kind frame. */

@@ -172,17 +172,7 @@ export function writeSlots(
  */
 export function decodeLayout(payload: Uint8Array): LayoutRecord {
   const reader = new ByteReader(payload);
-  if (reader.u8() !== VERSION) reader.fail('layout of an unknown version');
-  const flags = reader.u8();
-  const group = reader.count(GROUP_MAX);
-  const version = reader.varint();
-  const continues = reader.count(GROUP_MAX);
-  const interval = asDuration(reader.varint());
-  const scrapeUrl = reader.text();
-  const strings = readStrings(reader);
-  const target = labelsAt(strings, readLabels(reader, strings.length));
-  const kind = flags & FLAG_LOOSE ? 'loose' : 'aligned';
-  const meta: GroupMeta = { kind, target, scrapeUrl, interval, continues };
+  const { flags, group, version, strings, meta } = readHead(reader);
   const firstFamily = reader.varint();
   const families = readFamilies(reader, strings);
   const slotCount = reader.count(SLOTS_MAX);
@@ -196,6 +186,29 @@ export function decodeLayout(payload: Uint8Array): LayoutRecord {
   const slots = readSlots(reader, strings, count, shared, firstFamily + families.length);
   skipSections(reader);
   return { group, version, meta, firstSlot, firstFamily, slots, slotNumbers, families, slotCount };
+}
+
+/**
+ * What a record says of its group, without its slots.
+ * @throws FormatError
+ */
+export function decodeLayoutMeta(payload: Uint8Array): GroupMeta {
+  return readHead(new ByteReader(payload)).meta;
+}
+
+function readHead(reader: ByteReader) {
+  if (reader.u8() !== VERSION) reader.fail('layout of an unknown version');
+  const flags = reader.u8();
+  const group = reader.count(GROUP_MAX);
+  const version = reader.varint();
+  const continues = reader.count(GROUP_MAX);
+  const interval = asDuration(reader.varint());
+  const scrapeUrl = reader.text();
+  const strings = readStrings(reader);
+  const target = labelsAt(strings, readLabels(reader, strings.length));
+  const kind = flags & FLAG_LOOSE ? 'loose' : 'aligned';
+  const meta: GroupMeta = { kind, target, scrapeUrl, interval, continues };
+  return { flags, group, version, strings, meta };
 }
 
 /** What later versions add: type, length, bytes. */

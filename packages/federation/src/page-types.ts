@@ -7,6 +7,7 @@ import type {
   JournalId,
   JournalPosition,
   JournalRef,
+  TrailLevel,
 } from '@canopy/model';
 
 /** One journal (or one filter's view of it) in a page. */
@@ -40,6 +41,13 @@ export interface JournalSection {
   readonly cursor: string;
   /** Ascending positions within (from, position]. */
   readonly entries: readonly JournalEntry[];
+  /** About how many bytes of entries the source has after `position`. */
+  readonly behindBytes: number;
+  /**
+   * What each process on the way counted, the journal's writer first, the server last; the server's as of
+   * exactly `position`. Empty most of the time: where the reader is behind, or was told a moment ago.
+   */
+  readonly trail: readonly TrailLevel[];
 }
 
 /** The answer to one pull. */

@@ -8,6 +8,7 @@ import {
   FormatError,
   type JournalEntry,
   type JournalRef,
+  type TrailLevel,
   asTime,
   comparePositions,
 } from '@canopy/model';
@@ -34,6 +35,23 @@ const sequence = fc.oneof(
 const position = fc.record({ epoch: fc.integer({ min: 1, max: 5 }), sequence });
 const time = fc.integer({ min: -1000, max: 4e12 });
 
+const nat = fc.maxSafeNat();
+const key = fc.string().filter((text) => text !== '__proto__');
+const level: fc.Arbitrary<TrailLevel> = fc.record({
+  name: fc.string(),
+  position,
+  frames: nat,
+  jobs: fc.dictionary(
+    key,
+    fc.record({
+      ...{ scraped: nat, journalled: nat, missed: nat, frames: nat, samples: nat },
+      refused: fc.dictionary(key, nat, { maxKeys: 3, noNullPrototype: true }),
+    }),
+    { maxKeys: 3, noNullPrototype: true },
+  ),
+  windows: fc.array(fc.tuple(nat, nat, nat, nat), { maxLength: 3 }),
+});
+
 const section: fc.Arbitrary<JournalSection> = fc
   .record({
     ref,
@@ -48,6 +66,8 @@ const section: fc.Arbitrary<JournalSection> = fc
     more: fc.boolean(),
     epochBreak: fc.boolean(),
     cursor: fc.string(),
+    behindBytes: fc.nat(),
+    trail: fc.array(level, { maxLength: 3 }),
   })
   .map(({ steps, payload, key, ...fields }) => {
     const from = { epoch: 1, sequence: 0 };

@@ -38,6 +38,19 @@ const page: Page = {
       epochBreak: false,
       cursor: 'Y3Vy',
       entries: [gapEntry(1, 7, 20), gapEntry(2, 1, 30), gapEntry(2, 4, 40)],
+      behindBytes: 300,
+      trail: [
+        {
+          ...{ name: 'leaf', position: { epoch: 2, sequence: 4 }, frames: 8 },
+          jobs: {
+            node: {
+              ...{ scraped: 9, journalled: 7, refused: { format: 2 } },
+              ...{ missed: 1, frames: 8, samples: 200 },
+            },
+          },
+          windows: [[250000, 1, 8, 200]],
+        },
+      ],
     },
   ],
 };
@@ -47,7 +60,7 @@ const GOLDEN = [
   '43465001', // magic, version
   '0107046c656166d00f', // section 1, 7 bytes: "leaf", 1000
   `0310${'c'.repeat(32)}`, // section 3, 16 bytes: one excluded journal
-  `0434`, // section 4, 52 bytes
+  `045c`, // section 4, 92 bytes
   `10${'a'.repeat(32)}`, // reference of 16 bytes
   '01', // flags: more
   '0105', // beginning after
@@ -60,7 +73,15 @@ const GOLDEN = [
   '0101', // epoch 1, one entry
   '070d130028050026280001fe95ecc1', // sequence 7, 13 bytes of record
   '00', // no more runs
-  '8bb628a0', // checksum
+  'ac02', // 300 bytes behind
+  '01046c656166', // one level: "leaf"
+  '0204', // as of
+  '08', // frames
+  '0190a10f0108c801', // one window: 250000, 1 of them, 8 frames, 200 samples
+  '01046e6f6465', // one job: "node"
+  '09070108c801', // scraped, journalled, missed, frames, samples
+  '0106666f726d617402', // one reason: "format", 2
+  'ecedd54d', // checksum
 ].join('');
 
 it('has the bytes of the format page', () => {

@@ -13,6 +13,7 @@ import {
 } from '@canopy/model';
 import type { JournalSection, Page } from './page-types.js';
 import { readId, readPosition, readRef, writeId, writePosition, writeRef } from './ref.js';
+import { readTrail, writeTrail } from './trail.js';
 
 /** As it stands in `Accept` and `Content-Type`. */
 export const FRAMES_MEDIA_TYPE = 'application/vnd.canopy.frames;version=1';
@@ -104,6 +105,8 @@ function writeJournal(writer: ByteWriter, journal: JournalSection): void {
   }
   // No run: the entries end here, and what later versions add follows.
   writer.varint(0);
+  writer.varint(journal.behindBytes);
+  writeTrail(writer, journal.trail);
 }
 
 /**
@@ -189,6 +192,9 @@ function readJournal(reader: ByteReader, entriesMax: number): JournalSection {
     reader.fail('section goes beyond its journal');
   }
   const entries = readEntries(reader, from, position, entriesMax);
+  // Earlier servers do not write these.
+  const behindBytes = reader.remaining > 0 ? reader.varint() : 0;
+  const trail = reader.remaining > 0 ? readTrail(reader) : [];
   return {
     ref,
     from,
@@ -201,6 +207,8 @@ function readJournal(reader: ByteReader, entriesMax: number): JournalSection {
     epochBreak: (flags & EPOCH_BREAK) !== 0,
     cursor,
     entries,
+    behindBytes,
+    trail,
   };
 }
 

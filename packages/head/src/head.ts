@@ -35,6 +35,7 @@ import { TileClosing } from './group/tile-closing.js';
 import type { Tile } from './group/tile.js';
 import { type GroupPlace, JournalGroups, refuse } from './journal-groups.js';
 import type { Expired, GroupStatus, HeadOptions, HeadStats } from './options.js';
+import { Provenance } from './provenance.js';
 import { Pins } from './select/pins.js';
 import { HeadSnapshot } from './select/snapshot.js';
 import { Families } from './series/families.js';
@@ -82,12 +83,12 @@ export class Head implements Appender, Queryable {
     tilesUnreadable: 0,
     tilesWithoutLayout: 0,
     samplesHidden: 0,
-    onTileCorrupt: (ref: JournalRef, meta: TileMeta): void =>
-      this.#options.onTileCorrupt?.(ref, meta),
+    onTileCorrupt: (ref: JournalRef, meta: TileMeta) => this.#options.onTileCorrupt?.(ref, meta),
   };
   readonly #refused: Record<string, number> = {};
   /** The head's tiles beside the store's. */
   readonly storedTiles = new StoredTiles(this.#journals, this.#counts);
+  readonly provenance = new Provenance(this.#journals);
 
   constructor(options: HeadOptions) {
     this.#options = options;
@@ -132,8 +133,7 @@ export class Head implements Appender, Queryable {
   }
 
   apply(ref: JournalRef, entries: readonly JournalEntry[]): ApplyTotals {
-    const none = { frames: 0, samples: 0, repeated: 0, undecodable: 0 };
-    const totals: ApplyTotals = { ...none, refused: {} };
+    const totals: ApplyTotals = { frames: 0, samples: 0, repeated: 0, undecodable: 0, refused: {} };
     const journal = this.#journal(ref);
     for (const entry of entries) {
       if (comparePositions(entry, journal.position) <= 0) {

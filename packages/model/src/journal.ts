@@ -153,10 +153,12 @@ export interface Journal {
   /** Opens a group. Its first record is journalled with its first frame. */
   openGroup(meta: Omit<GroupMeta, 'continues'>): GroupWriter;
   /**
-   * Counts what was refused whole and so became no entry (a scrape over a limit), by reason. The
-   * ledger that goes with the next commit tells it.
+   * Counts scrapes of a job that became no frame, by reason; those that did say so when they are
+   * written. The ledger that goes with the next commit tells it.
    */
-  countRefused(reason: string, count: number): void;
+  countRefused(job: string, reason: string, count: number): void;
+  /** Counts ticks of a job that passed without a scrape; as `countRefused`. */
+  countMissed(job: string, count: number): void;
   /** Resolves when everything written before the call is synced. */
   flush(): Promise<void>;
 }
@@ -175,8 +177,10 @@ export interface GroupWriter {
    * Writes one aligned frame. `states` and `values` hold at least `slotCount` entries, are read
    * during the call only and may be reused after it. A slot in state `none` that had a value in
    * the frame before just has no sample; the caller says `stale` where the series has ended.
+   * `scrape`, for the ledger: the frame is what became of a scrape: '' as it came, else why all that came was
+   * refused; undefined: no scrape (the end of a target).
    */
-  write(time: Milliseconds, states: Uint8Array, values: Float64Array): void;
+  write(time: Milliseconds, states: Uint8Array, values: Float64Array, scrape?: string): void;
   /** Writes samples with times of their own (groups of kind `loose`); columns of `count` entries. */
   writeLoose(
     count: number,

@@ -24,6 +24,7 @@ function body(round: number): Buffer {
 const journal = {
   id: '0'.repeat(32) as never,
   countRefused: () => {},
+  countMissed: () => {},
   flush: async () => {},
   openGroup: () => {
     let slots = 0;

@@ -17,6 +17,7 @@ import {
   asDuration,
   asTime,
   errorText,
+  labelValue,
 } from '@canopy/model';
 import type { ScrapeColumns } from '@canopy/exposition';
 import type { ScrapeConfig } from './config.js';
@@ -199,6 +200,7 @@ export class ScrapeLoop {
     if (this.#abort.signal.aborted) return;
     const passed = ticksPassed(now - tick + clock.monotonic() - started, interval);
     totals.missed += Math.max(0, passed - 1);
+    this.#world.journal.countMissed(this.#job, passed - 1);
     this.#schedule(tick, passed > 0);
   }
 
@@ -210,6 +212,7 @@ export class ScrapeLoop {
     const back = series.lastTime - time;
     if (back >= 0 && back <= this.target.interval) {
       countUp(totals.refused, 'clock_back');
+      this.#world.journal.countRefused(this.#job, 'clock_back', 1);
       return;
     }
     totals.scrapes++;
@@ -236,7 +239,8 @@ export class ScrapeLoop {
     const duration = clock.monotonic() - started;
     // Whole microseconds: digits beyond are noise, and cost bytes at every level.
     report.durationSeconds = Math.round(duration * 1000) / 1e6;
-    const written = series.write(time, clock.now(), columns, report);
+    const refusal = isRefusal(error) ? this.#reasonOf(error) : '';
+    const written = series.write(time, clock.now(), columns, report, refusal);
     this.#firstTime ??= time;
     totals.samples += written.samples;
     countUp(totals.refused, 'duplicate', written.duplicates);
@@ -317,6 +321,15 @@ export class ScrapeLoop {
     return columns;
   }
 
+  #reasonOf(error: unknown): string {
+    return error === this.forcedError ? 'target_limit' : failureReason(error);
+  }
+
+  /** As its series have it, and so the ledger. */
+  get #job(): string {
+    return labelValue(this.target.labels, 'job');
+  }
+
   #logFailure(path: string, time: Milliseconds): void {
     this.#world.failureLog.write(path, {
       time: new Date(time).toISOString(),
@@ -341,9 +354,7 @@ export class ScrapeLoop {
     }
     totals.failed++;
     const expected = error instanceof CanopyError;
-    const reason = error === this.forcedError ? 'target_limit' : failureReason(error);
-    countUp(totals.failedByReason, reason);
-    if (isRefusal(error)) this.#world.journal.countRefused(reason, 1);
+    countUp(totals.failedByReason, this.#reasonOf(error));
     const { scrapeFailureLogFile: file } = this.#options.config;
     if (file !== undefined) this.#logFailure(file, time);
     const fields = { url: this.target.url, job: this.target.jobName, error: this.#lastError };

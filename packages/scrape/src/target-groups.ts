@@ -176,8 +176,9 @@ export class AlignedGroup {
     return put;
   }
 
-  commit(time: Milliseconds): void {
-    this.#slots.writer.write(time, this.#states, this.#values);
+  /** `scrape`: as `GroupWriter.write` has it. */
+  commit(time: Milliseconds, scrape: string | undefined): void {
+    this.#slots.writer.write(time, this.#states, this.#values, scrape);
     this.lastTime = time;
     const { count } = this.#slots;
     const present = this.#present;

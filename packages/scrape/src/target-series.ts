@@ -186,13 +186,14 @@ export class TargetSeries implements SeriesResolver {
 
   /**
    * Writes the frame of one scrape: its samples, stale marks for what vanished, the report. `columns`
-   * undefined: nothing was scraped as text, so all has vanished.
+   * undefined: nothing was scraped as text, so all has vanished. `refusal`: why what came was refused, '' where it was not.
    */
   write(
     time: Milliseconds,
     now: Milliseconds,
     columns: ScrapeColumns | undefined,
     report: ScrapeReport,
+    refusal = '',
   ): WriteTotals {
     const aligned = this.#aligned;
     const totals = { samples: 0, duplicates: 0, outOfBounds: 0 };
@@ -209,7 +210,7 @@ export class TargetSeries implements SeriesResolver {
       aligned.put(7, report.bodyBytes);
     }
     if (columns !== undefined) totals.samples += aligned.putAll(columns);
-    aligned.commit(time);
+    aligned.commit(time, refusal);
     if (columns !== undefined && columns.looseCount > 0) {
       this.#loose ??= new LooseGroup(this.#options.journal, this.#meta, this.#table);
     }
@@ -227,7 +228,7 @@ export class TargetSeries implements SeriesResolver {
   /** Ends every series, the report's own included. */
   writeEnd(time: Milliseconds): void {
     this.#aligned.begin();
-    this.#aligned.commit(time);
+    this.#aligned.commit(time, undefined);
     if (this.#options.config.trackTimestampsStaleness) this.#loose?.write(undefined, time, time);
   }
 

@@ -13,6 +13,7 @@ export interface Commands {
   local(options: LocalOptions): Promise<number>;
   query(expr: string, options: { url: string; time?: string }): Promise<number>;
   tree(options: { url: string }): Promise<number>;
+  ledger(options: { url: string }): Promise<number>;
   checkConfig(file: string): Promise<number>;
   checkWebConfig(files: readonly string[]): Promise<number>;
   checkMetrics(): Promise<number>;
@@ -117,6 +118,17 @@ export async function runProgram(argv: readonly string[], commands: Commands): P
     .exitOverride()
     .action(async (options: { url: string }) => {
       exitCode = await commands.tree(options);
+    });
+
+  program
+    .command('ledger')
+    .description(
+      'print what became of every scrape, by job: 1 where frames are missing that no gap names',
+    )
+    .option('--url <URL>', 'process to ask', 'http://127.0.0.1:9090')
+    .exitOverride()
+    .action(async (options: { url: string }) => {
+      exitCode = await commands.ledger(options);
     });
 
   const check = program

@@ -43,7 +43,10 @@ const GAP: GapRecord = {
   frames: -1,
 };
 
-const source = { lastError: '', kind: 'canopy' as const, mayBeAwaySeconds: 86_400 };
+const source = {
+  ...{ lastError: '', kind: 'canopy' as const, mayBeAwaySeconds: 86_400 },
+  ...{ hopLagSeconds: 0.4, behindBytes: 4096, clockSkew: { seconds: -1.26, errorSeconds: 0.01 } },
+};
 
 async function run(hierarchy: HierarchyStatus | undefined, targets: object[] = []) {
   const server = createServer((req, res) => {
@@ -100,7 +103,7 @@ it('prints every level, aligned', async () => {
         kind: 'foreign',
         journals: [],
         report: undefined,
-        mayBeAwaySeconds: -1,
+        ...{ mayBeAwaySeconds: -1, hopLagSeconds: -1, behindBytes: -1, clockSkew: undefined },
       },
     ],
     notices: ['alerting is ignored'],
@@ -112,11 +115,11 @@ it('prints every level, aligned', async () => {
   expect({ exitCode, err }).toEqual({ exitCode: 0, err: '' });
   expect(out).toBe(
     [
-      'PROCESS           STATE   TARGETS  SERIES  SAMPLES/S    LAG  GAPS  MAY BE AWAY  URL',
-      'top               parent   3/4 up    1200        240      -     0            -  http://top',
-      '├─ region         up       3/4 up    1200        240  1m15s     1           1d  http://region',
-      '│  └─ leaf        up            -       -          -      -     0           1d  http://leaf',
-      '└─ old (foreign)  down          -       -          -      -     0            -  http://old  connection refused',
+      'PROCESS           STATE   TARGETS  SERIES  SAMPLES/S    LAG  GAPS   HOP  BEHIND  CLOCK  MAY BE AWAY  URL',
+      'top               parent   3/4 up    1200        240      -     0     -       -      -            -  http://top',
+      '├─ region         up       3/4 up    1200        240  1m15s     1  0.4s    4KiB  -1.3s           1d  http://region',
+      '│  └─ leaf        up            -       -          -      -     0  0.4s    4KiB  -1.3s           1d  http://leaf',
+      '└─ old (foreign)  down          -       -          -      -     0     -       -      -            -  http://old  connection refused',
       '',
       'store: embedded, 2KiB of 4KiB',
       '',

@@ -48,14 +48,15 @@ export async function runTree(command: TreeCommand): Promise<number> {
   }
 }
 
-const HEAD = 'PROCESS,STATE,TARGETS,SERIES,SAMPLES/S,LAG,GAPS,MAY BE AWAY,URL'.split(',');
-const RIGHT = new Set([2, 3, 4, 5, 6, 7]);
+const HEAD =
+  'PROCESS,STATE,TARGETS,SERIES,SAMPLES/S,LAG,GAPS,HOP,BEHIND,CLOCK,MAY BE AWAY,URL'.split(',');
+const RIGHT = new Set([2, 3, 4, 5, 6, 7, 8, 9, 10]);
 
 function treeText(status: HierarchyStatus, targets: readonly ApiTarget[]): string {
   const own = journalCells(status.journal === undefined ? [] : [status.journal]);
   const rows: string[][] = [
     HEAD,
-    [status.name, status.role, ...reportCells(status), ...own, NOT_KNOWN, status.url],
+    [status.name, status.role, ...reportCells(status), ...own, ...NO_HOP, status.url],
   ];
   addSources(status, '', rows);
   const sections = [table(rows, RIGHT), storeText(status)];
@@ -75,7 +76,7 @@ function addSources(status: HierarchyStatus, indent: string, rows: string[][]): 
       source.health,
       ...reportCells(source.report),
       ...journalCells(source.journals),
-      source.mayBeAwaySeconds < 0 ? NOT_KNOWN : formatSeconds(source.mayBeAwaySeconds),
+      ...hopCells(source),
       source.url + (source.lastError === '' ? '' : `  ${source.lastError}`),
     ]);
     if (source.report) addSources(source.report, `${indent}${last ? '   ' : '│  '}`, rows);
@@ -91,6 +92,23 @@ function reportCells(report: HierarchyStatus | undefined): string[] {
     String(report.activeSeries),
     report.samplesPerSecond.toFixed(report.samplesPerSecond < 10 ? 1 : 0),
   ];
+}
+
+/** Of the way from a source: its own part of the lag, bytes to come, how the clocks differ, time left. */
+function hopCells(source: SourceStatus): string[] {
+  const { hopLagSeconds: hop, behindBytes, clockSkew, mayBeAwaySeconds: away } = source;
+  return [
+    hop === undefined || hop < 0 ? NOT_KNOWN : formatSeconds(hop),
+    behindBytes === undefined || behindBytes < 0 ? NOT_KNOWN : formatBytes(behindBytes),
+    clockSkew === undefined ? NOT_KNOWN : formatSkew(clockSkew.seconds),
+    away < 0 ? NOT_KNOWN : formatSeconds(away),
+  ];
+}
+
+const NO_HOP = [NOT_KNOWN, NOT_KNOWN, NOT_KNOWN, NOT_KNOWN];
+
+function formatSkew(seconds: number): string {
+  return `${seconds < 0 ? '-' : '+'}${formatSeconds(Math.abs(seconds))}`;
 }
 
 /** Lag of the journal furthest behind, and gaps of all. */

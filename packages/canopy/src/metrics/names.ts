@@ -115,13 +115,43 @@ export const METRICS = {
   },
   canopy_watermark_timestamp_seconds: {
     type: 'gauge',
-    help: 'Up to when the source is complete, Unix time.',
+    help: 'Up to when the source is complete, Unix time; under its own name what this process scrapes.',
     labels: ['source'],
   },
   canopy_source_may_be_away_seconds: {
     type: 'gauge',
     help: "How far the source's journal reaches back: how long this process may be away without loss.",
     labels: ['source'],
+  },
+  canopy_source_hop_lag_seconds: {
+    type: 'gauge',
+    help: "Age of the newest page with all that the source had: this hop's part of the lag.",
+    labels: ['source'],
+  },
+  canopy_source_behind_bytes: {
+    type: 'gauge',
+    help: 'About how many bytes of entries the source had beyond its last page.',
+    labels: ['source'],
+  },
+  canopy_source_clock_skew_seconds: {
+    type: 'gauge',
+    help: "The source's clock less this process's, estimated from pulls.",
+    labels: ['source'],
+  },
+  canopy_ledger_scrapes_total: {
+    type: 'counter',
+    help: 'Scrapes of this process by what became of them: journalled, missed, or why they were refused.',
+    labels: ['job', 'outcome'],
+  },
+  canopy_ledger_frames_total: {
+    type: 'counter',
+    help: 'Frames stored, by source; those this process wrote under its own name.',
+    labels: ['source'],
+  },
+  canopy_ledger_frames_missing: {
+    type: 'gauge',
+    help: 'Frames that a source had and that are not stored here; in_gap: whether a gap names them.',
+    labels: ['source', 'in_gap'],
   },
   canopy_gaps_total: {
     type: 'counter',

@@ -1,6 +1,13 @@
 /** Binds the numbers that parts count to the metrics of the process. */
 import type { Head } from '@canopy/head';
-import type { HierarchyStatus, JournalStatus, SourceStatus } from '@canopy/model';
+import {
+  type HierarchyStatus,
+  type JournalReport,
+  type JournalStatus,
+  type SourceStatus,
+  type Verdict,
+  ledgerReport,
+} from '@canopy/model';
 import type { ScrapeTotals } from '@canopy/scrape';
 import type { JournalWriter } from '@canopy/store';
 import type { WebTotals } from '@canopy/web';
@@ -132,13 +139,30 @@ function bindSources(metrics: SelfMetrics, from: MetricSources): void {
     'canopy_source_lag_seconds',
     perSource((source) => Math.max(-1, ...source.journals.map((journal) => journal.lagSeconds))),
   );
+  metrics.readings('canopy_watermark_timestamp_seconds', () => {
+    const { name, journal, sources } = from.hierarchy();
+    const own = journal === undefined ? [] : [{ name, journals: [journal] }];
+    return [...own, ...sources].flatMap(({ name: source, journals }) => {
+      const marks = journals.map(({ ledger }) => ledger.watermark).filter((mark) => mark > 0);
+      return marks.length === 0 ? [] : [[[source], Math.min(...marks) / 1000]];
+    });
+  });
   metrics.readings(
-    'canopy_watermark_timestamp_seconds',
-    perSource((source) => {
-      const marks = source.journals.map((journal) => journal.ledger.watermark);
-      return marks.length === 0 ? -1 : Math.min(...marks) / 1000;
-    }),
+    'canopy_source_hop_lag_seconds',
+    perSource((source) => source.hopLagSeconds),
   );
+  metrics.readings(
+    'canopy_source_behind_bytes',
+    perSource((source) => source.behindBytes),
+  );
+  metrics.readings('canopy_source_clock_skew_seconds', () =>
+    from
+      .hierarchy()
+      .sources.flatMap(({ name, clockSkew }) =>
+        clockSkew === undefined ? [] : [[[name], clockSkew.seconds]],
+      ),
+  );
+  bindLedger(metrics, from);
   metrics.readings(
     'canopy_source_may_be_away_seconds',
     perSource((source) => source.mayBeAwaySeconds),
@@ -157,6 +181,46 @@ function bindSources(metrics: SelfMetrics, from: MetricSources): void {
       for (const journal of source.journals) add(source.name, journal);
     return counts.values();
   });
+}
+
+function bindLedger(metrics: SelfMetrics, from: MetricSources): void {
+  metrics.readings('canopy_ledger_scrapes_total', () => scrapesByOutcome(from.hierarchy()));
+  const perSource = (read: (journal: JournalReport) => Iterable<[string[], number]>) => () => {
+    const counts = new Map<string, [string[], number]>();
+    for (const journal of ledgerReport(from.hierarchy()).journals) {
+      for (const [labels, value] of read(journal)) {
+        const key = labels.join('\u0000');
+        counts.set(key, [labels, (counts.get(key)?.[1] ?? 0) + value]);
+      }
+    }
+    return counts.values();
+  };
+  metrics.readings(
+    'canopy_ledger_frames_total',
+    perSource(({ source, frames }) => [[[source], frames]]),
+  );
+  metrics.readings(
+    'canopy_ledger_frames_missing',
+    perSource(({ source, path, jobs }) => {
+      if (path.length === 1) return [];
+      const sum = (verdict: Verdict) =>
+        jobs.reduce((total, job) => total + (job.verdict === verdict ? job.missing : 0), 0);
+      return [
+        [[source, 'true'], sum('gaps')],
+        [[source, 'false'], sum('differs')],
+      ];
+    }),
+  );
+}
+
+function* scrapesByOutcome({
+  journal,
+}: HierarchyStatus): Generator<readonly [readonly string[], number]> {
+  for (const [job, counts] of Object.entries(journal?.ledger.jobs ?? {})) {
+    yield [[job, 'journalled'], counts.journalled];
+    yield [[job, 'missed'], counts.missed];
+    for (const [reason, count] of Object.entries(counts.refused)) yield [[job, reason], count];
+  }
 }
 
 function* byReason(

@@ -5,6 +5,7 @@ import { parseSelector } from '@canopy/promql';
 import type { JournalWriter } from '@canopy/store';
 import type { LifeCycle } from '../life-cycle.js';
 import type { CanopyProcess } from './process.js';
+import { reportOf } from './status.js';
 
 export interface ServingOptions {
   readonly journal: JournalWriter;
@@ -21,7 +22,7 @@ export function startServing(process: CanopyProcess, options: ServingOptions): F
     name: settings.name,
     ownJournal: options.journal.id,
     breakEpoch: (above) => options.journal.breakEpoch(above),
-    report: () => process.hierarchy(),
+    report: () => reportOf(process.hierarchy()),
     watermark: options.watermark,
     keptFor: options.keptFor,
     get reorder() {

@@ -10,6 +10,7 @@ import {
   type JournalStatus,
   type SourceStatus,
   type TargetStatus,
+  emptyLedger,
   journalIdOf,
   parseLedger,
 } from '@canopy/model';
@@ -76,6 +77,20 @@ function ownJournal(parts: StatusParts): JournalStatus | undefined {
     ledger: journal.ledger,
     lagSeconds: journal.watermark === 0 ? 0 : (parts.clock.now() - journal.watermark) / 1000,
     entryBytes: state?.entryBytes ?? 0,
+  };
+}
+
+/** As it is sent to a parent: what the ledgers count by job goes with the journals themselves. */
+export function reportOf(status: HierarchyStatus): HierarchyStatus {
+  const { journal, sources } = status;
+  const slim = (one: JournalStatus): JournalStatus => {
+    const { jobs, windows, trail, balance, collisions } = emptyLedger();
+    return { ...one, ledger: { ...one.ledger, jobs, windows, trail, balance, collisions } };
+  };
+  return {
+    ...status,
+    journal: journal && slim(journal),
+    sources: sources.map((source) => ({ ...source, journals: source.journals.map(slim) })),
   };
 }
 
@@ -149,6 +164,9 @@ function unreached(
     journals: [],
     report: undefined,
     mayBeAwaySeconds: -1,
+    hopLagSeconds: -1,
+    behindBytes: -1,
+    clockSkew: undefined,
   };
 }
 

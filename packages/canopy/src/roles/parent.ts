@@ -235,6 +235,7 @@ function startPulling(
   const puller = new FramePuller({
     ...{ store, owner, log, clock, appender: head },
     leaseTtl: LEASE_TTL,
+    groupOf: (ref, epoch, group) => head.provenance.groupOf(ref, epoch, group),
     ownJournals: () => new Set(process.journal === undefined ? [] : [process.journal.id]),
     onWatermark: () => {},
     onLoaded: (state) => follower.catchUp(state),

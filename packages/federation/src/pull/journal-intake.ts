@@ -19,13 +19,19 @@ import {
   type Ledger,
   type Milliseconds,
   PendingGaps,
+  addCount,
   addGap,
+  addToWindow,
   asTime,
+  balance,
   comparePositions,
+  copyLedger,
   emptyLedger,
+  jobIn,
   parseLedger,
 } from '@canopy/model';
 import type { JournalSection } from '../page-types.js';
+import { GroupJobs } from './group-jobs.js';
 import type { FramePullerOptions } from './options.js';
 import type { PullTotals } from './totals.js';
 
@@ -67,6 +73,7 @@ export class JournalIntake {
   #samples = 0;
   #refused: Record<string, number> = {};
   readonly #gaps = new PendingGaps();
+  readonly #jobs: GroupJobs;
   /** Two sources may hand over the same journal at once. */
   #turn: Promise<unknown> = Promise.resolve();
 
@@ -74,6 +81,7 @@ export class JournalIntake {
     this.#ref = ref;
     this.#options = options;
     this.#totals = totals;
+    this.#jobs = new GroupJobs((epoch, group) => options.groupOf(ref, epoch, group));
   }
 
   /** Cursor to send, '' for none. */
@@ -142,6 +150,9 @@ export class JournalIntake {
       samples = applied.samples;
     } else {
       this.#totals.repeated += section.entries.length;
+      // The next commit stores it; it holds for this position, at which nothing is counted meanwhile.
+      const isSame = comparePositions(section.position, stored) === 0;
+      if (isSame && known !== null) balance(known.ledger, section.trail);
     }
     this.#moveWatermark(section.watermark);
     return { samples, more: section.more };
@@ -154,9 +165,11 @@ export class JournalIntake {
     entries: readonly JournalEntry[],
   ): Promise<ApplyTotals | null> {
     const ledger = this.#nextLedger(known?.ledger ?? emptyLedger());
-    countInto(ledger, entries);
+    this.#jobs.learn(entries);
+    countInto(ledger, entries, this.#jobs);
     if (known === null && this.#wiped) nameWiped(ledger, section, entries);
     ledger.watermark = Math.max(ledger.watermark, section.watermark);
+    balance(ledger, section.trail);
     const outcome = await this.#commit(section, known, entries, JSON.stringify(ledger));
     if (outcome.outcome === 'behind') {
       this.#totals.behind++;
@@ -308,12 +321,7 @@ export class JournalIntake {
 
   /** A ledger with what was applied since `ledger` was stored. */
   #nextLedger(ledger: Ledger): Ledger {
-    const next = {
-      ...ledger,
-      refused: { ...ledger.refused },
-      gaps: [...ledger.gaps],
-      gapsByCause: { ...ledger.gapsByCause },
-    };
+    const next = copyLedger(ledger);
     next.samples += this.#samples;
     for (const [reason, count] of Object.entries(this.#refused)) {
       addCount(next.refused, reason, count);
@@ -335,14 +343,15 @@ export class JournalIntake {
   }
 }
 
-function addCount(counts: Record<string, number>, reason: string, count: number): void {
-  counts[reason] = (counts[reason] ?? 0) + count;
-}
-
-function countInto(ledger: Ledger, entries: readonly JournalEntry[]): void {
+function countInto(ledger: Ledger, entries: readonly JournalEntry[], jobs: GroupJobs): void {
   for (const entry of entries) {
     ledger.bytes += entry.bytes.length;
-    if (entry.kind === EntryKind.frame) ledger.frames++;
+    if (entry.kind === EntryKind.frame) {
+      ledger.frames++;
+      const { job, isAligned } = jobs.of(entry);
+      jobIn(ledger, job).frames++;
+      if (isAligned) addToWindow(ledger.windows, entry.time, 0);
+    }
     if (entry.kind !== EntryKind.gap) continue;
     try {
       addGap(ledger, decodeGap(entryPayload(entry)));

@@ -3,6 +3,9 @@ import type {
   Appender,
   Clock,
   DurationMs,
+  Epoch,
+  GroupId,
+  GroupMeta,
   JournalId,
   JournalRef,
   JournalState,
@@ -20,6 +23,8 @@ export interface FramePullerOptions {
   readonly leaseTtl: DurationMs;
   /** Journals this process writes; a source that hands them back is part of a loop. */
   ownJournals(): ReadonlySet<JournalId>;
+  /** What is known of a group whose layout was taken in before; undefined: nothing. */
+  groupOf(ref: JournalRef, epoch: Epoch, group: GroupId): GroupMeta | undefined;
   /** A journal is complete up to `watermark`, in the store and in the appender. */
   onWatermark(ref: JournalRef, watermark: Milliseconds): void;
   /**

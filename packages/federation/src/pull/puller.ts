@@ -23,7 +23,7 @@ import { FRAMES_MEDIA_TYPE, decodePage } from '../page.js';
 import type { JournalSection, Page } from '../page-types.js';
 import { JournalIntake } from './journal-intake.js';
 import type { FramePullerOptions } from './options.js';
-import { type Source, newSource, sourceStatus } from './source.js';
+import { type Source, newSource, notePage, sourceStatus } from './source.js';
 import { type PullTotals, emptyTotals } from './totals.js';
 
 export type { FramePullerOptions } from './options.js';
@@ -47,6 +47,7 @@ export class FramePuller implements PullFormat {
 
   async requestHeaders(target: PullTarget): Promise<Record<string, string>> {
     const source = await this.#source(target);
+    source.asked = this.#options.clock.now();
     const cursors: string[] = [];
     for (const ref of source.refs) {
       const cursor = await this.#intake(ref).cursor();
@@ -69,7 +70,9 @@ export class FramePuller implements PullFormat {
     if (this.#isClosed) throw new CanopyError('unavailable', 'nothing is pulled any more');
     try {
       const page = this.#decode(body);
+      const received = this.#options.clock.now();
       const outcome = await this.#takePage(source, page);
+      notePage(source, page, outcome.more, received);
       source.health = 'up';
       source.lastError = '';
       source.lastTaken = this.#options.clock.now();

@@ -7,6 +7,8 @@ import type {
   PullTarget,
   SourceStatus,
 } from '@canopy/model';
+import type { Page } from '../page-types.js';
+import { ClockSkew, type SkewEstimate } from './clock-skew.js';
 import type { JournalIntake } from './journal-intake.js';
 
 /** Silent for this long, a source counts as lost. */
@@ -33,6 +35,13 @@ export interface Source {
   readonly interval: DurationMs;
   report: HierarchyStatus | undefined;
   isLoop: boolean;
+  /** When it was asked last. */
+  asked: Milliseconds;
+  readonly skew: ClockSkew;
+  /** When its last page without more was made, by our clock as far as we know; 0 before it. */
+  level: number;
+  /** -1 before the first page. */
+  behindBytes: number;
 }
 
 export function newSource(
@@ -53,6 +62,10 @@ export function newSource(
     lastTaken: now,
     report: undefined,
     isLoop: false,
+    asked: now,
+    skew: new ClockSkew(),
+    level: 0,
+    behindBytes: -1,
   };
 }
 
@@ -75,7 +88,23 @@ export function sourceStatus(
     journals: journals.flatMap((journal) => journal.status(now) ?? []),
     report: source.report,
     mayBeAwaySeconds: mayBeAway < 0 ? -1 : mayBeAway / 1000,
+    hopLagSeconds: source.level === 0 ? -1 : Math.max(0, now - source.level) / 1000,
+    behindBytes: source.behindBytes,
+    clockSkew: inSeconds(source.skew.estimate),
   };
+}
+
+function inSeconds(estimate: SkewEstimate | undefined): SourceStatus['clockSkew'] {
+  if (estimate === undefined) return undefined;
+  return { seconds: estimate.skewMs / 1000, errorSeconds: estimate.errorMs / 1000 };
+}
+
+/** Notes what a page says that was taken in whole. */
+export function notePage(source: Source, page: Page, more: boolean, now: Milliseconds): void {
+  source.skew.measure(source.asked, now, page.serverTime);
+  source.behindBytes = page.journals.reduce((sum, journal) => sum + journal.behindBytes, 0);
+  const { skewMs } = source.skew.estimate ?? { skewMs: 0 };
+  if (!more) source.level = Math.min(now, page.serverTime - skewMs);
 }
 
 /** A source that does not answer hands over no page: silence says so. */

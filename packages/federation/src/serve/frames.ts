@@ -14,6 +14,7 @@ import {
   type JournalState,
   type Matcher,
   type Store,
+  type TrailLevel,
   errorText,
   isJournalId,
   journalIdOf,
@@ -33,6 +34,7 @@ import { LayoutReader } from './layouts.js';
 import { type Reader, type ReaderStatus, Readers } from './readers.js';
 import { sendBody, sendError } from './reply.js';
 import { type Selection, selectionOf, viewRef } from './selection.js';
+import { trailOf } from '../trail.js';
 import { Views } from './views.js';
 
 export type { ReaderStatus } from './readers.js';
@@ -188,11 +190,14 @@ export class FrameServer {
     const budget = { bytes: pageBytes, entries: PAGE_ENTRIES_MAX / 2, deadline };
     await this.#fill(opened, budget);
     const journals: JournalSection[] = [];
+    const isTold = !this.#isDue(request.reader);
     for (const { stored, read, watermark } of opened) {
       await read.verify();
       const isBroken = read.isBeyond && this.#breakEpoch(stored.ref, read.from);
       const keptFor = this.#options.keptFor(stored.ref);
-      const section = read.finish(watermark, keptFor, isBroken, reorder);
+      const section = read.finish(watermark, keptFor, isBroken, reorder, (since) =>
+        isTold ? [] : this.#trail(request.reader, stored, since),
+      );
       journals.push(section);
       this.totals.entries += section.entries.length;
       this.totals.gaps += read.totals.gaps;
@@ -268,12 +273,20 @@ export class FrameServer {
     }
   }
 
-  /** Now and then only: it may be larger than the frames of a page. */
+  /** Report and trails come now and then only: they may be larger than the frames of a page. */
+  #isDue(reader: Reader): boolean {
+    return Math.abs(this.#options.clock.now() - reader.lastReport) >= REPORT_INTERVAL_MS;
+  }
+
+  #trail({ told }: Reader, stored: JournalState, since: number): TrailLevel[] {
+    const trail = trailOf(this.#options.name, stored, Math.min(since, told.get(stored.ref) ?? 0));
+    told.set(stored.ref, this.#options.clock.now());
+    return trail;
+  }
+
   #report(reader: Reader): HierarchyStatus | undefined {
-    const { clock } = this.#options;
-    const now = clock.now();
-    if (Math.abs(now - reader.lastReport) < REPORT_INTERVAL_MS) return undefined;
-    reader.lastReport = now;
+    if (!this.#isDue(reader)) return undefined;
+    reader.lastReport = this.#options.clock.now();
     return this.#options.report();
   }
 

@@ -11,6 +11,7 @@ import {
   type JournalState,
   type Milliseconds,
   type Store,
+  type TrailLevel,
   asTime,
   comparePositions,
 } from '@canopy/model';
@@ -121,8 +122,14 @@ export class JournalRead {
     return this.#stepEntries(budget);
   }
 
-  /** The section; nothing may be read after it. */
-  finish(watermark: number, keptFor: number, epochBreak: boolean, reorder: number): JournalSection {
+  /** The section; nothing may be read after it. `trail`: for a reader that has all of `stored` then. */
+  finish(
+    watermark: number,
+    keptFor: number,
+    epochBreak: boolean,
+    reorder: number,
+    trail: (since: number) => readonly TrailLevel[],
+  ): JournalSection {
     const isWhole = comparePositions(this.#position, this.#stored.position) >= 0;
     // On the way, frames that are older than the last one may still come, but not by more than
     // `reorder`.
@@ -150,7 +157,22 @@ export class JournalRead {
         replay: this.#replay,
       }),
       entries: this.#entries,
+      behindBytes: this.#behindBytes(),
+      trail:
+        comparePositions(this.#position, this.#stored.position) === 0
+          ? trail(this.#cursor.lastTime)
+          : [],
     };
+  }
+
+  /** An entry that is not read yet is taken to be as long as all are on average. */
+  #behindBytes(): number {
+    const { position, trimmed, entryBytes } = this.#stored;
+    const first = trimmed.epoch === position.epoch ? trimmed.sequence : 0;
+    const had = this.#position.epoch === position.epoch ? this.#position.sequence : 0;
+    const count = position.sequence - first;
+    if (count <= 0 || comparePositions(this.#position, position) >= 0) return 0;
+    return Math.round((entryBytes * (position.sequence - Math.max(had, first))) / count);
   }
 
   /** Undoes what was read where the journal was cut under it: nothing says what is missing then. */

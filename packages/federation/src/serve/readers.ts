@@ -27,6 +27,8 @@ export interface Reader {
   pulls: number;
   /** When it was sent a report last; 0 never. */
   lastReport: number;
+  /** When it was told last what was counted of a stored journal (ms since epoch). */
+  readonly told: Map<JournalRef, number>;
   readonly positions: Map<JournalRef, JournalPosition>;
 }
 
@@ -53,7 +55,8 @@ export class Readers {
     let reader = this.#readers.get(key);
     if (reader === undefined) {
       if (this.#readers.size >= this.#readersMax) return undefined;
-      reader = { key, name, remote, lastSeen: now, pulls: 0, lastReport: 0, positions: new Map() };
+      const rest = { pulls: 0, lastReport: 0, told: new Map(), positions: new Map() };
+      reader = { key, name, remote, lastSeen: now, ...rest };
       this.#readers.set(key, reader);
     }
     reader.lastSeen = now;

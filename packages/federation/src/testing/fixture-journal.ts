@@ -27,6 +27,7 @@ import {
   type JournalRef,
   type Labels,
   type Lease,
+  type Ledger,
   SampleState,
   type Store,
   asDuration,
@@ -152,6 +153,9 @@ export class FixtureJournal {
     );
   }
 
+  /** What goes with the next commit; a test counts in it. */
+  ledger: Partial<Ledger> = {};
+
   gap(gap: GapRecord): void {
     this.#push(EntryKind.gap, gap.group, gap.to, false, () => encodeGap(gap));
   }
@@ -173,7 +177,7 @@ export class FixtureJournal {
       position: this.position,
       entries,
       cursor: '',
-      ledger: '{}',
+      ledger: JSON.stringify(this.ledger),
     });
     if (outcome.outcome !== 'applied') throw new Error(`fixture: ${outcome.outcome}`);
     this.#stored = this.position;

@@ -99,6 +99,7 @@ export class PullRig {
       clock,
       owner: 'parent',
       leaseTtl: asDuration(15_000),
+      groupOf: () => undefined,
       ownJournals: () => new Set(),
       onWatermark: (_ref, watermark) => void this.watermarks.push(watermark),
       onLoaded: () => Promise.resolve(),

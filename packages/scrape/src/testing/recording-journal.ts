@@ -8,6 +8,7 @@ import {
   type LayoutSlot,
   type Milliseconds,
   SampleState,
+  addCount,
   formatLabels,
   invariant,
   labelsKey,
@@ -26,7 +27,7 @@ export class RecordingJournal implements Journal {
   readonly groups: RecordingGroup[] = [];
 
   openGroup(meta: Omit<GroupMeta, 'continues'>): RecordingGroup {
-    const group = new RecordingGroup(meta);
+    const group = new RecordingGroup(meta, this.refused);
     this.groups.push(group);
     return group;
   }
@@ -34,8 +35,15 @@ export class RecordingJournal implements Journal {
   /** By reason. */
   readonly refused: Record<string, number> = {};
 
-  countRefused(reason: string, count: number): void {
-    this.refused[reason] = (this.refused[reason] ?? 0) + count;
+  /** By job. */
+  readonly missed: Record<string, number> = {};
+
+  countRefused(_job: string, reason: string, count: number): void {
+    addCount(this.refused, reason, count);
+  }
+
+  countMissed(job: string, count: number): void {
+    if (count > 0) addCount(this.missed, job, count);
   }
 
   async flush(): Promise<void> {}
@@ -54,10 +62,12 @@ export class RecordingGroup implements GroupWriter {
   slots: LayoutSlot[] = [];
   rebases = 0;
   closed = false;
+  readonly #refused: Record<string, number>;
   #keys = new Set<string>();
 
-  constructor(meta: Omit<GroupMeta, 'continues'>) {
+  constructor(meta: Omit<GroupMeta, 'continues'>, refused: Record<string, number>) {
     this.meta = meta;
+    this.#refused = refused;
   }
 
   get slotCount(): number {
@@ -76,7 +86,7 @@ export class RecordingGroup implements GroupWriter {
     return this.slots.push({ labels, family }) - 1;
   }
 
-  write(time: Milliseconds, states: Uint8Array, values: Float64Array): void {
+  write(time: Milliseconds, states: Uint8Array, values: Float64Array, scrape?: string): void {
     invariant(this.meta.kind === 'aligned' && !this.closed, 'BUG: not a group to write to');
     invariant(states.length >= this.slotCount, 'BUG: states are too short');
     const frame: RecordedSample[] = [];
@@ -86,6 +96,7 @@ export class RecordingGroup implements GroupWriter {
       }
     }
     this.frames.push(frame);
+    if (scrape !== undefined && scrape !== '') addCount(this.#refused, scrape, 1);
   }
 
   writeLoose(

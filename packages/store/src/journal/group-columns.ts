@@ -13,6 +13,7 @@ import {
   SampleState,
   asTime,
   invariant,
+  labelValue,
   labelsKey,
 } from '@canopy/model';
 import { FrameEncoder, decodeLayout, encodeEntry, encodeGap, encodeLayout } from '@canopy/encoding';
@@ -31,7 +32,8 @@ export interface GroupHost {
   now(): Milliseconds;
   newGroup(): GroupId;
   enqueue(record: QueuedRecord): void;
-  refuseByClock(): void;
+  /** A frame was refused because the clock stepped back; `isScrape`: one that a scrape became. */
+  refuseByClock(job: string, isScrape: boolean): void;
   closed(writer: GroupColumns): void;
 }
 
@@ -54,6 +56,7 @@ export interface Predecessor {
 export class GroupColumns implements GroupWriter, FrameOwner {
   readonly meta: Omit<GroupMeta, 'continues'>;
   readonly #host: GroupHost;
+  readonly #job: string;
   readonly #encoder = new FrameEncoder();
   slotCount = 0;
   /** Slots that are in no layout record of the group yet; what is written stays as the records' payloads alone. */
@@ -81,12 +84,17 @@ export class GroupColumns implements GroupWriter, FrameOwner {
   ) {
     this.#host = host;
     this.meta = meta;
+    this.#job = labelValue(meta.target, 'job');
     if (predecessor === undefined) return;
     const { group, lastTime, cause } = predecessor;
     this.#continues = group;
     this.lastSentTime = lastTime;
     if (cause === undefined) return;
     this.#gap = { group, from: lastTime, cause, frames: cause === 'stopped' ? 0 : -1 };
+  }
+
+  get isAligned(): boolean {
+    return this.meta.kind === 'aligned';
   }
 
   /** Its number, or the one it goes on from while it has none; 0 for neither. */
@@ -108,12 +116,15 @@ export class GroupColumns implements GroupWriter, FrameOwner {
     return this.slotCount++;
   }
 
-  write(time: Milliseconds, states: Uint8Array, values: Float64Array): void {
+  write(time: Milliseconds, states: Uint8Array, values: Float64Array, scrape?: string): void {
     invariant(this.meta.kind === 'aligned', 'BUG: aligned frame of a loose group');
     invariant(!this.#closed, 'BUG: frame after close');
     const last = this.#lastTime;
     if (last !== undefined && time <= last) {
-      if (last - time <= this.meta.interval) return this.#host.refuseByClock();
+      if (last - time <= this.meta.interval) {
+        this.#host.refuseByClock(this.#job, scrape !== undefined);
+        return;
+      }
       // Times ascend within a group: a large step back begins a new run.
       this.#gap = this.#widenGap({ group: this.group, from: last, cause: 'clock', frames: 0 });
       this.#startOver();
@@ -126,7 +137,7 @@ export class GroupColumns implements GroupWriter, FrameOwner {
     const payload = this.#encoder.encodeAligned(version, count, states, values, key);
     let samples = 0;
     for (let slot = 0; slot < count; slot++) if (states[slot] !== SampleState.none) samples++;
-    this.#enqueueFrame(time, key, payload, samples);
+    this.#enqueueFrame(time, key, payload, samples, scrape);
   }
 
   writeLoose(
@@ -144,7 +155,7 @@ export class GroupColumns implements GroupWriter, FrameOwner {
     this.#prepare(time);
     const version = this.#layoutVersion;
     const payload = this.#encoder.encodeLoose(version, time, count, slots, times, states, values);
-    this.#enqueueFrame(time, true, payload, count);
+    this.#enqueueFrame(time, true, payload, count, undefined);
   }
 
   rebase(keep: Uint8Array): Int32Array {
@@ -236,7 +247,7 @@ export class GroupColumns implements GroupWriter, FrameOwner {
     this.#familiesWritten = this.#families.length;
     const fields = { ...UNPLACED, kind: EntryKind.layout, group: this.#group, time, key: false };
     const entry = encodeEntry(fields, payload);
-    this.#host.enqueue({ entry, samples: 0, gap: undefined, writer: this });
+    this.#host.enqueue({ ...NO_FRAME, entry, writer: this });
   }
 
   #takeKey(idle: boolean): boolean {
@@ -250,11 +261,17 @@ export class GroupColumns implements GroupWriter, FrameOwner {
     return early || due;
   }
 
-  #enqueueFrame(time: Milliseconds, key: boolean, payload: Uint8Array, samples: number): void {
+  #enqueueFrame(
+    time: Milliseconds,
+    key: boolean,
+    payload: Uint8Array,
+    samples: number,
+    scrape: string | undefined,
+  ): void {
     this.#lastTime = time;
     const fields = { ...UNPLACED, kind: EntryKind.frame, group: this.#group, time, key };
     const entry = encodeEntry(fields, payload);
-    this.#host.enqueue({ entry, samples, gap: undefined, writer: this });
+    this.#host.enqueue({ entry, samples, gap: undefined, job: this.#job, scrape, writer: this });
   }
 }
 
@@ -277,6 +294,7 @@ export function keyFramePhase(group: GroupId, keyFrameEvery: number): number {
 
 /** Positions are given when the commit is made. */
 const UNPLACED = { epoch: 0, sequence: 0 } as const;
+const NO_FRAME = { samples: 0, gap: undefined, job: '', scrape: undefined } as const;
 
 /** A gap as a record; `group` 0 for the whole journal. */
 export function gapRecord(
@@ -290,7 +308,7 @@ export function gapRecord(
   const gap = { group, from, to, cause, frames };
   const fields = { ...UNPLACED, kind: EntryKind.gap, group, time: asTime(to), key: false };
   const entry = encodeEntry(fields, encodeGap(gap));
-  return { entry, samples: 0, gap, writer };
+  return { ...NO_FRAME, entry, gap, writer };
 }
 
 /** Equal for groups of one target. */

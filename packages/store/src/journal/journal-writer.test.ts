@@ -456,24 +456,6 @@ describe('JournalWriter', () => {
     store.failBefore = undefined;
   });
 
-  it('keeps in its ledger what was refused before it became an entry', async () => {
-    const journal = await open();
-    const group = openGroup(journal);
-    addSeries(group, 'm');
-    journal.countRefused('sample_limit', 1);
-    journal.countRefused('sample_limit', 2);
-    journal.countRefused('format', 0);
-    write(group, 0, 1);
-    await journal.flush();
-    expect(ledgers.at(-1)?.refused).toEqual({ sample_limit: 3 });
-    journal.countRefused('format', 1);
-    write(group, 5000, 1);
-    await journal.close();
-    const again = await open();
-    expect(again.ledger.refused).toEqual({ sample_limit: 3, format: 1 });
-    await again.close();
-  });
-
   it('is refused while another owner writes the journal', async () => {
     const journal = await open();
     let refusal: unknown;

@@ -7,7 +7,6 @@ import {
   type GroupMeta,
   type GroupWriter,
   type Journal,
-  type JournalCommit,
   type JournalId,
   type JournalPosition,
   type JournalRef,
@@ -24,7 +23,7 @@ import {
   parseLedger,
 } from '@canopy/model';
 import type { StoreHealth } from '../health.js';
-import { type Batch, makeBatch } from './batch.js';
+import { type Batch, commitOf, makeBatch } from './batch.js';
 import {
   GroupColumns,
   type GroupHost,
@@ -44,6 +43,7 @@ import {
 } from './journal-place.js';
 import { type JournalWriterOptions, type JournalWriterStats, emptyStats } from './options.js';
 import { type QueuedRecord, RecordQueue } from './record-queue.js';
+import { Tally } from './tally.js';
 
 /** Groups that ended and may be gone on from. */
 const PREDECESSORS_MAX = 20_000;
@@ -72,6 +72,8 @@ export class JournalWriter implements Journal {
   #sequence: Sequence;
   #nextGroup: GroupId;
   #ledger: Ledger;
+  /** Not in `#ledger` or a commit yet. */
+  #tally = new Tally();
   readonly #gaps = new PendingGaps();
   #batch: Batch | undefined;
   #running: Promise<boolean> | undefined;
@@ -142,9 +144,9 @@ export class JournalWriter implements Journal {
     return this.#stored ?? { epoch: this.#epoch, sequence: 0 };
   }
 
-  /** As of `position`. */
+  /** As of `position`, with what was refused since. */
   get ledger(): Readonly<Ledger> {
-    return this.#ledger;
+    return this.#tally.isEmpty ? this.#ledger : this.#tally.shownIn(this.#ledger);
   }
 
   /** Held until `close`; for trimming and tiles of this journal. */
@@ -172,9 +174,12 @@ export class JournalWriter implements Journal {
     return writer;
   }
 
-  countRefused(reason: string, count: number): void {
-    const { refused } = this.#ledger;
-    if (count > 0) refused[reason] = (refused[reason] ?? 0) + count;
+  countRefused(job: string, reason: string, count: number): void {
+    this.#tally.refuse(job, reason, count);
+  }
+
+  countMissed(job: string, count: number): void {
+    this.#tally.miss(job, count);
   }
 
   /** Names what the store turned out to have lost, in the ledger of the next commit. */
@@ -247,7 +252,10 @@ export class JournalWriter implements Journal {
       now: () => this.#options.clock.now(),
       newGroup: () => this.#nextGroup++,
       enqueue: (record) => this.#enqueue(record),
-      refuseByClock: () => void this.#stats.framesRefusedByClock++,
+      refuseByClock: (job, isScrape) => {
+        this.#stats.framesRefusedByClock++;
+        if (isScrape) this.#tally.refuse(job, 'clock_back', 1);
+      },
       closed: (group) => this.#groupClosed(group),
     };
   }
@@ -280,9 +288,9 @@ export class JournalWriter implements Journal {
     this.#countDropped(this.#queue.dropOldest(excess), 'queue_full');
   }
 
-  #countDropped(frames: number, reason: string): void {
-    this.#stats.framesDropped += frames;
-    this.countRefused(reason, frames);
+  #countDropped(frames: readonly QueuedRecord[], reason: string): void {
+    this.#stats.framesDropped += frames.length;
+    this.#tally.drop(frames, reason);
     this.#settle();
   }
 
@@ -329,7 +337,7 @@ export class JournalWriter implements Journal {
     const begun = clock.monotonic();
     try {
       await this.#renewLease();
-      const outcome = await store.commit(this.#commitOf(this.#batch));
+      const outcome = await store.commit(commitOf(this.#batch, this.#lease));
       this.#stats.lastCommitDurationMs = clock.monotonic() - begun;
       return await this.#takeOutcome(outcome, this.#batch);
     } catch (error) {
@@ -345,14 +353,11 @@ export class JournalWriter implements Journal {
     const oldest = this.#queue.oldestTime;
     const watermark = oldest === undefined ? complete : asTime(Math.min(complete, oldest - 1));
     const after = { epoch: this.#epoch, sequence: this.#sequence };
-    const batch = makeBatch(records, this.#stored, after, this.#ledger, watermark);
+    const tally = this.#tally;
+    const batch = makeBatch(records, this.#stored, after, this.#ledger, tally, watermark);
+    this.#tally = new Tally();
     this.#sequence = batch.position.sequence;
     return batch;
-  }
-
-  #commitOf({ entries, expected, position, ledger }: Batch): JournalCommit {
-    const text = JSON.stringify(ledger);
-    return { lease: this.#lease, expected, position, entries, cursor: '', ledger: text };
   }
 
   async #renewLease(): Promise<void> {
@@ -393,8 +398,7 @@ export class JournalWriter implements Journal {
 
   async #committed(batch: Batch): Promise<void> {
     const { onCommitted, log } = this.#options;
-    // What was refused while the commit was under way is in none of its copies yet.
-    const ledger = { ...batch.ledger, refused: this.#ledger.refused };
+    const { ledger } = batch;
     this.#gaps.forget(batch.ledger);
     this.#gaps.nameIn(ledger);
     this.#ledger = ledger;
@@ -448,12 +452,8 @@ export class JournalWriter implements Journal {
     this.#leaseRenewedAt = Number.NEGATIVE_INFINITY;
     this.#newEpoch(position?.epoch ?? 0);
     const to = asTime(Math.max(lost, clock.now()));
-    this.#enqueueGap(asTime(Math.min(kept, to)), to);
-  }
-
-  #enqueueGap(from: Milliseconds, to: Milliseconds): void {
     this.#enqueued++;
-    this.#queue.push(gapRecord(0, from, to, 'restart', -1, undefined));
+    this.#queue.push(gapRecord(0, asTime(Math.min(kept, to)), to, 'restart', -1, undefined));
   }
 
   #applyBreak(): void {
@@ -472,6 +472,7 @@ export class JournalWriter implements Journal {
     if (this.#batch !== undefined) {
       for (const [writer, time] of this.#batch.sentBefore) writer.lastSentTime = time;
       this.#queue.putBack(this.#batch.records);
+      this.#tally.add(this.#batch.tally);
       this.#batch = undefined;
     }
     this.#epoch = Math.max(this.#epoch, above) + 1;

@@ -7,6 +7,7 @@ import { type FrameOwner, type QueuedRecord, RecordQueue } from './record-queue.
 class Owner implements FrameOwner {
   readonly group: GroupId;
   lastSentTime: Milliseconds | undefined = asTime(0);
+  readonly isAligned = true;
   dropped = '';
 
   constructor(group: GroupId) {
@@ -34,7 +35,8 @@ function queueOf(text: string): { queue: RecordQueue; owners: Owner[]; size: num
     const fields = { epoch: 0, sequence: 0, kind, group: owner.group, time, key };
     const entry = encodeEntry(fields, new Uint8Array(50));
     size = entry.bytes.length;
-    queue.push({ entry, samples: 1, gap: undefined, writer: owner });
+    const scraped = { job: 'a', scrape: '' };
+    queue.push({ entry, samples: 1, gap: undefined, ...scraped, writer: owner });
   }
   return { queue, owners, size };
 }
@@ -56,7 +58,7 @@ describe('RecordQueue', () => {
     const { queue, owners, size } = queueOf(text);
     const frames = (words: string): number =>
       words.split(' ').filter((w) => /^[ab]\d/.test(w)).length;
-    const dropped = queue.dropOldest(count * size);
+    const dropped = queue.dropOldest(count * size).length;
     const bytes = queue.bytes;
     const records = queue.take(1e9);
     expect(describeRecords(records)).toBe(left);
@@ -93,7 +95,7 @@ describe('RecordQueue', () => {
   it('drops everything but gaps', () => {
     const { queue, owners } = queueOf('La a1! b1!');
     queue.push(gapRecord(1, asTime(1), asTime(2), 'restart', -1, undefined));
-    expect(queue.dropAll()).toBe(2);
+    expect(queue.dropAll().length).toBe(2);
     expect(describeRecords(queue.take(1e9))).toBe('a[1-2:-1]');
     expect(owners.map((owner) => owner.dropped)).toEqual(['1 after 0', '1 after 0']);
   });

@@ -15,12 +15,18 @@ export interface QueuedRecord {
   readonly samples: number;
   /** What a gap entry says, else undefined. */
   readonly gap: GapRecord | undefined;
+  /** Of a frame: the job it belongs to, else ''. */
+  readonly job: string;
+  /** Of a frame that a scrape became: '' as it came, else why it was refused. Undefined for others. */
+  readonly scrape: string | undefined;
   /** Who wrote it; undefined for records of the whole journal. */
   readonly writer: FrameOwner | undefined;
 }
 
 /** What a group's writer is told when frames of it were dropped before they were synced. */
 export interface FrameOwner {
+  /** All samples of its frames have the frame's time. */
+  readonly isAligned: boolean;
   /** Time of its last frame that left the queue for a commit; undefined where there is none. */
   lastSentTime: Milliseconds | undefined;
   /** The frames from the first dropped one on, up to now, are gone: the next must be a key frame. */
@@ -74,14 +80,14 @@ export class RecordQueue {
   /**
    * Drops the oldest frames until about `bytesToFree` are free. With a frame go all that build
    * on it, up to the next key frame of its group; a gap record takes their place there. Returns the
-   * number of frames dropped.
+   * frames dropped.
    */
-  dropOldest(bytesToFree: number): number {
+  dropOldest(bytesToFree: number): QueuedRecord[] {
     const kept: QueuedRecord[] = [];
     const losses = new Map<FrameOwner, Loss>();
     const lastKept = new Map<FrameOwner, Milliseconds>();
     let freed = 0;
-    let dropped = 0;
+    const dropped: QueuedRecord[] = [];
     for (const record of this.#records) {
       const { entry, writer } = record;
       if (entry.kind !== EntryKind.frame) {
@@ -92,7 +98,7 @@ export class RecordQueue {
       const loss = losses.get(writer);
       if (freed < bytesToFree || (loss !== undefined && !entry.key)) {
         freed += entry.bytes.length;
-        dropped++;
+        dropped.push(record);
         if (loss !== undefined) loss.count++;
         else losses.set(writer, newLoss(writer, lastKept, entry));
         continue;
@@ -114,8 +120,8 @@ export class RecordQueue {
     this.#replace([...records, ...this.#records]);
   }
 
-  /** Drops all frames and layouts; gaps stay. Returns the number of frames. */
-  dropAll(): number {
+  /** Drops all frames and layouts; gaps stay. Returns the frames. */
+  dropAll(): QueuedRecord[] {
     this.#replace(this.#records.filter(({ entry }) => entry.kind !== EntryKind.layout));
     return this.dropOldest(Number.POSITIVE_INFINITY);
   }

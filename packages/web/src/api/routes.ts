@@ -1,5 +1,6 @@
 /** The table of `/api/v1`. */
 import type { Handler } from './call.js';
+import { ledger } from './ledger.js';
 import { formatQueryText, query, queryExemplars, queryRange } from './queries.js';
 import { labelNames, labelValues, metadata, series, targetsMetadata } from './series.js';
 import { buildInfo, config, flags, hierarchy, runtimeInfo, tsdb } from './status.js';
@@ -46,4 +47,5 @@ export const API_ROUTES: readonly ApiRoute[] = [
   route(GET, 'status/buildinfo', buildInfo, ''),
   route(GET, 'status/tsdb', tsdb, 'data'),
   route(GET, 'status/hierarchy', hierarchy, ''),
+  route(GET, 'status/ledger', ledger, ''),
 ];

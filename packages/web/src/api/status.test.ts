@@ -47,7 +47,7 @@ const source: SourceStatus = {
   kind: 'canopy',
   journals: [journalWith(3)],
   report: fakeStatus({ role: 'leaf', name: 'east', journal: journalWith(3) }),
-  mayBeAwaySeconds: 86_400,
+  ...{ mayBeAwaySeconds: 86_400, hopLagSeconds: 0.1, behindBytes: 0, clockSkew: undefined },
 };
 
 it('gives the hierarchy as it is', async () => {
@@ -130,4 +130,19 @@ it('refuses silly limits of the cardinality lists', async () => {
   for (const limit of ['0', '-1', 'x', '1.5', '10001']) {
     expect((await ask(`tsdb?limit=${limit}`)).status, limit).toBe(400);
   }
+});
+
+it('gives the ledger, a journal once, with the newest gaps only where asked to', async () => {
+  const journal = journalWith(3);
+  const other = { ...journalWith(1), ref: 'b'.repeat(32) as JournalRef };
+  const sources = [{ ...source, journals: [other] }, source];
+  const whole = fakeStatus({ name: 'top', journal, sources });
+  const { status, data } = await ask('ledger?gaps=2', { hierarchy: () => whole });
+  expect(status).toBe(200);
+  const journals = data.journals as Array<{ source: string; gaps: GapRecord[]; gapsTotal: number }>;
+  expect(journals.map(({ source, gaps, gapsTotal }) => [source, gaps.length, gapsTotal])).toEqual([
+    ['top', 2, 3],
+    ['east', 1, 1],
+  ]);
+  expect(journals[0].gaps[1].from).toBe(2);
 });

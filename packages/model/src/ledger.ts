@@ -1,0 +1,287 @@
+/**
+ * What is known of a journal's frames: counts, gaps, and what the processes on the way counted. In a
+ * store it is JSON and moves with the position. See ledger.format.md.
+ */
+import type { GapCause, GapRecord, JournalPosition } from './journal.js';
+import { comparePositions } from './journal.js';
+import { BLOCK_WINDOW_MS } from './store.js';
+import { asTime } from './units.js';
+
+/** Of one job in a journal. Only the process that writes the journal knows more than `frames`. */
+export interface JobCounts {
+  /** Scrapes that came to an end; `journalled` and all of `refused` make it up. */
+  scraped: number;
+  /** Of these: their frame is in the journal with all that came (nothing, where the target was down). */
+  journalled: number;
+  /** Of these: what came was refused whole, by reason; some have a frame that says `up` 0, some none. */
+  refused: Record<string, number>;
+  /** Ticks that passed without a scrape, which are in nothing above. */
+  missed: number;
+  /** Frames stored; loose ones and ends of targets among them. */
+  frames: number;
+  /** Values and stale marks of these frames. */
+  samples: number;
+}
+
+/** Aligned frames by their time: `[first, count, frames, samples]`; windows `first` to `first + count - 1`. */
+export type LedgerWindow = [first: number, count: number, frames: number, samples: number];
+
+/** What a process on the way says of the journal as of a position. */
+export interface TrailLevel {
+  readonly name: string;
+  readonly position: JournalPosition;
+  readonly frames: number;
+  readonly jobs: Readonly<Record<string, JobCounts>>;
+  /** Of the process that writes the journal; else empty. */
+  readonly windows: readonly LedgerWindow[];
+}
+
+/** What was here when `trail` was said: by its last level's position, exactly. */
+export interface TrailBalance {
+  /** Stored here by job. */
+  readonly stored: Readonly<Record<string, number>>;
+  /** By job: what the source had counted before this process had its first frame of the journal (or epoch). */
+  readonly before: Readonly<Record<string, number>>;
+}
+
+/** Two targets gave the same series for more than two intervals. */
+export interface Collision {
+  /** One of the series, as text. */
+  readonly series: string;
+  /** Series that both have. */
+  readonly count: number;
+  readonly scrapeUrls: readonly [shown: string, hidden: string];
+  /** When both had it first, and when that was noticed. */
+  readonly from: number;
+  readonly noticed: number;
+}
+
+/** Counts of one journal since it was first seen. */
+export interface Ledger {
+  frames: number;
+  /** At a puller: what the appender took in; the newest page's enter with the next commit. */
+  samples: number;
+  bytes: number;
+  /** Frames and samples, and scrapes that became none, by reason. */
+  refused: Record<string, number>;
+  /** Newest last; at most `GAPS_MAX`, older ones only counted. */
+  gaps: GapRecord[];
+  gapsTotal: number;
+  /** All gaps ever, by cause. */
+  gapsByCause: Partial<Record<GapCause, number>>;
+  /** Complete up to this time (ms since epoch); 0 before the first page or commit. */
+  watermark: number;
+  jobs: Record<string, JobCounts>;
+  /** Ascending. */
+  windows: LedgerWindow[];
+  /** The way of a pulled journal, the process that writes it first; empty for an own one. */
+  trail: readonly TrailLevel[];
+  balance: TrailBalance | null;
+  /** Newest last; at most `COLLISIONS_MAX`. */
+  collisions: Collision[];
+  collisionsTotal: number;
+}
+
+/** Gaps listed in a ledger; what is beyond is in `gapsTotal`. */
+export const GAPS_MAX = 200;
+export const COLLISIONS_MAX = 20;
+/** Jobs told apart; further ones count as ''. */
+export const JOBS_MAX = 1000;
+/** Windows of one length `BLOCK_WINDOW_MS`; older ones are added up by days. */
+const FINE_WINDOWS_MAX = 24;
+/** Older windows are forgotten: their frames are in the totals. */
+const WINDOWS_MAX = 90;
+const WINDOWS_A_DAY = 86_400_000 / BLOCK_WINDOW_MS;
+
+export function emptyLedger(): Ledger {
+  return {
+    frames: 0,
+    samples: 0,
+    bytes: 0,
+    refused: {},
+    gaps: [],
+    gapsTotal: 0,
+    gapsByCause: {},
+    watermark: 0,
+    jobs: {},
+    windows: [],
+    trail: [],
+    balance: null,
+    collisions: [],
+    collisionsTotal: 0,
+  };
+}
+
+export const emptyJob = (): JobCounts => ({
+  ...{ scraped: 0, journalled: 0, refused: {}, missed: 0, frames: 0, samples: 0 },
+});
+
+/** May be counted in without a change to `ledger`. */
+export function copyLedger(ledger: Readonly<Ledger>): Ledger {
+  const jobs: Record<string, JobCounts> = {};
+  for (const [job, counts] of Object.entries(ledger.jobs)) {
+    jobs[job] = { ...counts, refused: { ...counts.refused } };
+  }
+  return {
+    ...ledger,
+    refused: { ...ledger.refused },
+    gaps: [...ledger.gaps],
+    gapsByCause: { ...ledger.gapsByCause },
+    jobs,
+    windows: ledger.windows.map((window) => [...window]),
+    collisions: [...ledger.collisions],
+  };
+}
+
+/** Gaps found on the way that no stored ledger names yet; the same found again is one. */
+export class PendingGaps {
+  #gaps: GapRecord[] = [];
+
+  add(gap: GapRecord): void {
+    if (this.#gaps.length < GAPS_MAX) this.#gaps.push(gap);
+  }
+
+  nameIn(ledger: Ledger): void {
+    for (const gap of this.#gaps) if (!isNamed(ledger, gap)) addGap(ledger, gap);
+  }
+
+  /** `ledger` was stored. */
+  forget(ledger: Readonly<Ledger>): void {
+    this.#gaps = this.#gaps.filter((gap) => !isNamed(ledger, gap));
+  }
+}
+
+/** A corrupt record that is read again may have been read with other neighbours. */
+function isNamed(ledger: Readonly<Ledger>, gap: GapRecord): boolean {
+  return ledger.gaps.some(
+    ({ cause, group, from, to }) =>
+      cause === gap.cause && group === gap.group && from <= gap.to && gap.from <= to,
+  );
+}
+
+/**
+ * A ledger as it was stored; '' is that of a journal without one. What an earlier version did not
+ * have starts at nothing; one that cannot be read begins anew and names that.
+ */
+export function parseLedger(text: string): Ledger {
+  const ledger = emptyLedger();
+  if (text === '') return ledger;
+  try {
+    return { ...ledger, ...(JSON.parse(text) as Partial<Ledger>) };
+  } catch {
+    const unknown = asTime(0);
+    addGap(ledger, { group: 0, from: unknown, to: unknown, cause: 'corrupt', frames: -1 });
+    return ledger;
+  }
+}
+
+/** Adds a gap; drops the oldest listed one over the limit. */
+export function addGap(ledger: Ledger, gap: GapRecord): void {
+  ledger.gaps.push(gap);
+  ledger.gapsTotal++;
+  ledger.gapsByCause[gap.cause] = (ledger.gapsByCause[gap.cause] ?? 0) + 1;
+  if (ledger.gaps.length > GAPS_MAX) ledger.gaps.shift();
+}
+
+/** Adds what is not listed yet; drops the oldest over the limit. */
+export function addCollision(ledger: Ledger, collision: Collision): void {
+  const [shown, hidden] = collision.scrapeUrls;
+  const known = ledger.collisions.some(
+    ({ from, scrapeUrls }) =>
+      from === collision.from && scrapeUrls[0] === shown && scrapeUrls[1] === hidden,
+  );
+  if (known) return;
+  ledger.collisions.push(collision);
+  ledger.collisionsTotal++;
+  if (ledger.collisions.length > COLLISIONS_MAX) ledger.collisions.shift();
+}
+
+/** The counts of a job, made where there are none. */
+export function jobIn(ledger: Ledger, job: string): JobCounts {
+  const room = Object.hasOwn(ledger.jobs, job) || Object.keys(ledger.jobs).length < JOBS_MAX;
+  const name = room && job !== '__proto__' ? job : '';
+  if (!Object.hasOwn(ledger.jobs, name)) ledger.jobs[name] = emptyJob();
+  return ledger.jobs[name];
+}
+
+export function addCount(counts: Record<string, number>, name: string, count: number): void {
+  counts[name] = (counts[name] ?? 0) + count;
+}
+
+/** Counts an aligned frame in the window of its time (ms since epoch). */
+export function addToWindow(windows: LedgerWindow[], time: number, samples: number): void {
+  const number = Math.floor(time / BLOCK_WINDOW_MS);
+  for (let i = windows.length - 1; i >= -1; i--) {
+    if (i >= 0 && windows[i][0] > number) continue;
+    if (i >= 0 && number < windows[i][0] + windows[i][1]) {
+      windows[i][2]++;
+      windows[i][3] += samples;
+    } else {
+      windows.splice(i + 1, 0, [number, 1, 1, samples]);
+      foldWindows(windows);
+    }
+    return;
+  }
+}
+
+/** The newest frames' windows of `told` in place of those that are known. */
+export function mergeWindows(
+  known: readonly LedgerWindow[],
+  told: readonly LedgerWindow[],
+): LedgerWindow[] {
+  const overlaps = ([first, count]: LedgerWindow) =>
+    told.some((window) => first < window[0] + window[1] && window[0] < first + count);
+  const merged = [...known.filter((window) => !overlaps(window)), ...told];
+  return merged.sort((a, b) => a[0] - b[0]).slice(-WINDOWS_MAX);
+}
+
+/** Older windows become whole days, and go in the end. */
+function foldWindows(windows: LedgerWindow[]): void {
+  let fine = 0;
+  for (const [, count] of windows) if (count === 1) fine++;
+  while (fine > FINE_WINDOWS_MAX) {
+    const at = windows.findIndex(([, count]) => count === 1);
+    const day = Math.floor(windows[at][0] / WINDOWS_A_DAY) * WINDOWS_A_DAY;
+    const sum: LedgerWindow = [day, WINDOWS_A_DAY, 0, 0];
+    const from = windows.findIndex(([first]) => first >= day);
+    let to = from;
+    for (; to < windows.length && windows[to][0] < day + WINDOWS_A_DAY; to++) {
+      if (windows[to][1] === 1) fine--;
+      sum[2] += windows[to][2];
+      sum[3] += windows[to][3];
+    }
+    windows.splice(from, to - from, sum);
+  }
+  if (windows.length > WINDOWS_MAX) windows.splice(0, windows.length - WINDOWS_MAX);
+}
+
+/** What a source says of a journal, put beside what is stored at the same position. */
+export function balance(ledger: Ledger, trail: readonly TrailLevel[]): void {
+  const source = trail.at(-1);
+  const writer = trail[0];
+  if (source === undefined || writer === undefined) return;
+  const stored: Record<string, number> = {};
+  for (const [job, { frames }] of Object.entries(ledger.jobs)) stored[job] = frames;
+  const earlier = ledger.trail.at(-1);
+  const goesOn =
+    ledger.balance !== null &&
+    earlier?.name === source.name &&
+    earlier.position.epoch === source.position.epoch &&
+    comparePositions(earlier.position, source.position) <= 0;
+  const before: Record<string, number> = {};
+  for (const [job, { frames }] of Object.entries(source.jobs)) {
+    const known = goesOn ? (ledger.balance!.before[job] ?? 0) : frames - (stored[job] ?? 0);
+    if (known !== 0) before[job] = known;
+  }
+  const windows = mergeWindows(ledger.trail[0]?.windows ?? [], writer.windows);
+  ledger.trail = [{ ...writer, windows }, ...trail.slice(1)];
+  ledger.balance = { stored, before };
+}
+
+/** Frames of a job that the source has and that are not here: what lies in gaps. */
+export function missingFrames({ trail, balance: known }: Readonly<Ledger>, job: string): number {
+  const source = trail.at(-1);
+  if (source === undefined || known === null) return 0;
+  const had = source.jobs[job]?.frames ?? 0;
+  return had - (known.before[job] ?? 0) - (known.stored[job] ?? 0);
+}
