@@ -37,8 +37,9 @@ export const IMPORTERS: Readonly<Record<string, readonly string[]>> = {
   pino: ['canopy'],
   'prom-client': ['canopy'],
   // In tests only: it knows nothing of the decoder that it checks.
-  protobufjs: ['exposition'],
+  protobufjs: ['exposition', 'federation'],
   re2js: ['model'],
+  snappy: ['federation'],
   yaml: ['scrape', 'canopy'],
   zod: ['canopy'],
 };

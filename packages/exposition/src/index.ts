@@ -19,6 +19,8 @@ export { formatValue } from './float-text.js';
 /** The other formats, behind the same names. */
 export type { BodyReader } from './body-reader.js';
 export { openMetricsReader, protobufReader } from './full-readers.js';
+/** Protocol buffers as bytes. */
+export { WireReader } from './protobuf-wire.js';
 /** Names in other alphabets, for readers that know the old one only. */
 export { ESCAPING_SCHEMES, escapeName, unescapeName } from './name-escaping.js';
 export type { EscapingScheme } from './name-escaping.js';

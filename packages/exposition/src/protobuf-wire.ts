@@ -55,6 +55,11 @@ export class WireReader {
   /** An unsigned 64-bit number as the nearest double. */
   uint64(end: number): number {
     this.#expect(WireType.varint);
+    return this.varint(end);
+  }
+
+  /** The same without a tag before it, as in packed fields. */
+  varint(end: number): number {
     this.#readVarint(end);
     return this.#high * 2 ** 32 + this.#low;
   }

@@ -14,6 +14,9 @@ export { TextFederation, type TextFederationOptions } from './serve/text.js';
 /** Which of the two a request asks for. */
 export { negotiate } from './serve/negotiate.js';
 
+/** Takes in what others push. */
+export { RemoteWriteReceiver, type RemoteWriteOptions } from './remote-write/receiver.js';
+
 /** Takes in pages: the parent's side. */
 export { FramePuller, type FramePullerOptions, type PullTotals } from './pull/puller.js';
 

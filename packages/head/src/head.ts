@@ -414,7 +414,8 @@ export class Head implements Appender, Queryable {
     group.keySequence = entry.sequence;
     const { tileFrames, outOfOrderWindow } = this.#options;
     const log = group.loose;
-    if (log !== null && (log.frameCount >= tileFrames || log.full)) this.#closeTile(group);
+    const isFull = log?.isFull(group.layout.slotCount) ?? false;
+    if (log !== null && (log.frameCount >= tileFrames || isFull)) this.#closeTile(group);
     totals.frames++;
     totals.samples += group.appendLoose(entry.sequence, frame, outOfOrderWindow, (reason) =>
       refuse(totals, reason, 1),

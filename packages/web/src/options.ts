@@ -47,6 +47,8 @@ export interface WebOptions {
    * themselves (a leaf). Called only for bodies declared as JSON.
    */
   readonly register: ((req: IncomingMessage, res: ServerResponse) => Promise<void>) | null;
+  /** Answers `POST /api/v1/write`, reading the body itself; null where remote write is not enabled. */
+  readonly remoteWrite: ((req: IncomingMessage, res: ServerResponse) => Promise<void>) | null;
   log(level: LogLevel, message: string, fields: Readonly<Record<string, unknown>>): void;
   /** Largest form body of a query; a larger one is refused with 413. */
   readonly bodyBytesMax: number;

@@ -16,6 +16,7 @@ import type { RouteTotals, Web, WebOptions, WebTotals } from './options.js';
 import { mountPages } from './pages.js';
 
 const LEAVES_PATH = '/api/v1/canopy/leaves';
+const WRITE_PATH = '/api/v1/write';
 
 /** The HTTP surface of a process. Does no listening and no I/O until a request comes. */
 export function createWeb(options: WebOptions): Web {
@@ -100,6 +101,11 @@ function mountStreams(
   app.all('/federate', count('/federate'), onlyMethods('GET'), async (req, res) => {
     if (refusedUnready(options, res)) return;
     await options.federate(req, res, requestUrl(req));
+  });
+  app.all(WRITE_PATH, count(WRITE_PATH), onlyMethods('POST'), async (req, res) => {
+    if (options.remoteWrite !== null) return options.remoteWrite(req, res);
+    const flag = '--web.enable-remote-write-receiver';
+    sendText(res, 404, `remote write receiver needs to be enabled with ${flag}\n`);
   });
   const { register } = options;
   if (register === null) return;

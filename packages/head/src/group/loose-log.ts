@@ -6,6 +6,8 @@ const END = 0xffffffff;
 
 /** Cells (slots × entries of the longest) at which a tile closes: 17 MiB while it is encoded. */
 const CELLS_CLOSE = 1 << 20;
+/** Entries of a slot at which a tile closes: a frame may bring as many again. */
+const LONGEST_CLOSE = ENTRIES_MAX / 2;
 /** Cells over which the rest of a frame is refused. */
 const CELLS_MAX = 1 << 23;
 
@@ -44,9 +46,10 @@ export class LooseLog {
     return this.#times.byteLength * 2 + this.#states.byteLength + this.#previous.byteLength;
   }
 
-  /** Time to close: another entry could make the encoded tile too large. */
-  get full(): boolean {
-    return this.count > 0 && (this.#longest + 1) * this.#lengths.length > CELLS_CLOSE;
+  /** Time to close: a frame of a group with so many slots could make the encoded tile too large. */
+  isFull(slotCount: number): boolean {
+    if (this.count === 0) return false;
+    return (this.#longest + 1) * slotCount > CELLS_CLOSE || this.#longest > LONGEST_CLOSE;
   }
 
   /** To be called before samples of slots below `slotCount` are appended. */

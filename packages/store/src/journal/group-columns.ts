@@ -89,7 +89,8 @@ export class GroupColumns implements GroupWriter, FrameOwner {
     const { group, lastTime, cause } = predecessor;
     this.#continues = group;
     this.lastSentTime = lastTime;
-    if (cause === undefined) return;
+    // What nobody scraped was acknowledged once it was synced: its sender has whatever is missing.
+    if (cause === undefined || (meta.kind === 'loose' && meta.scrapeUrl === '')) return;
     this.#gap = { group, from: lastTime, cause, frames: cause === 'stopped' ? 0 : -1 };
   }
 

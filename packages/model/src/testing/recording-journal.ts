@@ -1,18 +1,9 @@
-import {
-  type Family,
-  type GroupMeta,
-  type GroupWriter,
-  type Journal,
-  type JournalId,
-  type Labels,
-  type LayoutSlot,
-  type Milliseconds,
-  SampleState,
-  addCount,
-  formatLabels,
-  invariant,
-  labelsKey,
-} from '@canopy/model';
+import { invariant } from '../errors.js';
+import type { GroupMeta, GroupWriter, Journal, JournalId, LayoutSlot } from '../journal.js';
+import { type Labels, formatLabels, labelsKey } from '../labels.js';
+import { addCount } from '../ledger.js';
+import { type Family, SampleState } from '../metric.js';
+import type { Milliseconds } from '../units.js';
 
 /** A sample as a test reads it. */
 export interface RecordedSample {
