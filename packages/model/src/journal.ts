@@ -195,6 +195,11 @@ export interface GroupWriter {
    * as the group that continues this one; families stay.
    */
   rebase(keep: Uint8Array): Int32Array;
+  /**
+   * Gives slots a family that was not known when they were added (`familyOf[slot]`, -1: as it is). Starts a
+   * new layout with the same slots; the writer goes on as the group that continues this one.
+   */
+  retype(familyOf: Int32Array): void;
   /** Nothing more will be written. Writes nothing by itself. */
   close(): void;
 }

@@ -103,6 +103,8 @@ function mountStreams(
     await options.federate(req, res, requestUrl(req));
   });
   app.all(WRITE_PATH, count(WRITE_PATH), onlyMethods('POST'), async (req, res) => {
+    // A browser may send a body without a type to another origin without asking.
+    if (isForeign(req)) return sendText(res, 403, 'not for pages of another origin\n');
     if (options.remoteWrite !== null) return options.remoteWrite(req, res);
     const flag = '--web.enable-remote-write-receiver';
     sendText(res, 404, `remote write receiver needs to be enabled with ${flag}\n`);

@@ -51,6 +51,13 @@ export const FLAGS: readonly Flag[] = [
     choices: ['true', 'false'],
   },
   {
+    name: 'web.enable-remote-write-receiver',
+    default: both('false'),
+    roles: BOTH,
+    help: 'Accept remote write (1.0 and 2.0) at POST /api/v1/write',
+    choices: ['true', 'false'],
+  },
+  {
     name: 'web.external-url',
     value: 'URL',
     default: {},

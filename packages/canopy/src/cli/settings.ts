@@ -23,6 +23,7 @@ export interface Settings {
   readonly externalUrl: string;
   readonly webConfigFile: string | undefined;
   readonly enableLifecycle: boolean;
+  readonly enableRemoteWriteReceiver: boolean;
   readonly name: string;
   readonly cluster: string | undefined;
   readonly storagePath: string;
@@ -91,6 +92,7 @@ export function settingsOf(role: Role, values: FlagValues, isSecure = false): Se
     externalUrl,
     webConfigFile: values.get('web.config.file'),
     enableLifecycle: values.get('web.enable-lifecycle') === 'true',
+    enableRemoteWriteReceiver: values.get('web.enable-remote-write-receiver') === 'true',
     name: values.get('leaf.name') ?? new URL(externalUrl).host,
     cluster: values.get('cluster'),
     storagePath: values.get('storage.path') ?? '',

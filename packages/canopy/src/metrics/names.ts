@@ -18,6 +18,10 @@ export const METRICS = {
     type: 'counter',
     help: 'Samples and stale marks that entered by scrape or by pull.',
   },
+  canopy_remote_write_samples_total: {
+    type: 'counter',
+    help: 'Samples and stale marks that came by remote write, those sent again included.',
+  },
   canopy_appended_frames_total: {
     type: 'counter',
     help: 'Frames taken into the head, from scrapes and pulls.',

@@ -9,6 +9,7 @@ import {
   FRAMES_MEDIA_TYPE,
   type FramePuller,
   FrameServer,
+  type RemoteWriteReceiver,
   TextFederation,
   negotiate,
 } from '@canopy/federation';
@@ -75,6 +76,8 @@ export class CanopyProcess {
   readonly settings: Settings;
   readonly world: World;
   readonly clock: Clock;
+  /** How late samples with times of their own may come; a reload does not change it. */
+  readonly outOfOrderWindow: DurationMs;
   readonly configuration: Configuration;
   readonly log: Log;
   readonly life: LifeCycle;
@@ -102,6 +105,7 @@ export class CanopyProcess {
   frames: FrameServer | undefined;
   puller: FramePuller | undefined;
   announcer: Announcer | undefined;
+  remoteWrite: RemoteWriteReceiver | undefined;
   hierarchy: () => HierarchyStatus = () => {
     throw new CanopyError('unavailable', 'starting');
   };
@@ -120,6 +124,7 @@ export class CanopyProcess {
     this.settings = settings;
     this.world = world;
     this.clock = world.clock;
+    this.outOfOrderWindow = configuration.current.outOfOrderTimeWindow;
     this.startTime = world.clock.now();
     this.metrics = new SelfMetrics(world.ownsProcess);
     this.configuration = configuration;
@@ -201,7 +206,7 @@ export class CanopyProcess {
       clock,
       windowMs: HEAD_WINDOW,
       tileFrames: KEY_FRAME_EVERY,
-      outOfOrderWindow: this.config.outOfOrderTimeWindow,
+      outOfOrderWindow: this.outOfOrderWindow,
       onTileClosed: (ref, tile) => role.tiles?.onClosed(ref, tile),
       onTileCorrupt: (ref, meta) => this.noteCorrupt(corruptTile(ref, meta)),
       tileSource: role.tiles?.source ?? null,
@@ -231,6 +236,9 @@ export class CanopyProcess {
     });
     const federate: Doors['federate'] = (req, res, url) => this.#federate(text, req, res, url);
     const { register } = role;
+    const remoteWrite = settings.enableRemoteWriteReceiver
+      ? (req: IncomingMessage, res: ServerResponse) => this.#remoteWrite(req, res)
+      : null;
     const web = createWeb({
       role: settings.role,
       clock,
@@ -256,6 +264,7 @@ export class CanopyProcess {
       }),
       federate,
       register,
+      remoteWrite,
       log,
       bodyBytesMax: 1024 * 1024,
       lookback: settings.lookback,
@@ -333,6 +342,11 @@ export class CanopyProcess {
     };
   }
 
+  async #remoteWrite(req: IncomingMessage, res: ServerResponse): Promise<void> {
+    if (this.remoteWrite !== undefined) return this.remoteWrite.handle(req, res);
+    this.#unavailable(res);
+  }
+
   async #federate(
     text: TextFederation,
     req: IncomingMessage,
@@ -348,6 +362,10 @@ export class CanopyProcess {
     if (format === 'text') {
       if (this.notReady === '') return text.handle(req, res, url);
     } else if (this.frames !== undefined) return this.frames.handle(req, res, url);
+    this.#unavailable(res);
+  }
+
+  #unavailable(res: ServerResponse): void {
     res.writeHead(503, { 'content-type': 'text/plain; charset=utf-8' });
     res.end(`Service Unavailable: ${this.notReady || this.remark()}\n`);
   }

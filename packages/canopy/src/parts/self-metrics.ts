@@ -1,4 +1,5 @@
 /** Binds the numbers that parts count to the metrics of the process. */
+import type { RemoteWriteReceiver } from '@canopy/federation';
 import type { Head } from '@canopy/head';
 import {
   type HierarchyStatus,
@@ -32,6 +33,7 @@ export interface MetricSources {
   readonly web: () => WebTotals;
   listening(): Listening | undefined;
   scrapes(): Readonly<ScrapeTotals> | undefined;
+  remoteWrite(): Readonly<RemoteWriteReceiver['totals']> | undefined;
   journal(): JournalWriter | undefined;
   corruptRecords(): number;
   trimmedBytes(): number;
@@ -44,11 +46,16 @@ export function bindMetrics(metrics: SelfMetrics, from: MetricSources): void {
   const { settings, head, pulse } = from;
   metrics.readings('canopy_build_info', () => [[[VERSION, settings.role, settings.name], 1]]);
   metrics.value('canopy_ingested_samples_total', () => from.scrapes()?.samples ?? 0);
+  metrics.value('canopy_remote_write_samples_total', () => from.remoteWrite()?.samples ?? 0);
   metrics.value('canopy_appended_frames_total', () => head.stats.framesApplied);
-  metrics.value('canopy_dropped_exemplars_total', () => from.scrapes()?.exemplars ?? 0);
+  metrics.value(
+    'canopy_dropped_exemplars_total',
+    () => (from.scrapes()?.exemplars ?? 0) + (from.remoteWrite()?.exemplars ?? 0),
+  );
   metrics.readings('canopy_refused_samples_total', () => [
     ...byReason(head.stats.refused),
     ...byReason(from.scrapes()?.refused ?? {}, 'scrape_'),
+    ...byReason(from.remoteWrite()?.refused ?? {}, 'remote_write_'),
   ]);
   metrics.value('canopy_active_series', () => head.stats.activeSeries);
   metrics.readings('canopy_targets', () => {

@@ -10,6 +10,7 @@ import { CanopyProcess, HEAD_WINDOW, LEASE_TTL } from '../parts/process.js';
 import { Rate } from '../parts/rate.js';
 import { RecentTiles } from '../parts/recent-tiles.js';
 import { recoverLive } from '../parts/recovery.js';
+import { startRemoteWrite } from '../parts/remote-write.js';
 import { startScraping } from '../parts/scraping.js';
 import { bindMetrics } from '../parts/self-metrics.js';
 import { startServing } from '../parts/serving.js';
@@ -63,6 +64,7 @@ export async function startLeaf(
     web: () => web.totals,
     listening: () => process.listening,
     scrapes: () => process.scraping?.totals,
+    remoteWrite: () => process.remoteWrite?.totals,
     journal: () => process.journal,
     corruptRecords: () => process.corruptRecords,
     trimmedBytes: () => trimmedBytes,
@@ -85,6 +87,7 @@ export async function startLeaf(
       keptFor: () => keptFor(settings, written.perSecond),
       life,
     });
+    startRemoteWrite(process, journal, life);
     startScraping(process, {
       journal,
       jobsOf: (config) => config.scrapeConfigs,

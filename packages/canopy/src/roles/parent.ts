@@ -24,6 +24,7 @@ import {
 } from '../parts/process.js';
 import { recoverAgain, recoverHead } from '../parts/recovery.js';
 import { SamplesAtRest } from '../parts/samples-at-rest.js';
+import { startRemoteWrite } from '../parts/remote-write.js';
 import { startScraping } from '../parts/scraping.js';
 import { bindMetrics } from '../parts/self-metrics.js';
 import { startServing } from '../parts/serving.js';
@@ -128,6 +129,7 @@ function describe(parts: Parts, settings: Settings, web: () => WebTotals): void 
     web,
     listening: () => process.listening,
     scrapes: () => process.scraping?.totals,
+    remoteWrite: () => process.remoteWrite?.totals,
     journal: () => process.journal,
     corruptRecords: () => process.corruptRecords,
     trimmedBytes: () => tiles.stats.trimmedBytes,
@@ -205,6 +207,7 @@ async function beginTerm(parts: Parts, term: LifeCycle): Promise<void> {
     keptFor: () => settings.journalRetention,
     life: term,
   });
+  startRemoteWrite(process, journal, term);
   startScraping(process, {
     journal,
     jobsOf: ({ globalScrapeInterval: interval, scrapeConfigs }) => [

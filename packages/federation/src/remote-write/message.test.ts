@@ -110,6 +110,6 @@ it('gives a message or a FormatError for any bytes', () => {
 
 function flipped(bytes: Uint8Array, at: number): Uint8Array {
   const copy = bytes.slice();
-  copy[at] ^= 1 << at % 8;
+  copy[at] ^= 1 << (at % 8);
   return copy;
 }

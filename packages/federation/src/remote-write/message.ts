@@ -179,10 +179,7 @@ class MessageReader {
     while (wire.position < last) pairs.push(symbols[wire.varint(last)] ?? null);
   }
 
-  #metadata2(
-    end: number,
-    symbols: ReadonlyArray<string | null>,
-  ): Omit<Family, 'name'> | undefined {
+  #metadata2(end: number, symbols: ReadonlyArray<string | null>): Omit<Family, 'name'> | undefined {
     const wire = this.#wire;
     let [type, help, unit] = [0, 0, 0];
     while (wire.next(end)) {

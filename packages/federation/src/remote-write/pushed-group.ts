@@ -3,8 +3,10 @@ import {
   type Family,
   type GroupWriter,
   type Labels,
+  METRIC_NAME,
   type Milliseconds,
   SampleState,
+  labelValue,
 } from '@canopy/model';
 
 /** Why a sample is not taken; words of the head's reasons. */
@@ -18,6 +20,8 @@ const SLOTS_START = 64;
 
 export class PushedGroup {
   readonly writer: GroupWriter;
+  /** Slot → metric, of series that nobody has described yet. */
+  #untyped = new Map<number, string>();
   readonly #families = new Map<string, { family: Family; index: number }>();
   /** Newest time of the group as a whole: late is what lies so far before it. */
   #newest = Number.NEGATIVE_INFINITY;
@@ -48,7 +52,22 @@ export class PushedGroup {
     const index = family === undefined ? -1 : this.describe(family);
     const slot = this.writer.addSlot(labels, index);
     if (slot >= this.#lastTimes.length) this.#growSlots();
+    if (family === undefined) this.#untyped.set(slot, labelValue(labels, METRIC_NAME));
     return slot;
+  }
+
+  /** Gives series their descriptions that came without; `find` takes the name of a metric. */
+  retype(find: (metric: string) => Family | undefined): void {
+    const familyOf = new Int32Array(this.slotCount).fill(-1);
+    let found = 0;
+    for (const [slot, metric] of this.#untyped) {
+      const family = find(metric);
+      if (family === undefined) continue;
+      familyOf[slot] = this.describe(family);
+      this.#untyped.delete(slot);
+      found++;
+    }
+    if (found > 0) this.writer.retype(familyOf);
   }
 
   /** Index of the family; a new description of one takes the place of the earlier one. */
@@ -117,6 +136,8 @@ export class PushedGroup {
   /** Goes on with the slots of `keep`. Returns the new number of each old slot, -1 for none. */
   rebase(keep: Uint8Array): Int32Array {
     const map = this.writer.rebase(keep);
+    const untyped = [...this.#untyped].filter(([slot]) => map[slot] >= 0);
+    this.#untyped = new Map(untyped.map(([slot, metric]) => [map[slot], metric]));
     for (let slot = 0; slot < map.length; slot++) {
       const to = map[slot];
       if (to < 0) continue;

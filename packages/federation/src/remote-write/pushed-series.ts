@@ -61,12 +61,16 @@ export class PushedSeries {
     return known;
   }
 
-  /** What a 1.0 sender says of a metric; holds for its series to come and those that have it already. */
-  describe(family: Family): void {
-    if (family.name === '') return;
-    if (!this.#families.has(family.name) && this.#families.size >= FAMILIES_MAX) return;
-    this.#families.set(family.name, family);
-    for (const group of this.#groups) if (group.knows(family.name)) group.describe(family);
+  /** What a 1.0 sender says of metrics, apart from their series, which mostly came before. */
+  describe(families: readonly Family[]): void {
+    if (families.length === 0) return;
+    for (const family of families) {
+      if (family.name === '') continue;
+      if (!this.#families.has(family.name) && this.#families.size >= FAMILIES_MAX) continue;
+      this.#families.set(family.name, family);
+      for (const group of this.#groups) if (group.knows(family.name)) group.describe(family);
+    }
+    for (const group of this.#groups) group.retype((metric) => this.#described(metric));
   }
 
   /** Forgets series that no request has named for `idle`, where they are most of their group. */
@@ -106,8 +110,11 @@ export class PushedSeries {
 
   #familyOf(labels: Labels, said: Omit<Family, 'name'> | undefined): Family | undefined {
     if (said !== undefined) return { name: familyName(labels, said), ...said };
-    const name = labelValue(labels, METRIC_NAME);
-    return this.#families.get(name) ?? this.#families.get(name.replace(FAMILY_SUFFIX, ''));
+    return this.#described(labelValue(labels, METRIC_NAME));
+  }
+
+  #described(metric: string): Family | undefined {
+    return this.#families.get(metric) ?? this.#families.get(metric.replace(FAMILY_SUFFIX, ''));
   }
 }
 

@@ -78,7 +78,13 @@ it('journals what is sent, series of one target together', async () => {
   const now = clock.now();
   const { status, text } = await post(
     message(
-      [{ job: 'j', __name__: 'm', instance: 'i' }, [[now - 2, 1], [now, 2]]],
+      [
+        { job: 'j', __name__: 'm', instance: 'i' },
+        [
+          [now - 2, 1],
+          [now, 2],
+        ],
+      ],
       [{ __name__: 'n', job: 'j', instance: 'i', empty: '' }, [[now, 3]]],
       [{ __name__: 'm', job: 'k' }, [[now, 4]]],
     ),
@@ -102,7 +108,19 @@ it('takes what is late within the window, and what is sent again', async () => {
   expect((await post(message([M, [[now, 1]]]))).status).toBe(204);
   expect((await post(message([M, [[now - 5 * MINUTE, 7]]]))).status).toBe(204);
   // In order for its series, however far behind the others.
-  expect((await post(message([{ ...M, __name__: 'n' }, [[1, 1], [2, 2]]]))).status).toBe(204);
+  expect(
+    (
+      await post(
+        message([
+          { ...M, __name__: 'n' },
+          [
+            [1, 1],
+            [2, 2],
+          ],
+        ]),
+      )
+    ).status,
+  ).toBe(204);
   expect(journal.samples.map(({ time, value }) => [time, value])).toEqual([
     [now, 1],
     [now - 5 * MINUTE, 7],
@@ -154,10 +172,25 @@ it('tells senders of 2.0 what was written, and refuses native histograms by name
   });
   expect([status, text]).toEqual([400, expect.stringMatching(/native_histogram m_bucket/)]);
   const written = (what: string) => headers.get(`x-prometheus-remote-write-${what}-written`);
-  expect([written('samples'), written('histograms'), written('exemplars')]).toEqual(['1', '0', '0']);
+  expect([written('samples'), written('histograms'), written('exemplars')]).toEqual([
+    '1',
+    '0',
+    '0',
+  ]);
   expect(journal.groups[0].families).toEqual([
     { name: 'm', type: 'histogram', help: 'Help.', unit: '' },
   ]);
+});
+
+it('describes series whose metadata of 1.0 comes after them', async () => {
+  const now = clock.now();
+  await post(message([M, [[now, 1]]], [{ ...M, __name__: 'm_count' }, [[now, 1]]]));
+  const request = WriteRequest1.encode(
+    WriteRequest1.fromObject({ metadata: [{ type: 5, metricFamilyName: 'm', help: 'Help.' }] }),
+  ).finish();
+  expect((await post(compressSync(Buffer.from(request)))).status).toBe(204);
+  const [{ slots, families }] = journal.groups;
+  expect(slots.map(({ family }) => families[family]?.help)).toEqual(['Help.', 'Help.']);
 });
 
 it('refuses whole what is no request, and says why', async () => {
@@ -211,4 +244,3 @@ it('bounds series, and forgets those that nobody sends any more', async () => {
   expect(journal.groups[0].rebases).toBe(1);
   expect(new Set(journal.groups[0].slots.map(({ labels }) => labels.at(-1))).size).toBe(200);
 });
-

@@ -64,7 +64,12 @@ interface Outcome {
 
 export class RemoteWriteReceiver {
   /** Plain counts since the start. */
-  readonly totals = { requests: 0, samples: 0, exemplars: 0, refused: {} as Record<string, number> };
+  readonly totals = {
+    requests: 0,
+    samples: 0,
+    exemplars: 0,
+    refused: {} as Record<string, number>,
+  };
   readonly #options: RemoteWriteOptions;
   readonly #series: PushedSeries;
   #running = 0;
@@ -146,7 +151,7 @@ export class RemoteWriteReceiver {
   #take(message: WriteMessage): Outcome {
     const outcome: Outcome = { samples: 0, refused: new Map(), examples: [] };
     const touched = new Set<PushedGroup>();
-    for (const family of message.families) this.#series.describe(family);
+    this.#series.describe(message.families);
     for (const series of message.series) this.#takeSeries(series, outcome, touched);
     for (const group of touched) group.write();
     this.totals.samples += outcome.samples;
@@ -170,7 +175,8 @@ export class RemoteWriteReceiver {
     const labels = problem === '' ? labelsOf(pairsOf(series.pairs!)) : [];
     const refuse = (reason: string, count: number, about = ''): void => {
       const name = problem === '' ? labelValue(labels, METRIC_NAME) : '';
-      if (!outcome.refused.has(reason)) outcome.examples.push([reason, name, about].filter((part) => part !== '').join(' '));
+      if (!outcome.refused.has(reason))
+        outcome.examples.push([reason, name, about].filter((part) => part !== '').join(' '));
       outcome.refused.set(reason, (outcome.refused.get(reason) ?? 0) + count);
     };
     const { times, states, values } = series;

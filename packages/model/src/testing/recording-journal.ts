@@ -115,6 +115,12 @@ export class RecordingGroup implements GroupWriter {
     return map;
   }
 
+  retype(familyOf: Int32Array): void {
+    this.slots = this.slots.map((slot, i) =>
+      familyOf[i] >= 0 ? { labels: slot.labels, family: familyOf[i] } : slot,
+    );
+  }
+
   close(): void {
     this.closed = true;
   }

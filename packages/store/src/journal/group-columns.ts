@@ -171,6 +171,13 @@ export class GroupColumns implements GroupWriter, FrameOwner {
     return map;
   }
 
+  retype(familyOf: Int32Array): void {
+    this.#startOver();
+    this.#unwritten = this.#unwritten.map((slot, i) =>
+      familyOf[i] >= 0 ? { labels: slot.labels, family: familyOf[i] } : slot,
+    );
+  }
+
   close(): void {
     if (this.#closed) return;
     this.#closed = true;

@@ -358,6 +358,22 @@ describe('JournalWriter', () => {
     await journal.close();
   });
 
+  it('gives series their families afterwards, in a group that continues the old one', async () => {
+    const journal = await open();
+    const group = openGroup(journal);
+    addSeries(group, 'p', 'q');
+    write(group, 0, 1, 2);
+    group.addFamily({ name: 'f', type: 'counter', help: '', unit: '' });
+    group.retype(Int32Array.of(-1, 0));
+    write(group, 5000, 3, 4);
+    await journal.flush();
+    const { frames, layouts, gaps } = await read(journal);
+    expect(frames).toEqual(['a 0 p=1 q=2', 'a 5000 p=3 q=4']);
+    expect(layouts[1].slots.map(({ family }) => family)).toEqual([-1, 0]);
+    expect([layouts[1].meta.continues, gaps]).toEqual([1, []]);
+    await journal.close();
+  });
+
   it('writes loose groups', async () => {
     const journal = await open();
     const group = openGroup(journal, 'l', 'loose');

@@ -63,6 +63,7 @@ export function fakeOptions(given: Partial<WebOptions> = {}): WebOptions {
     metrics: async () => ({ contentType: 'text/plain; version=0.0.4', text: 'x 1\n' }),
     federate: async (_req, res) => void res.end('# federated\n'),
     register: null,
+    remoteWrite: null,
     log: () => undefined,
     bodyBytesMax: 1024 * 1024,
     lookback: asDuration(300_000),
