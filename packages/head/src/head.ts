@@ -413,9 +413,7 @@ export class Head implements Appender, Queryable {
     group.goOn();
     group.keySequence = entry.sequence;
     const { tileFrames, outOfOrderWindow } = this.#options;
-    const log = group.loose;
-    const isFull = log?.isFull(group.layout.slotCount) ?? false;
-    if (log !== null && (log.frameCount >= tileFrames || isFull)) this.#closeTile(group);
+    if (group.isLooseFull(tileFrames)) this.#closeTile(group);
     totals.frames++;
     totals.samples += group.appendLoose(entry.sequence, frame, outOfOrderWindow, (reason) =>
       refuse(totals, reason, 1),

@@ -293,6 +293,12 @@ export class Group implements GroupPin {
     this.finished = present === 0;
   }
 
+  /** Whether the open loose tile has to close before the next frame. */
+  isLooseFull(framesMax: number): boolean {
+    const { loose } = this;
+    return loose !== null && (loose.frameCount >= framesMax || loose.isFull(this.layout.slotCount));
+  }
+
   /** Adds a frame of loose samples; `refuse` is told of each one that is not taken. Returns those taken. */
   appendLoose(
     sequence: number,
