@@ -148,8 +148,8 @@ it('refuses single samples and series by name, and journals the rest', async () 
     expect(text).toMatch(/^1 refused, 1 samples written/);
     await clock.advance(1);
   }
-  expect(receiver.totals.refused).toEqual(journal.refused);
-  expect(Object.values(journal.refused).reduce((a, b) => a + b)).toBe(cases.length);
+  const refused = Object.values(receiver.totals.refused);
+  expect(refused.reduce((a, b) => a + b)).toBe(cases.length);
   expect(journal.samples.filter(({ series }) => series === 'good')).toHaveLength(cases.length);
 });
 

@@ -157,7 +157,6 @@ export class RemoteWriteReceiver {
     this.totals.samples += outcome.samples;
     for (const [reason, count] of outcome.refused) {
       this.totals.refused[reason] = (this.totals.refused[reason] ?? 0) + count;
-      this.#options.journal.countRefused(reason, count);
     }
     const { clock, idle } = this.#options;
     if (clock.monotonic() >= this.#forgetAt) {
