@@ -28,6 +28,7 @@ import {
   readNumbers,
   readSlots,
   sharedLabels,
+  slotsOf,
   writeFamily,
   writeLabels,
   writeNumbers,
@@ -481,7 +482,7 @@ function readLayout(
   const slotNumbers = filtered ? readNumbers(reader, 0, count, slotCount) : null;
   const shared = readLabels(reader, strings.length);
   if (shared.length > 2 * SHARED_MAX) reader.fail('too many shared labels');
-  const slots = readSlots(reader, strings, count, shared, families.length);
+  const slots = slotsOf(strings, readSlots(reader, strings, count, shared, families.length));
   const places = { firstSlot: 0, firstFamily: 0 };
   return {
     layout: { group, version, meta, ...places, slots, slotNumbers, families, slotCount },

@@ -9,7 +9,14 @@ export { ENTRIES_MAX, SLOTS_MAX } from './limits.js';
 /** The record of one journal entry. */
 export { type EntryFields, decodeEntry, encodeEntry, entryPayload } from './entry.js';
 /** Payload of an entry of kind layout. */
-export { decodeLayout, decodeLayoutMeta, encodeLayout } from './layout.js';
+export {
+  type NumberedLayout,
+  type NumberedSlots,
+  decodeLayout,
+  decodeLayoutMeta,
+  decodeNumberedLayout,
+  encodeLayout,
+} from './layout.js';
 /** Payload of an entry of kind gap. */
 export { decodeGap, encodeGap } from './gap.js';
 /** Payload of an entry of kind frame. */

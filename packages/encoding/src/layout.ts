@@ -36,10 +36,28 @@ const TYPES: readonly MetricType[] = [
   'stateset',
 ];
 
-/** Names of the labels that a slot has beyond the shared ones, and the last values seen with them. */
+/** A record whose slots are columns: texts stand once, and labels are their numbers. */
+export interface NumberedLayout extends Omit<LayoutRecord, 'slots'> {
+  readonly texts: readonly string[];
+  readonly slots: NumberedSlots;
+}
+
+/** Valid until the next record is decoded; columns are longer than what they hold. */
+export interface NumberedSlots {
+  readonly count: number;
+  /** Label sets of all slots one after the other: name, value, name, …; names ascend within a slot. */
+  readonly labels: Uint32Array;
+  /** Where in `labels` each slot's set ends. */
+  readonly ends: Uint32Array;
+  /** As in `LayoutSlot`. */
+  readonly families: Int32Array;
+}
+
+/** The label set of the last slot with the same names. */
 interface Shape {
-  readonly names: readonly number[];
-  readonly last: number[];
+  readonly labels: number[];
+  /** Where in `labels` the values stand that a slot gives itself. */
+  readonly places: readonly number[];
 }
 
 /** Fresh bytes. */
@@ -167,25 +185,44 @@ export function writeSlots(
 }
 
 /**
- * Label sets and families are fresh; equal strings of a record are one string.
+ * Label sets and families are fresh; equal texts of a record are one string.
  * @throws FormatError
  */
 export function decodeLayout(payload: Uint8Array): LayoutRecord {
+  const { texts, slots, ...rest } = decodeNumberedLayout(payload);
+  return { ...rest, slots: slotsOf(texts, slots) };
+}
+
+/** Fresh label sets. */
+export function slotsOf(texts: readonly string[], slots: NumberedSlots): LayoutSlot[] {
+  const { count, labels, ends, families } = slots;
+  const list: LayoutSlot[] = [];
+  for (let i = 0, at = 0; i < count; i++) {
+    const own: string[] = [];
+    for (const end = ends[i]; at < end; at++) own.push(texts[labels[at]]);
+    list.push({ labels: own, family: families[i] });
+  }
+  return list;
+}
+
+/** @throws FormatError */
+export function decodeNumberedLayout(payload: Uint8Array): NumberedLayout {
   const reader = new ByteReader(payload);
-  const { flags, group, version, strings, meta } = readHead(reader);
+  const { flags, group, version, strings: texts, meta } = readHead(reader);
   const firstFamily = reader.varint();
-  const families = readFamilies(reader, strings);
+  const families = readFamilies(reader, texts);
   const slotCount = reader.count(SLOTS_MAX);
   const firstSlot = reader.count(slotCount);
   const count = reader.count(Math.min(slotCount - firstSlot, reader.remaining));
   const filtered = (flags & FLAG_FILTERED) !== 0;
   if (!filtered && firstSlot + count !== slotCount) reader.fail('slots that are not described');
   const slotNumbers = filtered ? readNumbers(reader, firstSlot, count, slotCount) : null;
-  const shared = readLabels(reader, strings.length);
+  const shared = readLabels(reader, texts.length);
   if (shared.length > 2 * SHARED_MAX) reader.fail('too many shared labels');
-  const slots = readSlots(reader, strings, count, shared, firstFamily + families.length);
+  const slots = readSlots(reader, texts, count, shared, firstFamily + families.length);
   skipSections(reader);
-  return { group, version, meta, firstSlot, firstFamily, slots, slotNumbers, families, slotCount };
+  const place = { group, version, meta, firstSlot, firstFamily, slotCount };
+  return { ...place, texts, slots, slotNumbers, families };
 }
 
 /**
@@ -266,60 +303,69 @@ export function readNumbers(
   return numbers;
 }
 
+/** Numbers of texts that are kept for the next record; a few bytes can unfold to far more. */
+const SCRATCH_MAX = 1 << 18;
+/** Columns of what was read last. */
+let labelScratch = new Uint32Array(1024);
+let endScratch = new Uint32Array(128);
+let familyScratch = new Int32Array(128);
+
 export function readSlots(
   reader: ByteReader,
-  strings: readonly string[],
+  texts: readonly string[],
   count: number,
   shared: readonly number[],
   familyCount: number,
-): LayoutSlot[] {
+): NumberedSlots {
   const shapes: Shape[] = [];
-  const slots: LayoutSlot[] = [];
+  if (labelScratch.length > SCRATCH_MAX) labelScratch = new Uint32Array(1024);
+  if (endScratch.length < count) {
+    endScratch = new Uint32Array(2 * count);
+    familyScratch = new Int32Array(2 * count);
+  }
   let family = 0;
+  let at = 0;
   for (let i = 0; i < count; i++) {
     const number = reader.count(shapes.length);
-    if (number === shapes.length) shapes.push(readShape(reader, strings.length, shared));
-    const { names, last } = shapes[number];
-    for (let j = 0; j < last.length; j++) {
-      last[j] += reader.signed();
-      if (last[j] < 0 || last[j] >= strings.length) reader.fail('string number out of range');
+    if (number === shapes.length) shapes.push(readShape(reader, texts.length, shared));
+    const { labels, places } = shapes[number];
+    for (let j = 0; j < places.length; j++) {
+      const value = labels[places[j]] + reader.signed();
+      if (value < 0 || value >= texts.length) reader.fail('string number out of range');
+      labels[places[j]] = value;
     }
     family += reader.signed();
     if (family < -1 || family >= familyCount) reader.fail('family number out of range');
-    slots.push({ labels: mergeLabels(strings, shared, names, last), family });
+    if (at + labels.length > labelScratch.length) growLabels(at + labels.length);
+    for (let j = 0; j < labels.length; j++) labelScratch[at++] = labels[j];
+    endScratch[i] = at;
+    familyScratch[i] = family;
   }
-  return slots;
+  return { count, labels: labelScratch, ends: endScratch, families: familyScratch };
 }
 
+function growLabels(length: number): void {
+  const grown = new Uint32Array(2 * length);
+  grown.set(labelScratch);
+  labelScratch = grown;
+}
+
+/** One sorted label set of the shared labels and a slot's own, these with 0 for their values. */
 function readShape(reader: ByteReader, stringCount: number, shared: readonly number[]): Shape {
   const count = reader.count(reader.remaining);
-  const names: number[] = [];
+  const labels: number[] = [];
+  const places: number[] = [];
+  let before = -1;
+  let j = 0;
   for (let i = 0; i < count; i++) {
     const name = reader.count(stringCount - 1);
-    if (i > 0 && name <= names[i - 1]) reader.fail('labels are not sorted');
-    for (let j = 0; j < shared.length; j += 2) {
-      if (shared[j] === name) reader.fail('a label comes twice');
-    }
-    names.push(name);
+    if (name <= before) reader.fail('labels are not sorted');
+    before = name;
+    for (; j < shared.length && shared[j] < name; j += 2) labels.push(shared[j], shared[j + 1]);
+    if (j < shared.length && shared[j] === name) reader.fail('a label comes twice');
+    places.push(labels.length + 1);
+    labels.push(name, 0);
   }
-  return { names, last: names.map(() => 0) };
-}
-
-/** One sorted label set of the shared labels and a slot's own. */
-function mergeLabels(
-  strings: readonly string[],
-  shared: readonly number[],
-  names: readonly number[],
-  values: readonly number[],
-): Labels {
-  const labels: string[] = [];
-  let j = 0;
-  for (let i = 0; i < names.length; i++) {
-    for (; j < shared.length && shared[j] < names[i]; j += 2) {
-      labels.push(strings[shared[j]], strings[shared[j + 1]]);
-    }
-    labels.push(strings[names[i]], strings[values[i]]);
-  }
-  for (; j < shared.length; j += 2) labels.push(strings[shared[j]], strings[shared[j + 1]]);
-  return labels;
+  for (; j < shared.length; j += 2) labels.push(shared[j], shared[j + 1]);
+  return { labels, places };
 }

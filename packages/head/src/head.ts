@@ -3,7 +3,7 @@ import {
   type LooseFrame,
   FrameDecoder,
   decodeGap,
-  decodeLayout,
+  decodeNumberedLayout,
   entryPayload,
   frameLayoutVersion,
 } from '@canopy/encoding';
@@ -308,7 +308,7 @@ export class Head implements Appender, Queryable {
 
   /** @throws FormatError where a record is no next step of its group's layout. */
   #takeLayout(journal: JournalGroups, entry: JournalEntry, recovery: boolean): void {
-    const record = decodeLayout(entryPayload(entry));
+    const record = decodeNumberedLayout(entryPayload(entry));
     const { epoch } = entry;
     if (record.group !== entry.group) throw new FormatError('layout of another group');
     let group = journal.find(epoch, record.group);
@@ -316,7 +316,9 @@ export class Head implements Appender, Queryable {
       if (record.version !== 1 && record.slotNumbers === null) {
         throw new FormatError('layout without its first record');
       }
-      group = this.#openGroup(journal, epoch, record);
+      group = this.#newGroup(journal.ref, epoch, record);
+      journal.add(group);
+      this.#pins.note(group);
     }
     if (record.version > group.layout.version) {
       if (!group.layout.follows(record)) throw new FormatError('layout record out of turn');
@@ -331,14 +333,7 @@ export class Head implements Appender, Queryable {
     }
   }
 
-  #openGroup(journal: JournalGroups, epoch: Epoch, record: LayoutRecord): Group {
-    const group = this.#newGroup(journal.ref, epoch, record);
-    journal.add(group);
-    this.#pins.note(group);
-    return group;
-  }
-
-  #newGroup(ref: JournalRef, epoch: Epoch, record: LayoutRecord): Group {
+  #newGroup(ref: JournalRef, epoch: Epoch, record: Pick<LayoutRecord, 'group' | 'meta'>): Group {
     const handle = this.#reclaim.takeHandle() ?? this.#groups.length;
     const place = { ref, epoch, id: record.group };
     const group = new Group(place, record.meta, this.#index, handle, this.#options.tileFrames);

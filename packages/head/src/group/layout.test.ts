@@ -2,6 +2,7 @@ import { type Family, type LayoutRecord, asDuration, asTime } from '@canopy/mode
 import { expect, it } from 'vitest';
 import { Families } from '../series/families.js';
 import { Origins } from '../series/origins.js';
+import { numberSlots } from '../series/numbered-texts.js';
 import { SeriesIndex } from '../series/series-index.js';
 import { GroupLayout } from './layout.js';
 
@@ -21,11 +22,13 @@ it('a family that is described anew is not told of as it was before', () => {
   const shared = { series: new SeriesIndex(10), origins: new Origins(), families };
   const layouts = [new GroupLayout(shared, 0), new GroupLayout(shared, 1)];
   const told = () => (families.all().get('x') ?? []).map(({ help }) => help).sort();
-  for (const layout of layouts) layout.extend(step(1, described('old')), 0, 0);
-  layouts[0].extend(step(2, described('new')), 0, 1);
+  const extend = (layout: GroupLayout, record: LayoutRecord, row: number) =>
+    layout.extend({ ...record, ...numberSlots(record.slots) }, 0, row);
+  for (const layout of layouts) extend(layout, step(1, described('old')), 0);
+  extend(layouts[0], step(2, described('new')), 1);
   expect(layouts[0].family(0)?.help).toBe('new');
   expect(told()).toEqual(['new', 'old']); // the other group still says so
-  layouts[1].extend(step(2, described('new')), 0, 1);
+  extend(layouts[1], step(2, described('new')), 1);
   expect(told()).toEqual(['new']);
   layouts[1].restore(step(3, described('new'), described('newer')), [
     { firstSlot: 0, time: asTime(0) },

@@ -1,7 +1,9 @@
 /** What the slots of a group are. */
-import type { Family, LayoutRecord, LayoutStep, Labels } from '@canopy/model';
+import type { NumberedLayout } from '@canopy/encoding';
+import type { Family, LayoutRecord, LayoutStep } from '@canopy/model';
 import type { Families } from '../series/families.js';
 import { grownUint32 } from '../series/grow.js';
+import { NumberedTexts, numberSlots } from '../series/numbered-texts.js';
 import type { Origins } from '../series/origins.js';
 import { NO_SERIES, type SeriesIndex } from '../series/series-index.js';
 
@@ -48,7 +50,7 @@ export class GroupLayout {
   }
 
   /** Whether a record is the next one of this layout; a filtered view may leave out whole records. */
-  follows(record: LayoutRecord): boolean {
+  follows(record: Omit<LayoutRecord, 'slots'>): boolean {
     if (record.slotCount < record.firstSlot) return false;
     if (record.slotNumbers !== null) {
       return record.version > this.version && record.firstSlot >= this.slotCount;
@@ -61,7 +63,7 @@ export class GroupLayout {
   }
 
   /** Takes in the next record. `row`: rows the group has so far; -1 in recovery. */
-  extend(record: LayoutRecord, time: number, row: number): void {
+  extend(record: NumberedLayout, time: number, row: number): void {
     this.tell(true);
     // A filtered view may have left out records, and their families with them.
     while (this.#families.length < record.firstFamily) this.#families.push(undefined);
@@ -77,11 +79,13 @@ export class GroupLayout {
     this.#refs.fill(NO_SERIES, this.slotCount, record.slotCount);
     this.#slotFamilies = grownUint32(this.#slotFamilies, record.slotCount);
     const { slots, slotNumbers } = record;
-    for (let i = 0; i < slots.length; i++) {
+    const { labels, ends, families } = slots;
+    const texts = new NumberedTexts(record.texts);
+    for (let i = 0, from = 0; i < slots.count; from = ends[i++]) {
       const slot = slotNumbers === null ? record.firstSlot + i : slotNumbers[i];
       if (slot < record.firstSlot || slot >= record.slotCount) continue;
-      this.#slotFamilies[slot] = slots[i].family + 1;
-      this.#enter(slot, slots[i].labels);
+      this.#slotFamilies[slot] = families[i] + 1;
+      this.#enter(slot, this.#shared.series.internNumbered(texts, labels, from, ends[i]));
     }
     this.#steps.push({ firstSlot: record.firstSlot, time, row });
     this.version = record.version;
@@ -98,7 +102,8 @@ export class GroupLayout {
     this.#families.length = 0;
     this.#newestFamily.clear();
     const slotNumbers = record.slotNumbers ?? record.slots.map((_, i) => i);
-    this.extend({ ...record, firstSlot: known, slotNumbers }, steps[0].time, -1);
+    const numbered = { ...record, ...numberSlots(record.slots), firstSlot: known, slotNumbers };
+    this.extend(numbered, steps[0].time, -1);
     for (const family of before) this.#shared.families.release(family);
     record.slots.forEach(({ family }, i) => {
       this.#slotFamilies[slotNumbers[i]] = family + 1;
@@ -156,8 +161,7 @@ export class GroupLayout {
     this.slotCount = 0;
   }
 
-  #enter(slot: number, labels: Labels): void {
-    const ref = this.#shared.series.intern(labels);
+  #enter(slot: number, ref: number): void {
     const taken = ref !== NO_SERIES && this.#shared.origins.has(ref, this.#handle);
     if (ref === NO_SERIES || taken) {
       this.refusedSlots.push(slot);

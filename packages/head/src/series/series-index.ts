@@ -1,6 +1,7 @@
 /** Which series there are, and which of them matchers mean. */
 import type { Labels, Matcher } from '@canopy/model';
 import { grownUint32 } from './grow.js';
+import { NumberedTexts } from './numbered-texts.js';
 import { Postings, intersect, joinDisjoint, subtract } from './postings.js';
 import { Symbols } from './symbols.js';
 
@@ -8,7 +9,9 @@ import { Symbols } from './symbols.js';
 export const NO_SERIES = 0xffffffff;
 
 const NO_REFS = new Uint32Array(0);
-const TOMBSTONE = 0xffffffff;
+/** Tags of places in the table; others are of hashes. */
+const EMPTY = 0;
+const ERASED = 1;
 /** Fewer symbols are not worth numbering anew. */
 const SYMBOLS_KEPT = 4096;
 
@@ -32,8 +35,9 @@ export class SeriesIndex {
   #poolDead = 0;
   #offsets = new Uint32Array(1024);
 
-  /** Open addressing, ref + 1; 0 is empty. */
+  /** Open addressing. A byte of the hash beside each ref: most of what is passed over is seen by it alone. */
   #table = new Uint32Array(2048);
+  #tags = new Uint8Array(2048);
   #tableUsed = 0;
   #scratch = new Uint32Array(64);
 
@@ -52,23 +56,37 @@ export class SeriesIndex {
 
   /** The ref of a label set, new where it is not known; NO_SERIES where the index is full. */
   intern(labels: Labels): number {
+    const numbers = Uint32Array.from(labels, (_, i) => i);
+    return this.internNumbered(new NumberedTexts(labels), numbers, 0, labels.length);
+  }
+
+  /** The same of the label set that `numbers` has in [from, to). */
+  internNumbered(known: NumberedTexts, numbers: Uint32Array, from: number, to: number): number {
+    const { texts, ids } = known;
+    const length = to - from;
+    this.#scratch = grownUint32(this.#scratch, length);
     let hash = 0;
-    let known = true;
-    this.#scratch = grownUint32(this.#scratch, labels.length);
-    for (let i = 0; i < labels.length; i++) {
-      const id = this.#symbols.find(labels[i]);
+    let isNew = false;
+    for (let i = 0; i < length; i++) {
+      const number = numbers[from + i];
+      let id = ids[number];
       if (id < 0) {
-        known = false;
-        break;
+        id = this.#symbols.find(texts[number]);
+        if (id < 0) {
+          isNew = true;
+          break;
+        }
+        ids[number] = id;
       }
       this.#scratch[i] = id;
       hash = mix(hash, id);
     }
-    if (known) {
-      const ref = this.#lookup(hash, labels.length);
+    if (!isNew) {
+      const ref = this.#lookup(hash, length);
       if (ref !== NO_SERIES) return ref;
     }
-    return this.#count >= this.#seriesMax ? NO_SERIES : this.#insert(labels);
+    if (this.#count >= this.#seriesMax) return NO_SERIES;
+    return this.#insert(known, numbers, from, length);
   }
 
   has(ref: number): boolean {
@@ -161,8 +179,8 @@ export class SeriesIndex {
         if (typeof entry !== 'number') postings += entry.byteLength;
       }
     }
-    const columns = this.#pool.byteLength + this.#offsets.byteLength + this.#table.byteLength;
-    return postings + columns;
+    const table = this.#table.byteLength + this.#tags.byteLength;
+    return postings + this.#pool.byteLength + this.#offsets.byteLength + table;
   }
 
   /** Numbers of symbols, those that are free again among them. */
@@ -207,12 +225,14 @@ export class SeriesIndex {
   }
 
   #lookup(hash: number, length: number): number {
-    const table = this.#table;
-    const mask = table.length - 1;
+    const tags = this.#tags;
+    const mask = tags.length - 1;
+    const tag = tagOf(hash);
     for (let at = hash & mask; ; at = (at + 1) & mask) {
-      const entry = table[at];
-      if (entry === 0) return NO_SERIES;
-      if (entry !== TOMBSTONE && this.#sameLabels(entry - 1, length)) return entry - 1;
+      if (tags[at] === EMPTY) return NO_SERIES;
+      if (tags[at] !== tag) continue;
+      const ref = this.#table[at];
+      if (this.#sameLabels(ref, length)) return ref;
     }
   }
 
@@ -225,22 +245,27 @@ export class SeriesIndex {
     return true;
   }
 
-  #insert(labels: Labels): number {
+  #insert(known: NumberedTexts, numbers: Uint32Array, from: number, length: number): number {
+    const { texts, ids } = known;
     const ref = this.#free.pop() ?? this.#bound++;
     this.#offsets = grownUint32(this.#offsets, ref + 1);
-    this.#pool = grownUint32(this.#pool, this.#poolLength + labels.length + 1);
+    this.#pool = grownUint32(this.#pool, this.#poolLength + length + 1);
+    const pool = this.#pool;
     const offset = this.#poolLength;
-    this.#poolLength += labels.length + 1;
+    this.#poolLength += length + 1;
     this.#offsets[ref] = offset;
-    this.#pool[offset] = labels.length;
+    pool[offset] = length;
     let hash = 0;
-    for (let i = 0; i < labels.length; i++) {
-      const id = this.#symbols.retain(labels[i]);
-      this.#pool[offset + 1 + i] = id;
-      hash = mix(hash, id);
+    for (let i = 0; i < length; i++) {
+      const number = numbers[from + i];
+      const id = ids[number];
+      if (id < 0) ids[number] = this.#symbols.retain(texts[number]);
+      else this.#symbols.use(id);
+      pool[offset + 1 + i] = ids[number];
+      hash = mix(hash, ids[number]);
     }
-    for (let i = 1; i < labels.length; i += 2) {
-      this.#addPosting(this.#pool[offset + i], this.#pool[offset + 1 + i], ref);
+    for (let i = 1; i < length; i += 2) {
+      this.#addPosting(pool[offset + i], pool[offset + 1 + i], ref, known, numbers[from + i]);
     }
     this.#all.add(ref);
     this.#count++;
@@ -248,36 +273,54 @@ export class SeriesIndex {
     return ref;
   }
 
-  #addPosting(name: number, value: number, ref: number): void {
+  /** `number`: the value's, among the texts of `known`. */
+  #addPosting(
+    name: number,
+    value: number,
+    ref: number,
+    known: NumberedTexts,
+    number: number,
+  ): void {
+    // Fast path: the same label as of a slot before.
+    if (known.names[number] === name) {
+      known.postings[number]!.add(ref);
+      return;
+    }
     let byValue = this.#names.get(name);
     if (byValue === undefined) {
       byValue = new Map();
       this.#names.set(name, byValue);
     }
-    const entry = byValue.get(value);
+    let entry = byValue.get(value);
     if (entry === undefined) {
       byValue.set(value, ref);
-    } else if (typeof entry === 'number') {
+      return;
+    }
+    if (typeof entry === 'number') {
       const postings = new Postings();
       postings.add(Math.min(entry, ref));
       postings.add(Math.max(entry, ref));
-      byValue.set(value, postings);
+      byValue.set(value, (entry = postings));
     } else {
       entry.add(ref);
     }
+    known.names[number] = name;
+    known.postings[number] = entry;
   }
 
   #enterInTable(hash: number, ref: number): void {
     if ((this.#tableUsed + 1) * 2 > this.#table.length) this.#rebuildTable();
     // The rebuilt table may hold it already: it is in `#offsets`.
-    const table = this.#table;
-    const mask = table.length - 1;
+    const tags = this.#tags;
+    const mask = tags.length - 1;
+    const tag = tagOf(hash);
     let at = hash & mask;
-    while (table[at] !== 0) {
-      if (table[at] === ref + 1) return;
+    while (tags[at] !== EMPTY) {
+      if (tags[at] === tag && this.#table[at] === ref) return;
       at = (at + 1) & mask;
     }
-    table[at] = ref + 1;
+    tags[at] = tag;
+    this.#table[at] = ref;
     this.#tableUsed++;
   }
 
@@ -285,23 +328,29 @@ export class SeriesIndex {
     let size = 2048;
     while (size < this.#count * 4) size *= 2;
     const table = new Uint32Array(size);
+    const tags = new Uint8Array(size);
     let used = 0;
     for (let ref = 0; ref < this.#bound; ref++) {
       if (this.#offsets[ref] === 0) continue;
-      let at = this.#hashOf(ref) & (size - 1);
-      while (table[at] !== 0) at = (at + 1) & (size - 1);
-      table[at] = ref + 1;
+      const hash = this.#hashOf(ref);
+      let at = hash & (size - 1);
+      while (tags[at] !== EMPTY) at = (at + 1) & (size - 1);
+      table[at] = ref;
+      tags[at] = tagOf(hash);
       used++;
     }
     this.#table = table;
+    this.#tags = tags;
     this.#tableUsed = used;
   }
 
   #eraseFromTable(ref: number): void {
     const mask = this.#table.length - 1;
-    let at = this.#hashOf(ref) & mask;
-    while (this.#table[at] !== ref + 1) at = (at + 1) & mask;
-    this.#table[at] = TOMBSTONE;
+    const hash = this.#hashOf(ref);
+    const tag = tagOf(hash);
+    let at = hash & mask;
+    while (this.#tags[at] !== tag || this.#table[at] !== ref) at = (at + 1) & mask;
+    this.#tags[at] = ERASED;
   }
 
   #hashOf(ref: number): number {
@@ -413,6 +462,9 @@ export class SeriesIndex {
 function refsOf(entry: number | Postings): ArrayLike<number> {
   return typeof entry === 'number' ? [entry] : entry.view();
 }
+
+/** The upper bits: the lower ones say where in the table. */
+const tagOf = (hash: number): number => 2 + (((hash >>> 24) * 254) >>> 8);
 
 /** murmur3's step over one symbol number. */
 function mix(hash: number, id: number): number {

@@ -36,6 +36,11 @@ export class Symbols {
     return id;
   }
 
+  /** Counts one more use of a text that is there. */
+  use(id: number): void {
+    this.#uses[id]++;
+  }
+
   /** Numbers given so far, those that are free again among them. */
   get bound(): number {
     return this.#texts.length;
