@@ -21,7 +21,6 @@ import {
   type Milliseconds,
   type Queryable,
   SampleState,
-  type Snapshot,
   type TileMeta,
   comparePositions,
 } from '@canopy/model';
@@ -88,7 +87,7 @@ export class Head implements Appender, Queryable {
   readonly #refused: Record<string, number> = {};
   /** The head's tiles beside the store's. */
   readonly storedTiles = new StoredTiles(this.#journals, this.#counts);
-  readonly provenance = new Provenance(this.#journals);
+  readonly provenance: Provenance;
 
   constructor(options: HeadOptions) {
     this.#options = options;
@@ -101,7 +100,11 @@ export class Head implements Appender, Queryable {
     const { tileSource, archiveBytesMax, tileCacheBytesMax } = options;
     this.#archive = new Archive(this.#archiveHost(), tileSource, archiveBytesMax);
     this.blocks = new HeadBlocks(this.#archive, this.#journals, (ref) => this.#journal(ref));
-    this.#reclaim = new Reclaim(this.#pins, this.#index.series, this.#index.origins);
+    const { series, origins } = this.#index;
+    const { clock } = options;
+    const parts = { clock, journals: this.#journals, groups: this.#groups, series, origins };
+    this.provenance = new Provenance(parts);
+    this.#reclaim = new Reclaim(this.#pins, series, origins);
     this.#tileCache = new TileCache(tileCacheBytesMax);
   }
 
@@ -259,16 +262,12 @@ export class Head implements Appender, Queryable {
     return list;
   }
 
-  snapshot(): Snapshot {
+  snapshot(): HeadSnapshot {
     const { clock, tileSource } = this.#options;
     const pins = this.#pins.open(clock.monotonic());
     const input = {
-      series: this.#index.series,
-      origins: this.#index.origins,
-      groups: this.#groups,
-      tileSource,
-      tileCache: this.#tileCache,
-      counts: this.#counts,
+      ...this.#index,
+      ...{ groups: this.#groups, tileSource, tileCache: this.#tileCache, counts: this.#counts },
     };
     return new HeadSnapshot(input, clock, pins, this.#archive, () => {
       this.#pins.close(pins);

@@ -3,6 +3,10 @@ export {
   /** Appender and Queryable over recent samples. */
   Head,
 } from './head.js';
+/** A pinned view, which knows where series come from, too. */
+export type { HeadSnapshot } from './select/snapshot.js';
+/** Who has what. */
+export type { HeadCollision, Provenance } from './provenance.js';
 /** A group's name within a journal. */
 export type { GroupPlace } from './journal-groups.js';
 export type {

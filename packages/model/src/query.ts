@@ -1,6 +1,7 @@
 /**
  * Ports between what holds samples and what asks for them.
  */
+import type { Epoch, GroupId, JournalRef } from './journal.js';
 import type { Labels } from './labels.js';
 import type { Matcher } from './matcher.js';
 import type { Family } from './metric.js';
@@ -59,6 +60,40 @@ export interface Queryable {
   metadata(): ReadonlyMap<string, readonly Family[]>;
 }
 
+/** A group that has samples of a series. */
+export interface SeriesOrigin {
+  readonly journal: JournalRef;
+  readonly epoch: Epoch;
+  readonly group: GroupId;
+  /** '' where nothing is scraped. */
+  readonly scrapeUrl: string;
+  /** From when on the group has the series, and the group's newest sample. */
+  readonly from: Milliseconds;
+  readonly to: Milliseconds;
+  /** More may come. */
+  readonly open: boolean;
+}
+
+export interface SeriesOrigins {
+  readonly labels: Labels;
+  /** The earliest first. */
+  readonly origins: readonly SeriesOrigin[];
+}
+
+/** What a query reads: series and times, inclusive. */
+export interface QueryRead {
+  readonly matchers: readonly Matcher[];
+  readonly minTime: number;
+  readonly maxTime: number;
+}
+
+/** Up to when all that a query reads is complete. */
+export interface Completeness {
+  readonly upTo: Milliseconds;
+  /** What is left out of that, for people. */
+  readonly warnings: readonly string[];
+}
+
 /** The answer to a query. Series and samples are the caller's. */
 export type QueryValue =
   | { readonly type: 'scalar'; readonly time: Milliseconds; readonly value: number }
@@ -93,6 +128,11 @@ export interface QueryOptions {
   readonly lookback?: DurationMs;
   readonly timeout?: DurationMs;
   readonly signal?: AbortSignal;
+  /**
+   * Nothing is evaluated, and no sample read, beyond what this says; asked before the query's snapshot is made. An
+   * instant query is evaluated there instead, a range query ends there.
+   */
+  readonly complete?: (reads: readonly QueryRead[]) => Promise<Completeness>;
 }
 
 /**

@@ -5,6 +5,7 @@
 import {
   CanopyError,
   type Clock,
+  type Completeness,
   type DurationMs,
   type Milliseconds,
   type QueryEngine,
@@ -19,7 +20,7 @@ import {
 import { Annotations } from './eval/annotations.js';
 import { Budget } from './eval/budget.js';
 import { Evaluator } from './eval/evaluator.js';
-import type { Grid, QueryFrame } from './eval/grid.js';
+import { type Grid, type QueryFrame, gridEnd } from './eval/grid.js';
 import { type Plan, planQuery } from './plan/plan.js';
 import { Queue } from './queue.js';
 import { rangeMatrix, scalarMatrix, toMatrix, toVector } from './results.js';
@@ -124,12 +125,37 @@ export class Engine implements QueryEngine {
         defaultSubqueryStep: this.#options.defaultSubqueryStep,
       };
       const plan = planQuery(expr, grid, frame);
-      return await this.#execute(text, plan, grid, options);
+      if (options.complete === undefined) return await this.#execute(text, plan, grid, options);
+      const complete = await options.complete(plan.loads);
+      return await this.#upTo(complete, text, plan, grid, options);
     } catch (error) {
       const code = error instanceof CanopyError ? error.code : 'internal';
       this.totals.failed[code] = (this.totals.failed[code] ?? 0) + 1;
       throw error;
     }
+  }
+
+  /** As if there were nothing later than `complete.upTo`. */
+  async #upTo(
+    complete: Completeness,
+    text: string,
+    plan: Plan,
+    asked: Grid,
+    options: QueryOptions,
+  ): Promise<QueryResult> {
+    const { frame, expr } = plan;
+    const cut = cutGrid(asked, frame.step, complete.upTo);
+    const warnings = [...complete.warnings];
+    if (cut.count === 0) {
+      const value: QueryValue = { type: 'matrix', series: [] };
+      return { value, warnings, infos: [], totalQueryableSamples: 0, peakSamples: 0 };
+    }
+    const isInstant = frame.step === 0;
+    const asOf = isInstant ? { ...frame, start: cut.start, end: cut.start } : frame;
+    const within = planQuery(expr, cut, asOf);
+    for (const load of within.loads) load.maxTime = Math.min(load.maxTime, complete.upTo);
+    const result = await this.#execute(text, within, cut, options);
+    return { ...result, warnings: [...warnings, ...result.warnings] };
   }
 
   #parse(text: string, isRange: boolean): Expr {
@@ -192,6 +218,13 @@ export class Engine implements QueryEngine {
     const { timeout } = this.#options;
     return options.timeout !== undefined && options.timeout < timeout ? options.timeout : timeout;
   }
+}
+
+/** An instant query (`step` 0) moves back, a range query loses its last steps. */
+function cutGrid(grid: Grid, step: number, upTo: number): Grid {
+  if (gridEnd(grid) <= upTo) return grid;
+  if (step === 0) return { ...grid, start: upTo };
+  return { ...grid, count: Math.max(0, Math.floor((upTo - grid.start) / grid.step) + 1) };
 }
 
 async function load(

@@ -5,11 +5,17 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type {
   Clock,
+  Completeness,
   DurationMs,
   HierarchyStatus,
+  JournalRef,
+  Matcher,
   QueryEngine,
+  QueryRead,
   Queryable,
+  SeriesOrigins,
   TargetsView,
+  TimeRange,
 } from '@canopy/model';
 
 export type LogLevel = 'debug' | 'info' | 'warn' | 'error';
@@ -23,6 +29,18 @@ export interface WebOptions {
   readonly prometheusVersion: string;
   readonly engine: QueryEngine;
   readonly queryable: Queryable;
+  /** What queries with `complete=true` hold to. */
+  complete(reads: readonly QueryRead[]): Promise<Completeness>;
+  /** Whether queries hold to that unless they say `complete=false`. */
+  readonly completeByDefault: boolean;
+  /** As HeadSnapshot's `origins`, of a fresh snapshot. */
+  origins(
+    matcherSets: ReadonlyArray<readonly Matcher[]>,
+    range: TimeRange,
+    limit: number,
+  ): Promise<readonly SeriesOrigins[] | undefined>;
+  /** Processes on the way of a journal, the one that writes it first, this one last. */
+  pathOf(ref: JournalRef): readonly string[];
   readonly targets: TargetsView;
   hierarchy(): HierarchyStatus;
   /** The configuration as YAML, secrets masked already. */

@@ -226,6 +226,13 @@ export const FLAGS: readonly Flag[] = [
     help: 'Most queries evaluated at once',
   },
   {
+    name: 'query.complete',
+    default: both('false'),
+    roles: BOTH,
+    help: 'Queries end where a source they select is not complete yet, unless they say complete=false',
+    choices: ['true', 'false'],
+  },
+  {
     name: 'scrape.concurrency',
     value: 'COUNT',
     default: both('16'),

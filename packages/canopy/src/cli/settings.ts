@@ -44,6 +44,7 @@ export interface Settings {
   readonly queryTimeout: DurationMs;
   readonly queryMaxSamples: number;
   readonly queryMaxConcurrency: number;
+  readonly queryComplete: boolean;
   readonly scrapeConcurrency: number;
   readonly logLevel: LogLevel;
 }
@@ -115,6 +116,7 @@ export function settingsOf(role: Role, values: FlagValues, isSecure = false): Se
     queryTimeout: read('query.timeout', parseDuration),
     queryMaxSamples: read('query.max-samples', count),
     queryMaxConcurrency: read('query.max-concurrency', count),
+    queryComplete: values.get('query.complete') === 'true',
     scrapeConcurrency: read('scrape.concurrency', count),
     logLevel: (values.get('log.level') ?? 'info') as LogLevel,
   };

@@ -157,6 +157,15 @@ export const METRICS = {
     help: 'Frames that a source had and that are not stored here; in_gap: whether a gap names them.',
     labels: ['source', 'in_gap'],
   },
+  canopy_collisions_total: {
+    type: 'counter',
+    help: 'Pairs of targets that gave the same series for more than two intervals; the later one is hidden.',
+    labels: ['source'],
+  },
+  canopy_type_conflicts: {
+    type: 'gauge',
+    help: 'Metric names for which targets say different types; /federate tells the most common.',
+  },
   canopy_gaps_total: {
     type: 'counter',
     help: 'Named gaps by source and cause.',

@@ -43,6 +43,7 @@ async function rig() {
     head: () => head,
     onRebuild: (ref) => void rebuilt.push(ref),
     onRebuilt: () => {},
+    onLevel: () => {},
   });
   const journal = await JournalWriter.open({
     ...{ store, clock, randomBytes, owner: 'writer', leaseTtl: asDuration(1e9) },

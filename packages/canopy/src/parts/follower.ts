@@ -27,6 +27,8 @@ export interface FollowerOptions {
   readonly clock: Clock;
   /** How far answers lag behind the store. */
   readonly every: DurationMs;
+  /** The head has all that the store has of a journal in `state`. */
+  onLevel(state: JournalState): void;
   /** A journal's head is about to be built anew: tiles it closed are nobody's any more. */
   onRebuild(ref: JournalRef): void;
   /** It has been: its tiles are with the store only. */
@@ -97,6 +99,11 @@ export class Follower {
 
   /** Brings the head to what the store has of one journal. */
   async catchUp(state: JournalState): Promise<void> {
+    await this.#catchUp(state);
+    this.#options.onLevel(state);
+  }
+
+  async #catchUp(state: JournalState): Promise<void> {
     const { store } = this.#options;
     const head = this.#options.head();
     const { ref } = state;

@@ -13,7 +13,7 @@ import {
   TextFederation,
   negotiate,
 } from '@canopy/federation';
-import { Head, type TileSource } from '@canopy/head';
+import { Head, type HeadSnapshot, type TileSource } from '@canopy/head';
 import {
   CanopyError,
   type Clock,
@@ -44,7 +44,9 @@ import { SelfMetrics } from '../metrics/registry.js';
 import { PROMETHEUS_VERSION, VERSION } from '../version.js';
 import { Configuration } from './configuration.js';
 import { Rate } from './rate.js';
+import { nameOf, pathOf, storedLedger } from './journal-paths.js';
 import { StorePulse } from './store-pulse.js';
+import { Watermarks } from './watermarks.js';
 import { type Doors, type Listening, type World, tokenReader } from './world.js';
 
 const SECOND = 1000;
@@ -109,6 +111,7 @@ export class CanopyProcess {
   hierarchy: () => HierarchyStatus = () => {
     throw new CanopyError('unavailable', 'starting');
   };
+  readonly watermarks: Watermarks;
   #head: Head | undefined;
   /** By place. */
   readonly #corrupt = new Map<string, CorruptRecord>();
@@ -133,6 +136,16 @@ export class CanopyProcess {
     this.store = store;
     this.pathIdentity = pathIdentity;
     this.pulse = new StorePulse(store);
+    this.watermarks = new Watermarks({
+      clock: world.clock,
+      journalsOf: (reads) => {
+        const sets = reads.map(({ matchers }) => matchers);
+        return this.head.provenance.journalsOf(sets, Math.min(...reads.map((r) => r.minTime)));
+      },
+      stored: (ref) => storedLedger(this, ref).watermark,
+      own: (ref) => (ref === this.journal?.ref ? this.journal.watermark : undefined),
+      nameOf: (ref) => nameOf(this, ref),
+    });
     this.rate = new Rate(() => this.scraping?.totals.samples ?? 0);
     this.readToken = tokenReader(settings.tokenFile);
     const mark = Buffer.from(world.randomBytes(6)).toString('hex');
@@ -164,6 +177,16 @@ export class CanopyProcess {
     this.#corrupt.set(name, record);
     this.log('error', 'a stored record fails its checks and is not used', { ...record });
     this.#nameGap(ref, gap);
+  }
+
+  /** Looks for series that two targets give at once, and tells the ledgers. */
+  async noteCollisions(): Promise<void> {
+    const noticed = this.clock.now();
+    for (const { ref, ...collision } of await this.head.provenance.collisions()) {
+      this.log('warn', 'two targets give the same series', { ...collision });
+      if (ref === this.journal?.ref) this.journal.nameCollision({ ...collision, noticed });
+      else this.puller?.nameCollision(ref, { ...collision, noticed });
+    }
   }
 
   /** In the ledger of the journal concerned, where this process writes it; else when it does. */
@@ -246,6 +269,10 @@ export class CanopyProcess {
       prometheusVersion: PROMETHEUS_VERSION,
       engine,
       queryable: head,
+      complete: (reads) => this.watermarks.complete(reads),
+      completeByDefault: settings.queryComplete,
+      origins: (...asked) => originsOf(head, ...asked),
+      pathOf: (ref) => pathOf(this, ref),
       targets: this.#targets(),
       hierarchy: () => this.hierarchy(),
       configText: () => this.config.maskedText,
@@ -368,6 +395,18 @@ export class CanopyProcess {
   #unavailable(res: ServerResponse): void {
     res.writeHead(503, { 'content-type': 'text/plain; charset=utf-8' });
     res.end(`Service Unavailable: ${this.notReady || this.remark()}\n`);
+  }
+}
+
+async function originsOf(
+  head: Head,
+  ...asked: Parameters<HeadSnapshot['origins']>
+): ReturnType<HeadSnapshot['origins']> {
+  const snapshot = head.snapshot();
+  try {
+    return await snapshot.origins(...asked);
+  } finally {
+    snapshot.release();
   }
 }
 

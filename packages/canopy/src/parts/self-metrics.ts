@@ -207,6 +207,11 @@ function bindLedger(metrics: SelfMetrics, from: MetricSources): void {
     perSource(({ source, frames }) => [[[source], frames]]),
   );
   metrics.readings(
+    'canopy_collisions_total',
+    perSource(({ source, collisionsTotal }) => [[[source], collisionsTotal]]),
+  );
+  metrics.value('canopy_type_conflicts', () => typeConflicts(from.head));
+  metrics.readings(
     'canopy_ledger_frames_missing',
     perSource(({ source, path, jobs }) => {
       if (path.length === 1) return [];
@@ -218,6 +223,14 @@ function bindLedger(metrics: SelfMetrics, from: MetricSources): void {
       ];
     }),
   );
+}
+
+function typeConflicts(head: Head): number {
+  let conflicts = 0;
+  for (const families of head.metadata().values()) {
+    if (families.some(({ type }) => type !== families[0].type)) conflicts++;
+  }
+  return conflicts;
 }
 
 function* scrapesByOutcome({

@@ -115,6 +115,7 @@ export async function startLeaf(
     const stopHousekeeping = world.startHousekeeping(
       [
         { name: 'readings', when: '*/5 * * * * *', run: beat },
+        { name: 'collisions', when: '*/5 * * * * *', run: () => process.noteCollisions() },
         { name: 'expiry', when: '30 * * * * *', run: () => void head.expire(clock.now()) },
         {
           name: 'journal retention',

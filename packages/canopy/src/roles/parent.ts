@@ -4,7 +4,7 @@
  * store one does that; the others follow the store and answer (parts/leadership.ts).
  */
 import { FramePuller, LeafRegistry } from '@canopy/federation';
-import { CanopyError, type DurationMs } from '@canopy/model';
+import { CanopyError, type DurationMs, parseLedger } from '@canopy/model';
 import { takeLease } from '@canopy/store';
 import type { WebTotals } from '@canopy/web';
 import type { Settings } from '../cli/settings.js';
@@ -68,6 +68,7 @@ export async function startParent(
   const follower = new Follower({
     ...{ store, log, clock, every: FOLLOW_EVERY },
     head: () => process.head,
+    onLevel: ({ ref, ledger }) => process.watermarks.note(ref, parseLedger(ledger).watermark),
     onRebuild: (ref) => {
       tiles.forget(ref);
       rest.blocks.forget(ref);
@@ -166,6 +167,7 @@ async function bringUp(
   const stopHousekeeping = process.world.startHousekeeping(
     [
       { name: 'readings', when: '*/5 * * * * *', run: beat },
+      { name: 'collisions', when: '*/5 * * * * *', run: () => process.noteCollisions() },
       { name: 'expiry', when: '30 * * * * *', run: () => void head.expire(clock.now()) },
     ],
     log,
@@ -240,7 +242,7 @@ function startPulling(
     leaseTtl: LEASE_TTL,
     groupOf: (ref, epoch, group) => head.provenance.groupOf(ref, epoch, group),
     ownJournals: () => new Set(process.journal === undefined ? [] : [process.journal.id]),
-    onWatermark: () => {},
+    onWatermark: (ref, time) => process.watermarks.note(ref, time),
     onLoaded: (state) => follower.catchUp(state),
     onStoreWentBack: async (ref, state) => {
       tiles.forget(ref);

@@ -5,7 +5,9 @@
 import { decodeGap, entryPayload } from '@canopy/encoding';
 import {
   type ApplyTotals,
+  COLLISIONS_MAX,
   CanopyError,
+  type Collision,
   type CommitOutcome,
   EntryKind,
   FormatError,
@@ -19,6 +21,7 @@ import {
   type Ledger,
   type Milliseconds,
   PendingGaps,
+  addCollision,
   addCount,
   addGap,
   addToWindow,
@@ -73,6 +76,7 @@ export class JournalIntake {
   #samples = 0;
   #refused: Record<string, number> = {};
   readonly #gaps = new PendingGaps();
+  #collisions: Collision[] = [];
   readonly #jobs: GroupJobs;
   /** Two sources may hand over the same journal at once. */
   #turn: Promise<unknown> = Promise.resolve();
@@ -107,6 +111,11 @@ export class JournalIntake {
   /** Names what the store turned out to have lost; with the next commit, unless the ledger names it. */
   nameGap(gap: GapRecord): void {
     this.#gaps.add(gap);
+  }
+
+  /** With the next commit. */
+  nameCollision(collision: Collision): void {
+    if (this.#collisions.length < COLLISIONS_MAX) this.#collisions.push(collision);
   }
 
   get watermark(): number {
@@ -200,6 +209,7 @@ export class JournalIntake {
     this.#wiped = false;
     this.#forgetPending();
     this.#gaps.forget(ledger);
+    this.#collisions = [];
     return this.#apply(entries);
   }
 
@@ -327,6 +337,7 @@ export class JournalIntake {
       addCount(next.refused, reason, count);
     }
     this.#gaps.nameIn(next);
+    for (const collision of this.#collisions) addCollision(next, collision);
     next.watermark = Math.max(next.watermark, this.#watermark);
     return next;
   }

@@ -6,10 +6,12 @@
 import { createHash } from 'node:crypto';
 import {
   CanopyError,
+  type Collision,
   FormatError,
   type GapRecord,
   type JournalRef,
   type JournalStatus,
+  type Ledger,
   type PullFormat,
   type PullOutcome,
   type PullTarget,
@@ -103,6 +105,16 @@ export class FramePuller implements PullFormat {
   /** Up to when a pulled journal is complete (ms since epoch); 0 where that is not known. */
   watermark(ref: JournalRef): number {
     return this.#journals.get(ref)?.watermark ?? 0;
+  }
+
+  /** As the next commit will have it; undefined where nothing is stored, or known, of the journal. */
+  ledgerOf(ref: JournalRef): Ledger | undefined {
+    return this.#journals.get(ref)?.status(this.#options.clock.now())?.ledger;
+  }
+
+  /** Counts series that a target of the journal gives beside another, in its ledger. */
+  nameCollision(ref: JournalRef, collision: Collision): void {
+    this.#intake(ref).nameCollision(collision);
   }
 
   /** Names what the store turned out to have lost of a pulled journal, in its ledger. */

@@ -4,8 +4,11 @@ import {
   type Labels,
   type Matcher,
   type SelectedSeries,
+  type SeriesOrigin,
+  type SeriesOrigins,
   type Snapshot,
   type TimeRange,
+  asTime,
   compareUtf8,
   invariant,
 } from '@canopy/model';
@@ -60,6 +63,55 @@ export class HeadSnapshot implements Snapshot {
     const labels: Labels[] = [];
     await this.#each(matcherSets, range, (ref) => labels.push(this.#input.series.labels(ref)));
     return labels;
+  }
+
+  /**
+   * Where up to `limit` series that match any of the sets have their samples in the range from; undefined where there
+   * are more.
+   */
+  async origins(
+    matcherSets: ReadonlyArray<readonly Matcher[]>,
+    range: TimeRange,
+    limit: number,
+  ): Promise<SeriesOrigins[] | undefined> {
+    const found: SeriesOrigins[] = [];
+    let tooMany = false;
+    await this.#each(matcherSets, range, (ref) => {
+      if (found.length >= limit) tooMany = true;
+      else
+        found.push({
+          labels: this.#input.series.labels(ref),
+          origins: this.#originsOf(ref, range),
+        });
+    });
+    return tooMany ? undefined : found;
+  }
+
+  /** The earliest first. */
+  #originsOf(ref: number, range: TimeRange): SeriesOrigin[] {
+    const { origins, groups } = this.#input;
+    const found: SeriesOrigin[] = [];
+    for (let at = origins.first(ref); at >= 0; at = origins.next(at)) {
+      const group = groups[origins.group(at)];
+      const slot = origins.slot(at);
+      if (group === undefined || !this.#slotVisible(group, slot, range)) continue;
+      const { epoch, id, meta } = group;
+      found.push({
+        ...{ journal: group.ref, epoch, group: id, scrapeUrl: meta.scrapeUrl },
+        from: asTime(Math.max(group.layout.slotTime(slot), group.minTime)),
+        to: asTime(this.#lastTime(group)),
+        open: !this.#pins.view(group).ended,
+      });
+    }
+    return found.sort((a, b) => a.from - b.from);
+  }
+
+  #lastTime(group: Group): number {
+    let { lastTime } = this.#pins.view(group);
+    for (const { meta, archived } of group.archived) {
+      if (archived!.isSeen(this.#view.version)) lastTime = Math.max(lastTime, meta.maxTime);
+    }
+    return lastTime;
   }
 
   async labelNames(

@@ -13,6 +13,11 @@ export class Origins {
   #length = 0;
   #used = 0;
 
+  /** Series that have columns are below it. */
+  get bound(): number {
+    return this.#first.length;
+  }
+
   get byteLength(): number {
     return this.#first.byteLength + 3 * this.#next.byteLength;
   }

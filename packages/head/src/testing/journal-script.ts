@@ -19,6 +19,7 @@ export interface ScriptGroupOptions {
   readonly interval?: number;
   readonly continues?: number;
   readonly target?: Labels;
+  readonly scrapeUrl?: string;
   readonly families?: readonly Family[];
 }
 
@@ -136,11 +137,12 @@ export class ScriptGroup {
     const first = this.#described;
     if (this.#version > 0 && first === this.labels.length) return;
     const { kind = 'aligned', interval = 1000, continues = 0, target = [] } = this.#options;
+    const { scrapeUrl = '' } = this.#options;
     const families = this.#version === 0 ? (this.#options.families ?? []) : [];
     const payload = encodeLayout({
       group: this.id,
       version: ++this.#version,
-      meta: { kind, target, scrapeUrl: '', interval: asDuration(interval), continues },
+      meta: { kind, target, scrapeUrl, interval: asDuration(interval), continues },
       firstSlot: first,
       firstFamily: this.#version === 1 ? 0 : (this.#options.families?.length ?? 0),
       slots: this.labels.slice(first).map((labels) => ({

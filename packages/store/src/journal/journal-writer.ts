@@ -1,5 +1,6 @@
 import {
   CanopyError,
+  type Collision,
   type CommitOutcome,
   type Epoch,
   type GapRecord,
@@ -129,14 +130,13 @@ export class JournalWriter implements Journal {
   }
 
   get stats(): Readonly<JournalWriterStats> {
-    this.#stats.queueBytes = this.#waitingBytes();
+    this.#stats.queueBytes = this.#queue.bytes + (this.#batch?.bytes ?? 0);
     return this.#stats;
   }
 
   get health(): StoreHealth {
     if (this.#failure === '') return { healthy: true, message: 'journal commits go through' };
-    const records = this.#waitingRecords();
-    return { healthy: false, message: `${this.#failure}; ${records} records wait` };
+    return { healthy: false, message: `${this.#failure}; ${this.#waitingRecords()} records wait` };
   }
 
   /** Newest synced. */
@@ -180,6 +180,11 @@ export class JournalWriter implements Journal {
 
   countMissed(job: string, count: number): void {
     this.#tally.miss(job, count);
+  }
+
+  /** Counts series that a target gives beside another, in the ledger of the next commit. */
+  nameCollision(collision: Collision): void {
+    this.#tally.collide(collision);
   }
 
   /** Names what the store turned out to have lost, in the ledger of the next commit. */
@@ -482,10 +487,6 @@ export class JournalWriter implements Journal {
 
   #waitingRecords(): number {
     return this.#queue.length + (this.#batch?.records.length ?? 0);
-  }
-
-  #waitingBytes(): number {
-    return this.#queue.bytes + (this.#batch?.bytes ?? 0);
   }
 
   /** Lets those go on whose records are synced or dropped. */

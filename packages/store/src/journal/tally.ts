@@ -1,5 +1,13 @@
 /** What is to be counted in the ledger and goes with no record: scrapes that became no frame. */
-import { type Ledger, addCount, copyLedger, jobIn } from '@canopy/model';
+import {
+  COLLISIONS_MAX,
+  type Collision,
+  type Ledger,
+  addCollision,
+  addCount,
+  copyLedger,
+  jobIn,
+} from '@canopy/model';
 import type { QueuedRecord } from './record-queue.js';
 
 interface JobTally {
@@ -10,10 +18,12 @@ interface JobTally {
 export class Tally {
   /** By reason; scrapes, and frames that no scrape became. */
   readonly #refused: Record<string, number> = {};
+  readonly #collisions: Collision[] = [];
   readonly #jobs = new Map<string, JobTally>();
 
   get isEmpty(): boolean {
-    return this.#jobs.size === 0 && Object.keys(this.#refused).length === 0;
+    const { size } = this.#jobs;
+    return size + this.#collisions.length + Object.keys(this.#refused).length === 0;
   }
 
   /** Scrapes of a job that became no frame. */
@@ -31,12 +41,17 @@ export class Tally {
     }
   }
 
+  collide(collision: Collision): void {
+    if (this.#collisions.length < COLLISIONS_MAX) this.#collisions.push(collision);
+  }
+
   miss(job: string, count: number): void {
     if (count > 0) this.#job(job).missed += count;
   }
 
   add(other: Tally): void {
     addAll(this.#refused, other.#refused);
+    for (const collision of other.#collisions) this.collide(collision);
     for (const [job, { missed, refused }] of other.#jobs) {
       this.miss(job, missed);
       addAll(this.#job(job).refused, refused);
@@ -52,6 +67,7 @@ export class Tally {
 
   countInto(ledger: Ledger): void {
     addAll(ledger.refused, this.#refused);
+    for (const collision of this.#collisions) addCollision(ledger, collision);
     for (const [job, { missed, refused }] of this.#jobs) {
       const counts = jobIn(ledger, job);
       counts.missed += missed;

@@ -118,6 +118,14 @@ export class Params {
     throw invalidParameter(name, `cannot parse ${JSON.stringify(text)} to a valid duration`);
   }
 
+  /** `true` or `false`. */
+  flag(name: string, otherwise: boolean): boolean {
+    const text = this.text(name);
+    if (text === '') return otherwise;
+    if (text === 'true' || text === 'false') return text === 'true';
+    throw invalidParameter(name, `must be true or false, not ${JSON.stringify(text)}`);
+  }
+
   /** A non-negative count; 0 where it is absent, which means no limit. */
   limit(name: string): number {
     const text = this.text(name);

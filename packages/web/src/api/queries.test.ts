@@ -345,3 +345,25 @@ it('formats queries', async () => {
   const exemplars = await fetch(`${web.url}/api/v1/query_exemplars?query=up&start=1&end=2`);
   expect(await exemplars.json()).toEqual({ status: 'success', data: [] });
 });
+
+it('holds queries to what is complete where asked to, or by default', async () => {
+  const complete = async () => ({ upTo: asTime(1), warnings: [] });
+  const check = async (query: string, completeByDefault: boolean, expected: boolean) => {
+    const { engine, asked } = engineOf(emptyMatrix);
+    await using web = await runWeb({ engine, complete, completeByDefault });
+    for (const path of ['query?query=x', 'query_range?query=x&start=1&end=2&step=1']) {
+      await fetch(`${web.url}/api/v1/${path}${query}`);
+    }
+    expect(asked.map(({ options }) => options?.complete !== undefined)).toEqual([
+      expected,
+      expected,
+    ]);
+  };
+  await check('', false, false);
+  await check('&complete=true', false, true);
+  await check('', true, true);
+  await check('&complete=false', true, false);
+  await using web = await runWeb(engineOf(emptyMatrix));
+  const refused = await fetch(`${web.url}/api/v1/query?query=x&complete=1`);
+  expect(refused.status).toBe(400);
+});

@@ -4,6 +4,7 @@ import {
   type DurationMs,
   type MatrixSeries,
   type QueryOptions,
+  type QueryRead,
   type QueryResult,
   type QueryValue,
   type VectorSample,
@@ -68,7 +69,7 @@ export function queryExemplars({ params }: Call): Answer {
   return plain([]);
 }
 
-function readQueryOptions({ params, signal }: Call): QueryOptions {
+function readQueryOptions({ params, options, signal }: Call): QueryOptions {
   const positive = (name: string): DurationMs | undefined => {
     const duration = params.duration(name);
     if (duration !== undefined && duration < 0)
@@ -76,7 +77,11 @@ function readQueryOptions({ params, signal }: Call): QueryOptions {
     // Zero means the default, as in Prometheus.
     return duration === 0 ? undefined : duration;
   };
-  return { timeout: positive('timeout'), lookback: positive('lookback_delta'), signal };
+  const isComplete = params.flag('complete', options.completeByDefault);
+  return {
+    ...{ timeout: positive('timeout'), lookback: positive('lookback_delta'), signal },
+    ...(isComplete && { complete: (reads: readonly QueryRead[]) => options.complete(reads) }),
+  };
 }
 
 /** Says which parameter a refused expression came from. */

@@ -2,6 +2,7 @@
 import type { Handler } from './call.js';
 import { ledger } from './ledger.js';
 import { formatQueryText, query, queryExemplars, queryRange } from './queries.js';
+import { provenance } from './provenance.js';
 import { labelNames, labelValues, metadata, series, targetsMetadata } from './series.js';
 import { buildInfo, config, flags, hierarchy, runtimeInfo, tsdb } from './status.js';
 import { alertmanagers, alerts, rules, scrapePools, targets } from './targets.js';
@@ -35,6 +36,7 @@ export const API_ROUTES: readonly ApiRoute[] = [
   route(GET_OR_POST, 'labels', labelNames, 'data'),
   route(GET, 'label/:name/values', labelValues, 'data'),
   route(GET, 'metadata', metadata, 'data'),
+  route(GET_OR_POST, 'provenance', provenance, 'data'),
   route(GET, 'targets', targets, ''),
   route(GET, 'targets/metadata', targetsMetadata, 'data'),
   route(GET, 'scrape_pools', scrapePools, ''),

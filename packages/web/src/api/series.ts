@@ -136,11 +136,11 @@ function readCount({ params }: Call, name: string): number {
   return Number(text);
 }
 
-function readRange({ params }: Call): TimeRange {
+export function readRange({ params }: Call): TimeRange {
   return { minTime: params.time('start', MIN_TIME), maxTime: params.time('end', MAX_TIME) };
 }
 
-function readMatcherSets({ params }: Call): Matcher[][] {
+export function readMatcherSets({ params }: Call): Matcher[][] {
   return params.all('match[]').map((text) => readSelector('match[]', text));
 }
 
