@@ -1,2 +1,4 @@
 /** For tests of other packages: a store in memory. */
 export { MemoryStore } from './memory-store.js';
+/** What a reader says it has, for those who watch it. */
+export { parseCursors } from '../cursor.js';

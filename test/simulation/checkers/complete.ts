@@ -1,0 +1,107 @@
+/**
+ * Every journalled sample is at every level above, once, at its time, with its state and exact value, or in a gap that
+ * the level's ledger names for its journal. Nothing is there that was not journalled.
+ *
+ * Does not check: what had been cut before a level asked for the first time; what a store lost of its own writer's journal before others had it (it may be there or not; a gap
+ * is asked for by `answered`); which of two runs wins where they have a series at the same time, only that one does.
+ */
+import { type GapRecord, SampleState, comparePositions } from '@canopy/model';
+import { type Level, type ReadSeries, covers } from '../level.js';
+import type { Run, Truth, TrueSample } from '../truth.js';
+import { type Checker, type Outcome, truthsBelow } from './outcome.js';
+
+const FAULTS_MAX = 5;
+
+export const complete: Checker = (outcome) =>
+  outcome.levels.flatMap((level) => {
+    const faults: string[] = [];
+    const truths = truthsBelow(outcome, level);
+    for (const [key, { labels, samples }] of trueSeries(truths, level)) {
+      const name = labels.get('__name__') ?? '';
+      if (!level.takes(name)) continue;
+      const read = level.series.get(key);
+      for (const text of compare(outcome, level, samples, read)) {
+        faults.push(`${level.machine.name} ${key}: ${text}`);
+      }
+    }
+    const known = new Set(truths.flatMap(({ series }) => [...series.keys()]));
+    for (const key of level.series.keys()) {
+      if (!known.has(key)) faults.push(`${level.machine.name} ${key}: never journalled`);
+    }
+    return faults.slice(0, FAULTS_MAX);
+  });
+
+function trueSeries(
+  truths: readonly Truth[],
+  _level: Level,
+): Map<string, { labels: ReadonlyMap<string, string>; samples: TrueSample[] }> {
+  const all = new Map<string, { labels: ReadonlyMap<string, string>; samples: TrueSample[] }>();
+  for (const { series } of truths) {
+    for (const [key, { labels, samples }] of series) {
+      const known = all.get(key);
+      if (known === undefined) all.set(key, { labels, samples: [...samples] });
+      else known.samples.push(...samples);
+    }
+  }
+  return all;
+}
+
+const isSame = (sample: TrueSample, read: ReadSeries, i: number): boolean =>
+  sample.state === read.states[i] &&
+  (sample.state === SampleState.stale || Object.is(sample.value, read.values[i]));
+
+function compare(
+  outcome: Outcome,
+  level: Level,
+  samples: readonly TrueSample[],
+  read: ReadSeries | undefined,
+): string[] {
+  const faults: string[] = [];
+  const runs = new Set(samples.map(({ run }) => run));
+  const byTime = new Map<number, TrueSample[]>();
+  for (const sample of samples) {
+    const list = byTime.get(sample.time);
+    if (list === undefined) byTime.set(sample.time, [sample]);
+    else list.push(sample);
+  }
+  const there = new Map<number, number>();
+  for (let i = 0; i < (read?.times.length ?? 0); i++) {
+    const time = read!.times[i];
+    if (i > 0 && time <= read!.times[i - 1]) faults.push(`twice or out of order at ${time}`);
+    there.set(time, i);
+    const origins = byTime.get(time);
+    if (origins === undefined) faults.push(`never journalled at ${time}`);
+    else if (!origins.some((sample) => isSame(sample, read!, i))) {
+      faults.push(`at ${time} ${read!.values[i]} (${read!.states[i]}), not ${textOf(origins)}`);
+    }
+  }
+  for (const sample of samples) {
+    if (there.has(sample.time) || sample.isLost) continue;
+    const { run, time, position } = sample;
+    const upTo = outcome.upTo.get(run.ref);
+    if (upTo === undefined || comparePositions(position, upTo) > 0) continue;
+    const began = outcome.history.beganAt(level.machine.options.database, run.ref);
+    if (began !== undefined && comparePositions(position, began) < 0) continue;
+    if (isHidden(runs, run, time) || isNamed(outcome, level, run, time)) continue;
+    const place = `${run.ref.slice(0, 4)} ${position.epoch}-${position.sequence}`;
+    faults.push(`missing at ${time} (${place}, ${textOf([sample])})`);
+  }
+  return faults;
+}
+
+const textOf = (samples: readonly TrueSample[]): string =>
+  samples.map(({ value, state }) => `${value} (${state})`).join(' or ');
+
+/** Another run has the series at that time; the earlier one wins. */
+function isHidden(runs: ReadonlySet<Run>, own: Run, time: number): boolean {
+  for (const run of runs) if (run !== own && run.first <= time && time <= run.last) return true;
+  return false;
+}
+
+function isNamed({ history }: Outcome, level: Level, run: Run, time: number): boolean {
+  const truth = history.truths.get(run.ref);
+  const isOfTarget = ({ group }: GapRecord): boolean =>
+    group === 0 || truth?.targets.get(group) === run.target;
+  const gaps = level.ledgers.get(run.ref)?.gaps ?? [];
+  return gaps.some((gap) => covers(gap, time) && isOfTarget(gap));
+}

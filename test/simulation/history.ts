@@ -1,0 +1,143 @@
+/** What was seen of a run from outside of its processes; what is wrong at once is a fault at once. */
+import { CURSOR_HEADER } from '@canopy/federation';
+import { parseCursors } from '@canopy/federation/testing';
+import {
+  EntryKind,
+  type JournalCommit,
+  type JournalEntry,
+  type JournalPosition,
+  type JournalRef,
+  comparePositions,
+  journalIdOf,
+} from '@canopy/model';
+import type { Database } from './database.js';
+import type { Question } from './exchange.js';
+import { Truth, originKey } from './truth.js';
+
+/** A scrape whose whole answer reached a leaf. */
+export interface Scraped {
+  readonly leaf: string;
+  /** Run of the leaf's process. */
+  readonly life: number;
+  readonly target: string;
+  readonly number: number;
+  /** Milliseconds of the run, and the leaf's wall clock. */
+  readonly at: number;
+  readonly wall: number;
+}
+
+const CURSORS_MAX = 1000;
+
+export class History {
+  /** Journals by their writers. */
+  readonly truths = new Map<JournalRef, Truth>();
+  readonly scraped: Scraped[] = [];
+  readonly faults: string[] = [];
+  /** Journals that were cut somewhere. */
+  readonly trimmed = new Set<JournalRef>();
+  pages = 0;
+  pageBytesMax = 0;
+  entriesPulled = 0;
+  /** Machine by host name, for what is said by the network. */
+  databaseOf: (host: string) => Database | undefined = () => undefined;
+  /** Name of the machine whose own journal a database holds. */
+  writerOf: (database: Database) => string = () => '';
+  /** By database or reader and journal: the last position, and for which of the store's falls it went back. */
+  readonly #begun = new Set<string>();
+  readonly #firsts = new Map<string, JournalPosition>();
+  readonly #places = new Map<string, { position: JournalPosition; wentBack: number }>();
+
+  fault(checker: string, text: string): void {
+    this.faults.push(`${checker}: ${text}`);
+  }
+
+  /** A store has acknowledged a commit, or is about to. */
+  committed(database: Database, { lease, position, entries, cursor }: JournalCommit): void {
+    const ref = lease.journal;
+    const name = `${database.options.name} ${ref}`;
+    this.#mustGoOn(`${name} stored`, position, database);
+    if (cursor === '') {
+      const truth = this.#truth(ref, this.writerOf(database));
+      for (const entry of entries) {
+        const known = truth.entries.get(originKey(entry));
+        if (known !== undefined && !Buffer.from(known.bytes).equals(entry.bytes)) {
+          this.fault('origins', `${name}: ${originKey(entry)} was given to two entries`);
+        }
+        truth.take({ ...entry, bytes: entry.bytes.slice() });
+      }
+      return;
+    }
+    this.entriesPulled += entries.length;
+    this.#noteFirst(name, journalIdOf(ref) as string as JournalRef, entries);
+    // A filter's view has layouts and frames of its own.
+    if ((ref as string) !== journalIdOf(ref)) return;
+    const truth = this.truths.get(ref);
+    for (const entry of entries) {
+      const known = truth?.entries.get(originKey(entry));
+      // Servers on the way name what they have cut, in the place of something that is gone.
+      if (known?.kind !== EntryKind.gap && entry.kind === EntryKind.gap) continue;
+      if (known !== undefined && Buffer.from(known.bytes).equals(entry.bytes)) continue;
+      this.fault('origins', `${name}: ${originKey(entry)} is not what was journalled`);
+    }
+  }
+
+  /**
+   * Where a reader that came late began: what had been cut by then it was never owed. Undefined where it had everything
+   * from the beginning.
+   */
+  beganAt(database: Database, ref: JournalRef): JournalPosition | undefined {
+    return this.#firsts.get(`${database.options.name} ${ref}`);
+  }
+
+  #noteFirst(name: string, ref: JournalRef, entries: readonly JournalEntry[]): void {
+    const place = `${name.split(' ')[0]} ${ref}`;
+    if (this.#begun.has(place)) return;
+    const first = entries.find(({ kind }) => kind === EntryKind.frame);
+    if (first === undefined) return;
+    this.#begun.add(place);
+    if (this.trimmed.has(ref)) this.#firsts.set(place, first);
+  }
+
+  storeWentBack(database: Database): void {
+    for (const truth of this.truths.values()) {
+      if (truth.writer !== this.writerOf(database)) continue;
+      const nothing = { epoch: 0, sequence: 0 };
+      // Answered before anything else happens: the store in memory does not wait.
+      void database.store
+        .journal(truth.ref)
+        .then((state) => truth.fellBack(state?.position ?? nothing));
+    }
+  }
+
+  /** A page left its server; nobody knows whether it comes. */
+  paged(body: Uint8Array): void {
+    this.pages++;
+    this.pageBytesMax = Math.max(this.pageBytesMax, body.length);
+  }
+
+  /** A request leaves a machine: with it, what its reader says it has. */
+  asks(host: string, { url, headers }: Question): void {
+    const reader = this.databaseOf(host);
+    const cursors = headers[CURSOR_HEADER];
+    if (reader === undefined || cursors === undefined) return;
+    for (const [ref, { position }] of parseCursors(cursors, CURSORS_MAX)) {
+      this.#mustGoOn(`${host} of ${new URL(url).host} ${ref} asks with`, position, reader);
+    }
+  }
+
+  /** What is known of a fall of the store comes with the next commit: a place goes back once for each. */
+  #mustGoOn(name: string, position: JournalPosition, { wentBack }: Database): void {
+    const before = this.#places.get(name);
+    const goesBack = before !== undefined && comparePositions(position, before.position) < 0;
+    if (goesBack && before.wentBack === wentBack) {
+      this.fault('cursors', `${name} ${originKey(position)} after ${originKey(before.position)}`);
+    }
+    this.#places.set(name, { position, wentBack: goesBack ? wentBack : (before?.wentBack ?? 0) });
+  }
+
+  #truth(ref: JournalRef, writer: string): Truth {
+    let truth = this.truths.get(ref);
+    if (truth === undefined) this.truths.set(ref, (truth = new Truth(ref, writer)));
+    return truth;
+  }
+}

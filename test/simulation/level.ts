@@ -1,0 +1,73 @@
+/** What a process answers about every sample it has, read through a snapshot of its head as queries do. */
+import type { Head } from '@canopy/head';
+import {
+  type Family,
+  type GapRecord,
+  type JournalRef,
+  SampleState,
+  asTime,
+  journalIdOf,
+  makeMatcher,
+  parseLedger,
+} from '@canopy/model';
+import { seriesKey } from '../chaos/oracle.js';
+import type { Machine } from './machine.js';
+import { pairsOf } from './truth.js';
+
+export interface ReadSeries {
+  readonly labels: ReadonlyMap<string, string>;
+  readonly family: Family | undefined;
+  readonly times: Float64Array;
+  readonly values: Float64Array;
+  /** `value` or `stale`. */
+  readonly states: Uint8Array;
+}
+
+export interface Level {
+  readonly machine: Machine;
+  readonly series: ReadonlyMap<string, ReadSeries>;
+  /** By journal (filtered views under the name of the whole): what its ledger says. */
+  readonly ledgers: ReadonlyMap<JournalRef, ReturnType<typeof parseLedger>>;
+  /** Only these series are asked for. */
+  readonly takes: (name: string) => boolean;
+}
+
+const EVERYTHING = { minTime: asTime(0), maxTime: asTime(2 ** 52) };
+
+/** Pins a snapshot now; resolves with what is in it, perhaps much later. Undefined where the process died meanwhile. */
+export async function readAll(head: Head): Promise<Map<string, ReadSeries>> {
+  const snapshot = head.snapshot();
+  try {
+    const selected = await snapshot.select([makeMatcher('__name__', '!=', '')], EVERYTHING);
+    const found = new Map<string, ReadSeries>();
+    for (const { labels, family, times, values, states, from, to } of selected) {
+      const kept: number[] = [];
+      for (let i = from; i < to; i++) {
+        if (states === null || states[i] !== SampleState.none) kept.push(i);
+      }
+      const pairs = pairsOf(labels);
+      found.set(seriesKey(pairs), {
+        ...{ labels: new Map(pairs), family },
+        times: Float64Array.from(kept, (i) => times[i]),
+        values: Float64Array.from(kept, (i) => values[i]),
+        states: Uint8Array.from(kept, (i) => (states === null ? SampleState.value : states[i])),
+      });
+    }
+    return found;
+  } finally {
+    snapshot.release();
+  }
+}
+
+export async function readLevel(machine: Machine, takes: Level['takes']): Promise<Level> {
+  const { process } = machine;
+  if (process === undefined) throw new Error(`BUG: ${machine.name} does not run`);
+  const series = await readAll(process.head);
+  const ledgers = new Map<JournalRef, ReturnType<typeof parseLedger>>();
+  for (const { ref, ledger } of await machine.options.database.store.journals()) {
+    ledgers.set(journalIdOf(ref) as string as JournalRef, parseLedger(ledger));
+  }
+  return { machine, series, ledgers, takes };
+}
+
+export const covers = (gap: GapRecord, time: number): boolean => gap.from < time && time < gap.to;

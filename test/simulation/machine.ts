@@ -1,0 +1,167 @@
+/** A machine with one program: started, killed, frozen, its clock set; the supervisor starts it again. */
+import { CanopyError, errorText } from '@canopy/model';
+import {
+  type CanopyProcess,
+  FLAGS,
+  type Role,
+  type World,
+  settingsOf,
+  startLeaf,
+  startParent,
+} from 'canopy/testing';
+import type { Database } from './database.js';
+import type { History } from './history.js';
+import type { Network } from './network.js';
+import type { Chance } from './random.js';
+import { Life, type Machinery, type SimTime } from './time.js';
+import type { Trace } from './trace.js';
+import { simWorld } from './world.js';
+
+export interface MachineOptions {
+  readonly name: string;
+  readonly role: Role;
+  readonly database: Database;
+  /** Flags beyond the defaults. */
+  readonly flags: Readonly<Record<string, string>>;
+  configText: () => string;
+}
+
+/** What all machines share. */
+export interface Site {
+  readonly time: SimTime;
+  readonly network: Network;
+  readonly chance: Chance;
+  readonly history: History;
+  readonly trace: Trace;
+}
+
+const PORTS = { leaf: 9095, parent: 9090 } as const;
+
+export class Machine implements Machinery {
+  readonly options: MachineOptions;
+  readonly host: string;
+  frozenUntil = 0;
+  clockOffset = 0;
+  /** Not to be started again by the supervisor. */
+  isOff = true;
+  kills = 0;
+  lives = 0;
+  life: Life | undefined;
+  process: CanopyProcess | undefined;
+  readonly #site: Site;
+
+  constructor(options: MachineOptions, site: Site) {
+    this.options = options;
+    this.host = `${options.name}:${PORTS[options.role]}`;
+    this.#site = site;
+  }
+
+  get name(): string {
+    return this.options.name;
+  }
+
+  /** Wall clock, whether anything runs or not. */
+  get now(): number {
+    return new Life(this.#site.time, this).now();
+  }
+
+  /** Nothing where it runs already. */
+  start(): void {
+    this.isOff = false;
+    if (this.life !== undefined) return;
+    const { time, trace, history, network, chance } = this.#site;
+    const { role, database, configText, name } = this.options;
+    const life = new Life(time, this);
+    this.life = life;
+    const generation = ++this.lives;
+    trace.note(`${name} starts`);
+    const world = simWorld({
+      ...{ host: this.host, life, database, network, chance, configText },
+      onScraped: (target, number) => {
+        const seen = { target, number, at: time.now, wall: life.now() };
+        history.scraped.push({ leaf: name, life: generation, ...seen });
+      },
+      die: (why) => {
+        if (this.life === life) this.kill(why);
+      },
+    });
+    void this.#run(role, world, life).catch((error: unknown) => {
+      if (!life.isAlive) return;
+      if (!(error instanceof CanopyError)) history.fault('bugs', `${name}: ${stackOf(error)}`);
+      this.kill(`ended by itself: ${errorText(error)}`);
+    });
+  }
+
+  async #run(role: Role, world: World, life: Life): Promise<void> {
+    const { trace, history } = this.#site;
+    const { name, flags } = this.options;
+    const start = role === 'leaf' ? startLeaf : startParent;
+    const abort = new AbortController();
+    const { process, up } = await start(
+      settingsFor(role, this.host, name, flags),
+      (level, message, fields) => {
+        if (!life.isAlive) return;
+        if (level === 'debug') return;
+        trace.remark(`${name} ${level}: ${message} ${JSON.stringify(fields ?? {})}`);
+        if (message.includes('BUG') || JSON.stringify(fields ?? {}).includes('BUG')) {
+          history.fault('bugs', `${name}: ${message} ${JSON.stringify(fields)}`);
+        }
+      },
+      world,
+    );
+    if (!life.isAlive) return;
+    this.process = process;
+    await up(abort.signal);
+  }
+
+  kill(why: string): void {
+    const { life } = this;
+    if (life === undefined) return;
+    const { trace, time, chance } = this.#site;
+    trace.note(`${this.name} dies: ${why}`);
+    this.kills++;
+    this.#end();
+    if (this.isOff) return;
+    const again = chance.between(200, 3000);
+    time.at(time.now + again, () => {
+      if (!this.isOff) this.start();
+    });
+  }
+
+  /** As a signal does: what is under way is brought to an end. */
+  async stop(): Promise<void> {
+    this.isOff = true;
+    const { life, process } = this;
+    this.#site.trace.note(`${this.name} is stopped`);
+    await process?.life.stop();
+    if (this.life === life) this.#end();
+  }
+
+  #end(): void {
+    this.life?.end();
+    this.life = undefined;
+    this.process = undefined;
+    this.frozenUntil = 0;
+  }
+}
+
+const stackOf = (error: unknown): string => (error as Error | null)?.stack ?? String(error);
+
+function settingsFor(
+  role: Role,
+  host: string,
+  name: string,
+  given: Readonly<Record<string, string>>,
+): ReturnType<typeof settingsOf> {
+  const values = new Map<string, string>();
+  for (const flag of FLAGS) {
+    const value = flag.default[role];
+    if (value !== undefined) values.set(flag.name, value);
+  }
+  values.set('config.file', 'prometheus.yml');
+  values.set('web.listen-address', host);
+  values.set('web.external-url', `http://${host}`);
+  values.set('leaf.name', name);
+  for (const [flag, value] of Object.entries(given)) values.set(flag, value);
+  return settingsOf(role, values);
+}

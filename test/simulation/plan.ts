@@ -1,0 +1,168 @@
+/** What a seed decides before its run begins: who is there, what goes wrong when. */
+import { Chance } from './random.js';
+import type { LinkWeather } from './database.js';
+import type { NetworkWeather } from './network.js';
+
+export type Fault =
+  | { readonly kind: 'kill' | 'stop'; readonly machine: string; readonly away: number }
+  | { readonly kind: 'freeze'; readonly machine: string; readonly ms: number }
+  | { readonly kind: 'clock'; readonly machine: string; readonly by: number }
+  | {
+      readonly kind: 'cut';
+      readonly a: string;
+      readonly b: string;
+      readonly how: 'reset' | 'swallow';
+      readonly ms: number;
+    }
+  | { readonly kind: 'store away' | 'store slow'; readonly database: string; readonly ms: number }
+  | { readonly kind: 'store falls back'; readonly database: string; readonly ms: number }
+  | { readonly kind: 'store wiped'; readonly database: string }
+  | { readonly kind: 'target down' | 'target hangs'; readonly target: string; readonly ms: number }
+  | {
+      readonly kind: 'target moves';
+      readonly target: string;
+      readonly to: string;
+      /** Above 0: scraped by both for so long; below: by nobody. */
+      readonly overlap: number;
+    };
+
+export interface Planned {
+  /** Milliseconds of the run. */
+  readonly at: number;
+  readonly fault: Fault;
+}
+
+export interface Plan {
+  readonly seed: number;
+  readonly leaves: readonly string[];
+  /** Of these, which come later. Milliseconds. */
+  readonly lateLeaf: number;
+  readonly targets: readonly string[];
+  /** Target to leaf at the beginning. */
+  readonly scrapedBy: Readonly<Record<string, string>>;
+  readonly scrapeMs: number;
+  readonly pullMs: number;
+  readonly isParentEmbedded: boolean;
+  readonly hasStandby: boolean;
+  /** A level above the parent; *diamond*: it also pulls a leaf itself. */
+  readonly above: 'none' | 'chain' | 'diamond';
+  /** Another parent that pulls some series only. */
+  readonly hasFiltered: boolean;
+  /** Journals of leaves are kept so long; 0: for ever. */
+  readonly journalMs: number;
+  readonly pageBytes: number;
+  readonly activeMs: number;
+  readonly network: NetworkWeather;
+  readonly parentLink: LinkWeather;
+  readonly leafLink: LinkWeather;
+  readonly faults: readonly Planned[];
+}
+
+const DATABASES = { parent: 'dbp', grand: 'dbg', filtered: 'dbf' } as const;
+
+export function planOf(seed: number): Plan {
+  const chance = new Chance(seed, 'plan');
+  const leaves = ['l1', 'l2', 'l3'].slice(0, chance.int(1, 3));
+  const targets = ['t1:9100', 't2:9100', 't3:9100', 't4:9100'].slice(0, chance.int(1, 4));
+  const scrapedBy = Object.fromEntries(targets.map((target) => [target, chance.of(leaves)]));
+  const isCalm = chance.isHit(0.1);
+  const often = (share: number, most: number): number =>
+    !isCalm && chance.isHit(share) ? chance.between(0, most) : 0;
+  const base = {
+    ...{ seed, leaves, targets, scrapedBy },
+    lateLeaf: chance.isHit(0.3) ? chance.between(3000, 20_000) : 0,
+    scrapeMs: chance.of([250, 500, 1000]),
+    pullMs: chance.of([1000, 2000, 5000]),
+    isParentEmbedded: chance.isHit(0.25),
+    hasStandby: chance.isHit(0.3),
+    above: chance.of(['none', 'none', 'chain', 'diamond'] as const),
+    hasFiltered: chance.isHit(0.3),
+    journalMs: chance.isHit(0.2) ? 30_000 : 0,
+    pageBytes: chance.of([2048, 16_384, 4_194_304]),
+    activeMs: chance.between(30_000, 80_000),
+    network: {
+      requestLost: often(0.6, 0.05),
+      requestTwice: often(0.5, 0.1),
+      answerLost: often(0.6, 0.05),
+      answerCut: often(0.5, 0.05),
+      answerOld: often(0.5, 0.1),
+      late: often(0.6, 0.1),
+      lateMs: chance.of([20, 300, 3000]),
+    },
+    parentLink: {
+      crashBefore: often(0.4, 0.01),
+      crashAfter: often(0.4, 0.01),
+      crashAmid: often(0.4, 0.2),
+      lostAnswer: often(0.4, 0.03),
+    },
+    leafLink: {
+      ...{ crashBefore: often(0.3, 0.02), crashAfter: often(0.3, 0.02) },
+      ...{ crashAmid: 0, lostAnswer: 0 },
+    },
+  };
+  return { ...base, faults: isCalm ? [] : faultsOf(chance, base) };
+}
+
+type Base = Omit<Plan, 'faults'>;
+
+function faultsOf(chance: Chance, base: Base): Planned[] {
+  const machines = machinesOf(base);
+  const redis = databasesOf(base).filter((name) => name !== 'dbp' || !base.isParentEmbedded);
+  const kinds: Array<() => Fault | undefined> = [
+    () => ({ kind: 'kill', machine: chance.of(machines), away: chance.between(200, 15_000) }),
+    () => ({ kind: 'kill', machine: chance.of(machines), away: chance.between(200, 2000) }),
+    () => ({ kind: 'stop', machine: chance.of(machines), away: chance.between(200, 15_000) }),
+    () => ({ kind: 'freeze', machine: chance.of(machines), ms: chance.between(100, 20_000) }),
+    () => ({
+      ...{ kind: 'clock', machine: chance.of(machines) },
+      by: Math.round(
+        chance.of([1, -1]) * chance.of([100, 700, 5000, 60_000]) * chance.between(0, 1),
+      ),
+    }),
+    () => ({
+      ...{ kind: 'cut', a: chance.of(machines), b: chance.of(machines) },
+      ...{ how: chance.of(['reset', 'swallow'] as const), ms: chance.between(500, 30_000) },
+    }),
+    () => ({
+      kind: chance.of(['store away', 'store slow'] as const),
+      ...{ database: chance.of(databasesOf(base)), ms: chance.between(500, 20_000) },
+    }),
+    () =>
+      redis.length === 0
+        ? undefined
+        : { kind: 'store falls back', database: chance.of(redis), ms: chance.between(0, 12_000) },
+    () =>
+      redis.length === 0 || chance.isHit(0.5)
+        ? undefined
+        : { kind: 'store wiped', database: chance.of(redis) },
+    () => ({
+      kind: chance.of(['target down', 'target hangs'] as const),
+      ...{ target: chance.of(base.targets), ms: chance.between(500, 10_000) },
+    }),
+    () => ({
+      ...{ kind: 'target moves', target: chance.of(base.targets), to: chance.of(base.leaves) },
+      overlap: chance.between(-5000, 5000),
+    }),
+  ];
+  const planned: Planned[] = [];
+  for (let left = chance.int(0, 8); left > 0; left--) {
+    const fault = chance.of(kinds)();
+    if (fault !== undefined) planned.push({ at: chance.between(500, base.activeMs), fault });
+  }
+  return planned.sort((a, b) => a.at - b.at);
+}
+
+export function machinesOf(plan: Base): string[] {
+  const names = [...plan.leaves, 'p1'];
+  if (plan.hasStandby && !plan.isParentEmbedded) names.push('p2');
+  if (plan.above !== 'none') names.push('g');
+  if (plan.hasFiltered) names.push('f');
+  return names;
+}
+
+export function databasesOf(plan: Base): string[] {
+  const names: string[] = [DATABASES.parent];
+  if (plan.above !== 'none') names.push(DATABASES.grand);
+  if (plan.hasFiltered) names.push(DATABASES.filtered);
+  return names;
+}
