@@ -21,6 +21,7 @@ export default defineConfig({
             'packages/*/src/**/*.fuzz.ts',
             'test/architecture/**/*.test.ts',
             'test/deploy/**/*.test.ts',
+            'test/simulation/**/*.test.ts',
           ],
           testTimeout: 20_000,
         },

@@ -79,7 +79,7 @@ export function planOf(seed: number): Plan {
     hasFiltered: chance.isHit(0.3),
     journalMs: chance.isHit(0.2) ? 30_000 : 0,
     pageBytes: chance.of([2048, 16_384, 4_194_304]),
-    activeMs: chance.between(30_000, 80_000),
+    activeMs: chance.between(15_000, 50_000),
     network: {
       requestLost: often(0.6, 0.05),
       requestTwice: often(0.5, 0.1),
