@@ -29,8 +29,8 @@ export function simWorld(options: WorldOptions): World {
     hostname: host.split(':')[0],
     ownsProcess: false,
     files: { readFile: () => options.configText(), listFolder: () => [], env: {} },
-    postJson: async (url, headers, body, timeout) => {
-      const question = { method: 'POST', url, headers: { ...headers }, body };
+    sendJson: () => async (method, url, headers, body, timeout) => {
+      const question = { method, url, headers: { ...headers }, body };
       const answer = await network.ask(from, question, timeout);
       return { status: answer.status, body: Buffer.from(answer.body).toString() };
     },

@@ -20,19 +20,24 @@ export { RemoteWriteReceiver, type RemoteWriteOptions } from './remote-write/rec
 /** Takes in pages: the parent's side. */
 export { FramePuller, type FramePullerOptions, type PullTotals } from './pull/puller.js';
 
+/** What a source may hand over. */
+export type { SourceTrust } from './pull/trust.js';
+
 /** Leaves that announced themselves: the parent's side. */
 export {
   LeafRegistry,
   type LeafRegistryOptions,
   type RegisteredLeaf,
 } from './registration/registry.js';
+/** Tokens and what they allow. */
+export { type Rights, type TokenRule, parseTokens } from './registration/authority.js';
 /** Announces a leaf to its parent: the leaf's side. */
 export {
   Announcer,
   type Announcement,
   type AnnouncerOptions,
   type AnnouncerState,
-  type PostJson,
+  type SendJson,
 } from './registration/announcer.js';
 /** What is logged, and how loud. */
 export type { Log, LogLevel } from './log.js';

@@ -67,7 +67,7 @@ it('has what the source counted, as of the same position, in the write that stor
       windows: [[236_000, 1, 10, 20]],
     },
   ]);
-  expect(ledger.balance).toEqual({ stored: { test: 10 }, before: {} });
+  expect(ledger.balance).toEqual({ stored: { test: 10 }, refused: {}, before: {} });
   expect(ledger.jobs).toEqual({ test: { ...emptyJob(), frames: 10 } });
   expect(ledger.windows).toEqual([[236_000, 1, 10, 0]]);
   // Not with every page.
@@ -126,7 +126,7 @@ it('passes the counts of every level on', async () => {
   expect(trail.map(({ name, frames }) => `${name} ${frames}`)).toEqual(['leaf 10', 'mid 10']);
   expect(trail.map(({ windows }) => windows.length)).toEqual([1, 0]);
   expect(trail[0].jobs.test).toMatchObject({ scraped: 13, missed: 2 });
-  expect(balance).toEqual({ stored: { test: 10 }, before: {} });
+  expect(balance).toEqual({ stored: { test: 10 }, refused: {}, before: {} });
 });
 
 it('says how much is still to come', async () => {

@@ -17,6 +17,7 @@ export const ERROR_CODES = {
   // Canopy's own.
   too_many_requests: { httpStatus: 429, meaning: 'a limit on concurrent work is reached' },
   forbidden: { httpStatus: 403, meaning: 'the caller may not do this' },
+  conflict: { httpStatus: 409, meaning: 'another one stands in the way' },
   config_invalid: { httpStatus: 400, meaning: 'a configuration file that cannot be used' },
   format: { httpStatus: 400, meaning: 'bytes that are not what their format says' },
   limit: { httpStatus: 413, meaning: 'a limit was exceeded; the input is refused whole' },

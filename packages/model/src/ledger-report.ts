@@ -14,7 +14,7 @@ export type Verdict = 'balanced' | 'gaps' | 'differs' | 'filtered' | 'unknown';
 
 export interface JobReport {
   readonly job: string;
-  /** By the process that wrote the journal, as of its last word. */
+  /** By the process that wrote the journal, as of its last word; `forged_label` in `refused` by this one. */
   readonly scraped: number;
   readonly journalled: number;
   readonly refused: Readonly<Record<string, number>>;
@@ -72,7 +72,7 @@ export function ledgerReport(status: HierarchyStatus): LedgerReport {
 
 function journalReport(own: string, source: string, status: JournalStatus): JournalReport {
   const { ref, position, lagSeconds, ledger } = status;
-  const { jobs, windows: _, trail, balance: __, ...counts } = ledger;
+  const { jobs, windows: _, trail, balance: __, forged: ___, ...counts } = ledger;
   const path = [...trail.map(({ name }) => name), own];
   const names = new Set([
     ...Object.keys(jobs),
@@ -100,10 +100,12 @@ function ownJob({ jobs }: Ledger, job: string): JobReport {
 }
 
 function pulledJob(ledger: Ledger, job: string, isFiltered: boolean): JobReport {
-  const { trail, balance, gapsByCause } = ledger;
+  const { jobs, trail, balance, gapsByCause } = ledger;
   const of = (level: { readonly jobs: Readonly<Record<string, JobCounts>> }): JobCounts =>
     Object.hasOwn(level.jobs, job) ? level.jobs[job] : emptyJob();
-  const { scraped, journalled, refused, missed, samples } = of(trail[0]);
+  const { scraped, journalled, missed, samples, ...writer } = of(trail[0]);
+  // What a label of another's costs is refused here, all else by the writer.
+  const refused = { ...writer.refused, ...jobs[job]?.refused };
   const pulled = of(trail[trail.length - 1]).frames;
   const missing = isFiltered ? 0 : missingFrames(ledger, job);
   const { trimmed = 0, corrupt = 0, restart = 0 } = gapsByCause;

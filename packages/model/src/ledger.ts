@@ -2,7 +2,7 @@
  * What is known of a journal's frames: counts, gaps, and what the processes on the way counted. In a
  * store it is JSON and moves with the position. See ledger.format.md.
  */
-import type { GapCause, GapRecord, JournalPosition } from './journal.js';
+import type { Epoch, GapCause, GapRecord, GroupId, JournalPosition } from './journal.js';
 import { comparePositions } from './journal.js';
 import { BLOCK_WINDOW_MS } from './store.js';
 import { asTime } from './units.js';
@@ -40,6 +40,8 @@ export interface TrailLevel {
 export interface TrailBalance {
   /** Stored here by job. */
   readonly stored: Readonly<Record<string, number>>;
+  /** Refused here by job. */
+  readonly refused: Readonly<Record<string, number>>;
   /** By job: what the source had counted before this process had its first frame of the journal (or epoch). */
   readonly before: Readonly<Record<string, number>>;
 }
@@ -80,6 +82,11 @@ export interface Ledger {
   /** Newest last; at most `COLLISIONS_MAX`. */
   collisions: Collision[];
   collisionsTotal: number;
+  /** At a puller: groups of this epoch, with their jobs, that hold labels their source may not write. */
+  forged?: {
+    readonly epoch: Epoch;
+    readonly groups: ReadonlyArray<readonly [group: GroupId, job: string]>;
+  };
 }
 
 /** Gaps listed in a ledger; what is beyond is in `gapsTotal`. */
@@ -261,7 +268,11 @@ export function balance(ledger: Ledger, trail: readonly TrailLevel[]): void {
   const writer = trail[0];
   if (source === undefined || writer === undefined) return;
   const stored: Record<string, number> = {};
-  for (const [job, { frames }] of Object.entries(ledger.jobs)) stored[job] = frames;
+  const refused: Record<string, number> = {};
+  for (const [job, { frames, refused: reasons }] of Object.entries(ledger.jobs)) {
+    stored[job] = frames;
+    if (reasons.forged_label > 0) refused[job] = reasons.forged_label;
+  }
   const earlier = ledger.trail.at(-1);
   const goesOn =
     ledger.balance !== null &&
@@ -270,12 +281,13 @@ export function balance(ledger: Ledger, trail: readonly TrailLevel[]): void {
     comparePositions(earlier.position, source.position) <= 0;
   const before: Record<string, number> = {};
   for (const [job, { frames }] of Object.entries(source.jobs)) {
-    const known = goesOn ? (ledger.balance!.before[job] ?? 0) : frames - (stored[job] ?? 0);
+    const here = (stored[job] ?? 0) + (refused[job] ?? 0);
+    const known = goesOn ? (ledger.balance!.before[job] ?? 0) : frames - here;
     if (known !== 0) before[job] = known;
   }
   const windows = mergeWindows(ledger.trail[0]?.windows ?? [], writer.windows);
   ledger.trail = [{ ...writer, windows }, ...trail.slice(1)];
-  ledger.balance = { stored, before };
+  ledger.balance = { stored, refused, before };
 }
 
 /** Frames of a job that the source has and that are not here: what lies in gaps. */
@@ -283,5 +295,6 @@ export function missingFrames({ trail, balance: known }: Readonly<Ledger>, job: 
   const source = trail.at(-1);
   if (source === undefined || known === null) return 0;
   const had = source.jobs[job]?.frames ?? 0;
-  return had - (known.before[job] ?? 0) - (known.stored[job] ?? 0);
+  const here = (known.stored[job] ?? 0) + (known.refused?.[job] ?? 0);
+  return had - (known.before[job] ?? 0) - here;
 }

@@ -191,6 +191,8 @@ export interface ScrapeConfig extends HttpClientConfig {
   readonly scrapeFailureLogFile?: string;
   /** Formats asked for, best first; undefined: Prometheus's choice. */
   readonly scrapeProtocols?: readonly ScrapeProtocol[];
+  /** Only pages of frames are taken, no text: the address was told by somebody else. */
+  readonly pullOnly?: boolean;
   /** What a body without a usable content type is read as; undefined: such a scrape fails. */
   readonly fallbackScrapeProtocol?: ScrapeProtocol;
   /** Asks for compressed bodies; true where undefined. */

@@ -50,6 +50,9 @@ export type {
   HttpFetcherOptions,
   RequestClient,
 } from './fetch.js';
+/** Sends one request under an `http_config`. */
+export { HttpSender } from './client/send.js';
+export type { HttpSenderOptions, SentRequest } from './client/send.js';
 /** Gets bodies of plain HTTP targets over bare sockets. */
 export { SocketFetcher } from './socket/socket-fetcher.js';
 export type { SocketFetcherOptions } from './socket/socket-fetcher.js';

@@ -298,6 +298,12 @@ export class ScrapeLoop {
           const taken = await pullFormat.take(this.#pullTarget, headers, answer.body);
           return { kind: 'frames', ...taken };
         }
+        if (this.#options.config.pullOnly === true) {
+          throw new CanopyError(
+            'unavailable',
+            'the source answers with something else than frames',
+          );
+        }
         return { kind: 'text', columns: this.#read(answer, series, report) };
       },
     );
@@ -375,6 +381,10 @@ function negotiation(config: ScrapeConfig, pull: PullFormat | undefined): Record
     metricNameEscapingScheme = 'allow-utf-8',
     enableCompression = true,
   } = config;
+  const compression = enableCompression ? 'br, gzip' : 'identity';
+  if (pull !== undefined && config.pullOnly === true) {
+    return { accept: pull.mediaType, 'accept-encoding': compression };
+  }
   const accept = acceptHeader(scrapeProtocols, metricNameEscapingScheme);
   const compressed = pull ? 'br, gzip' : 'gzip';
   return {

@@ -61,7 +61,7 @@ export interface WebOptions {
   /** Answers `/federate` (text or frames) completely, its own compression included. */
   federate(req: IncomingMessage, res: ServerResponse, url: URL): Promise<void>;
   /**
-   * Answers `POST /api/v1/canopy/leaves`, reading the body itself; null where leaves cannot announce
+   * Answers `POST` and `DELETE` of `/api/v1/canopy/leaves`, reading the body itself; null where leaves cannot announce
    * themselves (a leaf). Called only for bodies declared as JSON.
    */
   readonly register: ((req: IncomingMessage, res: ServerResponse) => Promise<void>) | null;

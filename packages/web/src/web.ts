@@ -111,7 +111,7 @@ function mountStreams(
   });
   const { register } = options;
   if (register === null) return;
-  app.all(LEAVES_PATH, count(LEAVES_PATH), onlyMethods('POST'), async (req, res) => {
+  app.all(LEAVES_PATH, count(LEAVES_PATH), onlyMethods('POST', 'DELETE'), async (req, res) => {
     // A browser sends JSON to another origin only after asking first, which is never allowed here.
     if (!isJson(req)) {
       sendText(res, 415, 'the body must be application/json\n');

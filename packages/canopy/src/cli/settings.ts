@@ -6,6 +6,7 @@ import {
   BLOCK_WINDOW_MS,
   CanopyError,
   type DurationMs,
+  isLegacyLabelName,
   parseBytes,
   parseDuration,
 } from '@canopy/model';
@@ -32,6 +33,10 @@ export interface Settings {
   readonly redis: RedisSettings;
   readonly parentUrl: string | undefined;
   readonly tokenFile: string | undefined;
+  readonly federationHttpConfigFile: string | undefined;
+  readonly enforceLabels: readonly string[];
+  readonly leavesMax: number;
+  readonly registrationsPerMinuteMax: number;
   readonly pageBytesMax: number;
   readonly journalRetention: DurationMs;
   readonly journalRetentionBytes: number;
@@ -102,6 +107,14 @@ export function settingsOf(role: Role, values: FlagValues, isSecure = false): Se
     redis: redisSettings(values, read),
     parentUrl: values.has('parent') ? read('parent', httpUrl) : undefined,
     tokenFile: values.get('federation.token-file'),
+    federationHttpConfigFile: values.get('federation.http-config-file'),
+    enforceLabels: values.has('federation.enforce-labels')
+      ? read('federation.enforce-labels', labelNames)
+      : [],
+    leavesMax: values.has('federation.max-leaves') ? read('federation.max-leaves', count) : 0,
+    registrationsPerMinuteMax: values.has('federation.max-registrations-per-minute')
+      ? read('federation.max-registrations-per-minute', count)
+      : 0,
     pageBytesMax: read('federation.max-page-bytes', parseBytes),
     journalRetention: read('journal.retention', parseDuration),
     journalRetentionBytes: read('journal.retention-bytes', parseBytes),
@@ -120,6 +133,13 @@ export function settingsOf(role: Role, values: FlagValues, isSecure = false): Se
     scrapeConcurrency: read('scrape.concurrency', count),
     logLevel: (values.get('log.level') ?? 'info') as LogLevel,
   };
+}
+
+function labelNames(text: string): string[] {
+  const names = text.split(',').map((name) => name.trim());
+  const wrong = names.find((name) => name === '' || !isLegacyLabelName(name));
+  if (wrong !== undefined) throw new CanopyError('bad_data', `"${wrong}" is not a label name`);
+  return names;
 }
 
 function positiveDuration(text: string): DurationMs {

@@ -198,6 +198,11 @@ export const httpClientShape = {
 const shape = z.strictObject(httpClientShape);
 export type RawHttpClient = z.output<typeof shape>;
 
+/** A file that holds an `http_config` and nothing else, such as promtool's `--http.config.file`. */
+export const httpClientFile = shape.superRefine((raw, context) =>
+  checkHttpClient(raw, (message) => context.addIssue({ code: 'custom', message })),
+);
+
 /** The rules that span keys, in Prometheus's words. */
 export function checkHttpClient(raw: RawHttpClient, issue: (message: string) => void): void {
   const { basic_auth: basic, authorization: header, oauth2: tokens } = raw;

@@ -112,6 +112,11 @@ export const METRICS = {
     help: '1 while the last pull of the source went well.',
     labels: ['source'],
   },
+  canopy_source_lost: {
+    type: 'gauge',
+    help: '1 for a source that has stayed away for five minutes without taking leave.',
+    labels: ['source'],
+  },
   canopy_source_lag_seconds: {
     type: 'gauge',
     help: 'Now minus the watermark of the source.',
@@ -187,6 +192,26 @@ export const METRICS = {
     type: 'counter',
     help: 'HTTP requests by route and status code.',
     labels: ['handler', 'code'],
+  },
+  canopy_leaves: {
+    type: 'gauge',
+    help: 'Leaves that announced themselves: `present`, or `lost` for five minutes.',
+    labels: ['state'],
+  },
+  canopy_registrations_total: {
+    type: 'counter',
+    help: 'Announcements taken (`announced`), the repeated ones too, and leaves that took leave (`left`).',
+    labels: ['kind'],
+  },
+  canopy_registrations_refused_total: {
+    type: 'counter',
+    help: 'Announcements refused: `forbidden` (token, certificate, address), `conflict` (name, journal), `too_many_requests`, `bad_data`, `limit`, trouble of the store.',
+    labels: ['reason'],
+  },
+  canopy_pulls_refused_total: {
+    type: 'counter',
+    help: "Pages refused for another's journal (`foreign_journal`), groups for a label of --federation.enforce-labels (`forged_label`).",
+    labels: ['reason'],
   },
   canopy_http_refused_total: {
     type: 'counter',

@@ -2,7 +2,9 @@
  * The configuration in use: read at the start, replaced whole or not at all.
  */
 import { CanopyError, type DurationMs, type Milliseconds } from '@canopy/model';
+import type { HttpClientConfig } from '@canopy/scrape';
 import type { Settings } from '../cli/settings.js';
+import { loadHttpConfigFile } from '../config/http-config-file.js';
 import { type LoadedConfig, loadConfig } from '../config/load.js';
 import type { Log } from '../log.js';
 import type { World } from './world.js';
@@ -20,14 +22,20 @@ export interface ReloadState {
 
 const DEFAULT_INTERVALS = { leaf: 60_000, parent: 5000 } as const;
 
+/** The configuration, and what stands beside it in files of its own. */
+export interface RunningConfig extends LoadedConfig {
+  /** How the parent, and leaves that announced themselves, are spoken to. */
+  readonly federationHttp: HttpClientConfig;
+}
+
 export class Configuration {
   readonly #settings: Settings;
   readonly #world: ConfigurationWorld;
   readonly #log: Log;
-  #current: LoadedConfig;
+  #current: RunningConfig;
   #state: ReloadState;
   /** Puts a configuration to work; throws where it cannot, having changed nothing. */
-  apply: (config: LoadedConfig) => void = () => {};
+  apply: (config: RunningConfig) => void = () => {};
 
   /** @throws CanopyError `config_invalid`. */
   constructor(settings: Settings, world: ConfigurationWorld, log: Log) {
@@ -39,7 +47,7 @@ export class Configuration {
     this.#sayIgnored();
   }
 
-  get current(): LoadedConfig {
+  get current(): RunningConfig {
     return this.#current;
   }
 
@@ -78,10 +86,12 @@ export class Configuration {
   }
 }
 
-function read(settings: Settings, { files }: ConfigurationWorld): LoadedConfig {
-  return loadConfig(settings.configFile ?? '', {
+function read(settings: Settings, { files }: ConfigurationWorld): RunningConfig {
+  const federationHttp = loadHttpConfigFile(settings.federationHttpConfigFile, files.readFile);
+  const config = loadConfig(settings.configFile ?? '', {
     ...files,
     readFile: (path) => (path === '' ? '' : files.readFile(path)),
     defaultScrapeInterval: DEFAULT_INTERVALS[settings.role] as DurationMs,
   });
+  return { ...config, federationHttp };
 }

@@ -3,7 +3,7 @@
  */
 import type { LeafRegistry, RegisteredLeaf } from '@canopy/federation';
 import type { DurationMs } from '@canopy/model';
-import type { Discovery, ScrapeConfig, TargetGroup } from '@canopy/scrape';
+import type { Discovery, HttpClientConfig, ScrapeConfig, TargetGroup } from '@canopy/scrape';
 
 export const LEAF_JOB = 'canopy';
 
@@ -37,8 +37,13 @@ function groupOf(leaf: RegisteredLeaf): TargetGroup {
 }
 
 /** The job that pulls announced leaves. Without `match[]`: everything they have. */
-export function leafJob(interval: DurationMs, timeout: DurationMs): ScrapeConfig {
+export function leafJob(
+  interval: DurationMs,
+  timeout: DurationMs,
+  http: HttpClientConfig,
+): ScrapeConfig {
   return {
+    ...http,
     jobName: LEAF_JOB,
     scrapeInterval: interval,
     scrapeTimeout: timeout,
@@ -57,6 +62,8 @@ export function leafJob(interval: DurationMs, timeout: DurationMs): ScrapeConfig
     fileSdConfigs: [],
     relabelConfigs: [],
     metricRelabelConfigs: [],
+    // An address that was announced leads to no other, and to nothing but frames.
     followRedirects: false,
+    pullOnly: true,
   };
 }

@@ -11,6 +11,7 @@ import {
   FrameServer,
   type RemoteWriteReceiver,
   TextFederation,
+  type TokenRule,
   negotiate,
 } from '@canopy/federation';
 import { Head, type HeadSnapshot, type TileSource } from '@canopy/head';
@@ -24,6 +25,7 @@ import {
   type JournalRef,
   type Milliseconds,
   type StoredTile,
+  type TargetStatus,
   type TargetsView,
   type TileMeta,
   asTime,
@@ -42,7 +44,7 @@ import { LifeCycle } from '../life-cycle.js';
 import type { Log } from '../log.js';
 import { SelfMetrics } from '../metrics/registry.js';
 import { PROMETHEUS_VERSION, VERSION } from '../version.js';
-import { Configuration } from './configuration.js';
+import { Configuration, type RunningConfig } from './configuration.js';
 import { Rate } from './rate.js';
 import { nameOf, pathOf, storedLedger } from './journal-paths.js';
 import { StorePulse } from './store-pulse.js';
@@ -61,6 +63,8 @@ const COMMIT_BYTES = 1024 * 1024;
 const JOURNAL_QUEUE_BYTES = 256 * 1024 * 1024;
 const SERIES_MAX = 10_000_000;
 export const PART_STOP_MS = 2000;
+/** Well within the time that a part has to stop. */
+const LEAVE_TIMEOUT = (1.5 * SECOND) as DurationMs;
 const ANNOUNCE_EVERY = (30 * SECOND) as DurationMs;
 /** Corrupt records that are told apart; what is beyond is only skipped. */
 const CORRUPT_MAX = 10_000;
@@ -89,7 +93,7 @@ export class CanopyProcess {
   readonly metrics: SelfMetrics;
   readonly startTime: Milliseconds;
   readonly rate: Rate;
-  readonly readToken: () => Promise<string | undefined>;
+  readonly readTokens: () => Promise<readonly TokenRule[]>;
   /** Owner of leases: another one each time, so that two processes are never taken for one. */
   readonly owner: string;
   /** The head has all of the own journal that is synced, and is given what comes. */
@@ -99,6 +103,8 @@ export class CanopyProcess {
   notReady = 'starting';
   /** What else people should know of a process that is ready; '' for nothing. */
   remark: () => string = () => '';
+  /** What the role knows of a target beyond its last scrape. */
+  describeTarget: (target: TargetStatus) => TargetStatus = (target) => target;
   /** Ends the process as a signal would. */
   quit: () => void = () => {};
   listening: Listening | undefined;
@@ -147,7 +153,7 @@ export class CanopyProcess {
       nameOf: (ref) => nameOf(this, ref),
     });
     this.rate = new Rate(() => this.scraping?.totals.samples ?? 0);
-    this.readToken = tokenReader(settings.tokenFile);
+    this.readTokens = tokenReader(settings.tokenFile);
     const mark = Buffer.from(world.randomBytes(6)).toString('hex');
     this.owner = `${settings.name}@${world.hostname}-${mark}`;
   }
@@ -209,7 +215,7 @@ export class CanopyProcess {
   }
 
   /** The one in use; another one after a reload. */
-  get config(): LoadedConfig {
+  get config(): RunningConfig {
     return this.configuration.current;
   }
 
@@ -348,13 +354,15 @@ export class CanopyProcess {
         name: settings.name,
         url: settings.externalUrl,
         journal: journal.id,
-        labels: clusterLabel(settings),
+        role: settings.role,
+        labels: labelsToObject(this.externalLabels(this.config)),
       }),
-      readToken: this.readToken,
-      post: this.world.postJson,
+      readTokens: this.readTokens,
+      send: (...request) => this.world.sendJson(this.config.federationHttp)(...request),
       interval: ANNOUNCE_EVERY,
       backoffMax: ANNOUNCE_EVERY,
       timeout: (5 * SECOND) as DurationMs,
+      leaveTimeout: LEAVE_TIMEOUT,
       log: this.log,
     });
     announcer.start();
@@ -364,7 +372,7 @@ export class CanopyProcess {
 
   #targets(): TargetsView {
     return {
-      active: () => this.scraping?.active() ?? [],
+      active: () => (this.scraping?.active() ?? []).map((target) => this.describeTarget(target)),
       dropped: () => this.scraping?.dropped() ?? [],
     };
   }
@@ -425,7 +433,7 @@ async function checkTokenFile(settings: Settings): Promise<void> {
   try {
     await tokenReader(settings.tokenFile)();
   } catch (error) {
-    throw new CanopyError('config_invalid', `--federation.token-file: ${errorText(error)}`);
+    throw new CanopyError('config_invalid', errorText(error));
   }
 }
 

@@ -3,9 +3,9 @@ import { parseKernel } from '@canopy/exposition';
 import type { Journal, PullFormat } from '@canopy/model';
 import { type Discovery, type ScrapeConfig, ScrapeManager } from '@canopy/scrape';
 import pLimit from 'p-limit';
-import type { LoadedConfig } from '../config/load.js';
 import type { LifeCycle } from '../life-cycle.js';
 import type { Log } from '../log.js';
+import type { RunningConfig } from './configuration.js';
 import type { CanopyProcess } from './process.js';
 
 const SERIES_PER_TARGET_MAX = 2_000_000;
@@ -14,7 +14,7 @@ const PULLS_AT_ONCE = 8;
 export interface ScrapingOptions {
   readonly journal: Journal;
   /** The jobs of a configuration, those of the role among them. */
-  jobsOf(config: LoadedConfig): readonly ScrapeConfig[];
+  jobsOf(config: RunningConfig): readonly ScrapeConfig[];
   readonly discoveries: ReadonlyArray<{ readonly jobName: string; readonly discovery: Discovery }>;
   readonly pullFormat: PullFormat | undefined;
   readonly life: LifeCycle;

@@ -1,5 +1,5 @@
 /** Binds the numbers that parts count to the metrics of the process. */
-import type { RemoteWriteReceiver } from '@canopy/federation';
+import type { FramePuller, LeafRegistry, RemoteWriteReceiver } from '@canopy/federation';
 import type { Head } from '@canopy/head';
 import {
   type HierarchyStatus,
@@ -32,6 +32,8 @@ export interface MetricSources {
   readonly configuration: Configuration;
   readonly web: () => WebTotals;
   listening(): Listening | undefined;
+  readonly registry: LeafRegistry | undefined;
+  puller(): FramePuller | undefined;
   scrapes(): Readonly<ScrapeTotals> | undefined;
   remoteWrite(): Readonly<RemoteWriteReceiver['totals']> | undefined;
   journal(): JournalWriter | undefined;
@@ -108,7 +110,32 @@ export function bindMetrics(metrics: SelfMetrics, from: MetricSources): void {
   metrics.value('canopy_web_config_last_reload_successful', () =>
     (from.listening()?.problem?.() ?? '') === '' ? 1 : 0,
   );
+  bindRegistry(metrics, from);
   bindSources(metrics, from);
+}
+
+function bindRegistry(metrics: SelfMetrics, { registry, puller }: MetricSources): void {
+  if (registry === undefined) return;
+  metrics.readings('canopy_leaves', () => {
+    const leaves = registry.leaves();
+    const lost = leaves.filter((leaf) => leaf.lost).length;
+    return [
+      [['present'], leaves.length - lost],
+      [['lost'], lost],
+    ];
+  });
+  metrics.readings('canopy_registrations_total', () => [
+    [['announced'], registry.totals.accepted],
+    [['left'], registry.totals.left],
+  ]);
+  metrics.readings('canopy_registrations_refused_total', () => byReason(registry.totals.refused));
+  metrics.readings('canopy_pulls_refused_total', () => {
+    const totals = puller()?.totals;
+    return [
+      [['foreign_journal'], totals?.foreignJournals ?? 0],
+      [['forged_label'], totals?.forgedGroups ?? 0],
+    ];
+  });
 }
 
 function bindBlocks(metrics: SelfMetrics, { head, blocks, retention }: MetricSources): void {
@@ -141,6 +168,10 @@ function bindSources(metrics: SelfMetrics, from: MetricSources): void {
   metrics.readings(
     'canopy_source_up',
     perSource((source) => (source.health === 'up' ? 1 : 0)),
+  );
+  metrics.readings(
+    'canopy_source_lost',
+    perSource((source) => (source.health === 'lost' ? 1 : 0)),
   );
   metrics.readings(
     'canopy_source_lag_seconds',

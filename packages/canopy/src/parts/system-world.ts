@@ -2,10 +2,10 @@
 import { randomBytes } from 'node:crypto';
 import { readFileSync, readdirSync } from 'node:fs';
 import { hostname } from 'node:os';
-import type { PostJson } from '@canopy/federation';
 import type { DurationMs } from '@canopy/model';
 import {
   HttpFetcher,
+  HttpSender,
   KubernetesConnector,
   SERVICE_ACCOUNT_FOLDER,
   SocketFetcher,
@@ -27,16 +27,17 @@ const BODY_BYTES_MAX = 256 * 1024 * 1024;
 const IDLE_TIMEOUT = (5 * MINUTE) as DurationMs;
 const CURSOR_HEADER_BYTES = 1024 * 1024;
 
-const postJson: PostJson = async (url, headers, body, timeout: DurationMs) => {
-  const response = await fetch(url, {
-    method: 'POST',
-    headers: { 'content-type': 'application/json', ...headers },
-    body,
-    redirect: 'error',
-    signal: AbortSignal.timeout(timeout),
-  });
-  return { status: response.status, body: (await response.text()).slice(0, 1024) };
-};
+const ANSWER_BYTES_MAX = 1024;
+
+const sender = new HttpSender({
+  clock: systemClock,
+  userAgent: `Canopy/${VERSION}`,
+  idleTimeout: IDLE_TIMEOUT,
+  env: process.env,
+});
+
+const sendJson: World['sendJson'] = (config) => (method, url, headers, body, timeout) =>
+  sender.send({ method, url, headers, body, timeout, answerBytesMax: ANSWER_BYTES_MAX }, config);
 
 export const systemWorld: World = {
   clock: systemClock,
@@ -48,7 +49,7 @@ export const systemWorld: World = {
     listFolder: (path) => readdirSync(path),
     env: process.env,
   },
-  postJson,
+  sendJson,
   openStore: (settings, log, onCorrupt) => openStore(settings, systemClock, log, onCorrupt),
   listen,
   connect,

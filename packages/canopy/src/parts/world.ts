@@ -1,9 +1,9 @@
 /** What a process takes from outside. The real one is in system-world.ts, a simulated one in test/simulation. */
 import { readFile } from 'node:fs/promises';
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import type { PostJson } from '@canopy/federation';
-import type { Clock } from '@canopy/model';
-import type { ScrapeManagerOptions } from '@canopy/scrape';
+import { type SendJson, type TokenRule, parseTokens } from '@canopy/federation';
+import { CanopyError, type Clock, errorText } from '@canopy/model';
+import type { HttpClientConfig, ScrapeManagerOptions } from '@canopy/scrape';
 import type { CorruptRecord, ReportingStore } from '@canopy/store';
 import type { Web } from '@canopy/web';
 import type { Settings } from '../cli/settings.js';
@@ -50,7 +50,8 @@ export interface World {
   readonly ownsProcess: boolean;
   /** Where the configuration is read from. */
   readonly files: Pick<LoadOptions, 'readFile' | 'listFolder' | 'env'>;
-  readonly postJson: PostJson;
+  /** Under an `http_config`. */
+  sendJson(config: HttpClientConfig): SendJson;
   /** @throws CanopyError `storage_locked`, `storage_unsuitable`, `storage_unavailable`. */
   openStore(
     settings: Settings,
@@ -65,11 +66,17 @@ export interface World {
   startHousekeeping(chores: readonly Chore[], log: Log): () => Promise<void>;
 }
 
-/** Reads the bearer token anew each time, so that it can be changed while the process runs. */
-export function tokenReader(file: string | undefined): () => Promise<string | undefined> {
-  if (file === undefined) return () => Promise.resolve(undefined);
+/**
+ * Reads tokens anew each time, so that they can be changed while the process runs. What it returns rejects with a
+ * CanopyError where the file cannot be used.
+ */
+export function tokenReader(file: string | undefined): () => Promise<readonly TokenRule[]> {
+  if (file === undefined) return () => Promise.resolve([]);
   return async () => {
-    const token = (await readFile(file, 'utf8')).trim();
-    return token === '' ? undefined : token;
+    try {
+      return parseTokens(await readFile(file, 'utf8'));
+    } catch (error) {
+      throw new CanopyError('unavailable', `--federation.token-file: ${errorText(error)}`);
+    }
   };
 }

@@ -63,6 +63,8 @@ export async function startLeaf(
     configuration,
     web: () => web.totals,
     listening: () => process.listening,
+    registry: undefined,
+    puller: () => undefined,
     scrapes: () => process.scraping?.totals,
     remoteWrite: () => process.remoteWrite?.totals,
     journal: () => process.journal,

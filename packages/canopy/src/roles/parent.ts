@@ -6,7 +6,7 @@
 import { FramePuller, LeafRegistry } from '@canopy/federation';
 import { CanopyError, type DurationMs, parseLedger } from '@canopy/model';
 import { takeLease } from '@canopy/store';
-import type { WebTotals } from '@canopy/web';
+import { type WebTotals, clientNames } from '@canopy/web';
 import type { Settings } from '../cli/settings.js';
 import { DEFAULT_SCRAPE_TIMEOUT } from '../config/schema.js';
 import { LifeCycle } from '../life-cycle.js';
@@ -14,6 +14,7 @@ import type { Log } from '../log.js';
 import { Follower } from '../parts/follower.js';
 import { Leadership } from '../parts/leadership.js';
 import { LEAF_JOB, LeafDiscovery, leafJob } from '../parts/leaf-discovery.js';
+import { leafOf, trustOf, withLoss } from '../parts/leaf-trust.js';
 import { storeAnswers } from '../parts/open-store.js';
 import {
   CanopyProcess,
@@ -33,7 +34,8 @@ import { TileKeeper } from '../parts/tile-keeper.js';
 import { Warming } from '../parts/warming.js';
 import type { World } from '../parts/world.js';
 
-const LEAVES_MAX = 10_000;
+/** Journals that one source may have. */
+const JOURNALS_MAX = 10_000;
 const LOST_AFTER = (5 * 60_000) as DurationMs;
 const PAGE_BYTES_MAX = 64 * 1024 * 1024;
 /** Tiles of the head's window that come back into memory after a start. */
@@ -113,6 +115,7 @@ function describe(parts: Parts, settings: Settings, web: () => WebTotals): void 
   const { process, registry, tiles, leadership, warming } = parts;
   const { blocks, retention } = parts.rest;
   const { clock, head, pulse, configuration } = process;
+  process.describeTarget = (target) => withLoss(registry, target);
   process.remark = () =>
     [standbyRemark(parts), warming.text].filter((text) => text !== '').join('; ');
   process.hierarchy = () =>
@@ -129,6 +132,8 @@ function describe(parts: Parts, settings: Settings, web: () => WebTotals): void 
     ...{ settings, head, pulse, tiles, blocks, retention, configuration },
     web,
     listening: () => process.listening,
+    registry,
+    puller: () => process.puller,
     scrapes: () => process.scraping?.totals,
     remoteWrite: () => process.remoteWrite?.totals,
     journal: () => process.journal,
@@ -157,6 +162,7 @@ async function bringUp(
   const beat = async () => {
     process.rate.tick(clock.monotonic());
     await pulse.beat();
+    forgetGone(process);
     if (!leadership.leads) await registry.load();
   };
   await beat();
@@ -177,6 +183,12 @@ async function bringUp(
   warming.start();
   process.notReady = '';
   log('info', 'ready', { leaves: registry.leaves().length, standby: !leadership.leads });
+}
+
+/** A leaf that left is not one that is lost. */
+function forgetGone({ puller, scraping }: CanopyProcess): void {
+  if (scraping === undefined) return;
+  puller?.retain(new Set(scraping.active().map(({ scrapeUrl }) => scrapeUrl)));
 }
 
 /** Nobody else writes any journal after this, and the head has whatever the store has. */
@@ -212,8 +224,8 @@ async function beginTerm(parts: Parts, term: LifeCycle): Promise<void> {
   startRemoteWrite(process, journal, term);
   startScraping(process, {
     journal,
-    jobsOf: ({ globalScrapeInterval: interval, scrapeConfigs }) => [
-      leafJob(interval, Math.min(interval, DEFAULT_SCRAPE_TIMEOUT) as DurationMs),
+    jobsOf: ({ globalScrapeInterval: interval, scrapeConfigs, federationHttp }) => [
+      leafJob(interval, Math.min(interval, DEFAULT_SCRAPE_TIMEOUT) as DurationMs, federationHttp),
       ...scrapeConfigs,
     ],
     discoveries: [{ jobName: LEAF_JOB, discovery: new LeafDiscovery(registry) }],
@@ -233,7 +245,7 @@ function startKeeping({ process, tiles, rest }: Parts, term: LifeCycle): void {
 }
 
 function startPulling(
-  { process, tiles, rest, follower, warming }: Parts,
+  { process, registry, tiles, rest, follower, warming }: Parts,
   term: LifeCycle,
 ): FramePuller {
   const { store, clock, owner, log, head } = process;
@@ -251,7 +263,8 @@ function startPulling(
       warming.start();
     },
     pageBytesMax: PAGE_BYTES_MAX,
-    journalsMax: LEAVES_MAX,
+    journalsMax: JOURNALS_MAX,
+    trust: (target) => trustOf(registry, process.settings.enforceLabels, target),
   });
   process.pullBy(puller);
   term.add('leases of pulled journals', async () => {
@@ -282,7 +295,7 @@ function makeWarming(process: CanopyProcess): Warming {
 /** A standby takes no announcement of a leaf that it does not know: it could not keep it. */
 function makeRegistry(process: CanopyProcess, leadership: () => Leadership): LeafRegistry {
   const { store, clock, settings, log } = process;
-  return new LeafRegistry({
+  const registry: LeafRegistry = new LeafRegistry({
     ...{ clock, log },
     store: {
       getDocument: (name) => store.getDocument(name),
@@ -292,11 +305,24 @@ function makeRegistry(process: CanopyProcess, leadership: () => Leadership): Lea
         return Promise.reject(new CanopyError('storage_unavailable', message));
       },
     },
-    readToken: process.readToken,
+    readTokens: process.readTokens,
+    clientNames: (req) => clientNames(req.socket),
+    isHeard: (url) => isPulled(process, registry, url),
     isOwn: ({ url, journal }) => url === settings.externalUrl || journal === process.journal?.id,
-    leavesMax: LEAVES_MAX,
+    leavesMax: settings.leavesMax,
+    changesPerMinuteMax: settings.registrationsPerMinuteMax,
     lostAfter: LOST_AFTER,
   });
+  return registry;
+}
+
+/** Whether the leaf announced at `url` answered when it was asked last. */
+function isPulled({ scraping }: CanopyProcess, registry: LeafRegistry, url: string): boolean {
+  const targets = scraping?.active() ?? [];
+  return targets.some(
+    ({ scrapeUrl, labels, health }) =>
+      health === 'up' && leafOf(registry, scrapeUrl, labels)?.url === url,
+  );
 }
 
 /** For people; '' while this parent writes the store. */

@@ -37,10 +37,13 @@ import type { JournalSection } from '../page-types.js';
 import { GroupJobs } from './group-jobs.js';
 import type { FramePullerOptions } from './options.js';
 import type { PullTotals } from './totals.js';
+import { type Forgery, type SourceTrust, withoutForged } from './trust.js';
 
 const START: JournalPosition = { epoch: 0, sequence: 0 };
 /** Entries applied before others get their turn. Bytes. */
 const APPLY_BYTES = 64 * 1024;
+/** Of one page. */
+const FORGERIES_LOGGED_MAX = 10;
 const STORED_CHUNK = { maxBytes: 256 * 1024, maxEntries: 2048 };
 
 interface Known {
@@ -93,9 +96,9 @@ export class JournalIntake {
     return this.#inTurn(async () => (await this.#load())?.cursor ?? '');
   }
 
-  /** Stores and applies a section. Safe to repeat. */
-  take(section: JournalSection): Promise<Taken> {
-    return this.#inTurn(() => this.#take(section));
+  /** Stores and applies a section, without what `labels` forbid. Safe to repeat. */
+  take(section: JournalSection, labels: SourceTrust['labels']): Promise<Taken> {
+    return this.#inTurn(() => this.#take(section, labels));
   }
 
   /** Takes nothing any more and gives the lease back. */
@@ -138,7 +141,7 @@ export class JournalIntake {
     return Math.max(0, this.#keptFor - Math.max(0, now - this.#watermark));
   }
 
-  async #take(section: JournalSection): Promise<Taken> {
+  async #take(section: JournalSection, labels: SourceTrust['labels']): Promise<Taken> {
     if (this.#isReleased) throw new CanopyError('unavailable', 'nothing is pulled any more');
     const known = await this.#load();
     const stored = known?.position ?? START;
@@ -154,7 +157,7 @@ export class JournalIntake {
     if (comparePositions(section.position, stored) > 0) {
       const entries = section.entries.filter((entry) => comparePositions(entry, stored) > 0);
       this.#totals.repeated += section.entries.length - entries.length;
-      const applied = await this.#store(section, known, entries);
+      const applied = await this.#store(section, known, entries, labels);
       if (applied === null) return { samples: 0, more: true };
       samples = applied.samples;
     } else {
@@ -171,10 +174,13 @@ export class JournalIntake {
   async #store(
     section: JournalSection,
     known: Known | null,
-    entries: readonly JournalEntry[],
+    sent: readonly JournalEntry[],
+    labels: SourceTrust['labels'],
   ): Promise<ApplyTotals | null> {
     const ledger = this.#nextLedger(known?.ledger ?? emptyLedger());
-    this.#jobs.learn(entries);
+    this.#jobs.learn(sent);
+    const { kept: entries, refused, found } = withoutForged(sent, labels, ledger, this.#jobs);
+    countRefused(ledger, refused);
     countInto(ledger, entries, this.#jobs);
     if (known === null && this.#wiped) nameWiped(ledger, section, entries);
     ledger.watermark = Math.max(ledger.watermark, section.watermark);
@@ -207,6 +213,7 @@ export class JournalIntake {
       entryBytes,
     };
     this.#wiped = false;
+    this.#noteForged(found);
     this.#forgetPending();
     this.#gaps.forget(ledger);
     this.#collisions = [];
@@ -322,6 +329,16 @@ export class JournalIntake {
     this.#options.onWatermark(this.#ref, asTime(watermark));
   }
 
+  #noteForged(found: readonly Forgery[]): void {
+    this.#totals.forgedGroups += found.length;
+    for (const forgery of found.slice(0, FORGERIES_LOGGED_MAX)) {
+      this.#options.log('warn', 'a group is refused: its source may not write this label', {
+        journal: this.#ref,
+        ...forgery,
+      });
+    }
+  }
+
   #noteEpochBreak(): void {
     this.#totals.epochBreaks++;
     this.#options.log('warn', 'the source had lost what we have of it: it begins a new epoch', {
@@ -351,6 +368,14 @@ export class JournalIntake {
     const done = this.#turn.then(task, task);
     this.#turn = done.catch(() => undefined);
     return done;
+  }
+}
+
+/** By job, as the source counts what it hands over. */
+function countRefused(ledger: Ledger, refused: ReadonlyMap<string, number>): void {
+  for (const [job, frames] of refused) {
+    addCount(ledger.refused, 'forged_label', frames);
+    addCount(jobIn(ledger, job).refused, 'forged_label', frames);
   }
 }
 

@@ -10,9 +10,11 @@ import type {
   JournalRef,
   JournalState,
   Milliseconds,
+  PullTarget,
   Store,
 } from '@canopy/model';
 import type { Log } from '../log.js';
+import type { SourceTrust } from './trust.js';
 
 export interface FramePullerOptions {
   readonly store: Store;
@@ -38,6 +40,8 @@ export interface FramePullerOptions {
    * is pulled again from there.
    */
   onStoreWentBack(ref: JournalRef, state: JournalState | undefined): Promise<void>;
+  /** What a source may hand over; default: everything. */
+  trust?(target: PullTarget): SourceTrust;
   /** A larger page is refused. Bytes, before compression. */
   readonly pageBytesMax: number;
   /** Journals one source may have. */

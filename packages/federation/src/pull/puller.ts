@@ -25,8 +25,9 @@ import { FRAMES_MEDIA_TYPE, decodePage } from '../page.js';
 import type { JournalSection, Page } from '../page-types.js';
 import { JournalIntake } from './journal-intake.js';
 import type { FramePullerOptions } from './options.js';
-import { type Source, newSource, notePage, sourceStatus } from './source.js';
+import { type Source, healthOf, newSource, notePage, sourceStatus } from './source.js';
 import { type PullTotals, emptyTotals } from './totals.js';
+import { JournalHomes, type SourceTrust, TRUSTED } from './trust.js';
 
 export type { FramePullerOptions } from './options.js';
 export type { PullTotals } from './totals.js';
@@ -41,10 +42,12 @@ export class FramePuller implements PullFormat {
   readonly #options: FramePullerOptions;
   readonly #sources = new Map<string, Source>();
   readonly #journals = new Map<JournalRef, JournalIntake>();
+  readonly #homes: JournalHomes;
   #isClosed = false;
 
   constructor(options: FramePullerOptions) {
     this.#options = options;
+    this.#homes = new JournalHomes(options.store, options.journalsMax);
   }
 
   async requestHeaders(target: PullTarget): Promise<Record<string, string>> {
@@ -73,7 +76,8 @@ export class FramePuller implements PullFormat {
     try {
       const page = this.#decode(body);
       const received = this.#options.clock.now();
-      const outcome = await this.#takePage(source, page);
+      const trust = this.#options.trust?.(target) ?? TRUSTED;
+      const outcome = await this.#takePage(source, page, trust);
       notePage(source, page, outcome.more, received);
       source.health = 'up';
       source.lastError = '';
@@ -122,9 +126,9 @@ export class FramePuller implements PullFormat {
     this.#intake(ref).nameGap(gap);
   }
 
-  /** The target is gone: its source leaves the status. What it sent stays. */
-  forget(url: string): void {
-    this.#sources.delete(url);
+  /** Targets that are gone: their sources leave the status. What they sent stays. */
+  retain(urls: ReadonlySet<string>): void {
+    for (const url of this.#sources.keys()) if (!urls.has(url)) this.#sources.delete(url);
   }
 
   /**
@@ -149,20 +153,22 @@ export class FramePuller implements PullFormat {
     }
   }
 
-  async #takePage(source: Source, page: Page): Promise<PullOutcome> {
+  async #takePage(source: Source, page: Page, trust: SourceTrust): Promise<PullOutcome> {
     const own = this.#options.ownJournals();
-    const sections = page.journals.filter(({ ref }) => !own.has(journalIdOf(ref)));
-    this.#noteLoops(source, page, page.journals.length - sections.length);
+    const others = page.journals.filter(({ ref }) => !own.has(journalIdOf(ref)));
+    this.#noteLoops(source, page, page.journals.length - others.length);
     source.name = page.serverName;
     if (page.report !== undefined) source.report = page.report;
-    await this.#learn(source, sections);
+    const sections = await this.#admitted(source, others, trust);
+    // Also those that are left to others: their cursors keep them from being sent again and again.
+    await this.#learn(source, others);
     let samples = 0;
     let more = false;
     let firstError: unknown;
     const { absent } = this.totals;
     for (const section of sections) {
       try {
-        const taken = await this.#intake(section.ref).take(section);
+        const taken = await this.#intake(section.ref).take(section, trust.labels);
         samples += taken.samples;
         more ||= taken.more;
       } catch (error) {
@@ -176,6 +182,40 @@ export class FramePuller implements PullFormat {
       for (const one of this.#sources.values()) one.isSaved = false;
     if (firstError !== undefined) throw firstError;
     return { samples, more };
+  }
+
+  /**
+   * Sections that this source may hand over and that nobody else is to.
+   * @throws CanopyError `forbidden` where one is another's: nothing of the page is taken then.
+   */
+  async #admitted(
+    source: Source,
+    sections: readonly JournalSection[],
+    trust: SourceTrust,
+  ): Promise<JournalSection[]> {
+    const told: unknown = source.report?.journal?.ref;
+    if (typeof told === 'string' && isJournalRef(told)) source.own = journalIdOf(told);
+    source.own = trust.journal ?? source.own;
+    const admitted: JournalSection[] = [];
+    for (const section of sections) {
+      const { ref } = section;
+      try {
+        const passage = await this.#homes.passage(source.url, source.own, ref, trust, (url) =>
+          this.#isHeard(url),
+        );
+        if (passage === 'taken') admitted.push(section);
+        else this.totals.homedElsewhere++;
+      } catch (error) {
+        this.totals.foreignJournals++;
+        throw error;
+      }
+    }
+    return admitted;
+  }
+
+  #isHeard(url: string): boolean {
+    const source = this.#sources.get(url);
+    return source !== undefined && healthOf(source, this.#options.clock.now()) === 'up';
   }
 
   #noteLoops(source: Source, page: Page, refused: number): void {

@@ -2,6 +2,7 @@
 import type {
   DurationMs,
   HierarchyStatus,
+  JournalId,
   JournalRef,
   Milliseconds,
   PullTarget,
@@ -42,6 +43,8 @@ export interface Source {
   level: number;
   /** -1 before the first page. */
   behindBytes: number;
+  /** The journal it writes itself, as it says. */
+  own: JournalId | undefined;
 }
 
 export function newSource(
@@ -66,6 +69,7 @@ export function newSource(
     skew: new ClockSkew(),
     level: 0,
     behindBytes: -1,
+    own: undefined,
   };
 }
 
@@ -108,7 +112,7 @@ export function notePage(source: Source, page: Page, more: boolean, now: Millise
 }
 
 /** A source that does not answer hands over no page: silence says so. */
-function healthOf(source: Source, now: Milliseconds): SourceStatus['health'] {
+export function healthOf(source: Source, now: Milliseconds): SourceStatus['health'] {
   const silent = now - source.lastTaken;
   if (silent > LOST_AFTER_MS) return 'lost';
   return silent > DOWN_INTERVALS * source.interval ? 'down' : source.health;

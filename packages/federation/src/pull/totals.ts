@@ -14,6 +14,12 @@ export interface PullTotals {
   ahead: number;
   /** Our own journal handed back to us. */
   loops: number;
+  /** Pages refused whole because of a journal that is another's. */
+  foreignJournals: number;
+  /** Sections left to the source that is their journal's home. */
+  homedElsewhere: number;
+  /** Groups refused for a label that their source may not write. */
+  forgedGroups: number;
   /** The store was not where we thought it was. */
   behind: number;
   absent: number;
@@ -32,6 +38,9 @@ export const emptyTotals = (): PullTotals => ({
   corruptPages: 0,
   ahead: 0,
   loops: 0,
+  foreignJournals: 0,
+  homedElsewhere: 0,
+  forgedGroups: 0,
   behind: 0,
   absent: 0,
   fenced: 0,

@@ -12,6 +12,8 @@ export interface Announcement {
   /** Where it can be pulled, without a path: `http://host:port`. */
   readonly url: string;
   readonly journal: JournalId;
+  /** A leaf has its own journal only. */
+  readonly role: 'leaf' | 'parent';
   /** Labels for the target that the parent makes of it (`cluster`, …). */
   readonly labels: Readonly<Record<string, string>>;
 }
@@ -34,7 +36,7 @@ export function parseAnnouncement(text: string): Announcement {
     refuse(`not JSON: ${errorText(error)}`);
   }
   if (typeof parsed !== 'object' || parsed === null) return refuse('not an object');
-  const { name, url, journal, labels } = parsed as Record<string, unknown>;
+  const { name, url, journal, role, labels } = parsed as Record<string, unknown>;
   if (typeof name !== 'string' || name === '' || name.length > NAME_LENGTH_MAX) {
     return refuse('name is missing or too long');
   }
@@ -42,7 +44,8 @@ export function parseAnnouncement(text: string): Announcement {
   if (typeof journal !== 'string' || !isJournalId(journal)) {
     return refuse('journal is not a journal id');
   }
-  return { name, url: baseUrl(url), journal, labels: labelsFrom(labels) };
+  if (role !== undefined && role !== 'leaf' && role !== 'parent') return refuse('role is unknown');
+  return { name, url: baseUrl(url), journal, role: role ?? 'leaf', labels: labelsFrom(labels) };
 }
 
 /** Names and labels are printed on terminals: no escape sequences, no lines of their own. */

@@ -12,14 +12,16 @@ import {
 } from '@canopy/model';
 import type { Log } from '../log.js';
 import type { Announcement } from './announcement.js';
+import { TOKEN_HEADER, type TokenRule } from './authority.js';
 
 export type { Announcement } from './announcement.js';
 
 /**
- * Posts JSON and gives back the status and the first bytes of the answer; rejects where there is
+ * Sends JSON and gives back the status and the first bytes of the answer; rejects where there is
  * none.
  */
-export type PostJson = (
+export type SendJson = (
+  method: 'POST' | 'DELETE',
   url: string,
   headers: Readonly<Record<string, string>>,
   body: string,
@@ -32,12 +34,14 @@ export interface AnnouncerOptions {
   readonly parentUrl: string;
   /** Asked each time, so that a change is told. */
   announcement(): Announcement;
-  readToken(): Promise<string | undefined>;
-  readonly post: PostJson;
+  readTokens(): Promise<readonly TokenRule[]>;
+  readonly send: SendJson;
   readonly interval: DurationMs;
   /** Longest wait after failures; the first retry comes after a second. */
   readonly backoffMax: DurationMs;
   readonly timeout: DurationMs;
+  /** How long taking leave may take. */
+  readonly leaveTimeout: DurationMs;
   readonly log: Log;
 }
 
@@ -72,11 +76,30 @@ export class Announcer {
     this.#running = this.#run(this.#stopping.signal);
   }
 
-  /** An announcement under way is left to itself; nothing follows it. */
+  /**
+   * Takes leave of a parent that knows this process. An announcement under way is waited for no longer than that
+   * may take; nothing follows.
+   */
   async stop(): Promise<void> {
-    this.#stopping?.abort(new Error('stopped'));
+    const { clock, leaveTimeout, parentUrl, log } = this.#options;
+    if (this.#stopping === undefined) return;
+    this.#stopping.abort(new Error('stopped'));
     this.#stopping = undefined;
     await this.#running;
+    if (this.#state.lastAccepted === undefined) return;
+    const late = new AbortController();
+    const timer = clock.after(leaveTimeout, () => late.abort(new Error('no answer in time')));
+    try {
+      await this.#send('DELETE', late.signal);
+      log('info', 'took leave of the parent', { parent: parentUrl });
+    } catch (error) {
+      log('warn', 'could not take leave of the parent: it will call this process lost', {
+        parent: parentUrl,
+        error: errorText(error),
+      });
+    } finally {
+      timer.cancel();
+    }
   }
 
   async #run(signal: AbortSignal): Promise<void> {
@@ -92,19 +115,10 @@ export class Announcer {
   }
 
   async #announce(signal: AbortSignal): Promise<boolean> {
-    const { clock, parentUrl, post, timeout, log } = this.#options;
+    const { clock, parentUrl, log } = this.#options;
     const before = this.#state;
     try {
-      const token = await this.#options.readToken();
-      const headers: Record<string, string> = { 'content-type': 'application/json' };
-      if (token !== undefined && token !== '') headers.authorization = `Bearer ${token}`;
-      const body = JSON.stringify(this.#options.announcement());
-      const url = `${parentUrl.replace(/\/+$/, '')}${PATH}`;
-      const answer = await Promise.race([post(url, headers, body, timeout), aborted(signal)]);
-      if (answer.status !== 200) {
-        const reason = answer.body.trim().slice(0, ANSWER_SHOWN);
-        throw new Error(`the parent answered ${answer.status}: ${reason}`);
-      }
+      await this.#send('POST', signal);
       this.#state = { health: 'up', lastError: '', lastAccepted: clock.now() };
       if (before.health !== 'up') log('info', 'announced to the parent', { parent: parentUrl });
       return true;
@@ -118,6 +132,22 @@ export class Announcer {
       }
       return false;
     }
+  }
+
+  /** Rejects unless the parent answers with 200. */
+  async #send(method: 'POST' | 'DELETE', signal: AbortSignal): Promise<void> {
+    const { parentUrl, send, timeout } = this.#options;
+    const [first] = await this.#options.readTokens();
+    const headers: Record<string, string> = { 'content-type': 'application/json' };
+    // `Authorization` is left to the name and password that the parent's server may ask for.
+    if (first !== undefined) headers[TOKEN_HEADER] = first.token;
+    const body = JSON.stringify(this.#options.announcement());
+    const url = `${parentUrl.replace(/\/+$/, '')}${PATH}`;
+    const sending = send(method, url, headers, body, timeout);
+    const answer = await Promise.race([sending, aborted(signal)]);
+    if (answer.status === 200) return;
+    const reason = answer.body.trim().slice(0, ANSWER_SHOWN);
+    throw new Error(`the parent answered ${answer.status}: ${reason}`);
   }
 }
 

@@ -5,7 +5,8 @@ import { VirtualClock } from '@canopy/model/testing';
 import { afterEach, describe, expect, it } from 'vitest';
 import { MemoryStore } from '../testing/memory-store.js';
 import { id } from '../testing/rig.js';
-import { Announcer, type PostJson } from './announcer.js';
+import { Announcer, type SendJson } from './announcer.js';
+import { parseTokens } from './authority.js';
 import { LeafRegistry } from './registry.js';
 
 const open: Server[] = [];
@@ -17,19 +18,33 @@ const EAST = {
   name: 'east',
   url: 'http://10.0.0.1:9095',
   journal: id('a'),
+  role: 'leaf',
   labels: { cluster: 'east' },
-};
+} as const;
 
-async function parent(token: string | undefined = undefined, leavesMax = 3) {
+interface World {
+  /** The text of the token file. */
+  tokens: string;
+  /** What the client's verified certificate is for. */
+  names: readonly string[] | undefined;
+  /** Addresses that are pulled well. */
+  heard: ReadonlySet<string>;
+}
+
+async function parent(tokens = '', leavesMax = 3) {
   const clock = new VirtualClock();
   const store = new MemoryStore(clock);
+  const world: World = { tokens, names: undefined, heard: new Set() };
   const make = () =>
     new LeafRegistry({
       store,
       clock,
-      readToken: async () => token,
+      readTokens: async () => parseTokens(world.tokens),
+      clientNames: () => world.names,
+      isHeard: (url) => world.heard.has(url),
       isOwn: ({ url }) => url === 'http://itself:9090',
       leavesMax,
+      changesPerMinuteMax: 100,
       lostAfter: asDuration(300_000),
       log: () => undefined,
     });
@@ -39,15 +54,16 @@ async function parent(token: string | undefined = undefined, leavesMax = 3) {
   open.push(server);
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
-  const post = async (body: unknown, headers: Record<string, string> = {}) => {
-    const response = await fetch(`${url}/api/v1/canopy/leaves`, {
-      method: 'POST',
+  const post = async (body: unknown, headers: Record<string, string> = {}, method = 'POST') => {
+    const request = {
+      method,
       headers: { 'content-type': 'application/json', ...headers },
       body: typeof body === 'string' ? body : JSON.stringify(body),
-    });
+    };
+    const response = await fetch(`${url}/api/v1/canopy/leaves`, request);
     return { status: response.status, text: await response.text() };
   };
-  return { clock, store, registry, post, make, url };
+  return { clock, store, world, registry, post, make, url };
 }
 
 describe('the registry', () => {
@@ -77,7 +93,7 @@ describe('the registry', () => {
     expect((await post(EAST)).status).toBe(200);
     await clock.advance(60_000);
     expect((await post(EAST)).status).toBe(200);
-    expect(registry.leaves()).toEqual([{ ...EAST, lastSeen: clock.now(), lost: false }]);
+    expect(registry.leaves()).toMatchObject([{ ...EAST, lastSeen: clock.now(), lost: false }]);
     expect(told).toEqual([1]);
     const next = make();
     await next.load();
@@ -107,7 +123,7 @@ describe('the registry', () => {
     expect(registry.leaves()).toMatchObject([wiped]);
     const other = { ...EAST, url: 'http://10.0.0.3:9095', journal: id('c') };
     expect(await post(other)).toMatchObject({
-      status: 400,
+      status: 409,
       text: expect.stringMatching(/is taken/),
     });
     await clock.advance(300_001);
@@ -130,6 +146,7 @@ describe('the registry', () => {
     await check({ ...EAST, url: 'nonsense' }, 400, /cannot be read/);
     await check({ ...EAST, labels: { __address__: 'h' } }, 400, /__address__/);
     await check({ ...EAST, labels: { a: 1 } }, 400, /label a/);
+    await check({ ...EAST, role: 'king' }, 400, /role/);
     await check({ ...EAST, name: 'x'.repeat(20_000) }, 413, /16 KiB/);
     await check(EAST, 400, /application\/json/, { 'content-type': 'text/plain' });
     expect((await fetch(url)).status).toBe(400);
@@ -148,6 +165,124 @@ describe('the registry', () => {
     expect((await post(EAST, { ...far, authorization: 'Bearer wrong' })).status).toBe(403);
     expect((await post(EAST, { ...far, authorization: 'Bearer secret' })).status).toBe(200);
     expect((await post(EAST)).status).toBe(200); // loopback
+  });
+
+  it('takes any token of the file, in either header, as the file is now', async () => {
+    const { post, world } = await parent('old\n\n# soon:\nnew\n');
+    const far = { via: '1.1 proxy' };
+    const check = async (token: string, status: number) => {
+      const bearer = { ...far, authorization: `Bearer ${token}` };
+      expect((await post(EAST, bearer)).status, token).toBe(status);
+      // Beside a name and password for the HTTP server itself.
+      const beside = { ...far, authorization: 'Basic eDp5', 'canopy-token': token };
+      expect((await post(EAST, beside)).status, token).toBe(status);
+    };
+    await check('old', 200);
+    await check('new', 200);
+    await check('# soon:', 403);
+    world.tokens = 'new\n';
+    await check('old', 403);
+    await check('new', 200);
+  });
+
+  it('knows what a token is for', async () => {
+    const { post, registry, world } = await parent(
+      'narrow cluster=east cluster=north\nmid relay cluster=x',
+    );
+    const by = (token: string) => ({ 'canopy-token': token });
+    const west = { ...EAST, name: 'west', labels: { cluster: 'west' } };
+    expect(await post(west, by('narrow'))).toMatchObject({
+      status: 403,
+      text: expect.stringMatching(/for cluster=east or cluster=north, not for cluster=west/),
+    });
+    expect((await post({ ...EAST, role: 'parent' }, by('narrow'))).status).toBe(200);
+    const labels = { cluster: ['east', 'north'] };
+    expect(registry.leaves()).toMatchObject([{ rights: { relays: false, labels } }]);
+    expect((await post({ ...EAST, labels: {} }, by('mid'))).status).toBe(200);
+    expect(registry.leaves()).toMatchObject([
+      { rights: { relays: true, labels: { cluster: ['x'] } } },
+    ]);
+    world.tokens = 'narrow cluster';
+    expect(await post(EAST, { ...by('narrow'), via: 'x' })).toMatchObject({ status: 400 });
+    expect(() => parseTokens('a\nsecret __x__=y')).toThrow(/^line 2: after the token/);
+  });
+
+  it('binds a registration to the certificate it came with', async () => {
+    const { clock, post, world, registry, make } = await parent('secret');
+    const far = { 'x-forwarded-for': '192.0.2.1' };
+    world.names = ['east', 'east.test'];
+    expect((await post(EAST, far)).status).toBe(200);
+    expect((await post({ ...EAST, name: 'east.test:9095' }, far)).status).toBe(200);
+    expect(await post({ ...EAST, name: 'west' }, far)).toMatchObject({
+      status: 403,
+      text: expect.stringMatching(
+        /the certificate is for east, east.test, not for a leaf named west/,
+      ),
+    });
+    // Neither a token nor another certificate takes its journal or its place, also while it is away.
+    await clock.advance(400_000);
+    const moved = { ...EAST, name: 'west', url: 'http://10.6.6.6:9095' };
+    const check = async (body: object, headers: Record<string, string>) =>
+      expect((await post(body, headers)).status, JSON.stringify(body)).toBe(403);
+    for (const names of [undefined, ['west']]) {
+      world.names = names;
+      await check(moved, { ...far, 'canopy-token': 'secret' });
+      await check(
+        { ...moved, url: EAST.url, journal: id('b') },
+        { ...far, 'canopy-token': 'secret' },
+      );
+      expect((await post(EAST, { 'canopy-token': 'secret' }, 'DELETE')).status).toBe(403);
+    }
+    expect(registry.leaves()).toMatchObject([{ url: EAST.url, journal: id('a') }]);
+    const next = make();
+    await next.load();
+    expect(next.leaves()).toMatchObject([{ rights: { identity: 'east' } }]);
+  });
+
+  it('leaves a journal with the address that answers', async () => {
+    const { post, world, registry } = await parent();
+    await post(EAST);
+    const moved = { ...EAST, url: 'http://10.0.0.2:9095' };
+    world.heard = new Set([EAST.url]);
+    expect(await post(moved)).toMatchObject({
+      status: 409,
+      text: expect.stringMatching(/answers/),
+    });
+    world.heard = new Set();
+    expect((await post(moved)).status).toBe(200);
+    expect(registry.leaves().map(({ url }) => url)).toEqual([moved.url]);
+  });
+
+  it('lets a leaf go that takes leave', async () => {
+    const { store, post, registry } = await parent();
+    await post(EAST);
+    expect((await post({ ...EAST, journal: id('b') }, {}, 'DELETE')).status).toBe(200);
+    expect(registry.leaves().length).toBe(1);
+    expect((await post(EAST, { via: 'x' }, 'DELETE')).status).toBe(403);
+    expect((await post(EAST, {}, 'DELETE')).status).toBe(200);
+    expect(registry.leaves()).toEqual([]);
+    expect(await store.getDocument('registry')).toBe('[]');
+    expect((await post(EAST, {}, 'DELETE')).status).toBe(200); // again
+    expect(registry.totals).toMatchObject({ accepted: 1, left: 3, refused: { forbidden: 1 } });
+    expect((await post(EAST, {}, 'PUT')).status).toBe(400);
+  });
+
+  it('takes so many changes a minute, and any number of repeated announcements', async () => {
+    const { clock, post, registry } = await parent('', 1000);
+    const leaf = (n: number) => ({
+      ...EAST,
+      name: `leaf ${n}`,
+      url: `http://10.0.0.1:${9000 + n}`,
+      journal: n.toString(16).padStart(32, '0'),
+    });
+    const statuses = await Promise.all(Array.from({ length: 150 }, (_, n) => post(leaf(n))));
+    expect(statuses.filter(({ status }) => status === 200).length).toBe(100);
+    expect(statuses.filter(({ status }) => status === 429).length).toBe(50);
+    expect(registry.totals.refused).toEqual({ too_many_requests: 50 });
+    const [known] = registry.leaves();
+    expect((await post({ ...known })).status).toBe(200);
+    await clock.advance(60_000);
+    expect((await post(leaf(200))).status).toBe(200);
   });
 
   it('acknowledges only what is stored', async () => {
@@ -173,18 +308,19 @@ describe('the registry', () => {
 });
 
 describe('the announcer', () => {
-  function announcer(post: PostJson) {
+  function announcer(send: SendJson) {
     const clock = new VirtualClock();
     const logged: string[] = [];
     const one = new Announcer({
       clock,
       parentUrl: 'http://parent:9090/',
       announcement: () => EAST,
-      readToken: async () => 'secret',
-      post,
+      readTokens: async () => parseTokens('secret\nnext'),
+      send,
       interval: asDuration(30_000),
       backoffMax: asDuration(8000),
       timeout: asDuration(5000),
+      leaveTimeout: asDuration(1500),
       log: (level, message) => void logged.push(`${level} ${message}`),
     });
     return { clock, one, logged };
@@ -201,15 +337,32 @@ describe('the announcer', () => {
     await clock.advance(65_000);
     expect(calls.length).toBe(3);
     expect(calls[0]).toEqual([
+      'POST',
       'http://parent:9090/api/v1/canopy/leaves',
-      { 'content-type': 'application/json', authorization: 'Bearer secret' },
+      { 'content-type': 'application/json', 'canopy-token': 'secret' },
       JSON.stringify(EAST),
       5000,
     ]);
     expect(one.state).toMatchObject({ health: 'up', lastError: '' });
     await one.stop();
+    expect((calls[3] as unknown[])[0]).toBe('DELETE');
     await clock.advance(100_000);
-    expect(calls.length).toBe(3);
+    expect(calls.length).toBe(4);
+  });
+
+  it('takes leave in bounded time', async () => {
+    let isUp = true;
+    const { clock, one, logged } = announcer(() =>
+      isUp ? Promise.resolve({ status: 200, body: '' }) : new Promise(() => undefined),
+    );
+    one.start();
+    await clock.advance(0);
+    isUp = false;
+    const stopped = one.stop();
+    await clock.advance(0);
+    await clock.advance(1500);
+    await stopped;
+    expect(logged.at(-1)).toMatch(/^warn could not take leave/);
   });
 
   it('tries again with longer waits, and says each trouble once', async () => {

@@ -1,13 +1,13 @@
 /**
- * Leaves that announced themselves, on the parent's side. An announcement makes the parent call an
- * address, so it is taken from this machine or with the token only.
+ * Leaves that announced themselves, on the parent's side. Whose registration stands is decided here; what it is good for,
+ * in authority.ts.
  */
-import { createHash, timingSafeEqual } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import {
   CanopyError,
   type Clock,
   type DurationMs,
+  type ErrorCode,
   type Milliseconds,
   type Store,
   errorText,
@@ -15,15 +15,18 @@ import {
 import type { Log } from '../log.js';
 import { sendError } from '../serve/reply.js';
 import { type Announcement, parseAnnouncement } from './announcement.js';
+import { type AuthorityOptions, type Rights, checkRights, rightsOf } from './authority.js';
 
-export interface LeafRegistryOptions {
+export interface LeafRegistryOptions extends AuthorityOptions {
   readonly store: Pick<Store, 'getDocument' | 'putDocument'>;
   readonly clock: Clock;
-  /** Read at each request so that tokens rotate; undefined: loopback only. */
-  readToken(): Promise<string | undefined>;
   /** Whether it is this process that is announced: a loop of one. */
   isOwn(announcement: Announcement): boolean;
+  /** Whether pulls of a registered address go well: nobody else takes its place then. */
+  isHeard(url: string): boolean;
   readonly leavesMax: number;
+  /** Registrations that are new or change something, over any minute. */
+  readonly changesPerMinuteMax: number;
   /** A leaf not heard of for this long is lost (and still pulled). */
   readonly lostAfter: DurationMs;
   readonly log: Log;
@@ -32,10 +35,12 @@ export interface LeafRegistryOptions {
 export interface RegisteredLeaf extends Announcement {
   readonly lastSeen: Milliseconds;
   readonly lost: boolean;
+  readonly rights: Rights;
 }
 
 interface Entry {
-  announcement: Announcement;
+  readonly announcement: Announcement;
+  readonly rights: Rights;
   lastSeen: Milliseconds;
 }
 
@@ -43,17 +48,23 @@ type Listener = (leaves: readonly RegisteredLeaf[]) => void;
 
 const DOCUMENT = 'registry';
 const BODY_BYTES_MAX = 16 * 1024;
+/** Requests being answered; over it 429. */
+const REQUESTS_MAX = 256;
+const MINUTE_MS = 60_000;
 
 /** Leaves that announced themselves; kept in the store's document `registry`. */
 export class LeafRegistry {
-  /** Plain counts since the start. */
-  readonly totals = { accepted: 0, refused: 0 };
+  /** Plain counts since the start; requests, refused ones by code. */
+  readonly totals = { accepted: 0, left: 0, refused: {} as Partial<Record<ErrorCode, number>> };
   readonly #options: LeafRegistryOptions;
   /** By URL. */
   readonly #leaves = new Map<string, Entry>();
   readonly #listeners = new Set<Listener>();
   #loaded = false;
   #turn: Promise<unknown> = Promise.resolve();
+  #answering = 0;
+  /** When the newest changes were made, oldest first. */
+  readonly #changes: number[] = [];
 
   constructor(options: LeafRegistryOptions) {
     this.#options = options;
@@ -64,43 +75,72 @@ export class LeafRegistry {
     return this.#inTurn(() => this.#load());
   }
 
-  /** Answers a POST of an announcement: 200 once it is stored. */
+  /** Answers an announcement (POST) or its end (DELETE): 200 once it is stored. */
   async handle(req: IncomingMessage, res: ServerResponse): Promise<void> {
+    this.#answering++;
     try {
-      if (req.method !== 'POST') throw new CanopyError('bad_data', 'announcements are posted');
-      await this.#authorize(req);
-      // A page in a browser on this machine cannot send this without asking first.
-      if (!/^application\/json\b/i.test(req.headers['content-type'] ?? '')) {
-        throw new CanopyError('bad_data', 'announcements are application/json');
-      }
-      const announcement = parseAnnouncement(await readBody(req));
-      await this.#inTurn(() => this.#accept(announcement));
-      this.totals.accepted++;
+      const announcement = await this.#handle(req);
       res.statusCode = 200;
       res.setHeader('Content-Type', 'application/json');
       res.end(JSON.stringify({ status: 'success', data: { name: announcement.name } }));
     } catch (error) {
-      this.totals.refused++;
+      const code = error instanceof CanopyError ? error.code : 'internal';
+      this.totals.refused[code] = (this.totals.refused[code] ?? 0) + 1;
       if (!(error instanceof CanopyError)) {
         this.#options.log('error', 'an announcement failed', { error: errorText(error) });
       }
       // What is left of the body is not wanted.
       if (!req.complete) res.setHeader('Connection', 'close');
       sendError(res, error);
+    } finally {
+      this.#answering--;
     }
+  }
+
+  async #handle(req: IncomingMessage): Promise<Announcement> {
+    const isEnd = req.method === 'DELETE';
+    if (req.method !== 'POST' && !isEnd) {
+      throw new CanopyError('bad_data', 'announcements are posted');
+    }
+    if (this.#answering > REQUESTS_MAX) {
+      throw new CanopyError('too_many_requests', 'too many announcements at once');
+    }
+    const rights = await rightsOf(req, this.#options);
+    // A page in a browser on this machine cannot send this without asking first.
+    if (!/^application\/json\b/i.test(req.headers['content-type'] ?? '')) {
+      throw new CanopyError('bad_data', 'announcements are application/json');
+    }
+    const announcement = parseAnnouncement(await readBody(req));
+    checkRights(announcement, rights, this.#options.clientNames(req));
+    if (isEnd) {
+      await this.#inTurn(() => this.#end(announcement, rights));
+      this.totals.left++;
+    } else {
+      await this.#inTurn(() => this.#accept(announcement, rights));
+      this.totals.accepted++;
+    }
+    return announcement;
   }
 
   /** By URL; lost ones too. */
   leaves(): RegisteredLeaf[] {
-    const { clock, lostAfter } = this.#options;
-    const now = clock.now();
     return [...this.#leaves.values()]
-      .map(({ announcement, lastSeen }) => ({
-        ...announcement,
-        lastSeen,
-        lost: now - lastSeen > lostAfter,
-      }))
+      .map((entry) => this.#told(entry))
       .sort((a, b) => (a.url < b.url ? -1 : 1));
+  }
+
+  /** The leaf announced at this address. */
+  at(url: string): RegisteredLeaf | undefined {
+    const entry = this.#leaves.get(url);
+    return entry && this.#told(entry);
+  }
+
+  #told({ announcement, rights, lastSeen }: Entry): RegisteredLeaf {
+    return { ...announcement, rights, lastSeen, lost: this.#isLost(lastSeen) };
+  }
+
+  #isLost(lastSeen: Milliseconds): boolean {
+    return this.#options.clock.now() - lastSeen > this.#options.lostAfter;
   }
 
   /** Calls `listener` when a leaf came, went or changed. Returns what undoes it. */
@@ -112,9 +152,7 @@ export class LeafRegistry {
   /** Forgets a leaf. */
   remove(url: string): Promise<void> {
     return this.#inTurn(async () => {
-      const entry = this.#leaves.get(url);
-      if (entry === undefined) return;
-      await this.#change(() => this.#leaves.delete(url));
+      if (this.#leaves.has(url)) await this.#change(() => this.#leaves.delete(url));
     });
   }
 
@@ -126,77 +164,95 @@ export class LeafRegistry {
     const before = new Map(this.#leaves);
     this.#leaves.clear();
     let isChanged = false;
-    for (const announcement of fromDocument(text, this.#options)) {
-      const known = before.get(announcement.url);
-      const isSameLeaf = known !== undefined && isSame(known.announcement, announcement);
-      isChanged ||= !isSameLeaf;
-      this.#leaves.set(announcement.url, { announcement, lastSeen: known?.lastSeen ?? now });
+    for (const stored of fromDocument(text, this.#options)) {
+      const { url } = stored.announcement;
+      const known = before.get(url);
+      isChanged ||= known === undefined || !isSame(known, stored);
+      this.#leaves.set(url, { ...stored, lastSeen: known?.lastSeen ?? now });
     }
     if (isChanged || this.#leaves.size !== before.size) this.#tell();
   }
 
-  /** @throws CanopyError `forbidden` */
-  async #authorize(req: IncomingMessage): Promise<void> {
-    // Behind a proxy everybody comes from this machine.
-    const isForwarded = 'x-forwarded-for' in req.headers || 'forwarded' in req.headers;
-    const isFromBrowser = 'origin' in req.headers;
-    const isLocal = isLoopback(req.socket.remoteAddress) && !isForwarded && !isFromBrowser;
-    if (isLocal) return;
-    const token = await this.#options.readToken();
-    if (token === undefined || token === '') {
-      const message =
-        'announcements from other machines need a token: ' +
-        'start parent and leaf with --federation.token-file';
-      throw new CanopyError('forbidden', message);
-    }
-    const given = /^Bearer\s+(\S+)\s*$/i.exec(req.headers.authorization ?? '')?.[1] ?? '';
-    if (!sameText(given, token)) throw new CanopyError('forbidden', 'wrong or missing token');
-  }
-
-  async #accept(announcement: Announcement): Promise<void> {
+  async #accept(announcement: Announcement, rights: Rights): Promise<void> {
     if (!this.#loaded) await this.#load();
-    const now = this.#options.clock.now();
-    const { url, journal, name } = announcement;
+    const lastSeen = this.#options.clock.now();
+    const { url, name } = announcement;
     if (this.#options.isOwn(announcement)) {
       throw new CanopyError('bad_data', `announcement refused: ${url} is this process itself`);
     }
     const known = this.#leaves.get(url);
-    if (known !== undefined && isSame(known.announcement, announcement)) {
-      known.lastSeen = now;
+    if (known !== undefined && isSame(known, { announcement, rights })) {
+      known.lastSeen = lastSeen;
       return;
     }
-    // The same leaf at another address takes the place of the old one.
-    const moved: string[] = [];
-    for (const [other, entry] of this.#leaves) {
-      if (other === url) continue;
-      if (entry.announcement.journal === journal) moved.push(other);
-      else if (entry.announcement.name === name) this.#checkName(entry, announcement);
-    }
-    const count = this.#leaves.size - moved.length + (known === undefined ? 1 : 0);
+    const replaced = this.#replacedBy(announcement, rights);
+    const count = this.#leaves.size - replaced.length + (known === undefined ? 1 : 0);
     if (count > this.#options.leavesMax) {
       throw new CanopyError('too_many_requests', 'more leaves than this parent takes');
     }
+    this.#takeTurn(lastSeen);
     await this.#change(() => {
-      for (const other of moved) this.#leaves.delete(other);
-      this.#leaves.set(url, { announcement, lastSeen: now });
+      for (const other of replaced) this.#leaves.delete(other);
+      this.#leaves.set(url, { announcement, rights, lastSeen });
     });
     this.#options.log('info', 'a leaf announced itself', { leaf: name, url });
   }
 
-  /** Two leaves of one name are told apart by nobody: the one that is there keeps it. */
-  #checkName(entry: Entry, { name, url }: Announcement): void {
-    const { clock, lostAfter } = this.#options;
-    if (clock.now() - entry.lastSeen > lostAfter) return;
-    const other = entry.announcement.url;
-    const message = `the name ${name} is taken by ${other}: give ${url} another with --leaf.name`;
-    throw new CanopyError('bad_data', message);
+  async #end({ url, name, journal }: Announcement, rights: Rights): Promise<void> {
+    if (!this.#loaded) await this.#load();
+    const known = this.#leaves.get(url);
+    // It has moved meanwhile, or never came: there is nothing to end.
+    if (known === undefined || known.announcement.journal !== journal) return;
+    checkIdentity(known, rights);
+    this.#takeTurn(this.#options.clock.now());
+    await this.#change(() => this.#leaves.delete(url));
+    this.#options.log('info', 'a leaf has left', { leaf: name, url });
+  }
+
+  /**
+   * Addresses whose registration ends with this one: the same leaf has moved.
+   * @throws CanopyError `conflict`, `forbidden` where a registration that stands is in the way.
+   */
+  #replacedBy({ url, journal, name }: Announcement, rights: Rights): string[] {
+    const moved: string[] = [];
+    for (const [other, entry] of this.#leaves) {
+      const { announcement: there } = entry;
+      const isSameJournal = there.journal === journal;
+      const isLost = this.#isLost(entry.lastSeen);
+      if (other === url || isSameJournal) checkIdentity(entry, rights);
+      if (other === url) continue;
+      if (isSameJournal) {
+        if (!isLost && this.#options.isHeard(other)) {
+          const message = `journal ${journal} is pulled from ${other}, which answers`;
+          throw new CanopyError('conflict', message);
+        }
+        moved.push(other);
+      } else if (there.name === name && !isLost) {
+        // Two leaves of one name are told apart by nobody: the one that is there keeps it.
+        const message = `the name ${name} is taken by ${other}: give ${url} another with --leaf.name`;
+        throw new CanopyError('conflict', message);
+      }
+    }
+    return moved;
+  }
+
+  /** @throws CanopyError `too_many_requests` */
+  #takeTurn(now: number): void {
+    while (this.#changes.length > 0 && this.#changes[0] <= now - MINUTE_MS) this.#changes.shift();
+    if (this.#changes.length >= this.#options.changesPerMinuteMax) {
+      throw new CanopyError('too_many_requests', 'too many registrations within a minute');
+    }
+    this.#changes.push(now);
   }
 
   /** Changes the list, stores it, tells of it; undone where it cannot be stored. */
   async #change(change: () => void): Promise<void> {
     const before = [...this.#leaves];
     change();
-    const text = JSON.stringify([...this.#leaves.values()].map((entry) => entry.announcement));
+    const entries = [...this.#leaves.values()];
+    const text = JSON.stringify(
+      entries.map(({ announcement, rights }) => ({ ...announcement, rights })),
+    );
     try {
       await this.#options.store.putDocument(DOCUMENT, text);
     } catch (error) {
@@ -219,8 +275,20 @@ export class LeafRegistry {
   }
 }
 
+type Stored = Pick<Entry, 'announcement' | 'rights'>;
+
+/**
+ * What was registered with a certificate is changed with it only, also while its leaf is away.
+ * @throws CanopyError `forbidden`
+ */
+function checkIdentity({ announcement, rights: { identity } }: Stored, rights: Rights): void {
+  if (identity === '' || identity === rights.identity) return;
+  const message = `${announcement.url} was registered with the certificate of ${identity}`;
+  throw new CanopyError('forbidden', message);
+}
+
 /** What cannot be read is left out: a leaf announces itself again soon. */
-function fromDocument(text: string | undefined, options: LeafRegistryOptions): Announcement[] {
+function fromDocument(text: string | undefined, options: LeafRegistryOptions): Stored[] {
   if (text === undefined) return [];
   const read = <T>(parse: () => T): T | undefined => {
     try {
@@ -236,8 +304,23 @@ function fromDocument(text: string | undefined, options: LeafRegistryOptions): A
   if (!Array.isArray(parsed)) return [];
   return parsed
     .slice(0, options.leavesMax)
-    .map((leaf) => read(() => parseAnnouncement(JSON.stringify(leaf))))
+    .map((leaf: Partial<Record<string, unknown>> | null) =>
+      read(() => ({
+        announcement: parseAnnouncement(JSON.stringify(leaf)),
+        rights: storedRights(leaf?.rights),
+      })),
+    )
     .filter((leaf) => leaf !== undefined);
+}
+
+/** Of an earlier version, or damaged: the least there is, until the leaf announces itself again. */
+function storedRights(stored: unknown): Rights {
+  const { identity, relays, labels } = (stored ?? {}) as Partial<Rights>;
+  return {
+    identity: typeof identity === 'string' ? identity : '',
+    relays: relays === true,
+    labels: typeof labels === 'object' && labels !== null ? labels : {},
+  };
 }
 
 async function readBody(req: IncomingMessage): Promise<string> {
@@ -251,17 +334,11 @@ async function readBody(req: IncomingMessage): Promise<string> {
   return Buffer.concat(chunks).toString('utf8');
 }
 
-function isLoopback(address: string | undefined): boolean {
-  return /^(::ffff:)?127\.\d+\.\d+\.\d+$|^::1$/.test(address ?? '');
-}
-
-/** In a time that does not tell where the texts differ. */
-function sameText(a: string, b: string): boolean {
-  const hash = (text: string) => createHash('sha256').update(text).digest();
-  return timingSafeEqual(hash(a), hash(b));
-}
-
-function isSame(a: Announcement, b: Announcement): boolean {
-  const labels = (leaf: Announcement) => JSON.stringify(Object.entries(leaf.labels).sort());
-  return a.name === b.name && a.journal === b.journal && labels(a) === labels(b);
+function isSame(a: Stored, b: Stored): boolean {
+  const text = ({ announcement, rights }: Stored): string => {
+    const { name, url, journal, role, labels } = announcement;
+    const sorted = Object.entries(labels).sort(([one], [other]) => (one < other ? -1 : 1));
+    return JSON.stringify([name, url, journal, role, sorted, rights]);
+  };
+  return text(a) === text(b);
 }

@@ -45,6 +45,7 @@ export async function writeSuccess(out: JsonOutput, answer: Answer): Promise<voi
 const ERROR_TYPES: Partial<Record<ErrorCode, ErrorCode>> = {
   too_many_requests: 'unavailable',
   forbidden: 'bad_data',
+  conflict: 'bad_data',
   config_invalid: 'bad_data',
   format: 'bad_data',
   limit: 'bad_data',
