@@ -33,6 +33,7 @@ it('knows RE2 syntax that JavaScript lacks, and is linear', () => {
 
 it('refuses what RE2 refuses, with its message', () => {
   expect(() => compileRegexp('a**')).toThrow(/invalid nested repetition operator/);
+  expect(() => compileRegexp('(a')).toThrow('missing closing ): `(a`');
   expect(() => compileRegexp('(?=a)')).toThrow(/invalid or unsupported Perl syntax/);
   expect(() => compileRegexp(')(')).toThrow(/unexpected/);
 });

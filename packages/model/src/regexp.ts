@@ -27,7 +27,9 @@ export function compileRegexp(source: string): AnchoredRegexp {
     compiled = RE2JS.compile(`^(?:${source})$`, RE2JS.DOTALL);
   } catch (error) {
     if (error instanceof RE2JSSyntaxException || error instanceof Error) {
-      throw new CanopyError('bad_data', error.message, { cause: error });
+      // The flag in front is ours.
+      const message = error.message.replace(`\`(?s)${source}\``, () => `\`${source}\``);
+      throw new CanopyError('bad_data', message, { cause: error });
     }
     throw error;
   }

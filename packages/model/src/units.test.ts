@@ -17,6 +17,8 @@ it('reads and writes durations as Prometheus', () => {
   for (const bad of ['', '1', '1.5s', '5s3m', '-1s', 's', '1 s', '99999999999y']) {
     expect(() => parseDuration(bad), bad).toThrow(/duration/);
   }
+  expect(formatDuration(parseDuration('292y'))).toBe('292y');
+  expect(() => parseDuration('293y')).toThrow('duration out of range: "293y"');
 });
 
 it('reads sizes', () => {

@@ -24,6 +24,9 @@ const UNIT_MS: ReadonlyArray<readonly [suffix: string, ms: number]> = [
 ];
 const DURATION = /^(?:(\d+)y)?(?:(\d+)w)?(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?(?:(\d+)ms)?$/;
 
+/** 2^63 ns: what a duration of Go can hold, some 292 years. */
+const DURATION_MAX_MS = Math.floor(2 ** 63 / 1e6);
+
 /**
  * Reads a duration in Prometheus's notation: `1h30m`, `15s`, `500ms`, `0`; units from large to
  * small, each at most once.
@@ -35,7 +38,7 @@ export function parseDuration(text: string): DurationMs {
   if (parts === null) throw new CanopyError('bad_data', `not a valid duration string: "${text}"`);
   let total = 0;
   for (let i = 0; i < UNIT_MS.length; i++) total += Number(parts[i + 1] ?? 0) * UNIT_MS[i][1];
-  if (total > Number.MAX_SAFE_INTEGER) {
+  if (total > DURATION_MAX_MS) {
     throw new CanopyError('bad_data', `duration out of range: "${text}"`);
   }
   return total as DurationMs;

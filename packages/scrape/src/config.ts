@@ -43,6 +43,8 @@ export interface RelabelConfig {
   readonly targetLabel: string;
   readonly replacement: string;
   readonly action: RelabelAction;
+  /** A name that a rule makes and that is not one of old is not set. Default: any is. */
+  readonly legacyNames?: boolean;
 }
 
 /** Credentials as they are sent. */
@@ -118,7 +120,7 @@ export interface HttpSdConfig extends HttpClientConfig {
 
 export interface DnsSdConfig {
   readonly names: readonly string[];
-  readonly type: 'A' | 'AAAA' | 'SRV';
+  readonly type: 'A' | 'AAAA' | 'MX' | 'NS' | 'SRV';
   /** Not for SRV, whose records have it. */
   readonly port: number;
   readonly refreshInterval: DurationMs;

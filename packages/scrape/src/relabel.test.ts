@@ -134,3 +134,10 @@ test('lowercase and uppercase', () => {
 test('an expression RE2 refuses is an error', () => {
   expect(() => compileRelabel([{ ...DEFAULTS, regex: '(?=x)' }])).toThrow(/invalid|error/i);
 });
+
+test('a name that is made under the scheme of old', () => {
+  const rule = { sourceLabels: ['a'], regex: '(.*)', targetLabel: '${1}', replacement: 'x' };
+  check({ a: 'b c' }, [rule], { a: 'b c', 'b c': 'x' });
+  check({ a: 'b c' }, [{ ...rule, legacyNames: true }], { a: 'b c' }); // not set
+  check({ a: 'b_c' }, [{ ...rule, legacyNames: true }], { a: 'b_c', b_c: 'x' });
+});

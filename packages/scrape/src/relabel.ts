@@ -2,7 +2,7 @@
  * Relabelling, action by action as Prometheus 3 does it (model/relabel/relabel.go).
  */
 import { createHash } from 'node:crypto';
-import { compileRegexp } from '@canopy/model';
+import { compileRegexp, isLegacyLabelName } from '@canopy/model';
 import type { RelabelConfig } from './config.js';
 import type { LabelBuilder } from './label-builder.js';
 
@@ -80,7 +80,7 @@ function compileByName(config: RelabelConfig): Relabel {
 const MATCHES_ALL = '(.*)';
 
 function compileReplace(config: RelabelConfig, source: (labels: LabelBuilder) => string): Relabel {
-  const { targetLabel, replacement, regex } = config;
+  const { targetLabel, replacement, regex, legacyNames = false } = config;
   const fixedTarget = !targetLabel.includes('$');
   if (regex === MATCHES_ALL && fixedTarget) {
     // Fast path: the common "copy" and "set" need no expression.
@@ -92,7 +92,7 @@ function compileReplace(config: RelabelConfig, source: (labels: LabelBuilder) =>
     const text = source(labels);
     if (!regexp.test(text)) return;
     const name = fixedTarget ? targetLabel : regexp.expand(text, targetLabel);
-    if (name === null || name === '') return;
+    if (name === null || name === '' || (legacyNames && !isLegacyLabelName(name))) return;
     labels.set(name, regexp.expand(text, replacement) ?? '');
   });
 }

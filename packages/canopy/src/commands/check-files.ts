@@ -46,7 +46,7 @@ export function checkFiles(job: ScrapeConfig, files: CheckedFiles): string[] {
     const problem = isThere(source);
     if (problem !== '') warnings.push(`WARNING: ${where}: ${what} ${problem}`);
   };
-  checkTls(job.tls, must);
+  checkTls(job.tls, must, should);
   checkAuth(job.auth, must, should);
   for (const { name, values } of job.httpHeaders ?? []) {
     for (const value of values) should(`header ${name}`, value);
@@ -63,8 +63,9 @@ export function checkFiles(job: ScrapeConfig, files: CheckedFiles): string[] {
 
 type Check = (what: string, source: TextSource | undefined) => void;
 
-function checkTls(tls: TlsConfig | undefined, must: Check): void {
-  must('CA', tls?.ca);
+/** Prometheus's own check does not look for the file of `ca_file`. */
+function checkTls(tls: TlsConfig | undefined, must: Check, should: Check): void {
+  should('CA', tls?.ca);
   must('client cert', tls?.cert);
   must('client key', tls?.key);
 }
@@ -78,7 +79,7 @@ function checkAuth(auth: AuthConfig | undefined, must: Check, should: Check): vo
     should('basic_auth password', auth.password);
   } else if (auth?.type === 'oauth2') {
     should('oauth2 client_secret', auth.clientSecret);
-    checkTls(auth.tls, must);
+    checkTls(auth.tls, must, should);
   }
 }
 

@@ -36,8 +36,8 @@ test('http_sd_configs', () => {
     ],
   });
   check('http_sd_configs: [{url: "ftp://h"}]', /URL scheme must be 'http' or 'https'/);
-  check('http_sd_configs: [{url: "http://"}]', /url is not a URL/);
-  check('http_sd_configs: [{}]', /url: is missing/);
+  check('http_sd_configs: [{url: "http://"}]', /host is missing in URL/);
+  check('http_sd_configs: [{}]', /url: URL is missing/);
   check('http_sd_configs: [{url: "http://h", refresh_interval: 0s}]', /refresh_interval is 0/);
   check('http_sd_configs: [{url: "http://h", urll: x}]', /unknown key "urll" .*"url"/);
 });
@@ -56,8 +56,10 @@ test('dns_sd_configs', () => {
   check('dns_sd_configs: [{names: [], type: A}]', /at least one SRV record name/);
   check('dns_sd_configs: [{names: [x], type: A}]', /a port is required/);
   check('dns_sd_configs: [{names: [x], type: A, port: 70000}]', /70000 is not a port/);
-  check('dns_sd_configs: [{names: [x], type: MX}]', /MX records are not looked up/);
-  check('dns_sd_configs: [{names: [x], type: ns}]', /NS records are not looked up/);
+  check('dns_sd_configs: [{names: [x], type: MX}]', /a port is required/);
+  check('dns_sd_configs: [{names: [x], type: ns, port: 53}]', {
+    dnsSdConfigs: [{ names: ['x'], type: 'NS', port: 53, refreshInterval: 30_000 as DurationMs }],
+  });
   check('dns_sd_configs: [{names: [x], type: PTR}]', /invalid DNS-SD records type PTR/);
 });
 

@@ -10,18 +10,33 @@ import {
   httpClientOf,
   httpClientShape,
 } from './http-client.js';
-import { boolean, count, duration, fail, onlyFalse, optional, scalar } from './scalars.js';
+import { wrongFieldSelector, wrongLabelSelector } from './kubernetes-selectors.js';
+import {
+  blankable,
+  boolean,
+  count,
+  duration,
+  fail,
+  onlyFalse,
+  optional,
+  scalar,
+  text,
+} from './scalars.js';
 
+/** Not the text itself in a complaint: it may hold a password. */
 const httpUrl = (name: string) =>
   scalar((text) => {
-    if (!/^https?:\/\//.test(text)) return fail("URL scheme must be 'http' or 'https'");
+    if (text === '') return fail('URL is missing');
+    if (!/^https?:/.test(text)) return fail("URL scheme must be 'http' or 'https'");
+    if (/^https?:(\/\/([^/]*@)?([/:?#]|$)|(?!\/\/))/.test(text))
+      return fail('host is missing in URL');
     return URL.canParse(text) ? text : fail(`${name} is not a URL`);
   });
 
 export const httpSdConfig = z
   .strictObject({
     ...httpClientShape,
-    url: httpUrl('url').describe('Answers with a JSON list of target groups'),
+    url: httpUrl('url').prefault('').describe('Answers with a JSON list of target groups'),
     refresh_interval: duration().prefault('1m'),
   })
   .superRefine((sd, context) => {
@@ -30,27 +45,27 @@ export const httpSdConfig = z
     checkHttpClient(sd, issue);
   });
 
-const RECORD_TYPES: Readonly<Record<string, DnsSdConfig['type']>> = {
-  A: 'A',
-  AAAA: 'AAAA',
-  SRV: 'SRV',
-};
-const NOT_LOOKED_UP: ReadonlySet<string> = new Set(['MX', 'NS']);
+const RECORD_TYPES: ReadonlyArray<DnsSdConfig['type']> = ['A', 'AAAA', 'MX', 'NS', 'SRV'];
 
 const recordType = () =>
   scalar((text) => {
     const name = text.toUpperCase();
-    if (NOT_LOOKED_UP.has(name)) {
-      return fail(`${name} records are not looked up; A, AAAA and SRV are`);
-    }
-    return RECORD_TYPES[name] ?? fail(`invalid DNS-SD records type ${text}`);
+    return (
+      RECORD_TYPES.find((type) => type === name) ?? fail(`invalid DNS-SD records type ${text}`)
+    );
   });
 
 export const dnsSdConfig = z
   .strictObject({
-    names: z
-      .array(z.string().min(1, 'a name is empty'))
-      .min(1, 'DNS-SD config must contain at least one SRV record name'),
+    names: optional(
+      z
+        .array(text().pipe(z.string().min(1, 'a name is empty')))
+        .default([])
+        .refine(
+          ({ length }) => length > 0,
+          'DNS-SD config must contain at least one SRV record name',
+        ),
+    ),
     type: recordType().prefault('SRV'),
     port: count().prefault('0'),
     refresh_interval: duration().prefault('30s'),
@@ -65,12 +80,13 @@ export const dnsSdConfig = z
   });
 
 const ROLES = ['node', 'pod', 'service', 'endpoints', 'endpointslice', 'ingress'] as const;
-const role = () => z.enum(ROLES, { error: (issue) => roleError(issue.input) });
-
-function roleError(input: unknown): string {
-  if (input !== undefined) return `unknown Kubernetes SD role "${String(input)}"`;
-  return 'role missing (one of: pod, service, endpoints, endpointslice, node, ingress)';
-}
+const role = () =>
+  scalar((text): KubernetesRole => {
+    if (text === '') {
+      return fail('role missing (one of: pod, service, endpoints, endpointslice, node, ingress)');
+    }
+    return ROLES.find((name) => name === text) ?? fail(`unknown Kubernetes SD role "${text}"`);
+  }).prefault('');
 
 /** Roles whose objects are looked up for a role's targets, and may be selected. */
 const SELECTABLE: Readonly<Record<KubernetesRole, readonly KubernetesRole[]>> = {
@@ -84,9 +100,12 @@ const SELECTABLE: Readonly<Record<KubernetesRole, readonly KubernetesRole[]>> = 
 
 const selector = z.strictObject({
   role: role(),
-  label: z.string().default(''),
-  field: z.string().default(''),
+  label: text().default(''),
+  field: text().default(''),
 });
+
+/** An empty one is the same as none, as in Prometheus. */
+const apiServer = blankable(httpUrl('api_server').optional());
 
 const NO_OWNERS = 'owners of pods are not looked up';
 
@@ -94,12 +113,12 @@ export const kubernetesSdConfig = z
   .strictObject({
     ...httpClientShape,
     role: role(),
-    api_server: optional(httpUrl('api_server').optional()),
-    kubeconfig_file: optional(z.string().optional()),
+    api_server: apiServer,
+    kubeconfig_file: text().optional(),
     namespaces: optional(
       z
         .strictObject({
-          names: optional(z.array(z.string()).default([])),
+          names: optional(z.array(text()).default([])),
           own_namespace: boolean().prefault('false'),
         })
         .prefault({}),
@@ -123,6 +142,8 @@ export const kubernetesSdConfig = z
     checkServer(sd, issue);
     const seen = new Set<string>();
     for (const one of sd.selectors) {
+      const wrong = wrongFieldSelector(one.field) || wrongLabelSelector(one.label);
+      if (wrong !== '') issue(wrong);
       if (seen.has(one.role)) issue(`duplicated selector role: ${one.role}`);
       seen.add(one.role);
       const allowed = SELECTABLE[sd.role];

@@ -41,6 +41,7 @@ test('keys of formats, a job before global', () => {
       scrapeProtocols: ['PrometheusText0.0.4', 'OpenMetricsText1.0.0'],
     },
   );
+  check('', 'fallback_scrape_protocol: ""', { fallbackScrapeProtocol: undefined });
   check('', 'fallback_scrape_protocol: PrometheusText1.0.0, enable_compression: false', {
     fallbackScrapeProtocol: 'PrometheusText1.0.0',
     enableCompression: false,
@@ -61,6 +62,7 @@ test('schemes of names', () => {
   names(escaping('dots'), '', 'utf8', 'dots');
   names(escaping('dots'), validation('legacy'), 'legacy', 'underscores'); // not taken over
   names(escaping('dots'), escaping('values'), 'utf8', 'values');
+  names(validation('""'), `${validation('""')}, ${escaping('""')}`, 'utf8', 'allow-utf-8'); // blank
   names(escaping('allow-utf-8'), validation('legacy'), 'legacy', 'underscores');
   const conflict = 'utf8 metric names requested but validation scheme is not set to UTF8';
   refuses('', `${validation('legacy')}, ${escaping('allow-utf-8')}`, conflict);

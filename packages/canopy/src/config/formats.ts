@@ -4,7 +4,7 @@
 import { ESCAPING_SCHEMES, type EscapingScheme } from '@canopy/exposition';
 import { SCRAPE_PROTOCOLS, type ScrapeConfig, type ScrapeProtocol } from '@canopy/scrape';
 import { z } from 'zod';
-import { boolean, fail, optional, scalar } from './scalars.js';
+import { blankable, boolean, fail, optional, scalar } from './scalars.js';
 
 const LIST = SCRAPE_PROTOCOLS.join(' ');
 
@@ -26,7 +26,7 @@ const VALIDATION_SCHEMES = ['utf8', 'legacy'] as const;
 type ValidationScheme = (typeof VALIDATION_SCHEMES)[number];
 
 const oneOf = <T extends string>(what: string, names: readonly T[]) =>
-  optional(
+  blankable(
     scalar((text): T => {
       const known = names.find((name) => name === text);
       return known ?? fail(`unknown ${what} "${text}", must be one of ${names.join(', ')}`);
@@ -48,7 +48,7 @@ export const formatShape = {
 
 /** Keys of a scrape configuration alone. */
 export const jobFormatShape = {
-  fallback_scrape_protocol: optional(protocol().optional()).describe(
+  fallback_scrape_protocol: blankable(protocol().optional()).describe(
     'What a body without a usable content type is read as; default: such a scrape fails',
   ),
   enable_compression: boolean().prefault('true').describe('Asks for bodies in gzip'),

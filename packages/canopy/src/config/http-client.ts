@@ -12,25 +12,24 @@ import type {
   TlsVersion,
 } from '@canopy/scrape';
 import { z } from 'zod';
-import { boolean, fail, optional, refused, scalar } from './scalars.js';
+import { boolean, fail, optional, optionalText, refused, scalar, text } from './scalars.js';
 
 const NO_SECRETS = 'secrets are not looked up by reference';
 const ONLY_SECRET = 'tokens are asked for by client credentials with a secret';
-const text = () => z.string().optional();
 
 const basicAuth = z.strictObject({
-  username: text(),
-  username_file: text(),
+  username: optionalText(),
+  username_file: optionalText(),
   username_ref: refused(NO_SECRETS),
-  password: text(),
-  password_file: text(),
+  password: optionalText(),
+  password_file: optionalText(),
   password_ref: refused(NO_SECRETS),
 });
 
 const authorization = z.strictObject({
-  type: z.string().default('Bearer'),
-  credentials: text(),
-  credentials_file: text(),
+  type: text().default('Bearer'),
+  credentials: optionalText(),
+  credentials_file: optionalText(),
   credentials_ref: refused(NO_SECRETS),
 });
 
@@ -41,20 +40,20 @@ export const TLS_VERSIONS: Readonly<Record<string, TlsVersion>> = {
   TLS13: 'TLSv1.3',
 };
 const tlsVersion = () =>
-  scalar((name) => TLS_VERSIONS[name] ?? fail(`unknown TLS version: ${name}`)).optional();
+  optional(scalar((name) => TLS_VERSIONS[name] ?? fail(`unknown TLS version: ${name}`)).optional());
 
 const tlsConfig = z
   .strictObject({
-    ca: text(),
-    ca_file: text(),
+    ca: optionalText(),
+    ca_file: optionalText(),
     ca_ref: refused(NO_SECRETS),
-    cert: text(),
-    cert_file: text(),
+    cert: optionalText(),
+    cert_file: optionalText(),
     cert_ref: refused(NO_SECRETS),
-    key: text(),
-    key_file: text(),
+    key: optionalText(),
+    key_file: optionalText(),
     key_ref: refused(NO_SECRETS),
-    server_name: text(),
+    server_name: optionalText(),
     insecure_skip_verify: boolean().prefault('false'),
     min_version: tlsVersion(),
     max_version: tlsVersion(),
@@ -85,7 +84,7 @@ const tlsConfig = z
   });
 
 /** Go reads more kinds of proxy; these two are spoken here. */
-const proxyUrl = z.string().superRefine((url, context) => {
+const proxyUrl = text().superRefine((url, context) => {
   if (url === '') return;
   const protocol = URL.canParse(url) ? new URL(url).protocol : '';
   if (protocol === 'http:' || protocol === 'https:') return;
@@ -98,20 +97,20 @@ const proxyUrl = z.string().superRefine((url, context) => {
 
 const proxyShape = {
   proxy_url: proxyUrl.optional().describe('http:// or https://; TLS targets by CONNECT'),
-  no_proxy: text(),
+  no_proxy: optionalText(),
   proxy_from_environment: boolean()
     .prefault('false')
     .describe('HTTP_PROXY, HTTPS_PROXY, NO_PROXY of the process'),
-  proxy_connect_header: optional(z.record(z.string(), z.array(z.string())).default({})).describe(
+  proxy_connect_header: optional(z.record(z.string(), z.array(text())).default({})).describe(
     'Sent with CONNECT',
   ),
 };
 
 const oauth2 = z
   .strictObject({
-    client_id: z.string().default(''),
-    client_secret: text(),
-    client_secret_file: text(),
+    client_id: text().default(''),
+    client_secret: optionalText(),
+    client_secret_file: optionalText(),
     client_secret_ref: refused(NO_SECRETS),
     client_certificate_key: refused(ONLY_SECRET),
     client_certificate_key_file: refused(ONLY_SECRET),
@@ -122,10 +121,10 @@ const oauth2 = z
     iss: refused(ONLY_SECRET),
     audience: refused(ONLY_SECRET),
     claims: refused(ONLY_SECRET),
-    scopes: optional(z.array(z.string()).default([])),
-    token_url: z.string().default(''),
-    endpoint_params: optional(z.record(z.string(), z.string()).default({})),
-    tls_config: tlsConfig.optional(),
+    scopes: optional(z.array(text()).default([])),
+    token_url: text().default(''),
+    endpoint_params: optional(z.record(z.string(), text()).default({})),
+    tls_config: optional(tlsConfig.optional()),
     ...proxyShape,
   })
   .superRefine((config, context) => {
@@ -172,19 +171,21 @@ const headerName = z.string().superRefine((name, context) => {
 });
 
 const header = z.strictObject({
-  values: optional(z.array(z.string()).default([])),
-  secrets: optional(z.array(z.string()).default([])),
-  files: optional(z.array(z.string()).default([])),
+  values: optional(z.array(text()).default([])),
+  secrets: optional(z.array(text()).default([])),
+  files: optional(z.array(text()).default([])),
 });
 
 /** Spread into the schema of whatever has an `http_config`; check with `checkHttpClient`. */
 export const httpClientShape = {
-  basic_auth: basicAuth.optional().describe('Files are read anew when they change'),
-  authorization: authorization.optional().describe('Files are read anew when they change'),
-  bearer_token: text().describe('As `authorization` of type Bearer'),
-  bearer_token_file: text().describe('As `authorization` of type Bearer'),
-  oauth2: oauth2.optional().describe('Client credentials with a secret'),
-  tls_config: tlsConfig.optional().describe('Files are read anew when they change'),
+  basic_auth: optional(basicAuth.optional()).describe('Files are read anew when they change'),
+  authorization: optional(authorization.optional()).describe(
+    'Files are read anew when they change',
+  ),
+  bearer_token: optionalText().describe('As `authorization` of type Bearer'),
+  bearer_token_file: optionalText().describe('As `authorization` of type Bearer'),
+  oauth2: optional(oauth2.optional()).describe('Client credentials with a secret'),
+  tls_config: optional(tlsConfig.optional()).describe('Files are read anew when they change'),
   follow_redirects: boolean()
     .prefault('true')
     .describe('At most 10; another host gets neither credentials nor `http_headers`'),

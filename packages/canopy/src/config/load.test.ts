@@ -283,7 +283,7 @@ describe('a bad configuration', () => {
     );
     check(
       'scrape_configs:\n- honor_labels: true',
-      at('2:3', 'scrape_configs[0].job_name: is missing'),
+      at('2:3', 'scrape_configs[0].job_name: job_name is empty'),
     );
     check(
       job('  honor_labels: maybe'),
@@ -302,7 +302,7 @@ describe('a bad configuration', () => {
     );
     check(
       job('  scrape_interval: 5s\n  scrape_timeout: 10s'),
-      'scrape_timeout: is greater than the scrape interval',
+      'scrape_timeout: scrape timeout greater than scrape interval',
     );
     check(
       job('  relabel_configs: [{action: hashmod, target_label: a}]'),

@@ -3,14 +3,21 @@
  * Every complaint names file, line, column and key.
  */
 import { dirname, resolve } from 'node:path';
-import { CanopyError, type DurationMs, type Labels, labelsFromObject } from '@canopy/model';
+import {
+  CanopyError,
+  type DurationMs,
+  type Labels,
+  isLegacyLabelName,
+  labelsFromObject,
+} from '@canopy/model';
 import type { RelabelConfig, ScrapeConfig } from '@canopy/scrape';
 import { dnsSdOf, httpSdOf, kubernetesSdOf } from './discovery.js';
 import { formatsOf, nameSchemes } from './formats.js';
 import { httpClientOf } from './http-client.js';
+import { legacyFault } from './legacy-names.js';
 import { maskedYaml } from './mask.js';
 import { filesOfPattern } from './patterns.js';
-import { ConfigReader, type IgnoredKey, type KeyPath, pathText } from './reader.js';
+import { ConfigReader, type IgnoredKey, type KeyPath } from './reader.js';
 import {
   DEFAULT_SCRAPE_TIMEOUT,
   type RawConfig,
@@ -85,13 +92,12 @@ function assemble(
   const { global } = raw;
   // As everywhere in Prometheus's configuration, 0 is the same as leaving it out.
   const globalInterval = global.scrape_interval || options.defaultScrapeInterval;
-  const globalTimeout = checkedTimeout(
-    reader,
-    ['global', 'scrape_timeout'],
-    global.scrape_timeout,
-    globalInterval,
-    DEFAULT_SCRAPE_TIMEOUT,
-  );
+  if ((global.scrape_timeout ?? 0) > globalInterval) {
+    const at = ['global', 'scrape_timeout'];
+    throw reader.errorAt(at, 'global scrape timeout greater than scrape interval');
+  }
+  const globalTimeout = global.scrape_timeout || lesser(DEFAULT_SCRAPE_TIMEOUT, globalInterval);
+  checkExternalLabels(reader, global);
   const jobs = raw.scrape_configs.map((job, index) => placed(reader, job, index));
   const readers = [reader];
   for (const path of filesOf(reader, raw.scrape_config_files, options)) {
@@ -100,21 +106,14 @@ function assemble(
     jobs.push(...readScrapeFile(included));
   }
   const seen = new Set<string>();
-  const scrapeConfigs = jobs.map(({ reader: own, at, raw: job }): ScrapeConfig => {
-    if (seen.has(job.job_name)) {
-      throw own.error(
-        own.offsetOf([...at, 'job_name']),
-        pathText([...at, 'job_name']),
-        `found multiple scrape configs with job name "${job.job_name}"`,
-      );
+  const scrapeConfigs = jobs.map((job): ScrapeConfig => {
+    const { job_name: name } = job.raw;
+    if (seen.has(name)) {
+      const why = `found multiple scrape configs with job name "${name}"`;
+      throw job.reader.errorAt([...job.at, 'job_name'], why);
     }
-    seen.add(job.job_name);
-    const interval = job.scrape_interval || globalInterval;
-    const path = [...at, 'scrape_timeout'];
-    const timeout = checkedTimeout(own, path, job.scrape_timeout, interval, globalTimeout);
-    const { wrong } = nameSchemes(job, global);
-    if (wrong !== '') throw own.error(own.offsetOf(at), pathText(at), wrong);
-    return scrapeConfigOf(own, job, global, interval, timeout);
+    seen.add(name);
+    return scrapeConfigOf(job, global, checkedTimes(job, globalInterval, globalTimeout));
   });
   const labels = Object.entries(global.external_labels).map(
     ([name, value]) => [name, expandEnv(value, options.env)] as const,
@@ -154,37 +153,66 @@ function filesOf(
     try {
       return filesOfPattern(path, (name) => options.listFolder(name));
     } catch (error) {
-      const at = ['scrape_config_files', index];
-      throw reader.error(reader.offsetOf(at), pathText(at), String((error as Error).message));
+      throw reader.errorAt(['scrape_config_files', index], String((error as Error).message));
     }
   });
 }
 
-function checkedTimeout(
-  reader: ConfigReader,
-  path: KeyPath,
-  configured: DurationMs | undefined,
-  interval: DurationMs,
-  fallback: DurationMs,
-): DurationMs {
-  if (!configured) return Math.min(fallback, interval) as DurationMs;
-  if (configured > interval) {
-    throw reader.error(
-      reader.offsetOf(path),
-      pathText(path),
-      'is greater than the scrape interval',
+/** With the scheme of old, names are refused that are not of old; `labels` of targets never are. */
+function checkExternalLabels(reader: ConfigReader, global: RawConfig['global']): void {
+  if (global.metric_name_validation_scheme !== 'legacy') return;
+  for (const name of Object.keys(global.external_labels)) {
+    if (isLegacyLabelName(name)) continue;
+    throw reader.errorAt(
+      ['global', 'external_labels', name],
+      `"${name}" is not a valid label name`,
     );
   }
-  return configured;
+}
+
+interface Times {
+  readonly interval: DurationMs;
+  readonly timeout: DurationMs;
+}
+
+const lesser = (a: DurationMs, b: DurationMs): DurationMs => (a < b ? a : b);
+
+function checkedTimes(
+  { reader, at, raw }: PlacedJob,
+  globalInterval: DurationMs,
+  globalTimeout: DurationMs,
+): Times {
+  const interval = raw.scrape_interval || globalInterval;
+  const timeout = raw.scrape_timeout || lesser(globalTimeout, interval);
+  if (timeout <= interval) return { interval, timeout };
+  throw reader.errorAt(
+    [...at, 'scrape_timeout'],
+    `scrape timeout greater than scrape interval for scrape config with job name "${raw.job_name}"`,
+  );
+}
+
+/** How names are checked in a job; refuses schemes that contradict each other and rules that contradict them. */
+function checkedNames({ reader, at, raw }: PlacedJob, global: RawConfig['global']): boolean {
+  const { validation, wrong } = nameSchemes(raw, global);
+  if (wrong !== '') throw reader.errorAt(at, wrong);
+  if (validation === 'utf8') return false;
+  for (const key of ['relabel_configs', 'metric_relabel_configs'] as const) {
+    raw[key].forEach((rule, index) => {
+      const fault = legacyFault(rule);
+      if (fault !== '') throw reader.errorAt([...at, key, index], fault);
+    });
+  }
+  return true;
 }
 
 function scrapeConfigOf(
-  reader: ConfigReader,
-  job: RawScrapeConfig,
+  placedJob: PlacedJob,
   global: RawConfig['global'],
-  interval: DurationMs,
-  timeout: DurationMs,
+  { interval, timeout }: Times,
 ): ScrapeConfig {
+  const { reader, raw: job } = placedJob;
+  const legacyNames = checkedNames(placedJob, global);
+  const ruleOf = (rule: RawRelabel): RelabelConfig => relabelOf(rule, legacyNames);
   const folder = dirname(resolve(reader.file));
   const absolute = (path: string): string => resolve(folder, path);
   const failureLog = job.scrape_failure_log_file || global.scrape_failure_log_file;
@@ -215,14 +243,14 @@ function scrapeConfigOf(
     httpSdConfigs: job.http_sd_configs.map((sd) => httpSdOf(sd, absolute)),
     dnsSdConfigs: job.dns_sd_configs.map(dnsSdOf),
     kubernetesSdConfigs: job.kubernetes_sd_configs.map((sd) => kubernetesSdOf(sd, absolute)),
-    relabelConfigs: job.relabel_configs.map(relabelOf),
-    metricRelabelConfigs: job.metric_relabel_configs.map(relabelOf),
+    relabelConfigs: job.relabel_configs.map(ruleOf),
+    metricRelabelConfigs: job.metric_relabel_configs.map(ruleOf),
     ...formatsOf(job, global),
     ...httpClientOf(job, absolute),
   };
 }
 
-function relabelOf(rule: RawRelabel): RelabelConfig {
+function relabelOf(rule: RawRelabel, legacyNames: boolean): RelabelConfig {
   return {
     sourceLabels: rule.source_labels,
     separator: rule.separator,
@@ -231,6 +259,7 @@ function relabelOf(rule: RawRelabel): RelabelConfig {
     targetLabel: rule.target_label,
     replacement: rule.replacement,
     action: rule.action,
+    ...(legacyNames && { legacyNames }),
   };
 }
 

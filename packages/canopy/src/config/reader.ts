@@ -2,7 +2,17 @@
  * A configuration file as YAML with places: every complaint names file, line, column and key.
  */
 import { CanopyError } from '@canopy/model';
-import { type Document, LineCounter, isMap, isScalar, isSeq, parseDocument, visit } from 'yaml';
+import {
+  type Document,
+  LineCounter,
+  Scalar,
+  type YAMLError,
+  isMap,
+  isScalar,
+  isSeq,
+  parseDocument,
+  visit,
+} from 'yaml';
 import type { z } from 'zod';
 import { nearest } from '../cli/nearest.js';
 import { IGNORED_GLOBAL, IGNORED_SECTIONS, REFUSED_SCRAPE } from './keys.js';
@@ -37,12 +47,14 @@ export class ConfigReader {
       prettyErrors: false,
     });
     const [error] = this.#document.errors;
-    if (error) throw this.error(error.pos[0], '', error.message);
-    // `key:` with nothing after it leaves the key at its default, as Go's decoder does.
+    if (error) throw this.error(error.pos[0], '', this.#syntaxError(error, text));
+    // `key:` with nothing after it is null, which Go's decoder takes for the zero of the key's type.
     visit(this.#document, {
-      Pair: (_, { value }) => (isNull(value) ? visit.REMOVE : undefined),
-      Scalar: (key, node) => {
-        if (typeof key === 'number' && isNull(node)) node.value = '';
+      Pair: (_, pair) => {
+        if (isNull(pair.value)) pair.value = new Scalar(null);
+      },
+      Scalar: (_, node) => {
+        if (isNull(node)) node.value = null;
       },
     });
   }
@@ -60,6 +72,12 @@ export class ConfigReader {
     return tree;
   }
 
+  #syntaxError(error: YAMLError, text: string): string {
+    if (error.code !== 'DUPLICATE_KEY') return error.message;
+    const [name] = /^[^\s:]+/.exec(text.slice(error.pos[0])) ?? [''];
+    return `key ${JSON.stringify(name)} already set`;
+  }
+
   place(offset: number): string {
     const { line, col } = this.#lines.linePos(offset);
     return `${this.file}:${Math.max(1, line)}:${Math.max(1, col)}`;
@@ -68,6 +86,11 @@ export class ConfigReader {
   error(offset: number, key: string, message: string): CanopyError {
     const named = key === '' ? message : `${key}: ${message}`;
     return new CanopyError('config_invalid', `${this.place(offset)}: ${named}`);
+  }
+
+  /** A complaint about what stands at `path`. */
+  errorAt(path: KeyPath, message: string): CanopyError {
+    return this.error(this.offsetOf(path), pathText(path), message);
   }
 
   /** Offset of the deepest node on `path` that is there; of the key itself where it has one. */
@@ -112,7 +135,7 @@ export class ConfigReader {
           const why = key.endsWith('_sd_configs')
             ? 'is not supported: its targets would not be found'
             : 'is not supported: without it other things would be scraped than this file says';
-          throw this.error(this.offsetOf(path), pathText(path), why);
+          throw this.errorAt(path, why);
         }
       }
     });
@@ -127,9 +150,12 @@ export class ConfigReader {
     this.ignored.push({ key: pathText(path), place: this.place(this.offsetOf(path)), reason });
   }
 
-  /** The first complaint of the schema, with its place and, for an unknown key, the nearest known one. */
+  /**
+   * The first complaint of the schema, with its place and, for an unknown key, the nearest known one. An unknown
+   * key comes first: what it was meant to be may be what is missing.
+   */
   schemaError(error: z.ZodError): CanopyError {
-    const issue = error.issues[0];
+    const issue = error.issues.find(({ code }) => code === 'unrecognized_keys') ?? error.issues[0];
     if (issue.code === 'unrecognized_keys') {
       const path = [...issue.path, issue.keys[0]];
       const suggestion = nearest(issue.keys[0], knownKeys(this.#schema, issue.path));
@@ -140,7 +166,7 @@ export class ConfigReader {
         `unknown key "${issue.keys[0]}"${hint}`,
       );
     }
-    return this.error(this.offsetOf(issue.path), pathText(issue.path), issueText(issue));
+    return this.errorAt(issue.path, issueText(issue));
   }
 }
 

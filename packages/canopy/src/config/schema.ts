@@ -1,7 +1,7 @@
 /**
  * The configuration as Prometheus spells it. One schema yields types, defaults and checks.
  */
-import { type DurationMs, isLegacyLabelName } from '@canopy/model';
+import type { DurationMs } from '@canopy/model';
 import { z } from 'zod';
 import { dnsSdConfig, httpSdConfig, kubernetesSdConfig } from './discovery.js';
 import { formatShape, jobFormatShape } from './formats.js';
@@ -12,16 +12,18 @@ import {
   count,
   duration,
   fail,
+  listOf,
+  notNull,
   onlyFalse,
   optional,
   regexp,
   scalar,
+  text,
 } from './scalars.js';
 
-const labelName = z.string().refine((name) => name !== '' && isLegacyLabelName(name), {
-  error: (issue) => `"${String(issue.input)}" is not a valid label name`,
-});
-const labelSet = z.record(labelName, z.string());
+/** Any text in UTF-8 may be the name of a label, as in Prometheus 3. */
+const labelName = text().refine((name) => name !== '', '"" is not a valid label name');
+const labelSet = z.record(labelName, text());
 
 const ACTIONS = [
   'replace',
@@ -37,9 +39,24 @@ const ACTIONS = [
   'uppercase',
 ] as const;
 
+const action = () =>
+  notNull('relabel action cannot be empty').pipe(
+    scalar((text): (typeof ACTIONS)[number] => {
+      const lower = text.toLowerCase();
+      return ACTIONS.find((name) => name === lower) ?? fail(`unknown relabel action "${text}"`);
+    }),
+  );
+
 const NEEDS_TARGET: ReadonlySet<string> = new Set([
   'replace',
   'hashmod',
+  'lowercase',
+  'uppercase',
+  'keepequal',
+  'dropequal',
+]);
+
+const KEEPS_REPLACEMENT: ReadonlySet<string> = new Set([
   'lowercase',
   'uppercase',
   'keepequal',
@@ -60,7 +77,7 @@ interface RelabelKeys {
 function surplusKeys(rule: RelabelKeys): string {
   const plain = rule.separator === ';' && rule.modulus === 0 && rule.replacement === '$1';
   if (rule.action === 'keepequal' || rule.action === 'dropequal') {
-    return plain && rule.regex === '(.*)' ? '' : "'source_labels' and 'target_label'";
+    return plain && rule.regex === '(.*)' ? '' : "'source_labels' and `target_label`";
   }
   if (rule.action === 'labeldrop' || rule.action === 'labelkeep') {
     const alone = plain && rule.source_labels.length === 0 && rule.target_label === '';
@@ -72,17 +89,13 @@ function surplusKeys(rule: RelabelKeys): string {
 /** `relabel_config`; rules as Prometheus's model/relabel checks them. */
 const relabel = z
   .strictObject({
-    source_labels: optional(z.array(z.string().min(1, '"" is not a valid label name')).default([])),
-    separator: z.string().default(';'),
+    source_labels: optional(z.array(labelName).default([])),
+    separator: text().default(';'),
     regex: regexp().default('(.*)'),
     modulus: count().default(0),
-    target_label: z.string().default(''),
-    replacement: z.string().default('$1'),
-    action: z
-      .string()
-      .transform((text) => text.toLowerCase())
-      .pipe(z.enum(ACTIONS))
-      .default('replace'),
+    target_label: text().default(''),
+    replacement: text().default('$1'),
+    action: action().prefault('replace'),
   })
   .superRefine((rule, context) => {
     const issue = (message: string) => context.addIssue({ code: 'custom', message });
@@ -95,17 +108,19 @@ const relabel = z
     if (rule.action === 'labelmap' && rule.replacement === '') {
       issue(`"" is invalid 'replacement' for labelmap action`);
     }
+    if (KEEPS_REPLACEMENT.has(rule.action) && rule.replacement !== '$1') {
+      issue(`'replacement' can not be set for ${rule.action} action`);
+    }
     const surplus = surplusKeys(rule);
     if (surplus !== '')
       issue(`${rule.action} action requires only ${surplus}, and no other fields`);
-    const fixed = rule.action === 'lowercase' || rule.action === 'uppercase';
-    if (fixed && rule.replacement !== '$1') {
-      issue(`'replacement' can not be set for ${rule.action} action`);
-    }
   });
 
+const rules = (of: string) =>
+  listOf(relabel, `empty or null ${of} relabeling rule in scrape config`);
+
 const staticConfig = z.strictObject({
-  targets: optional(z.array(z.string()).default([])),
+  targets: optional(z.array(text()).default([])),
   labels: optional(labelSet.default({})),
 });
 
@@ -114,7 +129,7 @@ const staticConfig = z.strictObject({
  * prober's targets are URLs that the rules move into a parameter.
  */
 function checkAddress(address: string, issue: (message: string) => void): void {
-  if (address === '') issue('a target is empty');
+  if (address === '') issue('no address: a target is empty');
   if (!address.includes('/')) return;
   const hint = 'a target is host:port, the path goes in metrics_path';
   issue(`"${address}" is not a valid hostname (${hint})`);
@@ -122,14 +137,22 @@ function checkAddress(address: string, issue: (message: string) => void): void {
 
 const FILE_PATTERN = /^[^*]*(\*[^/]*)?\.(json|yml|yaml|JSON|YML|YAML)$/;
 const fileSdConfig = z.strictObject({
-  files: z
-    .array(
-      z.string().refine((path) => FILE_PATTERN.test(path), {
-        error: (issue) => `path name "${String(issue.input)}" is not valid for file discovery`,
-      }),
-    )
-    .min(1, 'file service discovery config must contain at least one path name'),
-  refresh_interval: duration().prefault('5m'),
+  files: optional(
+    z
+      .array(
+        text().refine((path) => FILE_PATTERN.test(path), {
+          error: (issue) => `path name "${String(issue.input)}" is not valid for file discovery`,
+        }),
+      )
+      .default([])
+      .refine(
+        ({ length }) => length > 0,
+        'file service discovery config must contain at least one path name',
+      ),
+  ),
+  refresh_interval: duration()
+    .prefault('5m')
+    .refine((interval) => interval > 0, 'refresh_interval is 0'),
 });
 
 const NATIVE = 'native histograms are not scraped; classic ones always are';
@@ -151,8 +174,7 @@ const limits = {
   keep_dropped_targets: count()
     .prefault('0')
     .describe('Dropped targets of a job that are listed; 0: 1000'),
-  scrape_failure_log_file: z
-    .string()
+  scrape_failure_log_file: text()
     .optional()
     .describe('Failed scrapes are written there, a JSON line each; opened anew at a reload'),
   extra_scrape_metrics: boolean()
@@ -166,14 +188,17 @@ const limits = {
 /** Keys of `scrape_config` that work. */
 export const scrapeConfigSchema = z
   .strictObject({
-    job_name: z.string().min(1, 'job_name is empty').describe('Value of the label `job`'),
+    job_name: text()
+      .refine((name) => name !== '', 'job_name is empty')
+      .prefault('')
+      .describe('Value of the label `job`'),
     scrape_interval: duration().optional().describe('How often; default: the global one'),
     scrape_timeout: duration().optional().describe('Default: the global one, at most the interval'),
-    metrics_path: z.string().default('/metrics').describe('Path of the exposition'),
+    metrics_path: text().default('/metrics').describe('Path of the exposition'),
     scheme: z.enum(['http', 'https']).default('http'),
-    params: optional(z.record(z.string(), z.array(z.string())).default({})).describe(
-      'URL parameters',
-    ),
+    params: optional(
+      z.record(z.string(), optional(z.array(text()).default([]))).default({}),
+    ).describe('URL parameters'),
     honor_labels: boolean()
       .prefault('false')
       .describe('Labels of the exporter win over those of the target'),
@@ -188,15 +213,20 @@ export const scrapeConfigSchema = z
     scrape_classic_histograms: boolean().optional().describe(`No effect: ${NATIVE}`),
     native_histogram_bucket_limit: count().optional().describe(`No effect: ${NATIVE}`),
     native_histogram_min_bucket_factor: factor().optional().describe(`No effect: ${NATIVE}`),
-    static_configs: optional(z.array(staticConfig).default([])),
-    file_sd_configs: optional(z.array(fileSdConfig).default([])),
-    http_sd_configs: optional(z.array(httpSdConfig).default([])),
-    dns_sd_configs: optional(z.array(dnsSdConfig).default([])).describe('Types A, AAAA and SRV'),
-    kubernetes_sd_configs: optional(z.array(kubernetesSdConfig).default([])).describe(
+    static_configs: listOf(staticConfig, 'empty or null section in static_configs'),
+    file_sd_configs: listOf(fileSdConfig, 'empty or null section in file_sd_configs'),
+    http_sd_configs: listOf(httpSdConfig, 'empty or null section in http_sd_configs'),
+    dns_sd_configs: listOf(dnsSdConfig, 'empty or null section in dns_sd_configs').describe(
+      'Types A, AAAA, MX, NS and SRV',
+    ),
+    kubernetes_sd_configs: listOf(
+      kubernetesSdConfig,
+      'empty or null section in kubernetes_sd_configs',
+    ).describe(
       'All roles but `gateway` and `httproute`; `kubeconfig_file` needs the package `@kubernetes/client-node`',
     ),
-    relabel_configs: optional(z.array(relabel).default([])).describe('On targets'),
-    metric_relabel_configs: optional(z.array(relabel).default([])).describe('On samples'),
+    relabel_configs: rules('target').describe('On targets'),
+    metric_relabel_configs: rules('metric').describe('On samples'),
   })
   .superRefine((job, context) => {
     const issue = (message: string, path: Array<string | number> = []) =>
@@ -226,7 +256,7 @@ export const globalSchema = z.strictObject({
   ...limits,
   evaluation_interval: duration().optional().describe('No effect: rules are not evaluated'),
   rule_query_offset: duration().optional().describe('No effect: rules are not evaluated'),
-  query_log_file: z.string().optional().describe('No effect: queries are not logged'),
+  query_log_file: text().optional().describe('No effect: queries are not logged'),
 });
 
 const storageSchema = z.strictObject({
@@ -248,19 +278,19 @@ export const configSchema = z.strictObject({
   scrape_config_files: optional(
     z
       .array(
-        z.string().refine((path) => /^[^*]*(\*[^/]*)?$/.test(path), {
+        text().refine((path) => /^[^*]*(\*[^/]*)?$/.test(path), {
           error: (issue) => `invalid scrape config file path "${String(issue.input)}"`,
         }),
       )
       .default([]),
   ).describe('Files with a list `scrape_configs` of their own; `*` in the last part of the path'),
-  scrape_configs: optional(z.array(scrapeConfigSchema).default([])),
+  scrape_configs: listOf(scrapeConfigSchema, 'empty or null scrape config section'),
   storage: optional(storageSchema.prefault({})),
 });
 
 /** What a file of `scrape_config_files` may hold. */
 export const scrapeFileSchema = z.strictObject({
-  scrape_configs: optional(z.array(scrapeConfigSchema).default([])),
+  scrape_configs: listOf(scrapeConfigSchema, 'empty or null scrape config section'),
 });
 
 export type RawConfig = z.output<typeof configSchema>;

@@ -16,13 +16,14 @@ import {
 import { z } from 'zod';
 import { TLS_VERSIONS } from './http-client.js';
 import { ConfigReader, type KeyPath, pathText } from './reader.js';
-import { boolean, fail, optional, refused, scalar } from './scalars.js';
+import { boolean, fail, optional, optionalText, refused, scalar, text } from './scalars.js';
 
-const text = () => z.string().optional();
 const known = (what: string, names: Readonly<Record<string, unknown>>) =>
   scalar((name) => (name in names ? name : fail(`unknown ${what}: ${name}`)));
 const version = (initial: string) =>
-  scalar((name) => TLS_VERSIONS[name] ?? fail(`unknown TLS version: ${name}`)).prefault(initial);
+  optional(
+    scalar((name) => TLS_VERSIONS[name] ?? fail(`unknown TLS version: ${name}`)).prefault(initial),
+  );
 
 const AUTH_TYPES: ReadonlyMap<string, ClientAuthType> = new Map([
   ['', 'NoClientCert'],
@@ -32,18 +33,18 @@ const AUTH_TYPES: ReadonlyMap<string, ClientAuthType> = new Map([
 ]);
 
 const tlsShape = {
-  cert: text().describe('PEM of the certificate, in place of `cert_file`'),
-  key: text().describe('PEM of the key, in place of `key_file`'),
-  client_ca: text().describe('PEM, in place of `client_ca_file`'),
-  cert_file: text().describe('PEM of the certificate, or of a chain that begins with it'),
-  key_file: text().describe('PEM of its key'),
+  cert: optionalText().describe('PEM of the certificate, in place of `cert_file`'),
+  key: optionalText().describe('PEM of the key, in place of `key_file`'),
+  client_ca: optionalText().describe('PEM, in place of `client_ca_file`'),
+  cert_file: optionalText().describe('PEM of the certificate, or of a chain that begins with it'),
+  key_file: optionalText().describe('PEM of its key'),
   client_auth_type: scalar((name) => AUTH_TYPES.get(name) ?? fail(`invalid ClientAuth: ${name}`))
     .optional()
     .describe(`${CLIENT_AUTH_TYPES.map((name) => `\`${name}\``).join(', ')}; default: the first`),
-  client_ca_file: text().describe(
+  client_ca_file: optionalText().describe(
     'PEM of those who sign certificates of clients; default: the authorities Node.js knows',
   ),
-  client_allowed_sans: optional(z.array(z.string()).optional()).describe(
+  client_allowed_sans: optional(z.array(text()).optional()).describe(
     'The certificate of a client must be for one of these: DNS names, IP addresses, mail addresses, URIs',
   ),
   min_version: version('TLS12').describe('`TLS10`, `TLS11`, `TLS12` (default), `TLS13`'),
@@ -68,7 +69,7 @@ const HEADERS: Readonly<Record<string, readonly string[]>> = {
   'Content-Security-Policy': [],
 };
 
-const headers = z.record(z.string(), z.string()).superRefine((given, context) => {
+const headers = z.record(z.string(), text()).superRefine((given, context) => {
   for (const [name, value] of Object.entries(given)) {
     const issue = (message: string) => context.addIssue({ code: 'custom', message, path: [name] });
     const values = HEADERS[name];
@@ -96,7 +97,7 @@ function hashProblem(hash: string): string {
   return isCost ? '' : `crypto/bcrypt: cost ${Number(cost)} is outside allowed range (4,31)`;
 }
 
-const users = z.record(z.string(), z.string()).superRefine((given, context) => {
+const users = z.record(z.string(), text()).superRefine((given, context) => {
   for (const [name, hash] of Object.entries(given)) {
     const message = hashProblem(hash);
     if (message !== '') context.addIssue({ code: 'custom', message, path: [name] });

@@ -25,6 +25,7 @@ function rig(config: Partial<DnsSdConfig>, records: Records) {
   const resolver: DnsResolver = {
     addresses: (name, family) => find(`${family} ${name}`),
     services: (name) => find(name),
+    hosts: (name, type) => find(`${type} ${name}`),
   };
   const whole = {
     names: ['x'],
@@ -77,6 +78,13 @@ test('records as targets', async () => {
     ['10.0.0.2:80', name],
   ]);
   await check({ type: 'AAAA', port: 80 }, { '6 x': ['fe80::1'] }, [['[fe80::1]:80', name]]);
+  await check({ type: 'MX', port: 25 }, { 'MX x': ['b.y', 'a.y'] }, [
+    ['a.y:25', { ...name, __meta_dns_mx_record_target: 'a.y.' }],
+    ['b.y:25', { ...name, __meta_dns_mx_record_target: 'b.y.' }],
+  ]);
+  await check({ type: 'NS', port: 53 }, { 'NS x': ['n.y'] }, [
+    ['n.y:53', { ...name, __meta_dns_ns_record_target: 'n.y.' }],
+  ]);
   await check({}, {}, []);
 });
 
@@ -130,7 +138,13 @@ test('what name servers answer', async () => {
     return answer;
   };
   const never = async (): Promise<never> => Promise.reject(new Error('BUG: not asked for'));
-  const resolver: NodeResolver = { resolve4, resolve6: never, resolveSrv: never };
+  const resolver: NodeResolver = {
+    resolve4,
+    resolve6: never,
+    resolveSrv: never,
+    resolveMx: async (name) => (await resolve4(name)).map((exchange) => ({ exchange })),
+    resolveNs: resolve4,
+  };
   const system = new SystemResolver({ resolvConf, resolver });
   const check4 = async (given: typeof answers, expected: string[] | RegExp, names: string[]) => {
     asked.length = 0;
@@ -143,6 +157,8 @@ test('what name servers answer', async () => {
   };
   try {
     await check4({ 'x.b': ['1.1.1.1'] }, ['1.1.1.1'], ['x.a', 'x.b']);
+    expect(await system.hosts('x', 'MX')).toEqual(['1.1.1.1']);
+    expect(await system.hosts('x', 'NS')).toEqual(['1.1.1.1']);
     await check4({}, [], ['x.a', 'x.b', 'x']); // nobody knows it: an answer
     await check4({ 'x.a': coded('ENODATA'), x: ['1.1.1.1'] }, [], ['x.a']);
     await check4({ 'x.a': coded('ESERVFAIL'), x: ['1.1.1.1'] }, ['1.1.1.1'], ['x.a', 'x.b', 'x']);

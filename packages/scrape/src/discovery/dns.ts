@@ -42,28 +42,45 @@ export function dnsDiscovery(
   });
 }
 
+type Records = ReadonlyArray<readonly [address: string, labels: Record<string, string>]>;
+
+/** Of one name, sorted, for name servers rotate their answers. */
 async function groupsOf(
   config: DnsSdConfig,
   name: string,
   resolver: DnsResolver,
 ): Promise<TargetGroup[]> {
-  const group = (address: string, labels: Record<string, string>): TargetGroup => ({
-    targets: [address],
-    labels: { __meta_dns_name: name, ...labels },
-    source: name,
-  });
-  if (config.type === 'SRV') {
-    // Sorted, for name servers rotate their answers.
-    const records = (await resolver.services(name)).map(({ name: host, port }) =>
-      group(joinHostPort(host, port), {
+  const records = await recordsOf(config, name, resolver);
+  return [...records]
+    .sort(([a], [b]) => (a < b ? -1 : 1))
+    .map(([address, labels]) => ({
+      targets: [address],
+      labels: { __meta_dns_name: name, ...labels },
+      source: name,
+    }));
+}
+
+async function recordsOf(
+  { type, port: own }: DnsSdConfig,
+  name: string,
+  resolver: DnsResolver,
+): Promise<Records> {
+  if (type === 'SRV') {
+    return (await resolver.services(name)).map(({ name: host, port }) => [
+      joinHostPort(host, port),
+      {
         __meta_dns_srv_record_target: `${host}.`,
         __meta_dns_srv_record_port: String(port),
-      }),
-    );
-    return records.sort((a, b) => (a.targets[0] < b.targets[0] ? -1 : 1));
+      },
+    ]);
   }
-  const addresses = await resolver.addresses(name, config.type === 'A' ? 4 : 6);
-  return [...addresses].sort().map((address) => group(joinHostPort(address, config.port), {}));
+  if (type === 'MX' || type === 'NS') {
+    const label = `__meta_dns_${type.toLowerCase()}_record_target`;
+    const hosts = await resolver.hosts(name, type);
+    return hosts.map((host) => [joinHostPort(host, own), { [label]: `${host}.` }]);
+  }
+  const addresses = await resolver.addresses(name, type === 'A' ? 4 : 6);
+  return addresses.map((address) => [joinHostPort(address, own), {}]);
 }
 
 /** `host:port`, an IPv6 address in brackets. */

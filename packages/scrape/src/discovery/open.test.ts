@@ -61,6 +61,10 @@ class SlowResolver implements DnsResolver {
   services(): Promise<never[]> {
     return Promise.resolve([]);
   }
+
+  hosts(): Promise<never[]> {
+    return Promise.resolve([]);
+  }
 }
 
 test('a slow source does not hold up the others of its job', async () => {

@@ -19,6 +19,8 @@ export interface SrvRecord {
 export interface DnsResolver {
   addresses(name: string, family: 4 | 6): Promise<readonly string[]>;
   services(name: string): Promise<readonly SrvRecord[]>;
+  /** Mail exchangers or name servers: hosts without the dot at their end. */
+  hosts(name: string, type: 'MX' | 'NS'): Promise<readonly string[]>;
 }
 
 /** What the resolver of Node has, so that tests can do without name servers. */
@@ -26,6 +28,8 @@ export interface NodeResolver {
   resolve4(name: string): Promise<string[]>;
   resolve6(name: string): Promise<string[]>;
   resolveSrv(name: string): Promise<SrvRecord[]>;
+  resolveMx(name: string): Promise<Array<{ readonly exchange: string }>>;
+  resolveNs(name: string): Promise<string[]>;
 }
 
 export interface SystemResolverOptions {
@@ -55,6 +59,13 @@ export class SystemResolver implements DnsResolver {
 
   services(name: string): Promise<readonly SrvRecord[]> {
     return this.#ask(name, (full) => this.#resolver.resolveSrv(full));
+  }
+
+  hosts(name: string, type: 'MX' | 'NS'): Promise<readonly string[]> {
+    return this.#ask(name, async (full) => {
+      if (type === 'NS') return this.#resolver.resolveNs(full);
+      return (await this.#resolver.resolveMx(full)).map(({ exchange }) => exchange);
+    });
   }
 
   async #ask<T>(name: string, ask: (full: string) => Promise<T[]>): Promise<T[]> {

@@ -151,6 +151,7 @@ function readGroup(
   });
   if (!isObject(labels)) throw parsed.refuse([index, 'labels'], '"labels" must be a mapping');
   for (const [name, value] of Object.entries(labels)) {
+    if (name === '') throw parsed.refuse([index, 'labels'], '"" is not a valid label name');
     if (typeof value !== 'string') {
       throw parsed.refuse([index, 'labels', name], `the value of label "${name}" must be a string`);
     }
