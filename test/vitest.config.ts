@@ -36,6 +36,7 @@ export default defineConfig({
             'test/e2e/**/*.test.ts',
             'test/differential/**/*.test.ts',
             'test/chaos/**/*.test.ts',
+            'test/conformance/**/*.test.ts',
           ],
           fileParallelism: false,
           testTimeout: 180_000,

@@ -65,12 +65,3 @@ it('names a taken port and the flag for another one', async () => {
   expect(program.output).toContain('--east.listen-address');
   taken.close();
 });
-
-it.each(['conformance'])('npm run %s says what is still to come', async (name) => {
-  const child = spawn('npm', ['--prefix', root, 'run', '--silent', name]);
-  let text = '';
-  child.stderr.on('data', (chunk: Buffer) => (text += chunk.toString()));
-  const code = await new Promise((done) => child.once('exit', done));
-  expect(code).toBe(2);
-  expect(text).toMatch(/not there yet/);
-});

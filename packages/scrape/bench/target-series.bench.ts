@@ -37,6 +37,7 @@ const journal = {
       write: () => {},
       writeLoose: () => {},
       rebase: () => new Int32Array(slots),
+      retype: () => {},
       close: () => {},
     };
   },

@@ -17,7 +17,7 @@ import type { Engine } from '../engine.js';
 import { almostEqual } from '../testing/compare.js';
 import { MemoryQueryable } from '../testing/memory.js';
 import { testEngine } from '../testing/options.js';
-import { type Vocabulary, randomQuery, seededRandom } from '../testing/random-query.js';
+import { RANGE_FUNCTIONS, SCALARS, type Vocabulary, randomQuery, seededRandom } from '../testing/random-query.js';
 
 const ROUNDS = Number(process.env.CANOPY_FUZZ_ROUNDS ?? 300);
 const STEP = 60_000;
@@ -29,6 +29,8 @@ const WORDS: Vocabulary = {
   ranges: ['1m', '2m30s', '6m'],
   shifts: ['', '', '', ' offset 90s', ' offset -1m', ' @ 720', ' @ 720 offset 1m'],
   labels: ['a', 'b'],
+  scalars: SCALARS,
+  rangeFunctions: RANGE_FUNCTIONS,
 };
 
 /** Aligned and lone series; counters that start again; gaps and stale marks. */

@@ -7,7 +7,7 @@ import { CanopyError } from '@canopy/model';
 import { parser as lezer } from '@prometheus-io/lezer-promql';
 import { expect, it } from 'vitest';
 import { FUNCTIONS } from '../functions/signatures.js';
-import { type Vocabulary, randomQuery, seededRandom } from '../testing/random-query.js';
+import { RANGE_FUNCTIONS, SCALARS, type Vocabulary, randomQuery, seededRandom } from '../testing/random-query.js';
 import type { SyntaxNode } from '@lezer/common';
 import type { Expr } from './ast.js';
 import { formatQuery } from './format.js';
@@ -40,6 +40,8 @@ const WORDS: Vocabulary = {
   ranges: ['5m', '300', '1h30m'],
   shifts: ['', '', ' offset 5m', ' offset -1h', ' @ 12.5', ' @ start()', ' @ end() offset 3s'],
   labels: ['a', 'b', '"c d"'],
+  scalars: SCALARS,
+  rangeFunctions: RANGE_FUNCTIONS,
 };
 
 const query = (next: () => number, type: 'vector' | 'scalar', depth: number): string =>

@@ -18,9 +18,12 @@ export interface Vocabulary {
   /** `offset`, `@`; '' for none. */
   readonly shifts: readonly string[];
   readonly labels: readonly string[];
+  readonly scalars: readonly string[];
+  readonly rangeFunctions: readonly string[];
 }
 
-const RANGE_FUNCTIONS =
+export const SCALARS = ['1', '2.5', 'time()', 'pi()', '1e3', 'NaN', '5m'];
+export const RANGE_FUNCTIONS =
   'rate increase delta irate idelta resets changes deriv sum_over_time avg_over_time min_over_time max_over_time count_over_time last_over_time first_over_time present_over_time stddev_over_time stdvar_over_time absent_over_time'.split(
     ' ',
   );
@@ -40,11 +43,11 @@ export function randomQuery(
   const labels = (): string => words.labels.filter(() => next() < 0.5).join(', ');
   if (type === 'matrix') {
     return depth > 0 && next() < 0.4
-      ? `(${inner('vector')})[5m:${pick(['', '1m', '30s'])}]${pick(words.shifts)}`
+      ? `(${inner('vector')})[${pick(words.ranges)}:${pick(['', '1m', '30s'])}]${pick(words.shifts)}`
       : `${selector()}[${pick(words.ranges)}]${pick(words.shifts)}`;
   }
   if (type === 'scalar') {
-    if (depth <= 0) return pick(['1', '2.5', 'time()', 'pi()', '1e3', 'NaN', '5m']);
+    if (depth <= 0) return pick(words.scalars);
     return pick([
       () => `scalar(${inner('vector')})`,
       () => `(${inner('scalar')} ${pick('+ - * / % ^'.split(' '))} ${inner('scalar')})`,
@@ -54,7 +57,7 @@ export function randomQuery(
   if (depth <= 0) return selector() + pick(words.shifts);
   const operator = (): string => pick('+ - * / % ^ > <= != == and or unless atan2'.split(' '));
   return pick([
-    () => `${pick(RANGE_FUNCTIONS)}(${inner('matrix')})`,
+    () => `${pick(words.rangeFunctions)}(${inner('matrix')})`,
     () => `quantile_over_time(${inner('scalar')}, ${inner('matrix')})`,
     () =>
       `${pick(['sum', 'avg', 'max', 'min', 'count', 'stddev', 'group'])} ${pick(['by', 'without'])} (${labels()}) (${inner('vector')})`,
