@@ -53,7 +53,11 @@ export class Against {
   }
 
   /** `count` random queries, the same for the same seed. */
-  async compareRandom(count: number, seed: number, onProgress: (done: number) => void): Promise<void> {
+  async compareRandom(
+    count: number,
+    seed: number,
+    onProgress: (done: number) => void,
+  ): Promise<void> {
     const next = seededRandom(seed);
     for (let done = 0; done < count; done++) {
       const kind = next() < 0.9 ? 'vector' : 'scalar';

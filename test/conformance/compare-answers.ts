@@ -42,7 +42,8 @@ export function difference(expected: Answer, got: Answer): string {
   if (expected.status !== got.status) {
     return `${got.status}, not ${expected.status}: ${got.error ?? expected.error}`;
   }
-  if (expected.status === 'error' || expected.data === undefined || got.data === undefined) return '';
+  if (expected.status === 'error' || expected.data === undefined || got.data === undefined)
+    return '';
   const { resultType } = expected.data;
   if (got.data.resultType !== resultType) return `a ${got.data.resultType}, not a ${resultType}`;
   if (resultType === 'scalar' || resultType === 'string') {

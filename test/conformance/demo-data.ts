@@ -24,7 +24,12 @@ type Draw = (step: number, before: number) => number;
 export function demoSeries(startSeconds: number, steps: number, seed: number): DemoSeries[] {
   const next = seededRandom(seed);
   const all: DemoSeries[] = [];
-  const add = (name: string, instance: string, labels: Record<string, string>, draw: Draw): void => {
+  const add = (
+    name: string,
+    instance: string,
+    labels: Record<string, string>,
+    draw: Draw,
+  ): void => {
     const series: DemoSeries = {
       labels: { __name__: name, instance, job: 'demo', ...labels },
       times: [],
@@ -45,8 +50,10 @@ export function demoSeries(startSeconds: number, steps: number, seed: number): D
     return (step, before) =>
       step === 0 || step === restart ? 0 : before + Math.floor(next() * pace * 100) / 100;
   };
-  const walk = (start: number, stride: number): Draw => (step, before) =>
-    step === 0 ? start : before + (next() - 0.5) * stride;
+  const walk =
+    (start: number, stride: number): Draw =>
+    (step, before) =>
+      step === 0 ? start : before + (next() - 0.5) * stride;
   for (const instance of INSTANCES) addInstance(instance, add, counter, walk, next);
   return all;
 }
@@ -71,8 +78,11 @@ function addInstance(
   add('demo_disk_total_bytes', instance, {}, () => 2.5e11);
   add('demo_batch_last_run_duration_seconds', instance, {}, walk(40, 10));
   // At times that are no multiples of anything.
-  add('demo_batch_last_success_timestamp_seconds', instance, {}, (step) =>
-    1_700_000_000.25 + 60 * Math.floor(step / 12),
+  add(
+    'demo_batch_last_success_timestamp_seconds',
+    instance,
+    {},
+    (step) => 1_700_000_000.25 + 60 * Math.floor(step / 12),
   );
   add('demo_items_shipped_total', instance, {}, counter(30));
   add('demo_is_holiday', instance, {}, (step) => (step % 100 > 90 ? 1 : 0) + number / 8);
@@ -82,7 +92,11 @@ function addInstance(
     return (phase > 40 ? undefined : phase + number / 8) as number;
   });
   add('demo_odd_values', instance, {}, (step) =>
-    step % 50 === 7 + number ? Number.NaN : step % 50 === 17 + number ? Number.POSITIVE_INFINITY : step + number / 8,
+    step % 50 === 7 + number
+      ? Number.NaN
+      : step % 50 === 17 + number
+        ? Number.POSITIVE_INFINITY
+        : step + number / 8,
   );
   for (const [method, status] of [
     ['GET', '200'],

@@ -38,7 +38,10 @@ export async function startBoth(site: Site): Promise<[prometheus: Server, canopy
 }
 
 /** Sends the same requests to all. */
-export async function load(servers: readonly Server[], series: readonly DemoSeries[]): Promise<void> {
+export async function load(
+  servers: readonly Server[],
+  series: readonly DemoSeries[],
+): Promise<void> {
   for (let from = 0; from < series.length; from += SERIES_A_REQUEST) {
     const body = compressSync(encoded(series.slice(from, from + SERIES_A_REQUEST)));
     for (const { name, url } of servers) {

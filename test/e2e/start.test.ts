@@ -1,5 +1,4 @@
 /** `npm start` as a user types it, on other ports and in another folder. */
-import { spawn } from 'node:child_process';
 import { createServer } from 'node:http';
 import { fileURLToPath } from 'node:url';
 import { afterAll, expect, it } from 'vitest';

@@ -6,5 +6,11 @@ await install();
 await build();
 const flags = process.argv.slice(2);
 if (flags.some((flag) => flag.startsWith('--against'))) ensurePeers(['prometheus']);
-const args = ['--conditions=canopy-source', '--import', 'tsx', 'test/conformance/main.ts', ...flags];
+const args = [
+  '--conditions=canopy-source',
+  '--import',
+  'tsx',
+  'test/conformance/main.ts',
+  ...flags,
+];
 process.exit(await run(process.execPath, args, { cwd: root }));

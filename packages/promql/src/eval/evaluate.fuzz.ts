@@ -17,7 +17,13 @@ import type { Engine } from '../engine.js';
 import { almostEqual } from '../testing/compare.js';
 import { MemoryQueryable } from '../testing/memory.js';
 import { testEngine } from '../testing/options.js';
-import { RANGE_FUNCTIONS, SCALARS, type Vocabulary, randomQuery, seededRandom } from '../testing/random-query.js';
+import {
+  RANGE_FUNCTIONS,
+  SCALARS,
+  type Vocabulary,
+  randomQuery,
+  seededRandom,
+} from '../testing/random-query.js';
 
 const ROUNDS = Number(process.env.CANOPY_FUZZ_ROUNDS ?? 300);
 const STEP = 60_000;

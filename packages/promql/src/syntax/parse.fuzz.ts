@@ -7,7 +7,13 @@ import { CanopyError } from '@canopy/model';
 import { parser as lezer } from '@prometheus-io/lezer-promql';
 import { expect, it } from 'vitest';
 import { FUNCTIONS } from '../functions/signatures.js';
-import { RANGE_FUNCTIONS, SCALARS, type Vocabulary, randomQuery, seededRandom } from '../testing/random-query.js';
+import {
+  RANGE_FUNCTIONS,
+  SCALARS,
+  type Vocabulary,
+  randomQuery,
+  seededRandom,
+} from '../testing/random-query.js';
 import type { SyntaxNode } from '@lezer/common';
 import type { Expr } from './ast.js';
 import { formatQuery } from './format.js';
