@@ -7,7 +7,7 @@ import { complianceQueries } from './query-list.js';
 const site = new Site();
 afterAll(() => site[Symbol.asyncDispose]());
 
-const RANDOM_QUERIES = 100;
+const RANDOM_QUERIES = 50;
 
 it.skipIf(isWithout('prometheus'))('answers what a real Prometheus answers', async () => {
   const both = await Against.open(site, 70, 7);
