@@ -127,6 +127,13 @@ it('accounts for every scrape, level by level', async () => {
   const { status, stdout } = spawnSync(process.execPath, [MAIN, 'ledger', '--url', parent]);
   expect(status).toBe(0);
   expect(stdout.toString()).toMatch(/^east → top +big-east +\d+ +0 +\d+ .* balanced$/m);
+  // Beside the processes that use the stores.
+  for (const name of ['parent', 'east']) {
+    const args = [MAIN, 'ledger', '--verify', '--storage.path', site.path(name)];
+    const verified = spawnSync(process.execPath, args);
+    expect([verified.status, verified.stderr.toString()]).toEqual([0, '']);
+    expect(verified.stdout.toString()).toMatch(/ agrees$/m);
+  }
 });
 
 it('says where series come from, and that two targets give the same', async () => {

@@ -12,7 +12,10 @@ import { checkWebConfig } from './commands/check-web-config.js';
 import { runLedger } from './commands/ledger.js';
 import { runLocal } from './commands/local.js';
 import { runQuery } from './commands/query.js';
+import { systemClock } from './clock.js';
 import { runTree } from './commands/tree.js';
+import { runVerify } from './commands/verify-ledger.js';
+import { openToRead } from './parts/open-store.js';
 import { loadWebConfig } from './config/web-config.js';
 import { type Log, makeLog } from './log.js';
 import { systemWorld } from './parts/system-world.js';
@@ -101,6 +104,15 @@ async function standardInput(): Promise<Uint8Array> {
   return Buffer.concat(chunks);
 }
 
+async function verifyLedger(values: FlagValues): Promise<number> {
+  const settings = settingsOf('parent', values);
+  const { stdout, stderr } = process;
+  return runVerify({
+    ...{ stdout, stderr, monotonic: () => systemClock.monotonic() },
+    open: () => openToRead(settings, systemClock),
+  });
+}
+
 const print = (line: string): void => void process.stdout.write(`${line}\n`);
 
 try {
@@ -111,6 +123,7 @@ try {
     query: (expr, options) => runQuery({ expr, ...options, stdout: process.stdout }),
     tree: (options) => runTree({ ...options, stdout: process.stdout }),
     ledger: (options) => runLedger({ ...options, stdout: process.stdout }),
+    verifyLedger: (values) => verifyLedger(values),
     checkMetrics: async () => checkMetrics(await standardInput(), complain),
     checkWebConfig: (files) => Promise.resolve(checkWebConfig(files, print)),
     checkConfig: (file) => Promise.resolve(checkConfig(file, process.env, print)),

@@ -4,6 +4,8 @@
 export type { CorruptRecord, LogLevel, ReportingStore, StoreHealth, StoreLog } from './health.js';
 /** Store in a folder, by LMDB. */
 export { openEmbeddedStore } from './embedded/embedded-store.js';
+/** A look at such a store beside the process that uses it. */
+export { openEmbeddedReader } from './embedded/embedded-reader.js';
 export type { EmbeddedStore, EmbeddedStoreOptions } from './embedded/embedded-store.js';
 /** Store in Redis. */
 export { openRedisStore } from './redis/redis-store.js';

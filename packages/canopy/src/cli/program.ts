@@ -14,6 +14,8 @@ export interface Commands {
   query(expr: string, options: { url: string; time?: string }): Promise<number>;
   tree(options: { url: string }): Promise<number>;
   ledger(options: { url: string }): Promise<number>;
+  /** `values`: flags of a parent that say where the store is. */
+  verifyLedger(values: FlagValues): Promise<number>;
   checkConfig(file: string): Promise<number>;
   checkWebConfig(files: readonly string[]): Promise<number>;
   checkMetrics(): Promise<number>;
@@ -33,6 +35,19 @@ const ROLE_HELP: Readonly<Record<Role, string>> = {
   leaf: 'scrape the targets of one cluster and keep their journal',
   parent: 'pull journals from leaves, store them and answer queries for all of them',
 };
+
+/** Where a store is. */
+const STORE_FLAGS = /^(storage\.path|store|store\.redis\.tls-.*)$/;
+
+/** What was given, or is in the environment, or is a default; texts only. */
+function valuesOf(command: Command): Map<string, string> {
+  const values = new Map<string, string>();
+  for (const option of command.options) {
+    const value: unknown = command.getOptionValue(option.attributeName());
+    if (typeof value === 'string') values.set(option.long!.slice(2), value);
+  }
+  return values;
+}
 
 /**
  * Runs the command in `argv` (without `node` and the script). Flags not given are taken from the
@@ -60,12 +75,7 @@ export async function runProgram(argv: readonly string[], commands: Commands): P
       command.addOption(option);
     }
     command.action(async () => {
-      const values = new Map<string, string>();
-      for (const option of command.options) {
-        const value = command.getOptionValue(option.attributeName()) as string | undefined;
-        if (value !== undefined) values.set(option.long!.slice(2), value);
-      }
-      exitCode = await commands[role](values);
+      exitCode = await commands[role](valuesOf(command));
     });
   }
 
@@ -120,16 +130,32 @@ export async function runProgram(argv: readonly string[], commands: Commands): P
       exitCode = await commands.tree(options);
     });
 
-  program
+  const ledger = program
     .command('ledger')
     .description(
       'print what became of every scrape, by job: 1 where frames are missing that no gap names',
     )
     .option('--url <URL>', 'process to ask', 'http://127.0.0.1:9090')
-    .exitOverride()
-    .action(async (options: { url: string }) => {
-      exitCode = await commands.ledger(options);
-    });
+    .option('--verify', 'count what a store holds anew and compare: 1 where it differs');
+  for (const flag of flagsOf('parent').filter(({ name }) => STORE_FLAGS.test(name))) {
+    const help = `with --verify: ${flag.help.charAt(0).toLowerCase()}${flag.help.slice(1)}`;
+    ledger.addOption(
+      new Option(`--${flag.name} <${flag.value}>`, help)
+        .env(envName(flag.name))
+        .default(flag.default.parent),
+    );
+  }
+  ledger.exitOverride().action(async (options: { url: string; verify?: boolean }) => {
+    const values = new Map(
+      flagsOf('parent').flatMap(({ name, default: { parent: initial } }) =>
+        initial === undefined ? [] : [[name, initial] as const],
+      ),
+    );
+    for (const [name, value] of valuesOf(ledger)) values.set(name, value);
+    exitCode = options.verify
+      ? await commands.verifyLedger(values)
+      : await commands.ledger(options);
+  });
 
   const check = program
     .command('check')

@@ -15,6 +15,7 @@ import {
   type EmbeddedStore,
   type RedisTls,
   type ReportingStore,
+  openEmbeddedReader,
   openEmbeddedStore,
   openRedisStore,
 } from '@canopy/store';
@@ -22,6 +23,8 @@ import type { RedisSettings, Settings } from '../cli/settings.js';
 import type { Log } from '../log.js';
 import type { OpenedStore } from './world.js';
 
+/** Who reads a store for people does not wait longer for it to answer. */
+const READ_WITHIN_MS = 15_000;
 const REDIS_COMMAND_TIMEOUT = 5000 as DurationMs;
 /** Streams are cut into slices below this, so that old ones go by UNLINK. */
 const REDIS_SLICE_BYTES = 64 * 1024 * 1024;
@@ -56,6 +59,18 @@ export async function openStore(
     onCorrupt,
   });
   return { store, pathIdentity: '' };
+}
+
+/** Reads only, beside a process that uses the store; the caller disposes of it. */
+export async function openToRead(settings: Settings, clock: Clock): Promise<ReportingStore> {
+  const log = (): void => {};
+  if (settings.storeUrl === undefined) {
+    const path = settings.storagePath;
+    return openEmbeddedReader({ path, clock, log, onCorrupt: () => {} });
+  }
+  const { store } = await openStore(settings, clock, log, () => {});
+  await storeAnswers(store, clock, log, AbortSignal.timeout(READ_WITHIN_MS));
+  return store;
 }
 
 /** Undefined where nothing of it is given. */

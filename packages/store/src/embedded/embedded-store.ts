@@ -84,7 +84,8 @@ const STEP_DELETIONS = 4000;
 
 type StoredState = Omit<JournalState, 'ref'>;
 
-class LmdbStore implements EmbeddedStore {
+/** `openEmbeddedStore` makes it. */
+export class LmdbStore implements EmbeddedStore {
   readonly kind = 'embedded';
   readonly identity: string;
   readonly #options: EmbeddedStoreOptions;

@@ -55,7 +55,7 @@ export class Tables {
   }
 
   /** @throws CanopyError `storage_unavailable` where the file cannot be opened. */
-  static open(folder: string, maxBytes: number, clock: Clock): Tables {
+  static open(folder: string, maxBytes: number, clock: Clock, readOnly = false): Tables {
     const file = join(folder, 'store.mdb');
     const mapSize = Math.ceil((maxBytes * 1.25 + MAP_SLACK_BYTES) / PAGE_BYTES) * PAGE_BYTES;
     try {
@@ -64,6 +64,7 @@ export class Tables {
         path: file,
         noSubdir: true,
         mapSize,
+        readOnly,
         pageSize: PAGE_BYTES,
         maxDbs: TABLE_NAMES.length + 1,
       });
