@@ -176,6 +176,19 @@ it('leaf and parent with client certificates, changed while they run', async () 
   }
   expect(running.output + east.output).not.toMatch(/PRIVATE KEY|\$2b\$|uncaught/);
 
+  // The command line shows the certificate and the password, too.
+  const asking = ['--url', parent, '--http.config.file', site.path('parent.http.yml')];
+  const commands = [['tree'], ['ledger'], ['query', 'up{job="self"}']].map((command) =>
+    site.canopy('command', ...command, ...asking),
+  );
+  const bare = site.canopy('command', 'tree', '--url', parent);
+  for (const program of commands) {
+    expect(await program.ended(), program.output).toBe(0);
+    expect(program.output).toContain('east');
+  }
+  expect(await bare.ended()).toBe(1);
+  expect(bare.output).toContain('certificate signed by unknown authority');
+
   // A clean stop is no loss.
   expect(await east.kill('SIGTERM')).toBe(0);
   await eventually(20_000, 'the leaf has left', async () => {

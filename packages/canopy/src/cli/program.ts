@@ -11,14 +11,20 @@ export interface Commands {
   leaf(values: FlagValues): Promise<number>;
   parent(values: FlagValues): Promise<number>;
   local(options: LocalOptions): Promise<number>;
-  query(expr: string, options: { url: string; time?: string }): Promise<number>;
-  tree(options: { url: string }): Promise<number>;
-  ledger(options: { url: string }): Promise<number>;
+  query(expr: string, options: AskOptions & { time?: string }): Promise<number>;
+  tree(options: AskOptions): Promise<number>;
+  ledger(options: AskOptions): Promise<number>;
   /** `values`: flags of a parent that say where the store is. */
   verifyLedger(values: FlagValues): Promise<number>;
   checkConfig(file: string): Promise<number>;
   checkWebConfig(files: readonly string[]): Promise<number>;
   checkMetrics(): Promise<number>;
+}
+
+/** Whom to ask, and how to speak to it. */
+export interface AskOptions {
+  readonly url: string;
+  readonly httpConfigFile?: string;
 }
 
 export interface LocalOptions {
@@ -30,6 +36,22 @@ export interface LocalOptions {
   readonly nodeExporter: string;
   readonly store: string | undefined;
 }
+
+/** Named as promtool's. */
+const HTTP_CONFIG = [
+  '--http.config.file <FILE>',
+  'how to speak to it: TLS, credentials, proxy (http_config)',
+] as const;
+
+interface Asked {
+  readonly url: string;
+  readonly 'http.config.file'?: string;
+}
+
+const askOf = <T extends Asked>({ 'http.config.file': httpConfigFile, ...options }: T) => ({
+  ...options,
+  ...(httpConfigFile !== undefined && { httpConfigFile }),
+});
 
 const ROLE_HELP: Readonly<Record<Role, string>> = {
   leaf: 'scrape the targets of one cluster and keep their journal',
@@ -115,19 +137,21 @@ export async function runProgram(argv: readonly string[], commands: Commands): P
     .description('evaluate a PromQL expression and print a table')
     .argument('<expr>')
     .option('--url <URL>', 'process to ask', 'http://127.0.0.1:9090')
+    .option(...HTTP_CONFIG)
     .option('--time <TIME>', 'evaluation time: RFC 3339 or Unix seconds')
     .exitOverride()
-    .action(async (expr: string, options: { url: string; time?: string }) => {
-      exitCode = await commands.query(expr, options);
+    .action(async (expr: string, options: Asked & { time?: string }) => {
+      exitCode = await commands.query(expr, askOf(options));
     });
 
   program
     .command('tree')
     .description('print the hierarchy: parent, leaves, targets, lag, series, gaps')
     .option('--url <URL>', 'process to ask', 'http://127.0.0.1:9090')
+    .option(...HTTP_CONFIG)
     .exitOverride()
-    .action(async (options: { url: string }) => {
-      exitCode = await commands.tree(options);
+    .action(async (options: Asked) => {
+      exitCode = await commands.tree(askOf(options));
     });
 
   const ledger = program
@@ -136,6 +160,7 @@ export async function runProgram(argv: readonly string[], commands: Commands): P
       'print what became of every scrape, by job: 1 where frames are missing that no gap names',
     )
     .option('--url <URL>', 'process to ask', 'http://127.0.0.1:9090')
+    .option(...HTTP_CONFIG)
     .option('--verify', 'count what a store holds anew and compare: 1 where it differs');
   for (const flag of flagsOf('parent').filter(({ name }) => STORE_FLAGS.test(name))) {
     const help = `with --verify: ${flag.help.charAt(0).toLowerCase()}${flag.help.slice(1)}`;
@@ -145,7 +170,7 @@ export async function runProgram(argv: readonly string[], commands: Commands): P
         .default(flag.default.parent),
     );
   }
-  ledger.exitOverride().action(async (options: { url: string; verify?: boolean }) => {
+  ledger.exitOverride().action(async (options: Asked & { verify?: boolean }) => {
     const values = new Map(
       flagsOf('parent').flatMap(({ name, default: { parent: initial } }) =>
         initial === undefined ? [] : [[name, initial] as const],
@@ -154,7 +179,7 @@ export async function runProgram(argv: readonly string[], commands: Commands): P
     for (const [name, value] of valuesOf(ledger)) values.set(name, value);
     exitCode = options.verify
       ? await commands.verifyLedger(values)
-      : await commands.ledger(options);
+      : await commands.ledger(askOf(options));
   });
 
   const check = program

@@ -68,3 +68,23 @@ it('nearest finds a misspelt name and keeps quiet about a wild one', () => {
   expect(nearest('storge.path', names)).toBe('storage.path');
   expect(nearest('something-else', names)).toBeUndefined();
 });
+
+it('labels that are enforced, and limits of registration', () => {
+  const given = values({
+    'federation.enforce-labels': 'cluster, zone',
+    'federation.max-leaves': '7',
+    'federation.max-registrations-per-minute': '9',
+  });
+  const settings = settingsOf('parent', given);
+  expect(settings.enforceLabels).toEqual(['cluster', 'zone']);
+  expect([settings.leavesMax, settings.registrationsPerMinuteMax]).toEqual([7, 9]);
+  for (const wrong of ['cluster,', 'a-b']) {
+    const bad = values({ 'federation.enforce-labels': wrong });
+    expect(() => settingsOf('parent', bad)).toThrow(/enforce-labels: ".*" is not a label name/);
+  }
+});
+
+it('an address of its own is https where the server speaks TLS', () => {
+  const given = values({ 'web.listen-address': '127.0.0.1:1' });
+  expect(settingsOf('parent', given, true).externalUrl).toBe('https://127.0.0.1:1');
+});

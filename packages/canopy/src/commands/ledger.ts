@@ -15,16 +15,17 @@ const GAPS_ASKED = 0;
 
 export interface LedgerCommand {
   readonly url: string;
+  readonly httpConfigFile?: string;
   readonly stdout: Writable;
   readonly stderr?: Writable;
 }
 
 /** @returns 0 where every frame is accounted for, 1 where one is not or there is no answer. */
 export async function runLedger(command: LedgerCommand): Promise<number> {
-  const { url, stdout, stderr = process.stderr } = command;
+  const { url, httpConfigFile, stdout, stderr = process.stderr } = command;
   try {
     const gaps = { gaps: String(GAPS_ASKED) };
-    const { data } = await askApi<LedgerReport>(url, 'status/ledger', gaps);
+    const { data } = await askApi<LedgerReport>(url, 'status/ledger', gaps, httpConfigFile);
     stdout.write(ledgerText(data));
     return data.journals.some(({ jobs }) => jobs.some(isWrong)) ? 1 : 0;
   } catch (error) {

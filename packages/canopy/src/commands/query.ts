@@ -1,12 +1,20 @@
 /**
  * `canopy query EXPR`: asks a process over its HTTP API and prints a table. Works against any Prometheus.
  */
-import { type IncomingMessage, get as httpGet } from 'node:http';
-import { get as httpsGet } from 'node:https';
 import type { Writable } from 'node:stream';
-import { CanopyError, errorText, labelsFromObject, formatLabels } from '@canopy/model';
+import {
+  CanopyError,
+  type DurationMs,
+  errorText,
+  formatLabels,
+  labelsFromObject,
+} from '@canopy/model';
+import { type HttpClientConfig, HttpSender } from '@canopy/scrape';
+import { systemClock } from '../clock.js';
+import { loadHttpConfigFile } from '../config/http-config-file.js';
+import { VERSION } from '../version.js';
 
-const ANSWER_WITHIN_MS = 150_000; // more than the time-out of any query
+const ANSWER_WITHIN = 150_000 as DurationMs; // more than the time-out of any query
 const ANSWER_BYTES_MAX = 256 * 1024 * 1024;
 /** With more label names than this, a series is one column, as Prometheus prints it. */
 const LABEL_COLUMNS_MAX = 8;
@@ -15,6 +23,8 @@ export interface QueryCommand {
   readonly expr: string;
   /** Of the process to ask: `http://127.0.0.1:9090`, with a path where a proxy adds one. */
   readonly url: string;
+  /** How to speak to it, where it asks for more than the question (`http_config`). */
+  readonly httpConfigFile?: string;
   /** Evaluation time, Unix seconds or RFC 3339; now where absent. */
   readonly time?: string;
   readonly stdout: Writable;
@@ -37,11 +47,11 @@ type QueryData =
 
 /** @returns 0 with an answer, 2 where the query is at fault, 1 where there is no answer. */
 export async function runQuery(command: QueryCommand): Promise<number> {
-  const { expr, url, time, stdout, stderr = process.stderr } = command;
+  const { expr, url, httpConfigFile, time, stdout, stderr = process.stderr } = command;
   const parameters: Record<string, string> = { query: expr };
   if (time !== undefined) parameters.time = time;
   try {
-    const answer = await askApi<QueryData>(url, 'query', parameters);
+    const answer = await askApi<QueryData>(url, 'query', parameters, httpConfigFile);
     stdout.write(queryText(answer.data));
     for (const text of [...(answer.warnings ?? []), ...(answer.infos ?? [])]) {
       stderr.write(`canopy: ${printable(text)}\n`);
@@ -124,11 +134,13 @@ export async function askApi<T>(
   url: string,
   path: string,
   parameters: Readonly<Record<string, string>> = {},
+  httpConfigFile?: string,
 ): Promise<ApiAnswer<T>> {
   const asked = apiUrl(url, path, parameters);
+  const http = loadHttpConfigFile(httpConfigFile);
   let answer: { status: number; body: string };
   try {
-    answer = await fetchText(asked);
+    answer = await fetchText(asked, http);
   } catch (error) {
     throw new CanopyError('unavailable', noAnswer(url, error), { cause: error });
   }
@@ -157,7 +169,7 @@ function apiUrl(url: string, path: string, parameters: Readonly<Record<string, s
 }
 
 function noAnswer(url: string, error: unknown): string {
-  const { code } = error as NodeJS.ErrnoException;
+  const { code } = ((error as Error).cause ?? error) as NodeJS.ErrnoException;
   if (code === 'ECONNREFUSED') {
     return (
       `nothing listens at ${url}; start a hierarchy with "npm start" ` +
@@ -179,18 +191,25 @@ function parseObject(body: string): Record<string, unknown> | undefined {
   }
 }
 
-async function fetchText(url: URL): Promise<{ status: number; body: string }> {
-  const signal = AbortSignal.timeout(ANSWER_WITHIN_MS);
-  const res = await new Promise<IncomingMessage>((resolve, reject) => {
-    const get = url.protocol === 'https:' ? httpsGet : httpGet;
-    get(url, { signal, headers: { accept: 'application/json' } }, resolve).on('error', reject);
+async function fetchText(
+  url: URL,
+  http: HttpClientConfig,
+): Promise<{ status: number; body: string }> {
+  using sender = new HttpSender({
+    clock: systemClock,
+    userAgent: `Canopy/${VERSION}`,
+    idleTimeout: ANSWER_WITHIN,
+    env: process.env,
   });
-  const chunks: Buffer[] = [];
-  let bytes = 0;
-  for await (const chunk of res as AsyncIterable<Buffer>) {
-    bytes += chunk.length;
-    if (bytes > ANSWER_BYTES_MAX) throw new Error('the answer is larger than 256 MiB');
-    chunks.push(chunk);
-  }
-  return { status: res.statusCode ?? 0, body: Buffer.concat(chunks).toString('utf8') };
+  const request = {
+    method: 'GET',
+    url: url.href,
+    headers: { accept: 'application/json' },
+    body: '',
+    timeout: ANSWER_WITHIN,
+    answerBytesMax: ANSWER_BYTES_MAX + 1,
+  } as const;
+  const answer = await sender.send(request, http);
+  if (answer.body.length > ANSWER_BYTES_MAX) throw new Error('the answer is larger than 256 MiB');
+  return answer;
 }

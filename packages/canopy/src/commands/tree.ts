@@ -19,6 +19,7 @@ const NOT_KNOWN = '-';
 
 export interface TreeCommand {
   readonly url: string;
+  readonly httpConfigFile?: string;
   readonly stdout: Writable;
   readonly stderr?: Writable;
 }
@@ -32,12 +33,17 @@ interface ApiTarget {
 
 /** @returns 0 with an answer, 1 without. */
 export async function runTree(command: TreeCommand): Promise<number> {
-  const { url, stdout, stderr = process.stderr } = command;
+  const { url, httpConfigFile, stdout, stderr = process.stderr } = command;
   try {
     const gaps = { gaps: String(GAPS_SHOWN) };
-    const hierarchy = await askApi<HierarchyStatus>(url, 'status/hierarchy', gaps);
+    const hierarchy = await askApi<HierarchyStatus>(url, 'status/hierarchy', gaps, httpConfigFile);
     const active = { state: 'active' };
-    const targets = await askApi<{ activeTargets: ApiTarget[] }>(url, 'targets', active);
+    const targets = await askApi<{ activeTargets: ApiTarget[] }>(
+      url,
+      'targets',
+      active,
+      httpConfigFile,
+    );
     stdout.write(treeText(hierarchy.data, targets.data.activeTargets));
     return 0;
   } catch (error) {

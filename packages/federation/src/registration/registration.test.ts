@@ -1,4 +1,4 @@
-import { type Server, createServer } from 'node:http';
+import { type IncomingMessage, type Server, createServer } from 'node:http';
 import { type AddressInfo, connect } from 'node:net';
 import { CanopyError, asDuration } from '@canopy/model';
 import { VirtualClock } from '@canopy/model/testing';
@@ -6,7 +6,7 @@ import { afterEach, describe, expect, it } from 'vitest';
 import { MemoryStore } from '../testing/memory-store.js';
 import { id } from '../testing/rig.js';
 import { Announcer, type SendJson } from './announcer.js';
-import { parseTokens } from './authority.js';
+import { parseTokens, rightsOf } from './authority.js';
 import { LeafRegistry } from './registry.js';
 
 const open: Server[] = [];
@@ -304,6 +304,28 @@ describe('the registry', () => {
     socket.destroy();
     expect((await post(EAST)).status).toBe(200);
     expect(registry.leaves().length).toBe(1);
+  });
+});
+
+describe('who is on this machine', () => {
+  it.each([
+    ['127.0.0.1', true],
+    ['127.8.9.10', true],
+    ['::1', true],
+    ['::ffff:127.0.0.1', true],
+    ['10.127.0.1', false],
+    ['192.0.2.1', false],
+    ['::ffff:192.0.2.1', false],
+    ['::ffff:10.127.0.0.1', false],
+    ['127.0.0.1.example', false],
+    ['fe80::1', false],
+    ['::', false],
+    [undefined, false],
+  ])('%s: %s', async (remoteAddress, isHere) => {
+    const req = { headers: {}, socket: { remoteAddress } } as unknown as IncomingMessage;
+    const asked = rightsOf(req, { readTokens: async () => [], clientNames: () => undefined });
+    if (isHere) await expect(asked).resolves.toMatchObject({ identity: '' });
+    else await expect(asked).rejects.toMatchObject({ code: 'forbidden' });
   });
 });
 
