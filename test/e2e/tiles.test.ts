@@ -1,6 +1,6 @@
 /**
  * Long enough for tiles: closed, written to the store, the journal cut behind them, sealed into a
- * block, and all of it read back by a parent that was killed. At ten scrapes a second a tile closes every
+ * block, and all of it read back by a parent (and a leaf) that was killed. At ten scrapes a second a tile closes every
  * 12 s; windows are ten seconds instead of two hours.
  */
 import { execFileSync } from 'node:child_process';
@@ -80,18 +80,14 @@ describe.each(stores)('tiles and blocks in the %s store', (kind) => {
       );
     }
     const first = startParent();
-    site.canopy(
-      `${kind} leaf`,
-      ...['leaf', '--config.file', leafConfig, '--storage.path', site.path(`${kind}-leaf`)],
-      ...[
-        '--web.listen-address',
-        `127.0.0.1:${leafPort}`,
-        '--leaf.name',
-        'leaf',
-        '--parent',
-        parent,
-      ],
-    );
+    const startLeaf = () =>
+      site.canopy(
+        `${kind} leaf`,
+        ...['leaf', '--config.file', leafConfig, '--storage.path', site.path(`${kind}-leaf`)],
+        ...['--web.listen-address', `127.0.0.1:${leafPort}`],
+        ...['--leaf.name', 'leaf', '--parent', parent],
+      );
+    const firstLeaf = startLeaf();
     await waitReady(parent);
     await eventually(45_000, 'two tiles stored', async () => {
       expect(await metric(parent, 'canopy_tiles_stored_total')).toBeGreaterThanOrEqual(2);
@@ -123,6 +119,16 @@ describe.each(stores)('tiles and blocks in the %s store', (kind) => {
     expect(await metric(parent, 'canopy_blocks')).toBeGreaterThanOrEqual(blocks);
     expect(await metric(parent, 'canopy_tiles_unreadable_total')).toBe(0);
 
+    if (kind === 'embedded') {
+      // The leaf: its tiles and the end of its journal say what all of the journal said.
+      await eventually(45_000, 'tiles of the leaf', async () => {
+        expect(await metric(leaf, 'canopy_tiles_stored_total')).toBeGreaterThanOrEqual(1);
+      });
+      await firstLeaf.kill('SIGKILL');
+      startLeaf();
+      await waitReady(leaf);
+      expect(await rawSamples(leaf, '{job="self"}', time)).toEqual(journalled);
+    }
     if (redis !== undefined) {
       // What the store had of the last hours is in memory by now: it is answered while Redis hangs.
       await eventually(15_000, 'nothing cold', async () => {
