@@ -70,4 +70,10 @@ export async function readLevel(machine: Machine, takes: Level['takes']): Promis
   return { machine, series, ledgers, takes };
 }
 
-export const covers = (gap: GapRecord, time: number): boolean => gap.from < time && time < gap.to;
+/** Frames of several groups stand in a journal by when they were written: one that is missing may be this much older. */
+const REORDER_MS = 10_000;
+
+export function covers({ cause, from, to }: GapRecord, time: number): boolean {
+  const since = cause === 'trimmed' ? from - REORDER_MS : from;
+  return since < time && time < to;
+}

@@ -20,7 +20,7 @@ import { type Plan, planOf } from './plan.js';
 import { Chance } from './random.js';
 import { SimTime } from './time.js';
 import { Trace } from './trace.js';
-import { originKey } from './truth.js';
+import { type Truth, originKey } from './truth.js';
 
 export interface SimulationOptions {
   readonly seed: number;
@@ -112,7 +112,7 @@ function missing(hierarchy: Hierarchy, upTo: Places): string[] {
     }
     for (const truth of truthsOf(hierarchy, machine)) {
       const wanted = upTo.get(truth.ref);
-      if (wanted === undefined) continue;
+      if (wanted === undefined || isForgotten(hierarchy, truth)) continue;
       const has = headPosition(machine, truth.ref);
       if (has !== undefined && comparePositions(has, wanted) >= 0) continue;
       const hasText = has === undefined ? 'nothing' : originKey(has);
@@ -120,6 +120,11 @@ function missing(hierarchy: Hierarchy, upTo: Places): string[] {
     }
   }
   return lacks;
+}
+
+/** The store of its writer lost it with its name: it goes on as another journal. */
+function isForgotten({ databases }: Hierarchy, { ref, writer, wentBack }: Truth): boolean {
+  return wentBack && databases.get(writer)?.store.has(ref) !== true;
 }
 
 function truthsOf(hierarchy: Hierarchy, machine: Machine) {

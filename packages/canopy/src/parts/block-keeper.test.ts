@@ -167,6 +167,25 @@ it('lets a leaf that was away fill its own windows, and gives up one that stays 
   expect(await parent.count()).toEqual({ one: 480 });
 });
 
+it('asks once for tiles that the store has lost', async () => {
+  const parent = new Parent();
+  const group = parent.group('one');
+  const begin = parent.clock.now();
+  for (let minute = 0; minute < 180; minute++) {
+    group.frame(begin + minute * MINUTE, [minute], minute % 30 === 0);
+  }
+  await parent.take();
+  parent.clock.stepWallClock(3 * HOUR);
+  parent.watermark = begin + 3 * HOUR;
+  await parent.tiles.write();
+  const lease = await parent.store.acquireLease(parent.ref, 'me', TTL);
+  if (lease.granted)
+    await parent.store.dropTiles(lease.lease, await parent.store.tiles(parent.ref));
+  for (let times = 0; times < 3; times++) await parent.blocks.run(parent.clock.now());
+  expect(parent.said).toEqual(['error no tile of a window can be read']);
+  expect(parent.windows()).toEqual([]);
+});
+
 it('gives the memory of series back that come and go, and still finds them', async () => {
   const parent = new Parent();
   let pod = parent.group('pod-0');

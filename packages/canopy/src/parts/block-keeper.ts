@@ -136,6 +136,8 @@ export class BlockKeeper {
           from,
           tiles: tiles.length,
         });
+        // The store has lost them: asking again would find the same.
+        head().dropTiles(ref, tiles);
         continue;
       }
       const { meta, placed, unreadable } = sealed;

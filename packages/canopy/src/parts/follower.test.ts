@@ -130,6 +130,19 @@ it('builds a head anew where the journal was cut past it, or the tiles are other
   expect(rebuilt.length).toBe(2);
 });
 
+it('takes in whole a journal that was cut before it was seen', async () => {
+  const { store, journal, head, follower, rebuilt, write, storeTiles } = await rig();
+  await write(14);
+  await storeTiles();
+  expect((await store.journal(journal.ref))!.trimmed.sequence).toBeGreaterThan(1);
+  await follower.catchUpAll();
+  expect(await values(head)).toEqual(upTo(14));
+  await write(2);
+  await follower.catchUpAll();
+  expect(await values(head)).toEqual(upTo(16));
+  expect(rebuilt).toEqual([journal.ref]);
+});
+
 it('builds a head anew where the store went back', async () => {
   const { journal, store, head, follower, rebuilt, write } = await rig();
   await write(3);

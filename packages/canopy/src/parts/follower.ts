@@ -48,6 +48,8 @@ export class Follower {
   readonly #closed = new Map<JournalRef, StoredTile[]>();
   /** Journals whose tiles may not be those of the head. */
   readonly #followed = new Set<JournalRef>();
+  /** Journals that this follower has come across. */
+  readonly #seen = new Set<JournalRef>();
   #timer: Timer | undefined;
   #running: Promise<void> | undefined;
   #isActive = false;
@@ -107,6 +109,7 @@ export class Follower {
     const { store } = this.#options;
     const head = this.#options.head();
     const { ref } = state;
+    if (this.#isStranger(state)) return this.#rebuild(state);
     const begun = head.position(ref) ?? state.trimmed;
     const order = comparePositions(state.position, begun);
     if (order === 0 && comparePositions(begun, START) > 0) return;
@@ -122,6 +125,16 @@ export class Follower {
     }
     const now = await store.journal(ref);
     if (now !== undefined && comparePositions(begun, now.trimmed) < 0) await this.#rebuild(now);
+  }
+
+  /** A journal that was cut before this head saw anything of it: layouts are behind the cut, and tiles. */
+  #isStranger({ ref, trimmed }: JournalState): boolean {
+    const head = this.#options.head();
+    const isFirst = !this.#seen.has(ref) && head.position(ref) === undefined;
+    this.#seen.add(ref);
+    if (!isFirst || comparePositions(trimmed, START) <= 0) return false;
+    // What was recovered at the start, tiles alone perhaps, is known.
+    return head.groups(ref).length === 0 && head.blocks.list(ref).length === 0;
   }
 
   /**

@@ -331,6 +331,8 @@ export class CanopyProcess {
       completeUpTo: () => this.scraping?.completeUpTo() ?? (0 as Milliseconds),
       log: this.log,
       pathIdentity: this.pathIdentity,
+      // A store without a path is another server's.
+      mayGoBack: this.pathIdentity === '',
     });
     this.journal = journal;
     for (const { journal: ref, gap } of this.#corrupt.values()) {

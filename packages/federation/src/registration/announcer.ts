@@ -144,18 +144,20 @@ export class Announcer {
     const body = JSON.stringify(this.#options.announcement());
     const url = `${parentUrl.replace(/\/+$/, '')}${PATH}`;
     const sending = send(method, url, headers, body, timeout);
-    const answer = await Promise.race([sending, aborted(signal)]);
+    const answer = await unlessAborted(signal, sending);
     if (answer.status === 200) return;
     const reason = answer.body.trim().slice(0, ANSWER_SHOWN);
     throw new Error(`the parent answered ${answer.status}: ${reason}`);
   }
 }
 
-/** Rejects when the signal is aborted. */
-function aborted(signal: AbortSignal): Promise<never> {
-  return new Promise((_resolve, reject) => {
+/** Rejects when the signal is aborted; leaves nothing behind at it. */
+function unlessAborted<T>(signal: AbortSignal, answer: Promise<T>): Promise<T> {
+  return new Promise((resolve, reject) => {
     const onAbort = (): void => reject(signal.reason as Error);
-    if (signal.aborted) onAbort();
-    else signal.addEventListener('abort', onAbort, { once: true });
+    if (signal.aborted) return onAbort();
+    signal.addEventListener('abort', onAbort, { once: true });
+    const forget = (): void => signal.removeEventListener('abort', onAbort);
+    answer.then(resolve, reject).finally(forget);
   });
 }

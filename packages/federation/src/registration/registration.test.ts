@@ -2,7 +2,7 @@ import { type IncomingMessage, type Server, createServer } from 'node:http';
 import { type AddressInfo, connect } from 'node:net';
 import { CanopyError, asDuration } from '@canopy/model';
 import { VirtualClock } from '@canopy/model/testing';
-import { afterEach, describe, expect, it } from 'vitest';
+import { afterEach, describe, expect, it, onTestFinished, vi } from 'vitest';
 import { MemoryStore } from '../testing/memory-store.js';
 import { id } from '../testing/rig.js';
 import { Announcer, type SendJson } from './announcer.js';
@@ -350,6 +350,9 @@ describe('the announcer', () => {
 
   it('announces at once and every interval', async () => {
     const calls: unknown[] = [];
+    const added = vi.spyOn(EventTarget.prototype, 'addEventListener');
+    const removed = vi.spyOn(EventTarget.prototype, 'removeEventListener');
+    onTestFinished(() => void vi.restoreAllMocks());
     const { clock, one } = announcer(async (...call) => {
       calls.push(call);
       return { status: 200, body: '' };
@@ -366,6 +369,8 @@ describe('the announcer', () => {
       5000,
     ]);
     expect(one.state).toMatchObject({ health: 'up', lastError: '' });
+    // Nothing is left of those that are done.
+    expect(added.mock.calls.length - removed.mock.calls.length).toBeLessThanOrEqual(1);
     await one.stop();
     expect((calls[3] as unknown[])[0]).toBe('DELETE');
     await clock.advance(100_000);

@@ -105,6 +105,11 @@ export class MemoryStore implements Store {
     this.#documents.clear();
   }
 
+  /** Whether anything was committed of a journal. */
+  has(ref: JournalRef): boolean {
+    return this.#journals.has(ref);
+  }
+
   async journals(): Promise<JournalState[]> {
     this.#check();
     return [...this.#journals.keys()].map((ref) => this.#state(ref)!);

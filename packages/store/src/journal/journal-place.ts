@@ -17,6 +17,7 @@ import {
 import { START } from '../commit.js';
 import type { StoreLog } from '../health.js';
 import { JournalIndex } from './journal-index.js';
+import type { JournalWriterOptions } from './options.js';
 
 const ID_DOCUMENT = 'journal/id';
 const CLEAN_DOCUMENT = 'journal/clean';
@@ -100,6 +101,17 @@ export interface Recovered {
   readonly index: JournalIndex;
   /** The process before ended by `close`. */
   readonly clean: boolean;
+}
+
+/** The position that the writer goes on from. */
+export function beginning(
+  state: JournalState | undefined,
+  { mayGoBack, clock }: Pick<JournalWriterOptions, 'mayGoBack' | 'clock'>,
+): JournalPosition {
+  const { epoch, sequence } = state?.position ?? START;
+  if (mayGoBack !== true) return { epoch: Math.max(1, epoch), sequence };
+  // What the store knows of earlier epochs may be out of date; the clock is not.
+  return { epoch: Math.max(epoch + 1, Math.floor(clock.now() / 1000)), sequence: 0 };
 }
 
 /** Reads the end of the journal, from the last checkpoint on. */

@@ -445,6 +445,29 @@ describe('JournalWriter', () => {
     await journal.close();
   });
 
+  it('gives no number twice where the store lost some while nobody wrote', async () => {
+    const seen = new Set<string>();
+    const mayGoBack = true;
+    for (let run = 0; run < 3; run++) {
+      const journal = await open({ mayGoBack });
+      const group = openGroup(journal);
+      addSeries(group, 'm');
+      write(group, run * 60_000, run);
+      await journal.flush();
+      for (const { epoch, sequence } of committed.splice(0)) {
+        expect(seen).not.toContain(`${epoch}-${sequence}`);
+        seen.add(`${epoch}-${sequence}`);
+      }
+      // Killed; what it has written is gone, its name is not.
+      await lmdb.dropJournal(journal.lease);
+      await crash();
+      await clock.advance(60_000);
+    }
+    const last = await open({ mayGoBack });
+    await last.close();
+    expect(seen.size).toBe(6);
+  });
+
   it('makes a new id in a copied folder; the old journal stays readable', async () => {
     const first = await open({ pathIdentity: 'here' });
     const group = openGroup(first);

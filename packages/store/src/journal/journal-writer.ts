@@ -36,6 +36,7 @@ import type { JournalIndex } from './journal-index.js';
 import {
   findJournalId,
   type Recovered,
+  beginning,
   recover,
   saveCheckpoint,
   saveCleanMark,
@@ -105,8 +106,7 @@ export class JournalWriter implements Journal {
     this.#leaseRenewedAt = options.clock.monotonic();
     this.#checkpointAt = this.#leaseRenewedAt;
     this.#stored = state?.position ?? null;
-    this.#epoch = Math.max(1, state?.position.epoch ?? 1);
-    this.#sequence = state?.position.sequence ?? 0;
+    ({ epoch: this.#epoch, sequence: this.#sequence } = beginning(state, options));
     this.#nextGroup = index.nextGroup;
     this.#ledger = parseLedger(state?.ledger ?? '');
     for (const track of index.groups.values()) {

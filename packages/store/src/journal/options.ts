@@ -36,6 +36,11 @@ export interface JournalWriterOptions {
   readonly log: StoreLog;
   /** Identity of the place (`EmbeddedStore.identity`); another one than stored: a copied folder. '' where there is none. */
   readonly pathIdentity: string;
+  /**
+   * The store may lose what it has acknowledged (a failover, a restored copy), also while nobody writes: each writer
+   * begins an epoch above any that one before it can have used.
+   */
+  readonly mayGoBack?: boolean;
 }
 
 /** Plain numbers; `canopy` gives them names. */
