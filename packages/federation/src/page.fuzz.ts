@@ -36,7 +36,7 @@ const position = fc.record({ epoch: fc.integer({ min: 1, max: 5 }), sequence });
 const time = fc.integer({ min: -1000, max: 4e12 });
 
 const nat = fc.maxSafeNat();
-const key = fc.string().filter((text) => text !== '__proto__');
+const key = fc.string({ maxLength: 50 }).filter((text) => text !== '__proto__');
 const level: fc.Arbitrary<TrailLevel> = fc.record({
   name: fc.string(),
   position,

@@ -147,3 +147,25 @@ it('refuses what is not a whole page', () => {
     /out of range/,
   );
 });
+
+it('refuses counts without end, and sends none', () => {
+  const [journal] = page.journals;
+  const [level] = journal.trail;
+  const withTrail = (...trail: (typeof level)[]) => ({
+    ...page,
+    journals: [{ ...journal, trail }],
+  });
+  const check = (name: string, message: RegExp) =>
+    expect(() => decodePage(encodePage(withTrail({ ...level, name })), LIMITS)).toThrow(message);
+  check('x'.repeat(201), /name longer/);
+  expect(() => decodePage(encodePage(withTrail(...Array(33).fill(level))), LIMITS)).toThrow(
+    /range/,
+  );
+  // A thousand jobs with names of 200 characters, twice.
+  const { node } = level.jobs;
+  const names = Array.from({ length: 1000 }, (_, i) => `${i}`.padStart(200, 'x'));
+  const large = { ...level, jobs: Object.fromEntries(names.map((name) => [name, node])) };
+  const limits = { ...LIMITS, pageBytesMax: 1 << 24 };
+  expect(decodePage(encodePage(withTrail(large)), limits).journals[0].trail).toEqual([large]);
+  expect(decodePage(encodePage(withTrail(large, large)), limits).journals[0].trail).toEqual([]);
+});

@@ -1,8 +1,9 @@
 /** What processes on a journal's way counted, in bytes. See ../frames.format.md, "Trail". */
-import type { ByteReader, ByteWriter } from '@canopy/encoding';
+import { type ByteReader, ByteWriter } from '@canopy/encoding';
 import {
   BLOCK_WINDOW_MS,
   JOBS_MAX,
+  JOB_LENGTH_MAX,
   type JobCounts,
   type JournalState,
   type LedgerWindow,
@@ -15,6 +16,10 @@ import { readPosition, writePosition } from './ref.js';
 const LEVELS_MAX = 32;
 const REASONS_MAX = 64;
 const WINDOWS_MAX = 256;
+/** Names of processes, jobs and reasons. UTF-16 units. */
+const NAME_LENGTH_MAX = JOB_LENGTH_MAX;
+/** It is stored with every commit: what is larger is not sent, and refused. */
+export const TRAIL_BYTES_MAX = 256 * 1024;
 
 /**
  * The way of a journal up to the process `name`, which has it in `state`; of the writer's windows those that a reader
@@ -23,7 +28,7 @@ const WINDOWS_MAX = 256;
 export function trailOf(name: string, state: JournalState, since: number): TrailLevel[] {
   const { trail, frames, jobs, windows: all } = parseLedger(state.ledger);
   const own: TrailLevel = {
-    ...{ name, position: state.position, frames, jobs },
+    ...{ name: name.slice(0, NAME_LENGTH_MAX), position: state.position, frames, jobs },
     windows: trail.length === 0 ? all : [],
   };
   const oldest = since / BLOCK_WINDOW_MS - 1;
@@ -33,7 +38,16 @@ export function trailOf(name: string, state: JournalState, since: number): Trail
   }));
 }
 
+/** None where it would be too large. */
 export function writeTrail(writer: ByteWriter, trail: readonly TrailLevel[]): void {
+  const body = new ByteWriter(256);
+  writeLevels(body, trail);
+  const bytes = body.view();
+  if (bytes.length <= TRAIL_BYTES_MAX) writer.raw(bytes);
+  else writer.varint(0);
+}
+
+function writeLevels(writer: ByteWriter, trail: readonly TrailLevel[]): void {
   writer.varint(trail.length);
   for (const { name, position, frames, jobs, windows } of trail) {
     writer.text(name);
@@ -63,9 +77,10 @@ function writeCounts(writer: ByteWriter, counts: JobCounts): void {
 
 /** @throws FormatError */
 export function readTrail(reader: ByteReader): TrailLevel[] {
+  if (reader.remaining > TRAIL_BYTES_MAX) reader.fail('trail is larger than allowed');
   const trail: TrailLevel[] = [];
   for (let left = reader.count(LEVELS_MAX); left > 0; left--) {
-    const name = reader.text();
+    const name = readName(reader);
     const position = readPosition(reader);
     const frames = reader.varint();
     const windows: LedgerWindow[] = [];
@@ -74,13 +89,19 @@ export function readTrail(reader: ByteReader): TrailLevel[] {
     }
     const jobs: Record<string, JobCounts> = {};
     for (let count = reader.count(JOBS_MAX + 1); count > 0; count--) {
-      const job = reader.text();
+      const job = readName(reader);
       const counts = readCounts(reader);
       if (job !== '__proto__') jobs[job] = counts;
     }
     trail.push({ name, position, frames, jobs, windows });
   }
   return trail;
+}
+
+function readName(reader: ByteReader): string {
+  const name = reader.text();
+  if (name.length > NAME_LENGTH_MAX) reader.fail('name longer than allowed');
+  return name;
 }
 
 function readCounts(reader: ByteReader): JobCounts {
@@ -91,7 +112,7 @@ function readCounts(reader: ByteReader): JobCounts {
   const samples = reader.varint();
   const refused: Record<string, number> = {};
   for (let count = reader.count(REASONS_MAX); count > 0; count--) {
-    const reason = reader.text();
+    const reason = readName(reader);
     const refusals = reader.varint();
     if (reason !== '__proto__') refused[reason] = refusals;
   }

@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { expect, it } from 'vitest';
 import {
+  JOBS_MAX,
   type Ledger,
   type LedgerWindow,
   PendingGaps,
@@ -128,4 +129,13 @@ it('names what a source has and the reader has not', () => {
   expect(told(2, 90, 82)).toBe(0); // the source went back: another epoch, another beginning
   balance(ledger, []);
   expect(missingFrames(ledger, 'node')).toBe(0);
+});
+
+it('tells at most so many jobs apart, of names of bounded length', () => {
+  const ledger = emptyLedger();
+  for (const job of ['__proto__', 'x'.repeat(201), 'x'.repeat(200)]) jobIn(ledger, job).frames++;
+  for (let i = 0; i < 1500; i++) jobIn(ledger, `job ${i}`).frames++;
+  expect(Object.keys(ledger.jobs).length).toBe(JOBS_MAX);
+  expect(ledger.jobs[''].frames).toBe(2 + 1500 - (JOBS_MAX - 2));
+  expect(JSON.parse(JSON.stringify(ledger))).toEqual(ledger);
 });

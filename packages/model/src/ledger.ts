@@ -94,6 +94,8 @@ export const GAPS_MAX = 200;
 export const COLLISIONS_MAX = 20;
 /** Jobs told apart; further ones count as ''. */
 export const JOBS_MAX = 1000;
+/** Longer names count as '', too: they go with every page. UTF-16 units. */
+export const JOB_LENGTH_MAX = 200;
 /** Windows of one length `BLOCK_WINDOW_MS`; older ones are added up by days. */
 const FINE_WINDOWS_MAX = 24;
 /** Older windows are forgotten: their frames are in the totals. */
@@ -143,6 +145,10 @@ export function copyLedger(ledger: Readonly<Ledger>): Ledger {
 /** Gaps found on the way that no stored ledger names yet; the same found again is one. */
 export class PendingGaps {
   #gaps: GapRecord[] = [];
+
+  get isEmpty(): boolean {
+    return this.#gaps.length === 0;
+  }
 
   add(gap: GapRecord): void {
     if (this.#gaps.length < GAPS_MAX) this.#gaps.push(gap);
@@ -206,7 +212,8 @@ export function addCollision(ledger: Ledger, collision: Collision): void {
 /** The counts of a job, made where there are none. */
 export function jobIn(ledger: Ledger, job: string): JobCounts {
   const room = Object.hasOwn(ledger.jobs, job) || Object.keys(ledger.jobs).length < JOBS_MAX;
-  const name = room && job !== '__proto__' ? job : '';
+  const fits = job.length <= JOB_LENGTH_MAX && job !== '__proto__';
+  const name = room && fits ? job : '';
   if (!Object.hasOwn(ledger.jobs, name)) ledger.jobs[name] = emptyJob();
   return ledger.jobs[name];
 }

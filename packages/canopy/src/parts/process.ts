@@ -187,6 +187,8 @@ export class CanopyProcess {
 
   /** Looks for series that two targets give at once, and tells the ledgers. */
   async noteCollisions(): Promise<void> {
+    // The parent that a standby follows tells of them.
+    if (this.journal === undefined) return;
     const noticed = this.clock.now();
     for (const { ref, ...collision } of await this.head.provenance.collisions()) {
       this.log('warn', 'two targets give the same series', { ...collision });

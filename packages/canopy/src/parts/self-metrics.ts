@@ -44,7 +44,8 @@ export interface MetricSources {
   hierarchy(): HierarchyStatus;
 }
 
-export function bindMetrics(metrics: SelfMetrics, from: MetricSources): void {
+export function bindMetrics(metrics: SelfMetrics, sources: MetricSources): void {
+  const from = { ...sources, hierarchy: onceATurn(() => sources.hierarchy()) };
   const { settings, head, pulse } = from;
   metrics.readings('canopy_build_info', () => [[[VERSION, settings.role, settings.name], 1]]);
   metrics.value('canopy_ingested_samples_total', () => from.scrapes()?.samples ?? 0);
@@ -221,11 +222,24 @@ function bindSources(metrics: SelfMetrics, from: MetricSources): void {
   });
 }
 
+/** All metrics that are read together read one status: it may have a thousand sources. */
+function onceATurn<T>(read: () => T): () => T {
+  let known: { readonly value: T } | undefined;
+  return () => {
+    if (known === undefined) {
+      known = { value: read() };
+      setImmediate(() => (known = undefined));
+    }
+    return known.value;
+  };
+}
+
 function bindLedger(metrics: SelfMetrics, from: MetricSources): void {
   metrics.readings('canopy_ledger_scrapes_total', () => scrapesByOutcome(from.hierarchy()));
+  const report = onceATurn(() => ledgerReport(from.hierarchy()));
   const perSource = (read: (journal: JournalReport) => Iterable<[string[], number]>) => () => {
     const counts = new Map<string, [string[], number]>();
-    for (const journal of ledgerReport(from.hierarchy()).journals) {
+    for (const journal of report().journals) {
       for (const [labels, value] of read(journal)) {
         const key = labels.join('\u0000');
         counts.set(key, [labels, (counts.get(key)?.[1] ?? 0) + value]);

@@ -16,6 +16,8 @@ import {
   jobIn,
 } from '@canopy/model';
 import { VirtualClock } from '@canopy/model/testing';
+import { openRedisStore } from '@canopy/store';
+import { redisIsLeftOut, redisOptions, startRedis } from '@canopy/store/testing';
 import { expect, it } from 'vitest';
 import { systemClock } from '../clock.js';
 import { runVerify } from '../commands/verify-ledger.js';
@@ -30,30 +32,36 @@ const TTL = asDuration(1e9);
 /** One source, scraped each minute, everything real but the store; its ledger is counted frame by frame. */
 class Parent {
   readonly clock = new VirtualClock(1_700_006_400_000 - (1_700_006_400_000 % (24 * HOUR)));
-  readonly store = new MemoryStore(this.clock);
+  readonly store: Store;
   readonly ledger: Ledger = emptyLedger();
   readonly #script = new JournalScript('a');
   readonly ref = this.#script.ref;
   readonly group = this.#script
     .group({ interval: MINUTE })
     .add({ __name__: 'm' }, { __name__: 'n' });
-  readonly head: Head = new Head({
-    ...{ clock: this.clock, windowMs: asDuration(2 * HOUR), tileFrames: 30, maxSeries: 1000 },
-    ...{ outOfOrderWindow: asDuration(0), tileSource: this.store },
-    onTileClosed: (ref, tile) => this.tiles.add(ref, tile),
-  });
-  readonly tiles = new TileKeeper({
-    ...{ store: this.store, owner: 'me', leaseTtl: TTL, log: () => {} },
-    ...{ head: () => this.head, oldestReader: () => undefined },
-  });
-  readonly blocks = new BlockKeeper({
-    ...{ store: this.store, clock: systemClock, owner: 'me', leaseTtl: TTL, log: () => {} },
-    ...{ head: () => this.head, watermark: () => this.clock.now(), window: asDuration(2 * HOUR) },
-    ...{ spans: [asDuration(8 * HOUR)], sealDelay: asDuration(HOUR), grace: asDuration(HOUR) },
-    ...{ abandonedAfter: asDuration(24 * HOUR), mergeBytesMax: () => Promise.resolve(1e9) },
-  });
+  readonly head: Head;
+  readonly tiles: TileKeeper;
+  readonly blocks: BlockKeeper;
   #position: JournalPosition | null = null;
   #minutes = 0;
+
+  constructor(store?: Store) {
+    this.store = store ?? new MemoryStore(this.clock);
+    const keeping = { store: this.store, owner: 'me', leaseTtl: TTL, log: () => {} };
+    const head: Head = new Head({
+      ...{ clock: this.clock, windowMs: asDuration(2 * HOUR), tileFrames: 30, maxSeries: 1000 },
+      ...{ outOfOrderWindow: asDuration(0), tileSource: this.store },
+      onTileClosed: (ref, tile) => this.tiles.add(ref, tile),
+    });
+    this.head = head;
+    this.tiles = new TileKeeper({ ...keeping, head: () => head, oldestReader: () => undefined });
+    this.blocks = new BlockKeeper({
+      ...{ ...keeping, clock: systemClock, head: () => head, watermark: () => this.clock.now() },
+      ...{ window: asDuration(2 * HOUR), spans: [asDuration(8 * HOUR)] },
+      ...{ sealDelay: asDuration(HOUR), grace: asDuration(HOUR) },
+      ...{ abandonedAfter: asDuration(24 * HOUR), mergeBytesMax: () => Promise.resolve(1e9) },
+    });
+  }
 
   /** So many scrapes, kept as housekeeping keeps them; some samples are absent, some stale. */
   async scrape(count: number, keep = true): Promise<void> {
@@ -124,6 +132,26 @@ it('agrees with a parent’s store: journal, tiles, blocks, each frame once', as
   const [, cells] = out.split('\n');
   expect(cells).toMatch(/^own aaaaaaaa +\d+ +820 +1523 +0 +agrees$/);
   expect(exitCode).toBe(0);
+});
+
+it.skipIf(redisIsLeftOut())('agrees with a real Redis', async () => {
+  const server = await startRedis();
+  try {
+    await using store = await openRedisStore(redisOptions(server.url));
+    const parent = new Parent(store);
+    await parent.scrape(4 * 60);
+    const blocks = await store.blocks(parent.ref);
+    expect([blocks.length, (await store.tiles(parent.ref)).length > 0]).toEqual([1, true]);
+    const verify = () => parent.verify(() => openRedisStore(redisOptions(server.url)));
+    expect((await verify()).out).toMatch(/^own aaaaaaaa +2 +240 +445 +0 +agrees$/m);
+    parent.ledger.windows[0][3]++;
+    await parent.commit();
+    const { exitCode, out } = await verify();
+    expect(exitCode).toBe(1);
+    expect(out).toContain('224 samples in the ledger, 223 in the store\n');
+  } finally {
+    await server.stop();
+  }
 });
 
 it('finds frames that are in the ledger and not in the store, and the reverse', async () => {

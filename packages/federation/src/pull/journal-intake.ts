@@ -129,7 +129,7 @@ export class JournalIntake {
   status(now: Milliseconds): JournalStatus | undefined {
     const known = this.#known;
     if (known === undefined || known === null) return undefined;
-    const ledger = this.#nextLedger(known.ledger);
+    const ledger = this.#shownLedger(known.ledger);
     const lagSeconds = this.#watermark === 0 ? -1 : Math.max(0, now - this.#watermark) / 1000;
     const { position, trimmed, entryBytes } = known;
     return { ref: this.#ref, position, trimmed, ledger, lagSeconds, entryBytes };
@@ -344,6 +344,15 @@ export class JournalIntake {
     this.#options.log('warn', 'the source had lost what we have of it: it begins a new epoch', {
       journal: this.#ref,
     });
+  }
+
+  /** As `#nextLedger`; shares what it can with `ledger`, and is only to be read. */
+  #shownLedger(ledger: Ledger): Ledger {
+    if (!this.#gaps.isEmpty || this.#collisions.length > 0) return this.#nextLedger(ledger);
+    const refused = { ...ledger.refused };
+    for (const [reason, count] of Object.entries(this.#refused)) addCount(refused, reason, count);
+    const watermark = Math.max(ledger.watermark, this.#watermark);
+    return { ...ledger, samples: ledger.samples + this.#samples, refused, watermark };
   }
 
   /** A ledger with what was applied since `ledger` was stored. */

@@ -7,6 +7,7 @@ import {
   METRIC_NAME,
   type SourceStatus,
   compareUtf8,
+  emptyLedger,
   makeMatcher,
 } from '@canopy/model';
 import { type Answer, plain } from './answer.js';
@@ -33,11 +34,12 @@ export function hierarchy({ params, options }: Call): Answer {
   return { data };
 }
 
+/** Without what `status/ledger` tells: this page is asked for all the time. */
 function withFewerGaps(journal: JournalStatus, gapsMax: number): JournalStatus {
-  const { ledger } = journal;
-  if (ledger.gaps.length <= gapsMax) return journal;
-  const newest = gapsMax === 0 ? [] : ledger.gaps.slice(-gapsMax);
-  return { ...journal, ledger: { ...ledger, gaps: newest } };
+  const { jobs, windows, trail, balance, collisions } = emptyLedger();
+  const ledger = { ...journal.ledger, jobs, windows, trail, balance, collisions };
+  if (ledger.gaps.length > gapsMax) ledger.gaps = gapsMax === 0 ? [] : ledger.gaps.slice(-gapsMax);
+  return { ...journal, ledger };
 }
 
 function sourceWithFewerGaps(source: SourceStatus, gapsMax: number): SourceStatus {
