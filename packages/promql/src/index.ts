@@ -11,4 +11,5 @@ export { parseQuery, parseSelector } from './syntax/parse.js';
 /** Text or tree to text. */
 export { formatQuery } from './syntax/format.js';
 /** The tree. */
+export { typeOf } from './syntax/ast.js';
 export type * from './syntax/ast.js';

@@ -38,7 +38,7 @@ test('reload and quit, where they are enabled', async () => {
   await check('GET', '/-/quit', [405, 'Method Not Allowed\n']);
   expect(quits).toBe(0);
   await check('POST', '/-/quit', [200, 'Requesting termination... Goodbye!']);
-  await expect.poll(() => quits).toBe(1);
+  await expect.poll(() => quits, { timeout: 10_000 }).toBe(1);
 
   await using disabled = await runWeb();
   for (const path of ['/-/reload', '/-/quit']) {

@@ -58,6 +58,13 @@ export const FLAGS: readonly Flag[] = [
     choices: ['true', 'false'],
   },
   {
+    name: 'web.cors.origin',
+    value: 'REGEX',
+    default: both('.*'),
+    roles: BOTH,
+    help: 'Origins whose pages may read the API from a browser; the expression must match all of one',
+  },
+  {
     name: 'web.external-url',
     value: 'URL',
     default: {},

@@ -3,9 +3,11 @@
  */
 import { hostname } from 'node:os';
 import {
+  type AnchoredRegexp,
   BLOCK_WINDOW_MS,
   CanopyError,
   type DurationMs,
+  compileRegexp,
   isLegacyLabelName,
   parseBytes,
   parseDuration,
@@ -25,6 +27,7 @@ export interface Settings {
   readonly webConfigFile: string | undefined;
   readonly enableLifecycle: boolean;
   readonly enableRemoteWriteReceiver: boolean;
+  readonly corsOrigin: AnchoredRegexp;
   readonly name: string;
   readonly cluster: string | undefined;
   readonly storagePath: string;
@@ -98,6 +101,7 @@ export function settingsOf(role: Role, values: FlagValues, isSecure = false): Se
     externalUrl,
     webConfigFile: values.get('web.config.file'),
     enableLifecycle: values.get('web.enable-lifecycle') === 'true',
+    corsOrigin: read('web.cors.origin', compileRegexp),
     enableRemoteWriteReceiver: values.get('web.enable-remote-write-receiver') === 'true',
     name: values.get('leaf.name') ?? new URL(externalUrl).host,
     cluster: values.get('cluster'),

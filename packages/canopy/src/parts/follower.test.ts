@@ -107,7 +107,7 @@ it('follows by itself, a little later', async () => {
   follower.start();
   await write(2);
   await clock.advance(2500);
-  await expect.poll(() => values(head)).toEqual(upTo(2));
+  await expect.poll(() => values(head), { timeout: 10_000 }).toEqual(upTo(2));
   await follower.stop();
 });
 

@@ -303,7 +303,7 @@ export class CanopyProcess {
       log,
       bodyBytesMax: 1024 * 1024,
       lookback: settings.lookback,
-      corsOrigin: () => true,
+      corsOrigin: (origin) => settings.corsOrigin.test(origin),
     });
     const listening = await this.world.listen({ handler: web, federate, register }, settings, log);
     this.listening = listening;

@@ -320,7 +320,7 @@ test('what is wrong with a proxy is said, its password is not', async () => {
   await check('https://refused.test/', through(), /: Proxy Authentication Required$/);
   await check('https://hung.test/', through(), /context deadline exceeded$/);
   // Nor is the connection to it left behind.
-  await expect.poll(() => hung.size).toBe(0);
+  await expect.poll(() => hung.size, { timeout: 10_000 }).toBe(0);
   const gone = through({ url: 'http://me:secret@127.0.0.1:1' });
   const refused = /dial tcp 127.0.0.1:1: connect: connection refused$/;
   await check('https://a.test/', gone, new RegExp(`proxyconnect tcp: ${refused.source}`));

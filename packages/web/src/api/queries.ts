@@ -9,11 +9,12 @@ import {
   type QueryValue,
   type VectorSample,
 } from '@canopy/model';
-import { formatFloat, formatQuery, parseQuery } from '@canopy/promql';
+import { formatFloat, formatFloatPlain, formatQuery, parseQuery } from '@canopy/promql';
 import { type Answer, TRUNCATED, plain } from './answer.js';
 import type { Call } from './call.js';
 import { type JsonOutput, labelsJson, timeJson, writeArray } from './json-output.js';
 import { MAX_TIME, MIN_TIME, invalidParameter } from './params.js';
+import { syntaxJson } from './syntax-json.js';
 
 /** Prometheus's bound on (end - start) / step. */
 const STEPS_MAX = 11_000;
@@ -58,6 +59,10 @@ export async function queryRange(call: Call): Promise<Answer> {
 
 export function formatQueryText(call: Call): Answer {
   return plain(withParameterName(() => formatQuery(call.params.text('query'))));
+}
+
+export function parsedQuery(call: Call): Answer {
+  return plain(withParameterName(() => syntaxJson(call.params.text('query'))));
 }
 
 /** No exemplars are kept yet: the question is checked, the answer is empty. */
@@ -155,7 +160,7 @@ function statsJson(result: QueryResult, elapsedMs: number): string {
 async function writeValue(out: JsonOutput, value: QueryValue): Promise<void> {
   switch (value.type) {
     case 'scalar':
-      out.write(`[${timeJson(value.time)},"${plainDecimal(value.value)}"]`);
+      out.write(`[${timeJson(value.time)},"${formatFloatPlain(value.value)}"]`);
       return;
     case 'string':
       out.write(`[${timeJson(value.time)},${JSON.stringify(value.value)}]`);
@@ -185,17 +190,4 @@ async function writeSeries(out: JsonOutput, series: MatrixSeries): Promise<void>
     if (out.full) await out.drain();
   }
   out.write(']}');
-}
-
-/** A scalar's notation: never an exponent (`1e-07` → `0.0000001`). */
-export function plainDecimal(value: number): string {
-  const text = formatFloat(value);
-  const parts = /^(-?)(\d)(?:\.(\d+))?e([+-]\d+)$/.exec(text);
-  if (parts === null) return text;
-  const [, sign, whole, fraction = '', exponentText] = parts;
-  const exponent = Number(exponentText);
-  if (exponent < 0) return `${sign}0.${'0'.repeat(-exponent - 1)}${whole}${fraction}`;
-  const digits = (whole + fraction).padEnd(exponent + 1, '0');
-  const rest = digits.slice(exponent + 1);
-  return sign + digits.slice(0, exponent + 1) + (rest === '' ? '' : `.${rest}`);
 }

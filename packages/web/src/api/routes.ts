@@ -1,10 +1,10 @@
 /** The table of `/api/v1`. */
 import type { Handler } from './call.js';
 import { ledger } from './ledger.js';
-import { formatQueryText, query, queryExemplars, queryRange } from './queries.js';
+import { formatQueryText, parsedQuery, query, queryExemplars, queryRange } from './queries.js';
 import { provenance } from './provenance.js';
 import { labelNames, labelValues, metadata, series, targetsMetadata } from './series.js';
-import { buildInfo, config, flags, hierarchy, runtimeInfo, tsdb } from './status.js';
+import { buildInfo, config, flags, hierarchy, runtimeInfo, tsdb, walReplay } from './status.js';
 import { alertmanagers, alerts, rules, scrapePools, targets } from './targets.js';
 
 export interface ApiRoute {
@@ -32,6 +32,7 @@ export const API_ROUTES: readonly ApiRoute[] = [
   route(GET_OR_POST, 'query_range', queryRange, 'data'),
   route(GET_OR_POST, 'query_exemplars', queryExemplars, 'data'),
   route(GET_OR_POST, 'format_query', formatQueryText, ''),
+  route(GET_OR_POST, 'parse_query', parsedQuery, ''),
   route(GET_OR_POST, 'series', series, 'data'),
   route(GET_OR_POST, 'labels', labelNames, 'data'),
   route(GET, 'label/:name/values', labelValues, 'data'),
@@ -48,6 +49,7 @@ export const API_ROUTES: readonly ApiRoute[] = [
   route(GET, 'status/runtimeinfo', runtimeInfo, ''),
   route(GET, 'status/buildinfo', buildInfo, ''),
   route(GET, 'status/tsdb', tsdb, 'data'),
+  route(GET, 'status/walreplay', walReplay, ''),
   route(GET, 'status/hierarchy', hierarchy, ''),
   route(GET, 'status/ledger', ledger, ''),
 ];

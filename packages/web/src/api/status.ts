@@ -98,6 +98,11 @@ export function runtimeInfo({ options }: Call): Answer {
   });
 }
 
+/** Recovery has no segments to count: it is under way or done. What it does is told by `/-/ready`. */
+export function walReplay({ options }: Call): Answer {
+  return plain({ min: 0, max: 1, current: options.ready().ready ? 1 : 0 });
+}
+
 /** Series looked at for the counts; the rest is left out with a warning. */
 const TSDB_SERIES_MAX = 500_000;
 /** Series counted between two yields. */
