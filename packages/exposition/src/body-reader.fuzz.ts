@@ -4,6 +4,7 @@ import { type BodyFormat, FullReader } from './body-reader.js';
 import { OpenMetricsFormat } from './openmetrics-format.js';
 import { ProtobufFormat } from './protobuf-format.js';
 import { type Random, generator } from './testing/random.js';
+import { WORST_BODIES } from './testing/worst-bodies.js';
 
 const rounds = Number(process.env['CANOPY_FUZZ_ROUNDS'] ?? 400);
 const seed = Number(process.env['CANOPY_FUZZ_SEED'] ?? 1);
@@ -88,6 +89,7 @@ const LINES = [
   'h_bucket{le="+Inf"} 3 # {} 0.1\n',
   'a_created 1e9\n',
 ];
+const END = Buffer.from('# EOF\n');
 const NOISE = ['{', '}', '"', '\\', '\n', ' ', '#', ',', '=', '\0', 'é', 'a', '1', '.', '# EOF\n'];
 
 function openMetricsBody(random: Random): Buffer {
@@ -137,6 +139,16 @@ function protobufBody(random: Random): Buffer {
 
 test('OpenMetrics: with or without memory, one reading', () => {
   checkMemory(() => new OpenMetricsFormat(), openMetricsBody, seed);
+});
+
+test.each(WORST_BODIES)('OpenMetrics, with or without memory: $name', ({ bodies }) => {
+  const remembered = new Reading(new OpenMetricsFormat());
+  for (const body of [...bodies, ...bodies]) {
+    // As it is, and with the end that the format asks for.
+    for (const bytes of [Buffer.from(body), Buffer.concat([Buffer.from(body), END])]) {
+      expect(remembered.of(bytes)).toEqual(new Reading(new OpenMetricsFormat()).of(bytes));
+    }
+  }
 });
 
 test('protobuf: with or without memory, one reading', () => {

@@ -5,6 +5,7 @@ import { ScrapeParser, TextEncoder004, parseText, readSeries } from './index.js'
 import type { Walker } from './walk-state.js';
 import { WALKERS, ensureWalkers } from './testing/walkers.js';
 import { generator } from './testing/random.js';
+import { WORST_BODIES } from './testing/worst-bodies.js';
 
 await ensureWalkers();
 
@@ -138,6 +139,17 @@ test.each(WALKERS)('with or without memory, one reading, walked by $name', ({ wa
       const expected = plain(bytes);
       expect(remembered(parser, keys, bytes), `seed ${seed} round ${round}`).toEqual(expected);
       if (random(8) === 0) parser.forget(random(3));
+    }
+  }
+});
+
+test.each(WORST_BODIES)('with or without memory, one reading: $name', ({ bodies }) => {
+  for (const { walker } of WALKERS) {
+    const keys: string[] = [];
+    const parser = makeParser(keys, walker);
+    for (const body of [...bodies, ...bodies]) {
+      const bytes = Buffer.from(body);
+      expect(remembered(parser, keys, bytes)).toEqual(plain(bytes));
     }
   }
 });

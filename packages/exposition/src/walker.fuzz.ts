@@ -5,6 +5,7 @@ import { terminated } from './line-reader.js';
 import { WALKERS, ensureWalkers } from './testing/walkers.js';
 import type { Walker } from './walk-state.js';
 import { type Random, generator } from './testing/random.js';
+import { WORST_BODIES } from './testing/worst-bodies.js';
 
 await ensureWalkers();
 
@@ -140,6 +141,19 @@ function nextLines(lines: readonly string[], random: Random): string[] {
   else if (kind === 4 && at < next.length) next[at] = next[at].slice(0, random(next[at].length));
   return next;
 }
+
+test.each(WORST_BODIES)('every walker gives the same: $name', ({ bodies }) => {
+  for (const maxSeries of [5_000, 30]) {
+    const parsers = WALKERS.map(({ walker }) => makeParser(walker, maxSeries));
+    parsers.push(makeParser(WALKERS[0].walker, maxSeries, false));
+    // Twice: what the last body left behind meets the first one.
+    for (const body of [...bodies, ...bodies]) {
+      const bytes = Buffer.from(body);
+      const [expected, ...others] = parsers.map((p) => outcome(p.parser, p.names, bytes));
+      for (const other of others) expect(other).toEqual(expected);
+    }
+  }
+});
 
 test('every walker gives the same, limits and errors included', () => {
   const random = generator(seed);

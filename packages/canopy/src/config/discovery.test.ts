@@ -103,6 +103,17 @@ test('kubernetes_sd_configs', () => {
   });
 });
 
+test('nodes may be selected where they are attached to pods', () => {
+  const selectors = [{ role: 'node' as const, label: 'zone=a', field: '' }];
+  check(
+    sd('role: pod, attach_metadata: {node: true}, selectors: [{role: node, label: "zone=a"}]'),
+    {
+      kubernetesSdConfigs: [expect.objectContaining({ role: 'pod', selectors })],
+    },
+  );
+  check(sd('role: pod, selectors: [{role: node}]'), /pod role supports only pod selectors/);
+});
+
 test('kubernetes_sd_configs that Prometheus refuses', () => {
   check(sd(''), /role missing/);
   check(sd('role: vacation'), /unknown Kubernetes SD role "vacation"/);

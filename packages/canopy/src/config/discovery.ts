@@ -146,7 +146,9 @@ export const kubernetesSdConfig = z
       if (wrong !== '') issue(wrong);
       if (seen.has(one.role)) issue(`duplicated selector role: ${one.role}`);
       seen.add(one.role);
-      const allowed = SELECTABLE[sd.role];
+      // Documented so: nodes are asked for where they are attached.
+      const isAttached = sd.role === 'pod' && sd.attach_metadata.node;
+      const allowed = isAttached ? ([...SELECTABLE.pod, 'node'] as const) : SELECTABLE[sd.role];
       if (!allowed.includes(one.role)) {
         issue(`${sd.role} role supports only ${allowed.join(', ')} selectors`);
       }

@@ -205,6 +205,22 @@ test('namespaces, selectors, and the namespace of the process itself', async () 
   expect(server.requests.some((path) => path.includes('/namespaces/three/'))).toBe(false);
 });
 
+test('nodes that are attached are those selected', async () => {
+  server.put('nodes', { metadata: { name: 'n1', labels: { zone: 'a' } } });
+  server.put('nodes', { metadata: { name: 'n2', labels: { zone: 'b' } } });
+  const second = pod('b', '10.0.0.2');
+  server.put('pods', pod('a', '10.0.0.1'));
+  server.put('pods', { ...second, spec: { ...second.spec, nodeName: 'n2' } });
+  start({
+    attach: { node: true, namespace: false },
+    selectors: [{ role: 'node', label: 'zone=a', field: '' }],
+  });
+  await until('10.0.0.1:80', '10.0.0.2:80');
+  const zoneOf = (address: string): string | undefined =>
+    groups?.find(({ targets }) => targets[0] === address)?.labels.__meta_kubernetes_node_label_zone;
+  expect([zoneOf('10.0.0.1:80'), zoneOf('10.0.0.2:80')]).toEqual(['a', undefined]);
+});
+
 test('endpoint slices follow their service, their pods and the nodes', async () => {
   const service = (tier: string) => ({
     metadata: { name: 's', namespace: 'default', labels: { tier } },

@@ -283,7 +283,7 @@ test('service', () => {
 test('endpoints', () => {
   const targetRef = { kind: 'Pod', namespace: 'ns', name: 'p1' };
   const endpoints = {
-    metadata: { name: 's1', namespace: 'ns', labels: { e: 'f' } },
+    metadata: { name: 's1', namespace: 'ns', labels: { e: 'f' }, annotations: { g: 'h' } },
     subsets: [
       {
         addresses: [{ ip: '10.0.0.1', nodeName: 'n1', hostname: 'h', targetRef }],
@@ -297,6 +297,8 @@ test('endpoints', () => {
     endpoints_name: 's1',
     endpoints_label_e: 'f',
     endpoints_labelpresent_e: 'true',
+    endpoints_annotation_g: 'h',
+    endpoints_annotationpresent_g: 'true',
   };
   const port = { endpoint_port_name: 'http', endpoint_port_protocol: 'TCP' };
   const first = {
@@ -389,7 +391,7 @@ test('endpointslice', () => {
 
 test('ingress', () => {
   const ingress = {
-    metadata: { name: 'i1', namespace: 'ns', labels: { a: 'b' } },
+    metadata: { name: 'i1', namespace: 'ns', labels: { a: 'b' }, annotations: { g: 'h' } },
     spec: {
       ingressClassName: 'nginx',
       tls: [{ hosts: ['*.x.org', 'y.org'] }],
@@ -406,6 +408,8 @@ test('ingress', () => {
     ingress_class_name: 'nginx',
     ingress_label_a: 'b',
     ingress_labelpresent_a: 'true',
+    ingress_annotation_g: 'h',
+    ingress_annotationpresent_g: 'true',
   };
   const rule = (host: string, scheme: string, path: string) =>
     [host, { ...common, ingress_scheme: scheme, ingress_host: host, ingress_path: path }] as const;
