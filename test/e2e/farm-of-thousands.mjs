@@ -1,7 +1,8 @@
 /**
  * Thousands of exporters in one process, for hung.test.ts: the path `/ok/N` counts its scrapes, `/silent/N` takes
  * the connection and says nothing, `/drip/N` sends its head and then a byte a second, `/head/N` a byte of its head a second.
- * `node farm-of-thousands.mjs PORT`.
+ * Each exporter has an address of its own, as exporters have: `node farm-of-thousands.mjs PORT COUNT` listens on the
+ * first COUNT addresses from 127.1.0.0 on.
  */
 import { createServer } from 'node:net';
 
@@ -21,7 +22,7 @@ const drip = (socket, text, start) => {
   socket.on('close', () => clearInterval(timer));
 };
 
-createServer((socket) => {
+const serve = (socket) => {
   let text = '';
   socket.on('error', () => {});
   socket.on('data', (chunk) => {
@@ -35,4 +36,9 @@ createServer((socket) => {
     else if (kind === 'drip') drip(socket, head, head.length);
     else if (kind === 'head') drip(socket, head, 1);
   });
-}).listen(Number(process.argv[2]), '127.0.0.1');
+};
+
+const [port, count] = process.argv.slice(2).map(Number);
+for (let i = 0; i < count; i++) {
+  createServer(serve).listen(port, `127.1.${i >> 8}.${i & 255}`);
+}
