@@ -3,7 +3,7 @@
  */
 import { readFileSync } from 'node:fs';
 import { CanopyError, errorText } from '@canopy/model';
-import type { FlagValues, Role } from './cli/flags.js';
+import { FEATURES, type FlagValues, type Role } from './cli/flags.js';
 import { runProgram } from './cli/program.js';
 import { type Settings, settingsOf } from './cli/settings.js';
 import { checkConfig } from './commands/check-config.js';
@@ -36,6 +36,9 @@ const ROLES: Readonly<Record<Role, Start>> = { leaf: startLeaf, parent: startPar
 async function runRole(role: Role, values: FlagValues): Promise<number> {
   const settings = settingsOf(role, values, speaksTls(values.get('web.config.file')));
   const log = makeLog(settings.logLevel, role, settings.name);
+  for (const name of settings.features) {
+    if (!FEATURES.includes(name)) log('warn', 'unknown name in --enable-feature', { name });
+  }
   const abort = new AbortController();
   // Until the process is up there is nothing to reload; the signal must not end it.
   let reload: (() => void) | undefined;

@@ -21,6 +21,9 @@ export interface Flag {
 const BOTH: readonly Role[] = ['leaf', 'parent'];
 const both = (text: string) => ({ leaf: text, parent: text });
 
+/** What `--enable-feature` knows; Prometheus warns of other names and goes on, and so does Canopy. */
+export const FEATURES: readonly string[] = ['promql-experimental-functions'];
+
 export const FLAGS: readonly Flag[] = [
   {
     name: 'config.file',
@@ -259,6 +262,13 @@ export const FLAGS: readonly Flag[] = [
     default: both('20'),
     roles: BOTH,
     help: 'Most queries evaluated at once',
+  },
+  {
+    name: 'enable-feature',
+    value: 'NAME,…',
+    default: both(''),
+    roles: BOTH,
+    help: `Features that may still change: ${FEATURES.join(', ')}`,
   },
   {
     name: 'query.complete',

@@ -52,6 +52,8 @@ export interface Settings {
   readonly queryTimeout: DurationMs;
   readonly queryMaxSamples: number;
   readonly queryMaxConcurrency: number;
+  /** Of `--enable-feature`; names nobody knows included. */
+  readonly features: ReadonlySet<string>;
   readonly queryComplete: boolean;
   readonly scrapeConcurrency: number;
   readonly logLevel: LogLevel;
@@ -133,6 +135,7 @@ export function settingsOf(role: Role, values: FlagValues, isSecure = false): Se
     queryTimeout: read('query.timeout', parseDuration),
     queryMaxSamples: read('query.max-samples', count),
     queryMaxConcurrency: read('query.max-concurrency', count),
+    features: names(values.get('enable-feature') ?? ''),
     queryComplete: values.get('query.complete') === 'true',
     scrapeConcurrency: read('scrape.concurrency', count),
     logLevel: (values.get('log.level') ?? 'info') as LogLevel,
@@ -145,6 +148,14 @@ function labelNames(text: string): string[] {
   if (wrong !== undefined) throw new CanopyError('bad_data', `"${wrong}" is not a label name`);
   return names;
 }
+
+const names = (text: string): ReadonlySet<string> =>
+  new Set(
+    text
+      .split(',')
+      .map((name) => name.trim())
+      .filter((name) => name !== ''),
+  );
 
 function positiveDuration(text: string): DurationMs {
   const duration = parseDuration(text);

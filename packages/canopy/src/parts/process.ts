@@ -252,7 +252,7 @@ export class CanopyProcess {
       timeout: settings.queryTimeout,
       maxSamples: settings.queryMaxSamples,
       maxConcurrency: settings.queryMaxConcurrency,
-      experimentalFunctions: false,
+      experimentalFunctions: settings.features.has('promql-experimental-functions'),
       yieldEveryMs: 10,
       defaultSubqueryStep: MINUTE as DurationMs,
     });
