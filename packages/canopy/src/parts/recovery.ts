@@ -211,15 +211,21 @@ async function applyEntries(
   until: () => JournalPosition,
   onBytes: (bytes: number) => void,
 ): Promise<void> {
-  for (let at = after, end = until(); comparePositions(at, end) < 0; ) {
-    const entries = await store.readEntries(ref, at, READ);
+  let next: Promise<JournalEntry[]> | undefined;
+  for (let at = after, end = until(); comparePositions(at, end) < 0; end = until()) {
+    const entries = await (next ?? store.readEntries(ref, at, READ));
+    next = undefined;
     if (entries.length === 0) {
       if (comparePositions(until(), end) === 0) break;
-    } else {
-      onBytes(await applyInSteps(head, ref, entries));
-      const { epoch, sequence } = entries[entries.length - 1];
-      at = { epoch, sequence };
+      continue;
     }
-    end = until();
+    const { epoch, sequence } = entries[entries.length - 1];
+    at = { epoch, sequence };
+    if (comparePositions(at, end) < 0) {
+      // On their way while these are taken in; a failure is met when they are awaited.
+      next = store.readEntries(ref, at, READ);
+      next.catch(() => {});
+    }
+    onBytes(await applyInSteps(head, ref, entries));
   }
 }
