@@ -36,6 +36,8 @@ export class Configuration {
   #state: ReloadState;
   /** Puts a configuration to work; throws where it cannot, having changed nothing. */
   apply: (config: RunningConfig) => void = () => {};
+  /** Another configuration is in use. */
+  onReloaded: () => void = () => {};
 
   /** @throws CanopyError `config_invalid`. */
   constructor(settings: Settings, world: ConfigurationWorld, log: Log) {
@@ -76,6 +78,7 @@ export class Configuration {
     }
     this.#state = { successful: true, successTime: this.#world.clock.now(), error: '' };
     this.#sayIgnored();
+    this.onReloaded();
     log('info', 'configuration reloaded', { jobs: this.#current.scrapeConfigs.length });
   }
 

@@ -371,6 +371,7 @@ export class CanopyProcess {
     });
     announcer.start();
     this.announcer = announcer;
+    this.configuration.onReloaded = () => announcer.announceNow();
     life.add('the announcer', () => announcer.stop());
   }
 

@@ -60,6 +60,8 @@ export class Announcer {
   readonly #options: AnnouncerOptions;
   #state: AnnouncerState = { health: 'unknown', lastError: '', lastAccepted: undefined };
   #stopping: AbortController | undefined;
+  /** Ends the wait for the next announcement. */
+  #waiting = new AbortController();
   #running: Promise<void> = Promise.resolve();
 
   constructor(options: AnnouncerOptions) {
@@ -74,6 +76,11 @@ export class Announcer {
     if (this.#stopping !== undefined) return;
     this.#stopping = new AbortController();
     this.#running = this.#run(this.#stopping.signal);
+  }
+
+  /** What is announced has changed: the parent is told before it meets the change in the journal. */
+  announceNow(): void {
+    this.#waiting.abort(new Error('announced at once'));
   }
 
   /**
@@ -109,8 +116,10 @@ export class Announcer {
       failures = (await this.#announce(signal)) ? 0 : failures + 1;
       const backoff = Math.min(backoffMax, BACKOFF_MIN_MS * 2 ** Math.min(20, failures - 1));
       const wait = failures === 0 ? interval : asDuration(backoff);
-      // Rejects when stopped, which ends the loop.
-      await sleep(clock, wait, signal).catch(() => undefined);
+      // Rejects when stopped, which ends the loop, or when somebody cannot wait.
+      const either = AbortSignal.any([signal, this.#waiting.signal]);
+      await sleep(clock, wait, either).catch(() => undefined);
+      if (this.#waiting.signal.aborted) this.#waiting = new AbortController();
     }
   }
 

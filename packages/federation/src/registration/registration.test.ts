@@ -377,6 +377,24 @@ describe('the announcer', () => {
     expect(calls.length).toBe(4);
   });
 
+  it('announces at once what has changed', async () => {
+    let calls = 0;
+    const { clock, one } = announcer(async () => {
+      calls++;
+      return { status: 200, body: '' };
+    });
+    one.start();
+    await clock.advance(10_000);
+    one.announceNow();
+    await clock.advance(0);
+    expect(calls).toBe(2);
+    await clock.advance(29_000);
+    expect(calls).toBe(2);
+    await clock.advance(1000);
+    expect(calls).toBe(3);
+    await one.stop();
+  });
+
   it('takes leave in bounded time', async () => {
     let isUp = true;
     const { clock, one, logged } = announcer(() =>
