@@ -129,6 +129,22 @@ it('passes the counts of every level on', async () => {
   expect(balance).toEqual({ stored: { test: 10 }, refused: {}, before: {} });
 });
 
+it('passes on no way that it does not know itself', async () => {
+  const { clock, journal } = await leaf();
+  await fill(journal, 0, 10);
+  const midStore = new MemoryStore(clock);
+  // As of a leaf of an earlier version.
+  const silent = new FixtureJournal(midStore, LEAF);
+  silent.layout(1, ['up', 'a_total']);
+  silent.frame(1, T0, [1, 1]);
+  silent.ledger = { frames: 1, windows: [[236_000, 1, 1, 0]] };
+  await silent.commit();
+  const midServer = await serve(midStore, clock, id('b'), 'mid');
+  const topStore = new MemoryStore(clock);
+  await new PullRig(topStore, clock).pull(midServer.target());
+  expect(await ledgerOf(topStore, journal.ref)).toMatchObject({ trail: [], balance: null });
+});
+
 it('says how much is still to come', async () => {
   const { clock, store, journal } = await leaf();
   await fill(journal, 0, 100);

@@ -23,13 +23,20 @@ export const TRAIL_BYTES_MAX = 256 * 1024;
 
 /**
  * The way of a journal up to the process `name`, which has it in `state`; of the writer's windows those that a reader
- * with frames up to `since` (ms since epoch) may not have been told in full.
+ * with frames up to `since` (ms since epoch) may not have been told in full. Empty where the way is not known: `isOwn` says
+ * whether this process writes the journal.
  */
-export function trailOf(name: string, state: JournalState, since: number): TrailLevel[] {
+export function trailOf(
+  name: string,
+  state: JournalState,
+  isOwn: boolean,
+  since: number,
+): TrailLevel[] {
   const { trail, frames, jobs, windows: all } = parseLedger(state.ledger);
+  if (!isOwn && trail.length === 0) return [];
   const own: TrailLevel = {
     ...{ name: name.slice(0, NAME_LENGTH_MAX), position: state.position, frames, jobs },
-    windows: trail.length === 0 ? all : [],
+    windows: isOwn ? all : [],
   };
   const oldest = since / BLOCK_WINDOW_MS - 1;
   return [...trail.slice(0, LEVELS_MAX - 1), own].map((level) => ({

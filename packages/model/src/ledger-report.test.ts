@@ -46,6 +46,11 @@ it('says of each job whether its frames add up', () => {
   check(21, 'differs', (ledger) => (ledger.gapsByCause.trimmed = 1)); // one too many
   check(5, 'filtered', undefined, `${REF}.01234567` as JournalRef);
   check(20, 'unknown', (ledger) => (ledger.balance = null));
+  const silent = emptyLedger();
+  jobIn(silent, 'node').frames = 3; // its source has said nothing yet
+  const [report] = ledgerReport(status(undefined, journal(silent))).journals;
+  expect(report.path).toEqual(['leaf', 'top']);
+  expect(report.jobs).toMatchObject([{ job: 'node', scraped: 0, verdict: 'unknown' }]);
 });
 
 it('holds the scrapes of an own journal against what became of them', () => {

@@ -4,7 +4,14 @@
  */
 import type { HierarchyStatus, JournalStatus } from './hierarchy.js';
 import type { GapCause, GapRecord, JournalPosition, JournalRef } from './journal.js';
-import { type Collision, type JobCounts, type Ledger, emptyJob, missingFrames } from './ledger.js';
+import {
+  type Collision,
+  type JobCounts,
+  type Ledger,
+  type TrailLevel,
+  emptyJob,
+  missingFrames,
+} from './ledger.js';
 
 /**
  * `balanced`: every frame is accounted for. `gaps`: frames are missing, and a gap names them. `differs`: frames are
@@ -61,7 +68,7 @@ export interface LedgerReport {
 export function ledgerReport(status: HierarchyStatus): LedgerReport {
   const { name, role, journal, sources } = status;
   const journals = new Map<JournalRef, JournalReport>();
-  if (journal !== undefined) journals.set(journal.ref, journalReport(name, name, journal));
+  if (journal !== undefined) journals.set(journal.ref, journalReport(name, undefined, journal));
   for (const source of sources) {
     for (const one of source.journals) {
       if (!journals.has(one.ref)) journals.set(one.ref, journalReport(name, source.name, one));
@@ -70,10 +77,16 @@ export function ledgerReport(status: HierarchyStatus): LedgerReport {
   return { name, role, journals: [...journals.values()] };
 }
 
-function journalReport(own: string, source: string, status: JournalStatus): JournalReport {
+/** `source` undefined: the process itself. */
+function journalReport(
+  own: string,
+  source: string | undefined,
+  status: JournalStatus,
+): JournalReport {
   const { ref, position, lagSeconds, ledger } = status;
   const { jobs, windows: _, trail, balance: __, forged: ___, ...counts } = ledger;
-  const path = [...trail.map(({ name }) => name), own];
+  const way = trail.length === 0 && source !== undefined ? [source] : trail.map(({ name }) => name);
+  const path = [...way, own];
   const names = new Set([
     ...Object.keys(jobs),
     ...trail.flatMap((level) => Object.keys(level.jobs)),
@@ -81,14 +94,15 @@ function journalReport(own: string, source: string, status: JournalStatus): Jour
   const isFiltered = ref.includes('.');
   const reports = [...names]
     .sort()
-    .map((job) => (trail.length === 0 ? ownJob(ledger, job) : pulledJob(ledger, job, isFiltered)));
-  return { source, ref, path, position, lagSeconds, ...counts, jobs: reports };
+    .map((job) =>
+      source === undefined ? ownJob(ledger, job) : pulledJob(ledger, job, isFiltered),
+    );
+  return { source: source ?? own, ref, path, position, lagSeconds, ...counts, jobs: reports };
 }
 
 const total = (counts: Readonly<Record<string, number>>): number =>
   Object.values(counts).reduce((sum, count) => sum + count, 0);
 
-/** Of an own journal, or one whose source has said nothing yet. */
 function ownJob({ jobs }: Ledger, job: string): JobReport {
   const counts = jobs[job];
   const { scraped, journalled, refused, missed, samples, frames } = counts;
@@ -101,12 +115,12 @@ function ownJob({ jobs }: Ledger, job: string): JobReport {
 
 function pulledJob(ledger: Ledger, job: string, isFiltered: boolean): JobReport {
   const { jobs, trail, balance, gapsByCause } = ledger;
-  const of = (level: { readonly jobs: Readonly<Record<string, JobCounts>> }): JobCounts =>
-    Object.hasOwn(level.jobs, job) ? level.jobs[job] : emptyJob();
+  const of = (level: TrailLevel | undefined): JobCounts =>
+    level !== undefined && Object.hasOwn(level.jobs, job) ? level.jobs[job] : emptyJob();
   const { scraped, journalled, missed, samples, ...writer } = of(trail[0]);
   // What a label of another's costs is refused here, all else by the writer.
   const refused = { ...writer.refused, ...jobs[job]?.refused };
-  const pulled = of(trail[trail.length - 1]).frames;
+  const pulled = of(trail.at(-1)).frames;
   const missing = isFiltered ? 0 : missingFrames(ledger, job);
   const { trimmed = 0, corrupt = 0, restart = 0 } = gapsByCause;
   let verdict: Verdict = 'balanced';

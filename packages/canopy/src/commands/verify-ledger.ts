@@ -62,13 +62,14 @@ async function verifyJournal(
     const state = await store.journal(ref);
     if (state === undefined) return undefined;
     const ledger = parseLedger(state.ledger);
-    const name = ledger.trail[0]?.name ?? `own ${ref.slice(0, 8)}`;
+    const isOwn = state.cursor === '';
+    const name = isOwn ? `own ${ref.slice(0, 8)}` : (ledger.trail[0]?.name ?? ref.slice(0, 8));
     const recount = await new Recounter(store, state, (text) => {
       if (monotonic() - said < PROGRESS_EVERY_MS) return;
       said = monotonic();
       stderr.write(`journal ${number}, ${printable(name)}: ${text}\n`);
     }).run();
-    if (!recount.moved) return { name, recount, comparison: compare(ledger, recount) };
+    if (!recount.moved) return { name, recount, comparison: compare(ledger, recount, isOwn) };
     if (attempt === ATTEMPTS_MAX) return { name, recount, comparison: null };
   }
 }

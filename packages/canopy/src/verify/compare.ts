@@ -30,9 +30,10 @@ const NOT_SHOWN = [
   ...['corrupt', 'undecodable'],
 ];
 
-export function compare(ledger: Ledger, recount: Recount): Comparison {
-  const differences: Difference[] = [...sums(ledger), ...damage(recount)];
-  const writers = ledger.trail[0]?.windows;
+/** `isOwn`: the ledger is of the process that writes the journal. */
+export function compare(ledger: Ledger, recount: Recount, isOwn: boolean): Comparison {
+  const differences: Difference[] = [...(isOwn ? sums(ledger) : []), ...damage(recount)];
+  const writers = isOwn ? ledger.windows : (ledger.trail[0]?.windows ?? []);
   const from = Math.max(recount.completeFrom, firstWhole(ledger));
   let notShown = NOT_SHOWN.reduce((sum, reason) => sum + (ledger.refused[reason] ?? 0), 0);
   const sum = { windows: 0, frames: 0, samples: 0, windowsLeft: 0 };
@@ -46,9 +47,9 @@ export function compare(ledger: Ledger, recount: Recount): Comparison {
     sum.windows++;
     sum.frames += counted.frames;
     sum.samples += counted.samples;
-    const told = writers?.find((one) => one[0] === first && one[1] === length);
+    const told = writers.find((one) => one[0] === first && one[1] === length);
     // A puller knows samples from the writer, whose word may be of a moment ago, or of more than was pulled.
-    const samples = writers === undefined ? window[3] : told?.[2] === frames ? told[3] : undefined;
+    const samples = told?.[2] === frames ? told[3] : undefined;
     const add = (what: 'frames' | 'samples', is: number, found: number): void => {
       if (is === found) return;
       const name = named(ledger, window, is - found, notShown);
@@ -61,7 +62,7 @@ export function compare(ledger: Ledger, recount: Recount): Comparison {
   return { ...sum, differences };
 }
 
-/** Counts of a ledger that must agree with each other. */
+/** Counts of a writer's ledger that must agree with each other. */
 function* sums(ledger: Ledger): Generator<Difference> {
   for (const { scraped, journalled, refused } of Object.values(ledger.jobs)) {
     const sum = Object.values(refused).reduce((total, count) => total + count, journalled);

@@ -7,6 +7,7 @@ import {
   EntryKind,
   type JournalPosition,
   type Ledger,
+  type LedgerWindow,
   type Store,
   addGap,
   addToWindow,
@@ -44,6 +45,8 @@ class Parent {
   readonly blocks: BlockKeeper;
   #position: JournalPosition | null = null;
   #minutes = 0;
+  /** Not '': of a journal that is pulled. */
+  cursor = '';
 
   constructor(store?: Store) {
     this.store = store ?? new MemoryStore(this.clock);
@@ -95,7 +98,7 @@ class Parent {
     if (!outcome.granted) throw new Error('not granted');
     const last = entries.at(-1) ?? { epoch: 1, sequence: this.#position!.sequence + 1 };
     const position = { epoch: last.epoch, sequence: last.sequence };
-    const rest = { cursor: '', ledger: JSON.stringify(this.ledger), entries, position };
+    const rest = { cursor: this.cursor, ledger: JSON.stringify(this.ledger), entries, position };
     await this.store.commit({ lease: outcome.lease, expected: this.#position, ...rest });
     this.#position = position;
     this.head.apply(this.ref, entries);
@@ -170,6 +173,33 @@ it('finds frames that are in the ledger and not in the store, and the reverse', 
   windows[1][3] -= 5;
   await parent.commit();
   expect((await parent.verify()).out).toContain('119 frames in the ledger, 120 in the store\n');
+});
+
+it('holds a pulled journal against the samples that its writer told, where both have as many frames', async () => {
+  const parent = new Parent();
+  parent.cursor = 'c';
+  const { ledger } = parent;
+  const tell = (more: number) => {
+    const windows = ledger.windows.map((window): LedgerWindow => [...window]);
+    windows[0][3] += more;
+    windows[1][2] += 1; // more frames than were pulled: of these nobody can say
+    windows[1][3] += 7;
+    const position = { epoch: 1, sequence: 1 };
+    ledger.trail = [{ name: 'leaf', position, frames: 0, jobs: {}, windows }];
+  };
+  await parent.scrape(5 * 60);
+  jobIn(ledger, '').refused = { forged_label: 3 };
+  await parent.commit();
+  expect((await parent.verify()).out).toMatch(/^aaaaaaaa +3 +300 +557 +0 +agrees$/m); // untold
+  tell(0);
+  await parent.commit();
+  expect((await parent.verify()).out).toMatch(/^leaf +3 +300 +557 +0 +agrees$/m);
+  tell(2);
+  await parent.commit();
+  const { exitCode, out } = await parent.verify();
+  expect(exitCode).toBe(1);
+  expect(out.match(/in the ledger/g)!.length).toBe(1);
+  expect(out).toContain('225 samples in the ledger, 223 in the store\n');
 });
 
 it('takes a loss that a gap names for what it is', async () => {

@@ -190,13 +190,12 @@ export class FrameServer {
     const budget = { bytes: pageBytes, entries: PAGE_ENTRIES_MAX / 2, deadline };
     await this.#fill(opened, budget);
     const journals: JournalSection[] = [];
-    const isTold = !this.#isDue(request.reader);
     for (const { stored, read, watermark } of opened) {
       await read.verify();
       const isBroken = read.isBeyond && this.#breakEpoch(stored.ref, read.from);
       const keptFor = this.#options.keptFor(stored.ref);
       const section = read.finish(watermark, keptFor, isBroken, reorder, (since) =>
-        isTold ? [] : this.#trail(request.reader, stored, since),
+        this.#trail(request.reader, stored, since),
       );
       journals.push(section);
       this.totals.entries += section.entries.length;
@@ -273,20 +272,22 @@ export class FrameServer {
     }
   }
 
-  /** Report and trails come now and then only: they may be larger than the frames of a page. */
-  #isDue(reader: Reader): boolean {
-    return Math.abs(this.#options.clock.now() - reader.lastReport) >= REPORT_INTERVAL_MS;
-  }
-
+  /** Now and then only, as reports: it may be larger than the frames of a page. */
   #trail({ told }: Reader, stored: JournalState, since: number): TrailLevel[] {
-    const trail = trailOf(this.#options.name, stored, Math.min(since, told.get(stored.ref) ?? 0));
-    told.set(stored.ref, this.#options.clock.now());
+    const { clock, name, ownJournal } = this.#options;
+    const before = told.get(stored.ref) ?? 0;
+    if (Math.abs(clock.now() - before) < REPORT_INTERVAL_MS) return [];
+    const isOwn = (stored.ref as string) === ownJournal;
+    const trail = trailOf(name, stored, isOwn, Math.min(since, before));
+    if (trail.length > 0 && trail[0].frames > 0) told.set(stored.ref, clock.now());
     return trail;
   }
 
   #report(reader: Reader): HierarchyStatus | undefined {
-    if (!this.#isDue(reader)) return undefined;
-    reader.lastReport = this.#options.clock.now();
+    const { clock } = this.#options;
+    const now = clock.now();
+    if (Math.abs(now - reader.lastReport) < REPORT_INTERVAL_MS) return undefined;
+    reader.lastReport = now;
     return this.#options.report();
   }
 
