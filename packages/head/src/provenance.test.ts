@@ -60,13 +60,13 @@ it('takes a target that moves, and a series that goes to and fro, for no collisi
   frames(0, 5, [0]);
   frames(5, 7, [0, 1]);
   await look();
-  for (let second = 7; second < 30; second++) {
+  for (let second = 7; second < 50; second++) {
     frames(second, second + 1, [1]); // the other one has gone without a word
     await look();
   }
-  frames(30, 31, [0, 1]);
+  frames(50, 51, [0, 1]); // and is back
   await look();
-  for (let second = 31; second < 60; second++) {
+  for (let second = 51; second < 80; second++) {
     groups[0].frame(at(second), [second % 2 === 0 ? 1 : undefined, 1]);
     groups[1].frame(at(second), [second % 2 === 1 ? 1 : undefined, 1]);
     for (const journal of journals) head.apply(journal.ref, journal.take());

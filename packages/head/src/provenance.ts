@@ -42,6 +42,8 @@ interface Overlap {
 const OVERLAPS_MAX = 1000;
 /** Intervals that an overlap may last: a target that moves has one. */
 const OVERLAP_INTERVALS = 2;
+/** Pulled journals may be as far apart, however short the interval. */
+const STILL_MS = 30_000;
 /** Where a group has no interval. Milliseconds. */
 const INTERVAL_UNKNOWN = 60_000;
 
@@ -138,8 +140,9 @@ export class Provenance {
     const timeOf = ([group, slot]: readonly [Group, number]) => group.layout.slotTime(slot);
     const [shown, hidden] = timeOf(a) <= timeOf(b) ? [a, b] : [b, a];
     const since = Math.min(a[0].lastTime, b[0].lastTime);
-    // One of them stands still: the other may have taken its place.
-    if (Math.max(a[0].lastTime, b[0].lastTime) - since > intervalOf(a[0], b[0])) return;
+    // One of them stands still: the other has taken its place. Journals are pulled one after the other.
+    const apart = Math.max(a[0].lastTime, b[0].lastTime) - since;
+    if (apart > STILL_MS + OVERLAP_INTERVALS * intervalOf(a[0], b[0])) return;
     const key = `${shown[0].handle} ${shown[0].meta.scrapeUrl} ${hidden[0].handle} ${hidden[0].meta.scrapeUrl}`;
     const known = overlaps.get(key);
     if (known !== undefined) {
