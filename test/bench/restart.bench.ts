@@ -2,7 +2,7 @@
  * `npm run bench -- restart [targets series hours]`: a parent killed with so much in its store, on Redis and on
  * the embedded store, and a leaf: how long until it is ready, until its answers are right, until nothing is cold any
  * more, and what that costs. `--small` is a short run to see that it works; `--only redis`
- * (`embedded`, `leaf`) one of them. The last is a leaf, which has its journal alone.
+ * (`embedded`, `leaf`) one of them. The last is a leaf, which has its whole journal and its recent tiles.
  */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
