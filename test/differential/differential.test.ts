@@ -104,8 +104,8 @@ async function startExporters(): Promise<void> {
   });
 }
 
-function configFor(port: number): string {
-  const lines = ['global: { scrape_interval: 1s, scrape_timeout: 1s }', 'scrape_configs:'];
+function configFor(port: number, extra: string): string {
+  const lines = [`global: { scrape_interval: 1s, scrape_timeout: 1s${extra} }`, 'scrape_configs:'];
   for (const name of sources.keys()) {
     lines.push(
       `  - job_name: ${name}`,
@@ -127,16 +127,20 @@ beforeAll(async () => {
   sources.set('prometheus_itself', fromExporter(`${urls.prometheus}/metrics`));
   sources.set('prometheus_protobuf', fromExporter(`${urls.prometheus}/metrics`, PROTOBUF));
   proxy = new RecordingProxy(sources);
-  const config = site.file('prometheus.yml', configFor(await proxy.listen()));
+  const proxyPort = await proxy.listen();
+  const config = site.file('prometheus.yml', configFor(proxyPort, ''));
+  // A key to 3.x and Canopy, a flag to 2.42.
+  const ours = site.file('leaf.yml', configFor(proxyPort, ', extra_scrape_metrics: true'));
   site.program(
     'prometheus',
     'prometheus',
     ...[`--config.file=${config}`, `--storage.tsdb.path=${site.path('prometheus')}`],
     ...[`--web.listen-address=127.0.0.1:${prometheusPort}`, '--log.level=error'],
+    '--enable-feature=extra-scrape-metrics',
   );
   site.canopy(
     'leaf',
-    ...['leaf', '--config.file', config, '--storage.path', site.path('leaf')],
+    ...['leaf', '--config.file', ours, '--storage.path', site.path('leaf')],
     ...['--web.listen-address', `127.0.0.1:${leafPort}`],
   );
   await Promise.all([waitReady(urls.prometheus), waitReady(urls.leaf)]);
@@ -222,6 +226,8 @@ describe.skipIf(left.length > 0)('a leaf stores what Prometheus stores', () => {
     const theirs = await samplesOf(urls.prometheus, job);
     const ours = await samplesOf(urls.leaf, job);
     expect([...ours.byScrape.keys()].sort()).toEqual([...theirs.byScrape.keys()].sort());
+    const extra = [...theirs.byScrape.keys()].filter((name) => /^scrape_body_size/.test(name));
+    expect(extra.length).toBeGreaterThan(0);
     for (const [series, values] of theirs.byScrape) {
       if (explains(EXPLAINED_VALUES, job, series)) continue;
       expect(`${series} ${ours.byScrape.get(series)}`).toBe(`${series} ${values}`);
