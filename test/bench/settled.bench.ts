@@ -296,6 +296,8 @@ async function main(): Promise<void> {
       abandonedAfter: asDuration(24 * HOUR),
       grace: asDuration(0),
       mergeBytesMax: () => Promise.resolve(2 ** 40),
+      onTileCorrupt: () => {},
+      onBlockCorrupt: () => {},
       log: (level, text, fields) => {
         if (level !== 'info') say(`${level}: ${text} ${JSON.stringify(fields)}`);
       },

@@ -18,10 +18,10 @@ function makeTables(): Int32Array {
   return tables;
 }
 
-/** Checksum of bytes [from, to), as an unsigned 32-bit number. */
-export function crc32c(bytes: Uint8Array, from = 0, to = bytes.length): number {
+/** Checksum of bytes [from, to), as an unsigned 32-bit number; `before`: that of what comes before them. */
+export function crc32c(bytes: Uint8Array, from = 0, to = bytes.length, before = 0): number {
   const t = TABLES;
-  let crc = -1;
+  let crc = ~before;
   let i = from;
   for (const end = to - 7; i < end; i += 8) {
     crc ^= bytes[i] | (bytes[i + 1] << 8) | (bytes[i + 2] << 16) | (bytes[i + 3] << 24);

@@ -477,6 +477,7 @@ export class Head implements Appender, Queryable {
         group.layout.restore(layout, steps);
         return group;
       },
+      indexUnreadable: (ref, meta) => this.#options.onBlockCorrupt?.(ref, meta),
       releaseCold: (groups) => void this.#releaseGroups(groups),
     };
   }

@@ -1,5 +1,6 @@
 /** What a Head is told, and what it tells. */
 import type {
+  BlockMeta,
   BlockPiece,
   Clock,
   DurationMs,
@@ -43,6 +44,8 @@ export interface HeadOptions {
    * shown. Must not throw.
    */
   onTileCorrupt?(ref: JournalRef, meta: TileMeta): void;
+  /** The index of a block fails its checks: nothing of the block is shown. Must not throw. */
+  onBlockCorrupt?(ref: JournalRef, meta: BlockMeta): void;
   /** Reads tiles that have left memory; null for a process that stores none. */
   readonly tileSource: TileSource | null;
   /** Wider tiles are encoded in steps, with the clock's timers; undefined: what takes about 5 ms at most. */

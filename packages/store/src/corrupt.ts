@@ -10,6 +10,7 @@ import {
   type JournalEntry,
   type JournalPosition,
   asTime,
+  comparePositions,
 } from '@canopy/model';
 
 /** An entry as it was read, or the place of one that cannot be. */
@@ -45,8 +46,8 @@ export function gapInPlace(
   return { gap, entry: encodeEntry(fields, encodeGap(gap)) };
 }
 
-/** Of a layout that is gone: which time its samples had, nobody can know. */
-export const layoutGap = (group: GroupId): GapRecord => ({
+/** Of a layout, a tile's extent or a block's record that is gone: which time its samples had, nobody can know. */
+export const timelessGap = (group: GroupId): GapRecord => ({
   ...{ group, from: asTime(0), to: asTime(0) },
   cause: 'corrupt',
   frames: -1,
@@ -59,10 +60,27 @@ export function fillCorrupt(
 ): JournalEntry[] {
   const isWhole = (each: ReadEntry): each is JournalEntry => !('corruptAt' in each);
   let before: JournalEntry | undefined;
+  let last: JournalPosition | undefined;
   return read.map((each, i) => {
-    if (isWhole(each)) return (before = each);
-    const { gap, entry } = gapInPlace(each.corruptAt, before, read.slice(i + 1).find(isWhole));
-    report(each.corruptAt, each.why, gap);
+    if (isWhole(each)) return (last = before = each);
+    const next = read.slice(i + 1).find(isWhole);
+    const at = placeBetween(each.corruptAt, last, next);
+    const { gap, entry } = gapInPlace(at, before, next);
+    report(at, each.why, gap);
+    last = entry;
     return entry;
   });
+}
+
+/** What is damaged may be the place itself: positions ascend all the same. */
+function placeBetween(
+  at: JournalPosition,
+  before: JournalPosition | undefined,
+  after: JournalPosition | undefined,
+): JournalPosition {
+  const isAfter = before === undefined || comparePositions(before, at) < 0;
+  const isBefore = after === undefined || comparePositions(at, after) < 0;
+  if (isAfter && isBefore) return at;
+  if (before !== undefined) return { epoch: before.epoch, sequence: before.sequence + 1 };
+  return { epoch: after!.epoch, sequence: Math.max(0, after!.sequence - 1) };
 }

@@ -27,7 +27,7 @@ export type StoreLog = (
  */
 export interface CorruptRecord {
   readonly journal: JournalRef;
-  readonly what: 'entry' | 'layout' | 'tile';
+  readonly what: 'entry' | 'layout' | 'tile' | 'block';
   /** What is missing for it. */
   readonly gap: GapRecord;
   /** Where it lies, for people. */

@@ -14,8 +14,10 @@ import { expect, it } from 'vitest';
 import { systemClock } from '../clock.js';
 import { BlockKeeper, type BlockKeeperOptions } from './block-keeper.js';
 import { recoverHead } from './recovery.js';
+import { SealedSource } from './sealed-source.js';
 import { TileKeeper } from './tile-keeper.js';
 
+const hex = (bytes: Uint8Array | undefined): string => Buffer.from(bytes!).toString('hex');
 const MINUTE = 60_000;
 const HOUR = 60 * MINUTE;
 const TTL = asDuration(1e9);
@@ -28,6 +30,7 @@ class Parent {
   readonly script = new JournalScript('a');
   readonly ref: JournalRef = this.script.ref;
   readonly said: string[] = [];
+  readonly corrupt: string[] = [];
   watermark = 0;
   head = this.newHead();
   tiles = this.newTiles();
@@ -65,6 +68,9 @@ class Parent {
       abandonedAfter: asDuration(24 * HOUR),
       grace: asDuration(10 * MINUTE),
       mergeBytesMax: () => Promise.resolve(1e9),
+      onTileCorrupt: (_ref, { group, minTime, maxTime }) =>
+        void this.corrupt.push(`tile ${group} ${minTime}-${maxTime}`),
+      onBlockCorrupt: (_ref, { id }) => void this.corrupt.push(`block ${id}`),
       log: (level, message) => void this.said.push(`${level} ${message}`),
       ...given,
     });
@@ -225,6 +231,71 @@ it('gives the memory of series back that come and go, and still finds them', asy
   await recoverHead({ store, head, ...nothing });
   expect(parent.head.stats.series).toBeLessThanOrEqual(7);
   expect(await parent.count()).toEqual(found);
+});
+
+it('names tiles and indexes that are damaged when it meets them, and goes on with the rest', async () => {
+  const parent = new Parent();
+  const group = parent.group('one');
+  const damage = (bytes: Uint8Array): void => void (bytes[bytes.length - 7] ^= 1);
+  for (let minute = 0; minute < 24 * 60; minute++) {
+    group.frame(parent.clock.now(), [minute], minute % 30 === 0);
+    await parent.take();
+    parent.watermark = parent.clock.now();
+    // One tile before it is sealed, one in a block before it is merged, one index.
+    if (minute % 10 === 9 && minute !== 99) await parent.keep();
+    if (minute === 99) {
+      await parent.tiles.write();
+      const [meta] = await parent.store.tiles(parent.ref);
+      const [bytes] = await parent.store.readTiles(parent.ref, [meta]);
+      damage(bytes!);
+      const lease = await parent.store.acquireLease(parent.ref, 'me', TTL);
+      if (lease.granted) await parent.store.putTiles(lease.lease, [{ meta, bytes: bytes! }]);
+    }
+    if (minute === 10 * 60 + 35) {
+      const [, second] = await parent.store.blocks(parent.ref);
+      parent.store.damageBlock(parent.ref, second.id, second.tileBytes - 7);
+    }
+    if (minute === 18 * 60 + 35) {
+      const last = (await parent.store.blocks(parent.ref)).at(-1)!;
+      parent.store.damageBlock(parent.ref, last.id, last.tileBytes + last.indexBytes - 7);
+    }
+    parent.clock.stepWallClock(MINUTE);
+  }
+  expect(parent.corrupt.map((text) => text.split(' ')[0])).toEqual(['tile', 'tile', 'block']);
+  // The rest of the spans was merged all the same.
+  expect(parent.blocks.stats.failures).toBe(0);
+  expect(parent.windows()).toEqual(expect.arrayContaining(['0-8', '16-18']));
+  parent.head = parent.newHead();
+  await recoverHead({
+    store: parent.store,
+    head: parent.head,
+    log: () => {},
+    onProgress: () => {},
+  });
+  const { one } = await parent.count();
+  expect(one).toBeLessThanOrEqual(24 * 60 - 2 * 30);
+  expect(one).toBeGreaterThan(24 * 60 - 4 * 30 - 120);
+});
+
+it('finds a tile in a block that its head has not heard of', async () => {
+  const parent = new Parent();
+  const group = parent.group('one');
+  for (let minute = 0; minute < 200; minute++) {
+    group.frame(parent.clock.now(), [minute], minute % 30 === 0);
+    parent.clock.stepWallClock(MINUTE);
+  }
+  await parent.take();
+  await parent.tiles.write();
+  const tiles = await parent.store.tiles(parent.ref);
+  const before = await parent.store.readTiles(parent.ref, tiles);
+  parent.watermark = parent.clock.now() + 3 * HOUR;
+  await parent.blocks.run(parent.clock.now());
+  expect(await parent.store.tiles(parent.ref)).toEqual([]);
+  const source = new SealedSource(parent.store);
+  const read = await source.readTiles(parent.ref, tiles);
+  expect(read.map(hex)).toEqual(before.map(hex));
+  const gone = { ...tiles[0], group: 77 };
+  expect(await source.readTiles(parent.ref, [gone])).toEqual([undefined]);
 });
 
 it('makes nothing where another process writes the journal', async () => {

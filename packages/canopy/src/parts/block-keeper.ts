@@ -21,7 +21,7 @@ import {
 } from '@canopy/model';
 import type { Log } from '../log.js';
 import { BlockWriter, Pause } from './block-writer.js';
-import { type MergeProgress, mergeBlocks } from './merge.js';
+import { DamagedBlock, type MergeProgress, mergeBlocks } from './merge.js';
 import { type SealedTiles, sealTiles } from './seal.js';
 
 /** What is asked of the head. */
@@ -48,6 +48,10 @@ export interface BlockKeeperOptions {
   readonly abandonedAfter: DurationMs;
   /** What was replaced can be read so much longer. */
   readonly grace: DurationMs;
+  /** Tiles that cannot be read any more and are left out of a block. */
+  onTileCorrupt(ref: JournalRef, meta: TileMeta): void;
+  /** A block whose index cannot be read. */
+  onBlockCorrupt(ref: JournalRef, meta: BlockMeta): void;
   /** Larger blocks are not made. */
   mergeBytesMax(): Promise<number>;
   readonly log: Log;
@@ -70,6 +74,8 @@ export class BlockKeeper {
   readonly #options: BlockKeeperOptions;
   /** Finished or not: the store's answer was lost. */
   readonly #unsettled = new Map<JournalRef, Unsettled>();
+  /** Journal and number of blocks whose index cannot be read. */
+  readonly #damaged = new Set<string>();
   readonly stats = {
     sealed: 0,
     merged: 0,
@@ -130,7 +136,10 @@ export class BlockKeeper {
       const lease = this.#leaseOf(ref);
       const writer = await BlockWriter.begin(store, lease, pause);
       const sealed = await sealTiles(store, ref, tiles, { from, to }, writer, pause);
-      if (sealed === null) {
+      const { meta, placed, unreadable } = sealed;
+      for (const tile of unreadable) this.#options.onTileCorrupt(ref, tile);
+      this.stats.unreadableTiles += unreadable.length;
+      if (meta === null) {
         log('error', 'no tile of a window can be read', {
           journal: ref,
           from,
@@ -140,14 +149,13 @@ export class BlockKeeper {
         head().dropTiles(ref, tiles);
         continue;
       }
-      const { meta, placed, unreadable } = sealed;
       await this.#finish(ref, { meta, placed, replaced: { tiles, blocks: [] } }, lease);
       this.stats.sealed++;
-      this.stats.unreadableTiles += unreadable;
       const bytes = meta.tileBytes + meta.indexBytes;
       const { groups, series } = meta;
-      const fields = { journal: ref, from, tiles: tiles.length, groups, series, bytes, unreadable };
-      log(unreadable > 0 ? 'error' : 'info', 'a window was sealed', fields);
+      const counts = { tiles: tiles.length, unreadable: unreadable.length };
+      const fields = { journal: ref, from, groups, series, bytes, ...counts };
+      log(unreadable.length > 0 ? 'error' : 'info', 'a window was sealed', fields);
     }
   }
 
@@ -173,18 +181,32 @@ export class BlockKeeper {
   async #merge(ref: JournalRef, now: Milliseconds): Promise<void> {
     const { spans, head, store, grace } = this.#options;
     for (const span of spans) {
-      for (const [from, blocks] of this.#buckets(head().blocks.list(ref), span)) {
+      const sound = head()
+        .blocks.list(ref)
+        .filter(({ id }) => !this.#damaged.has(`${ref}/${id}`));
+      for (const [from, blocks] of this.#buckets(sound, span)) {
         const to = asTime(from + span);
         const isFinal = now >= to + this.#options.abandonedAfter;
         // Not before all of its windows are sealed, and their tiles have left memory.
         const delay = asDuration(this.#options.sealDelay + this.#options.window);
         if (!this.#isPast(ref, to, now, delay)) continue;
         if (!(await this.#isWorth(blocks, isFinal))) continue;
-        await this.#mergeBucket(ref, blocks, { from, to });
+        await this.#mergeBucket(ref, blocks, { from, to }).catch((error: unknown) => {
+          this.#leaveOut(ref, blocks, error);
+        });
       }
     }
     if (head().blocks.isLate(ref)) return;
     await store.sweepBlocks(await this.#leaseOf(ref)(), grace);
+  }
+
+  /** A block whose index is damaged is merged with no other: what can be read of it stays as it is. */
+  #leaveOut(ref: JournalRef, blocks: readonly BlockMeta[], error: unknown): void {
+    if (!(error instanceof DamagedBlock)) throw error;
+    this.#damaged.add(`${ref}/${error.block}`);
+    for (const meta of blocks) {
+      if (meta.id === error.block) this.#options.onBlockCorrupt(ref, meta);
+    }
   }
 
   /** Blocks that lie within one span, by its beginning; those that are alone in theirs left out. */
@@ -218,7 +240,7 @@ export class BlockKeeper {
   ): Promise<void> {
     const { store, clock, log } = this.#options;
     const begun = clock.monotonic();
-    const progress: MergeProgress = { groups: 0, groupsDone: 0, unreadable: 0 };
+    const progress: MergeProgress = { groups: 0, groupsDone: 0, unreadable: [] };
     const pause = new Pause(this.#options.clock);
     let told = begun;
     const held = this.#leaseOf(ref);
@@ -232,6 +254,7 @@ export class BlockKeeper {
     };
     const writer = await BlockWriter.begin(store, lease, pause);
     const meta = await mergeBlocks(store, ref, blocks, window, writer, pause, progress);
+    for (const tile of progress.unreadable) this.#options.onTileCorrupt(ref, tile);
     if (meta === null) return;
     await this.#finish(ref, { meta, placed: [], replaced: { tiles: [], blocks } }, held);
     const before = blocks.reduce(
@@ -240,12 +263,12 @@ export class BlockKeeper {
     );
     const bytes = meta.tileBytes + meta.indexBytes;
     this.stats.merged++;
-    this.stats.unreadableTiles += progress.unreadable;
+    this.stats.unreadableTiles += progress.unreadable.length;
     this.stats.reclaimedBytes += Math.max(0, before - bytes);
-    log(progress.unreadable > 0 ? 'error' : 'info', 'blocks were merged', {
+    log(progress.unreadable.length > 0 ? 'error' : 'info', 'blocks were merged', {
       ...{ journal: ref, from: window.from, blocks: blocks.length, bytes },
       reclaimedBytes: before - bytes,
-      unreadable: progress.unreadable,
+      unreadable: progress.unreadable.length,
       seconds: Number(((clock.monotonic() - begun) / 1000).toFixed(2)),
     });
   }

@@ -66,6 +66,7 @@ class StoreWorld extends ModelWorld {
   dropped = 0;
   droppedTiles = 0;
   readonly said: string[] = [];
+  readonly corrupt: string[] = [];
 
   override tileSource(): HeadOptions['tileSource'] {
     this.database ??= new UnreliableStore(this.clock);
@@ -101,6 +102,9 @@ class StoreWorld extends ModelWorld {
       abandonedAfter: asDuration(60_000),
       grace: asDuration(this.random(2) === 0 ? 5_000 : 1e9),
       mergeBytesMax: () => Promise.resolve(1e9),
+      onTileCorrupt: (_ref, { group, minTime, maxTime }) =>
+        void this.corrupt.push(`tile ${group} ${minTime}-${maxTime}`),
+      onBlockCorrupt: (_ref, { id }) => void this.corrupt.push(`block ${id}`),
     });
     this.retention = new Retention({
       ...common,
@@ -226,7 +230,7 @@ it('gives the answers that plain arrays give', async () => {
     totals.merged += world.merged;
     totals.dropped += world.dropped;
     totals.mounted += world.head.stats.indexesRead;
-    expect(world.said, `round ${round}`).toEqual([]);
+    expect([...world.said, ...world.corrupt], `round ${round}`).toEqual([]);
     // A snapshot from before a retention may ask for what went, beside its range.
     if (world.dropped + world.droppedTiles === 0)
       expect(world.head.stats.tilesUnreadable, `round ${round}`).toBe(0);

@@ -9,6 +9,7 @@ import {
   type JournalRef,
   type Milliseconds,
   type Store,
+  type TileMeta,
 } from '@canopy/model';
 import type { BlockWriter, Pause } from './block-writer.js';
 
@@ -33,12 +34,13 @@ interface Part {
 export interface MergeProgress {
   groups: number;
   groupsDone: number;
-  unreadable: number;
+  /** Tiles that fail their checks. */
+  readonly unreadable: TileMeta[];
 }
 
 /**
  * Writes the block; who sees it is the caller's business. Tiles that fail their checks are left out.
- * @throws CanopyError `storage_corrupt` where an index cannot be read: then nothing may be replaced.
+ * @throws DamagedBlock where an index cannot be read: then nothing may be replaced.
  */
 export async function mergeBlocks(
   store: Store,
@@ -88,7 +90,7 @@ async function groupPlaces(
   const read = await store.readBlocks(ref, pieces);
   const all = blocks.flatMap(({ id }, i): GroupPlace[] => {
     const bytes = read[i];
-    if (bytes === undefined) throw unreadable(ref, id);
+    if (bytes === undefined) throw new DamagedBlock(ref, id);
     const index = openIndex(bytes, ref, id);
     return Array.from({ length: index.groupCount }, (_, number) => ({ block: id, index, number }));
   });
@@ -141,7 +143,8 @@ async function mergeGroup(
     const bytes = read[i];
     const reader = bytes === undefined ? undefined : openTile(bytes);
     if (bytes === undefined || reader === undefined) {
-      progress.unreadable++;
+      const { index, number } = places[0];
+      progress.unreadable.push({ epoch: index.epoch(number), group: index.group(number), ...tile });
       continue;
     }
     const isJoined = reader.kind === 'aligned' && frames + reader.count <= JOINED_FRAMES_MAX;
@@ -190,10 +193,15 @@ function openIndex(bytes: Uint8Array, ref: JournalRef, block: BlockId): BlockInd
     return new BlockIndex(bytes);
   } catch (error) {
     if (!(error instanceof FormatError)) throw error;
-    throw unreadable(ref, block);
+    throw new DamagedBlock(ref, block);
   }
 }
 
-function unreadable(ref: JournalRef, block: BlockId): CanopyError {
-  return new CanopyError('storage_corrupt', `the index of block ${block} of ${ref} is damaged`);
+export class DamagedBlock extends CanopyError {
+  readonly block: BlockId;
+
+  constructor(ref: JournalRef, block: BlockId) {
+    super('storage_corrupt', `the index of block ${block} of ${ref} is damaged`);
+    this.block = block;
+  }
 }

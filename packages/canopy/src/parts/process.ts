@@ -16,10 +16,12 @@ import {
 } from '@canopy/federation';
 import { Head, type HeadSnapshot, type TileSource } from '@canopy/head';
 import {
+  type BlockMeta,
   CanopyError,
   type Clock,
   type DurationMs,
   type GapRecord,
+  type GroupId,
   type HierarchyStatus,
   type JournalEntry,
   type JournalRef,
@@ -197,6 +199,19 @@ export class CanopyProcess {
     }
   }
 
+  noteCorruptTile(ref: JournalRef, meta: TileMeta): void {
+    const { epoch, group, firstSequence } = meta;
+    const place = `${epoch}-${group}-${firstSequence}`;
+    const message = 'the tile fails its checks';
+    this.noteCorrupt({ journal: ref, what: 'tile', place, message, gap: gapOf(group, meta) });
+  }
+
+  noteCorruptBlock(ref: JournalRef, meta: BlockMeta): void {
+    const place = `block ${meta.id}`;
+    const message = 'the index of the block fails its checks';
+    this.noteCorrupt({ journal: ref, what: 'block', place, message, gap: gapOf(0, meta) });
+  }
+
   /** In the ledger of the journal concerned, where this process writes it; else when it does. */
   #nameGap(ref: JournalRef, gap: GapRecord): void {
     if (ref === this.journal?.ref) this.journal.nameGap(gap);
@@ -239,7 +254,8 @@ export class CanopyProcess {
       tileFrames: KEY_FRAME_EVERY,
       outOfOrderWindow: this.outOfOrderWindow,
       onTileClosed: (ref, tile) => role.tiles?.onClosed(ref, tile),
-      onTileCorrupt: (ref, meta) => this.noteCorrupt(corruptTile(ref, meta)),
+      onTileCorrupt: (ref, meta) => this.noteCorruptTile(ref, meta),
+      onBlockCorrupt: (ref, meta) => this.noteCorruptBlock(ref, meta),
       tileSource: role.tiles?.source ?? null,
       maxSeries: SERIES_MAX,
     });
@@ -423,14 +439,13 @@ async function originsOf(
   }
 }
 
-function corruptTile(ref: JournalRef, meta: TileMeta): CorruptRecord {
-  const { epoch, group, firstSequence, minTime, maxTime } = meta;
-  const gap: GapRecord = {
-    ...{ group, from: asTime(minTime - 1), to: asTime(maxTime + 1) },
-    ...{ cause: 'corrupt', frames: -1 },
-  };
-  const place = `${epoch}-${group}-${firstSequence}`;
-  return { journal: ref, what: 'tile', place, message: 'the tile fails its checks', gap };
+/** Group 0: of all. */
+function gapOf(
+  group: GroupId,
+  { minTime, maxTime }: Pick<TileMeta, 'minTime' | 'maxTime'>,
+): GapRecord {
+  const times = { from: asTime(minTime - 1), to: asTime(maxTime + 1) };
+  return { group, ...times, cause: 'corrupt', frames: -1 };
 }
 
 /** A token that cannot be read is found at the start, not by the first leaf. */

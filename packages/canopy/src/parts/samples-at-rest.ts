@@ -45,6 +45,8 @@ export class SamplesAtRest {
       spans: SPANS.map((windows) => asDuration(windows * window)),
       sealDelay: asDuration(window * SEAL_DELAY),
       abandonedAfter: asDuration(window * ABANDONED_AFTER),
+      onTileCorrupt: (ref, meta) => process.noteCorruptTile(ref, meta),
+      onBlockCorrupt: (ref, meta) => process.noteCorruptBlock(ref, meta),
       grace: asDuration(Math.min(GRACE_MAX, window)),
       mergeBytesMax: async () => {
         const limit = await bytesMax();

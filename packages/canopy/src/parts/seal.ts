@@ -17,14 +17,14 @@ const READ_TILES = 256;
 const READ_BYTES = 4 * 1024 * 1024;
 
 export interface SealedTiles {
-  readonly meta: BlockMeta;
+  readonly meta: BlockMeta | null;
   /** Where each tile lies that could be read. */
   readonly placed: ReadonlyArray<{ readonly meta: TileMeta; readonly position: number }>;
   /** Tiles that were gone, failed their checks or have no layout. */
-  readonly unreadable: number;
+  readonly unreadable: readonly TileMeta[];
 }
 
-/** Writes the block; who sees it is the caller's business. Null where no tile could be read. */
+/** Writes the block; who sees it is the caller's business. `meta` null where no tile could be read. */
 export async function sealTiles(
   store: Store,
   ref: JournalRef,
@@ -32,11 +32,11 @@ export async function sealTiles(
   window: { readonly from: Milliseconds; readonly to: Milliseconds },
   writer: BlockWriter,
   pause: Pause,
-): Promise<SealedTiles | null> {
+): Promise<SealedTiles> {
   const layouts = byGroup(await store.readLayouts(ref));
   const sorted = [...tiles].sort(compareTiles);
   const placed: Array<{ meta: TileMeta; position: number }> = [];
-  let unreadable = 0;
+  const unreadable: TileMeta[] = [];
   let done: BlockTile[] = [];
   for (let from = 0; from < sorted.length; ) {
     const some = batch(sorted, from);
@@ -48,7 +48,7 @@ export async function sealTiles(
         const tile = await writer.addTile(meta, bytes);
         placed.push({ meta, position: tile.position });
         done.push(tile);
-      } else unreadable++;
+      } else unreadable.push(meta);
       const next = sorted[from + i + 1];
       if (next !== undefined && keyOf(next) === keyOf(meta)) continue;
       if (done.length > 0) addGroup(writer, layouts.get(keyOf(meta))!, done);
@@ -57,7 +57,7 @@ export async function sealTiles(
     from += some.length;
   }
   const meta = await writer.end(window.from, window.to);
-  return meta === null ? null : { meta, placed, unreadable };
+  return { meta, placed, unreadable };
 }
 
 function batch(tiles: readonly TileMeta[], from: number): TileMeta[] {

@@ -26,6 +26,7 @@ import {
 import { recoverAgain, recoverHead } from '../parts/recovery.js';
 import { SamplesAtRest } from '../parts/samples-at-rest.js';
 import { startRemoteWrite } from '../parts/remote-write.js';
+import { SealedSource } from '../parts/sealed-source.js';
 import { startScraping } from '../parts/scraping.js';
 import { bindMetrics } from '../parts/self-metrics.js';
 import { startServing } from '../parts/serving.js';
@@ -82,7 +83,7 @@ export async function startParent(
   let term: LifeCycle | undefined;
   const web = await process.listen({
     tiles: {
-      source: store,
+      source: new SealedSource(store),
       onClosed: (ref, tile) => (term === undefined ? follower : tiles).add(ref, tile),
     },
     register: (req, res) => registry.handle(req, res),

@@ -22,7 +22,13 @@ import type {
   Clock,
 } from '@canopy/model';
 import { decodeEntry } from '@canopy/encoding';
-import { CanopyError, comparePositions, EntryKind, FormatError } from '@canopy/model';
+import {
+  BLOCK_CHUNK_BYTES,
+  CanopyError,
+  comparePositions,
+  EntryKind,
+  FormatError,
+} from '@canopy/model';
 
 interface MemoryJournal {
   position: JournalPosition;
@@ -282,6 +288,12 @@ export class MemoryStore implements Store {
     blocks.next = block + 1;
     const before = blocks.bytes.get(block)?.slice(0, first) ?? [];
     blocks.bytes.set(block, [...before, ...chunks.map((chunk) => chunk.slice())]);
+  }
+
+  /** Flips a bit of a block. */
+  damageBlock(ref: JournalRef, block: BlockId, position: number): void {
+    const chunk = Math.floor(position / BLOCK_CHUNK_BYTES);
+    this.#journals.get(ref)!.blocks.bytes.get(block)![chunk][position % BLOCK_CHUNK_BYTES] ^= 1;
   }
 
   async finishBlock(lease: Lease, meta: BlockMeta, replaced: Replaced): Promise<void> {

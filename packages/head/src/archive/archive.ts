@@ -26,6 +26,8 @@ export interface ArchiveHost {
   liveGroup(ref: JournalRef, block: BlockIndex, number: number): Group | undefined;
   /** A group with a layout and nothing else; `known`: it is there for another block. */
   coldGroup(ref: JournalRef, block: BlockIndex, number: number, known?: Group): Group;
+  /** A block whose index fails its checks. */
+  indexUnreadable(ref: JournalRef, meta: BlockMeta): void;
   /** Groups that nothing is left of leave the index. */
   releaseCold(groups: readonly Group[]): void;
 }
@@ -223,6 +225,8 @@ export class Archive {
       } catch (error) {
         if (!(error instanceof FormatError)) throw error;
         this.#counts.indexesUnreadable++;
+        // One that was replaced and swept meanwhile is not damaged.
+        if (read[i] !== undefined) this.#host.indexUnreadable(ref, block.meta);
       }
     }
   }

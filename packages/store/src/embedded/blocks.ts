@@ -11,8 +11,11 @@ import {
 } from '@canopy/model';
 import { gatherPieces } from '../chunks.js';
 import { blockNotBegun } from '../commit.js';
+import { timelessGap } from '../corrupt.js';
+import type { CorruptRecord } from '../health.js';
 import { blockKey, chunkKey, groupKey, journalPrefix, keyAfterAll, readBlockKey } from './keys.js';
-import type { Table, Tables, Write } from './tables.js';
+import type { Table } from './table.js';
+import type { Tables, Write } from './tables.js';
 
 /** Bytes copied out of the file between two turns of the event loop. */
 const STEP_BYTES = 8 * 1024 * 1024;
@@ -32,8 +35,15 @@ export class EmbeddedBlocks {
   readonly #tileMetas: Table;
   readonly #clock: Clock;
   readonly #write: Write;
+  readonly #onCorrupt: (record: CorruptRecord) => void;
 
-  constructor(tables: Tables, clock: Clock, write: Write) {
+  constructor(
+    tables: Tables,
+    clock: Clock,
+    write: Write,
+    onCorrupt: (record: CorruptRecord) => void,
+  ) {
+    this.#onCorrupt = onCorrupt;
     this.#records = tables.get('blocks');
     this.#chunks = tables.get('block-chunks');
     this.#tiles = tables.get('tiles');
@@ -50,7 +60,8 @@ export class EmbeddedBlocks {
     let next = 1;
     for (const [block, record] of this.#all(ref)) {
       if ('building' in record) await this.#remove(ref, block);
-      if ('next' in record) next = record.next;
+      // The number itself may be what was damaged.
+      next = Math.max(next, 'next' in record ? record.next : block + 1);
     }
     return next;
   }
@@ -73,7 +84,7 @@ export class EmbeddedBlocks {
       this.#set(prefix, block, { building: true });
       this.#set(prefix, NEXT, { next: block + 1 });
       chunks.forEach((chunk, i) => {
-        void this.#chunks.put(chunkKey(prefix, block, first + i), chunk as Buffer);
+        this.#chunks.put(chunkKey(prefix, block, first + i), chunk);
       });
     });
   }
@@ -91,8 +102,8 @@ export class EmbeddedBlocks {
       }
       for (const { epoch, group, firstSequence } of tiles) {
         const key = groupKey(prefix, epoch, group, firstSequence);
-        void this.#tiles.remove(key);
-        void this.#tileMetas.remove(key);
+        this.#tiles.remove(key);
+        this.#tileMetas.remove(key);
       }
     });
   }
@@ -105,8 +116,8 @@ export class EmbeddedBlocks {
       let last: { block: BlockId; chunk: number; bytes: Buffer | undefined } | undefined;
       return parts.map(({ block, chunk, from, to }) => {
         if (last?.block !== block || last.chunk !== chunk) {
-          const bytes = this.#chunks.getBinary(chunkKey(prefix, block, chunk));
-          last = { block, chunk, bytes };
+          const bytes = this.#chunks.get(chunkKey(prefix, block, chunk));
+          last = { block, chunk, bytes: bytes ?? undefined };
         }
         // A copy: a small tile must not keep a whole chunk alive.
         return last.bytes === undefined
@@ -133,26 +144,39 @@ export class EmbeddedBlocks {
   async #remove(ref: JournalRef, block: BlockId): Promise<void> {
     const prefix = journalPrefix(ref);
     const start = blockKey(prefix, block);
-    const keys = [...this.#chunks.getKeys({ start, end: keyAfterAll(start) })];
+    const keys = this.#chunks.keys({ start, end: keyAfterAll(start) });
     await this.#write(0, () => {
-      void this.#records.remove(start);
-      for (const key of keys) void this.#chunks.remove(Buffer.from(key));
+      this.#records.remove(start);
+      for (const key of keys) this.#chunks.remove(key);
     });
   }
 
   #all(ref: JournalRef): Array<[BlockId, BlockRecord]> {
     const prefix = journalPrefix(ref);
-    const range = this.#records.getRange({ start: prefix, end: keyAfterAll(prefix) });
-    return Array.from(range, ({ key, value }) => [readBlockKey(key), parse(value)]);
+    const found: Array<[BlockId, BlockRecord]> = [];
+    for (const { key, value } of this.#records.records({
+      start: prefix,
+      end: keyAfterAll(prefix),
+    })) {
+      const block = readBlockKey(key);
+      if (value !== null) found.push([block, parse(value)]);
+      else {
+        const message = 'the record of a block fails its checksum';
+        const rest = { place: `block ${block}`, message, gap: timelessGap(0) };
+        this.#onCorrupt({ journal: ref, what: 'block', ...rest });
+      }
+    }
+    return found;
   }
 
+  /** Undefined, too, where it fails its check: `next` gives no such number again. */
   #record(prefix: Uint8Array, block: BlockId): BlockRecord | undefined {
-    const value = this.#records.getBinary(blockKey(prefix, block));
-    return value === undefined ? undefined : parse(value);
+    const value = this.#records.get(blockKey(prefix, block));
+    return value ? parse(value) : undefined;
   }
 
   #set(prefix: Uint8Array, block: BlockId, record: BlockRecord): void {
-    void this.#records.put(blockKey(prefix, block), Buffer.from(JSON.stringify(record)));
+    this.#records.put(blockKey(prefix, block), Buffer.from(JSON.stringify(record)));
   }
 }
 

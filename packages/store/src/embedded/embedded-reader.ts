@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { CanopyError } from '@canopy/model';
 import { type EmbeddedStore, type EmbeddedStoreOptions, LmdbStore } from './embedded-store.js';
 import { Tables } from './tables.js';
+import { checkFormat } from './whole.js';
 
 /** Address space for what the writer adds meanwhile. */
 const MAP_BYTES = 64 * 1024 ** 3;
@@ -10,7 +11,7 @@ const MAP_BYTES = 64 * 1024 ** 3;
 /**
  * A look at the store in a folder, beside the process that uses it: what was there when it was opened; writes are
  * refused, and what was cut or dropped since is missing. The caller disposes of it.
- * @throws CanopyError `storage_unavailable` where there is no store.
+ * @throws CanopyError `storage_unavailable` where there is no store; `storage_unsuitable`, `storage_corrupt`.
  */
 export async function openEmbeddedReader(
   options: Omit<EmbeddedStoreOptions, 'maxBytes'>,
@@ -22,7 +23,7 @@ export async function openEmbeddedReader(
     throw new CanopyError('storage_unavailable', `there is no store in ${path}`);
   }
   // Room for what the writer adds meanwhile; address space only.
-  const tables = Tables.open(path, Math.max(MAP_BYTES, 2 * found.size), clock, true);
-  const lock = { release: () => Promise.resolve() };
-  return new LmdbStore({ ...options, maxBytes: 0 }, tables, lock, await tables.identity());
+  const tables = Tables.open(file, Math.max(MAP_BYTES, 2 * found.size), clock, true);
+  checkFormat(tables);
+  return new LmdbStore({ ...options, maxBytes: 0 }, tables, null, await tables.identity());
 }

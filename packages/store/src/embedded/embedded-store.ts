@@ -1,4 +1,5 @@
 import { mkdir } from 'node:fs/promises';
+import { join } from 'node:path';
 import {
   type BlockId,
   type BlockMeta,
@@ -34,8 +35,11 @@ import { EmbeddedBlocks } from './blocks.js';
 import { type FolderLock, lockFolder } from './folder-lock.js';
 import { entryKey, groupKey, journalPrefix, keyAfterAll, refOfKey } from './keys.js';
 import { Records, pointer } from './records.js';
-import { RECORD_OVERHEAD_BYTES, type Table, Tables, type Write } from './tables.js';
+import { type Table, corruptFile } from './table.js';
+import { RECORD_OVERHEAD_BYTES, Tables, type Write } from './tables.js';
+import { checkFormat, wholeRecords } from './whole.js';
 import { EmbeddedTiles } from './tiles.js';
+import { tryToRead } from './trial-read.js';
 
 export interface EmbeddedStoreOptions {
   /** Folder of the store; made when it is not there. */
@@ -55,7 +59,8 @@ export interface EmbeddedStore extends ReportingStore {
 
 /**
  * Opens the store in a folder and locks the folder; the caller disposes of it.
- * @throws CanopyError `storage_locked`, `storage_unavailable` (the folder cannot be used).
+ * @throws CanopyError `storage_locked`, `storage_unavailable` (the folder cannot be used),
+ * `storage_corrupt`, `storage_unsuitable` (of another version).
  */
 export async function openEmbeddedStore(options: EmbeddedStoreOptions): Promise<EmbeddedStore> {
   const { path, clock, log } = options;
@@ -69,20 +74,30 @@ export async function openEmbeddedStore(options: EmbeddedStoreOptions): Promise<
     const text = `the folder ${path} cannot be used: ${errorText(error)}`;
     throw new CanopyError('storage_unavailable', text, { cause: error });
   }
+  let tables: Tables | undefined;
   try {
-    const tables = Tables.open(path, options.maxBytes, clock);
+    const file = join(path, 'store.mdb');
+    await tryToRead(file, clock, lock.lastedMs !== undefined && lock.lastedMs < BRIEF_MS);
+    tables = Tables.open(file, options.maxBytes, clock);
+    if (!checkFormat(tables)) await writeFormat(tables);
     store = new LmdbStore(options, tables, lock, await tables.identity());
     return store;
   } catch (error) {
+    await tables?.close();
     await lock.release();
     throw error;
   }
 }
 
+/** A process that ended sooner may have been ended by what it read. */
+const BRIEF_MS = 600_000;
 /** Deletions in one transaction. */
 const STEP_DELETIONS = 4000;
 
-type StoredState = Omit<JournalState, 'ref'>;
+interface StoredState extends Omit<JournalState, 'ref'> {
+  /** Position of the newest entry that was committed; START where there was none. */
+  readonly newest: JournalPosition;
+}
 
 /** `openEmbeddedStore` makes it. */
 export class LmdbStore implements EmbeddedStore {
@@ -90,7 +105,8 @@ export class LmdbStore implements EmbeddedStore {
   readonly identity: string;
   readonly #options: EmbeddedStoreOptions;
   readonly #tables: Tables;
-  readonly #lock: FolderLock;
+  /** Null for a look at a store beside the process that has it. */
+  readonly #lock: FolderLock | null;
   readonly #entries: Table;
   readonly #layouts: Table;
   readonly #records: Records;
@@ -105,7 +121,12 @@ export class LmdbStore implements EmbeddedStore {
   #failure = '';
   #closed: Promise<void> | undefined;
 
-  constructor(options: EmbeddedStoreOptions, tables: Tables, lock: FolderLock, identity: string) {
+  constructor(
+    options: EmbeddedStoreOptions,
+    tables: Tables,
+    lock: FolderLock | null,
+    identity: string,
+  ) {
     this.#options = options;
     this.#tables = tables;
     this.#lock = lock;
@@ -114,14 +135,16 @@ export class LmdbStore implements EmbeddedStore {
     this.#layouts = tables.get('layouts');
     this.#records = new Records(tables, options.onCorrupt);
     const write: Write = (added, puts) => this.#write(added, puts);
-    this.#tiles = new EmbeddedTiles(tables, write);
-    this.#blocks = new EmbeddedBlocks(tables, options.clock, write);
-    for (const { key, value } of tables.get('states').getRange({ start: FIRST_KEY })) {
-      this.#states.set(refOfKey(key), parseState(value));
+    this.#tiles = new EmbeddedTiles(tables, write, options.onCorrupt);
+    this.#blocks = new EmbeddedBlocks(tables, options.clock, write, options.onCorrupt);
+    for (const [key, text] of wholeRecords(tables, 'states')) {
+      this.#states.set(refOfKey(key), JSON.parse(text) as StoredState);
     }
-    for (const { key, value } of tables.get('leases').getRange({ start: FIRST_KEY })) {
-      this.#fences.set(refOfKey(key), Number(value.toString()));
+    for (const [key, text] of wholeRecords(tables, 'leases')) {
+      this.#fences.set(refOfKey(key), Number(text));
     }
+    // Under a damaged key a document would be missing without a word.
+    wholeRecords(tables, 'documents');
   }
 
   get health(): StoreHealth {
@@ -138,12 +161,12 @@ export class LmdbStore implements EmbeddedStore {
   }
 
   journals(): Promise<JournalState[]> {
-    return Promise.resolve([...this.#states].map(([ref, state]) => ({ ref, ...state })));
+    return Promise.resolve([...this.#states].map(([ref, state]) => publicState(ref, state)));
   }
 
   journal(ref: JournalRef): Promise<JournalState | undefined> {
     const state = this.#states.get(ref);
-    return Promise.resolve(state === undefined ? undefined : { ref, ...state });
+    return Promise.resolve(state === undefined ? undefined : publicState(ref, state));
   }
 
   acquireLease(ref: JournalRef, owner: string, ttl: DurationMs): Promise<LeaseOutcome> {
@@ -159,7 +182,7 @@ export class LmdbStore implements EmbeddedStore {
         fence++;
         const key = journalPrefix(ref);
         await this.#write(0, () => {
-          void this.#tables.get('leases').put(key, Buffer.from(String(fence)));
+          this.#tables.get('leases').put(key, Buffer.from(String(fence)));
         });
         this.#fences.set(ref, fence);
       }
@@ -185,7 +208,7 @@ export class LmdbStore implements EmbeddedStore {
         return { outcome: wiped ? 'absent' : 'fenced' };
       }
       const place = comparePlaces(stored?.position, commit.expected, commit.position);
-      if (place === 'behind') return { outcome: place, state: { ref, ...stored! } };
+      if (place === 'behind') return { outcome: place, state: publicState(ref, stored!) };
       if (place !== 'apply') return { outcome: place };
       await this.#applyCommit(commit, stored);
       return { outcome: 'applied' };
@@ -198,7 +221,14 @@ export class LmdbStore implements EmbeddedStore {
     limits: ReadLimits,
   ): Promise<JournalEntry[]> {
     const synced = this.#states.get(ref)?.position ?? START;
-    return this.#records.readEntries(ref, after, synced, limits);
+    const newest = (): JournalPosition => {
+      // Beside another process what was cut meanwhile is not known.
+      const state = this.#lock === null ? undefined : this.#states.get(ref);
+      const isThere = state !== undefined && comparePositions(state.trimmed, state.newest) < 0;
+      // What came meanwhile was not looked for.
+      return isThere && comparePositions(state.newest, synced) <= 0 ? state.newest : START;
+    };
+    return this.#records.readEntries(ref, after, synced, newest, limits);
   }
 
   readLayouts(ref: JournalRef): Promise<JournalEntry[]> {
@@ -217,7 +247,7 @@ export class LmdbStore implements EmbeddedStore {
       for (const { epoch, group } of groups) {
         const start = groupKey(prefix, epoch, group, 0);
         const end = groupKey(prefix, epoch, group, Number.MAX_SAFE_INTEGER);
-        for (const key of this.#layouts.getKeys({ start, end })) keys.push(Buffer.from(key));
+        keys.push(...this.#layouts.keys({ start, end }));
       }
       await this.#removeAll(this.#layouts, keys);
     });
@@ -254,14 +284,14 @@ export class LmdbStore implements EmbeddedStore {
       for (const table of names.map((name) => this.#tables.get(name))) {
         for (;;) {
           const range = { start: prefix, end: keyAfterAll(prefix), limit: STEP_DELETIONS };
-          const keys = [...table.getKeys(range)].map((key) => Buffer.from(key));
+          const keys = table.keys(range);
           await this.#removeAll(table, keys);
           if (keys.length < STEP_DELETIONS) break;
         }
       }
       await this.#write(0, () => {
-        void this.#tables.get('states').remove(prefix);
-        void this.#tables.get('leases').remove(prefix);
+        this.#tables.get('states').remove(prefix);
+        this.#tables.get('leases').remove(prefix);
       });
       this.#states.delete(ref);
       this.#fences.delete(ref);
@@ -323,7 +353,10 @@ export class LmdbStore implements EmbeddedStore {
   }
 
   getDocument(name: string): Promise<string | undefined> {
-    return Promise.resolve(this.#tables.get('documents').getBinary(Buffer.from(name))?.toString());
+    const value = this.#tables.get('documents').get(Buffer.from(name));
+    if (value === null)
+      return Promise.reject(corruptFile(this.#tables.file, `document ${name} fails its checksum`));
+    return Promise.resolve(value?.toString());
   }
 
   async putDocument(name: string, text: string | undefined): Promise<void> {
@@ -332,7 +365,8 @@ export class LmdbStore implements EmbeddedStore {
     invariant(key.length > 0 && key.length <= 1024, 'BUG: document name of an impossible length');
     const value = text === undefined ? undefined : Buffer.from(text);
     await this.#write(value?.length ?? 0, () => {
-      void (value === undefined ? documents.remove(key) : documents.put(key, value));
+      if (value === undefined) documents.remove(key);
+      else documents.put(key, value);
     });
   }
 
@@ -347,7 +381,7 @@ export class LmdbStore implements EmbeddedStore {
       try {
         await this.#tables.close();
       } finally {
-        await this.#lock.release();
+        await this.#lock?.release();
       }
     })();
     return this.#closed;
@@ -363,6 +397,7 @@ export class LmdbStore implements EmbeddedStore {
       cursor: commit.cursor,
       ledger: commit.ledger,
       entryBytes: (stored?.entryBytes ?? 0) + entryBytes,
+      newest: positionOf(commit.entries.at(-1) ?? stored?.newest ?? START),
     };
     const value = Buffer.from(JSON.stringify(next));
     const size = entryBytes + commit.entries.length * RECORD_OVERHEAD_BYTES;
@@ -370,13 +405,13 @@ export class LmdbStore implements EmbeddedStore {
       for (const { epoch, sequence, kind, group, bytes } of commit.entries) {
         const key = entryKey(prefix, epoch, sequence);
         if (kind === EntryKind.layout) {
-          void this.#layouts.put(groupKey(prefix, epoch, group, sequence), bytes as Buffer);
-          void this.#entries.put(key, pointer(group));
+          this.#layouts.put(groupKey(prefix, epoch, group, sequence), bytes);
+          this.#entries.put(key, pointer(group));
         } else {
-          void this.#entries.put(key, bytes as Buffer);
+          this.#entries.put(key, bytes);
         }
       }
-      void this.#tables.get('states').put(prefix, value);
+      this.#tables.get('states').put(prefix, value);
     });
     this.#states.set(commit.lease.journal, next);
   }
@@ -395,8 +430,8 @@ export class LmdbStore implements EmbeddedStore {
     const next = { ...state, trimmed, entryBytes: Math.max(0, state.entryBytes - bytes) };
     const encoded = Buffer.from(JSON.stringify(next));
     await this.#write(0, () => {
-      for (const key of keys) void this.#entries.remove(key);
-      void this.#tables.get('states').put(journalPrefix(ref), encoded);
+      for (const key of keys) this.#entries.remove(key);
+      this.#tables.get('states').put(journalPrefix(ref), encoded);
     });
     this.#states.set(ref, next);
     return { freed: bytes, more: last !== undefined };
@@ -409,7 +444,7 @@ export class LmdbStore implements EmbeddedStore {
     const next = { ...state, trimmed: state.position, entryBytes: 0 };
     const encoded = Buffer.from(JSON.stringify(next));
     await this.#write(0, () => {
-      void this.#tables.get('states').put(journalPrefix(ref), encoded);
+      this.#tables.get('states').put(journalPrefix(ref), encoded);
     });
     this.#states.set(ref, next);
   }
@@ -418,7 +453,7 @@ export class LmdbStore implements EmbeddedStore {
     for (let from = 0; from < keys.length; from += STEP_DELETIONS) {
       const step = keys.slice(from, from + STEP_DELETIONS);
       await this.#write(0, () => {
-        for (const key of step) void table.remove(key);
+        for (const key of step) table.remove(key);
       });
     }
   }
@@ -464,19 +499,10 @@ export class LmdbStore implements EmbeddedStore {
   }
 }
 
-const FIRST_KEY = Buffer.alloc(1);
+function publicState(ref: JournalRef, { newest: _, ...state }: StoredState): JournalState {
+  return { ref, ...state };
+}
 
 function positionOf({ epoch, sequence }: { epoch: Epoch; sequence: Sequence }): JournalPosition {
   return { epoch, sequence };
-}
-
-/** @throws CanopyError `storage_corrupt`. */
-function parseState(value: Buffer): StoredState {
-  try {
-    return JSON.parse(value.toString()) as StoredState;
-  } catch (error) {
-    throw new CanopyError('storage_corrupt', 'the state of a journal cannot be read', {
-      cause: error,
-    });
-  }
 }

@@ -24,9 +24,13 @@ interface Holder {
   /** Processes with another one do not see each other's pids. */
   readonly pidNamespace: string;
   readonly token: string;
+  /** When it took the folder, ms since epoch; 0: not known. */
+  readonly since: number;
 }
 
 export interface FolderLock {
+  /** How long a holder that is gone without a word had held it; undefined: there was none. Milliseconds. */
+  readonly lastedMs: number | undefined;
   /** Gives the folder free; harmless more than once. */
   release(): Promise<void>;
 }
@@ -38,7 +42,7 @@ export async function lockFolder(
   log: StoreLog,
   onLost: () => void,
 ): Promise<FolderLock> {
-  const mine = await describeSelf();
+  const mine = await describeSelf(clock);
   const draft = join(folder, `draft.${mine.token}`);
   await writeFile(draft, JSON.stringify(mine));
   const gone = new Map<string, Placed>();
@@ -55,8 +59,8 @@ export async function lockFolder(
         await rm(file, { force: true });
         throw locked(folder, other);
       }
-      await removeGone(folder, gone, log);
-      return holdLock(folder, file, generation, mine, clock, onLost);
+      const lastedMs = await removeGone(folder, gone, log);
+      return { lastedMs, ...holdLock(folder, file, generation, mine, clock, onLost) };
     }
   } finally {
     await rm(draft, { force: true });
@@ -113,16 +117,21 @@ async function readLocks(folder: string): Promise<Placed[]> {
   return locks;
 }
 
+/** How long the newest of them lasted. */
 async function removeGone(
   folder: string,
   gone: ReadonlyMap<string, Placed>,
   log: StoreLog,
-): Promise<void> {
+): Promise<number | undefined> {
+  let lastedMs: number | undefined;
   for (const { file, holder } of gone.values()) {
+    // Its heartbeat, the last time.
+    lastedMs = (await modifiedAt(file)) - (holder?.since ?? 0);
     await rm(file, { force: true });
     const pid = holder?.pid ?? 0;
     log('warn', 'took over the storage folder of a process that is gone', { path: folder, pid });
   }
+  return lastedMs;
 }
 
 async function isAlive(holder: Holder, mine: Holder, file: string, clock: Clock): Promise<boolean> {
@@ -145,7 +154,7 @@ function holdLock(
   mine: Holder,
   clock: Clock,
   onLost: () => void,
-): FolderLock {
+): Pick<FolderLock, 'release'> {
   let timer: Timer | undefined;
   let released = false;
   const beat = async (): Promise<void> => {
@@ -170,7 +179,7 @@ function holdLock(
   };
 }
 
-async function describeSelf(): Promise<Holder> {
+async function describeSelf(clock: Clock): Promise<Holder> {
   const boot = await readFile('/proc/sys/kernel/random/boot_id', 'utf8').catch(() => '');
   const pidNamespace = await readlink('/proc/self/ns/pid').catch(() => '');
   return {
@@ -179,6 +188,7 @@ async function describeSelf(): Promise<Holder> {
     boot: boot.trim(),
     pidNamespace,
     token: randomUUID(),
+    since: clock.now(),
   };
 }
 

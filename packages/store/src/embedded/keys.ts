@@ -36,7 +36,9 @@ export function entryKey(prefix: Uint8Array, epoch: Epoch, sequence: Sequence): 
   return key;
 }
 
+/** Of a damaged key whatever is left. */
 export function readEntryKey(key: Uint8Array): { epoch: Epoch; sequence: Sequence } {
+  if (key.length !== ENTRY_KEY_SIZE) return { epoch: 0, sequence: 0 };
   const view = new DataView(key.buffer, key.byteOffset, key.byteLength);
   return { epoch: view.getUint32(PREFIX_SIZE), sequence: readSequence(view, PREFIX_SIZE + 4) };
 }
@@ -61,6 +63,7 @@ export function readGroupKey(key: Uint8Array): {
   group: GroupId;
   sequence: Sequence;
 } {
+  if (key.length !== GROUP_KEY_SIZE) return { epoch: 0, group: 0, sequence: 0 };
   const view = new DataView(key.buffer, key.byteOffset, key.byteLength);
   return {
     epoch: view.getUint32(PREFIX_SIZE),
@@ -78,6 +81,7 @@ export function blockKey(prefix: Uint8Array, block: BlockId): Buffer {
 }
 
 export function readBlockKey(key: Uint8Array): BlockId {
+  if (key.length !== PREFIX_SIZE + 4) return 0;
   return new DataView(key.buffer, key.byteOffset, key.byteLength).getUint32(PREFIX_SIZE);
 }
 

@@ -1,5 +1,6 @@
 /** Reading of entries and layouts: bounded steps, checked records, no long transactions. */
 import {
+  FormatError,
   type GapRecord,
   type GroupId,
   type JournalEntry,
@@ -10,7 +11,7 @@ import {
   errorText,
 } from '@canopy/model';
 import { decodeEntry } from '@canopy/encoding';
-import { type ReadEntry, fillCorrupt, layoutGap } from '../corrupt.js';
+import { type ReadEntry, fillCorrupt, timelessGap } from '../corrupt.js';
 import type { CorruptRecord } from '../health.js';
 import {
   entryKey,
@@ -22,7 +23,8 @@ import {
   readGroupKey,
 } from './keys.js';
 import { scan } from './scan.js';
-import type { Table, Tables } from './tables.js';
+import type { Table } from './table.js';
+import type { Tables } from './tables.js';
 
 /** An entry whose bytes lie among the layouts: the value is its group (u32). No record is this short. */
 const POINTER_SIZE = 4;
@@ -47,12 +49,14 @@ export class Records {
 
   /**
    * As in Store, up to `synced` inclusive: a transaction can be read a little before it is on
-   * disk, and what nobody can rely on yet must not be seen.
+   * disk, and what nobody can rely on yet must not be seen. `newest`: the last entry there is by then.
+   * @throws CanopyError `storage_corrupt` where that is not found.
    */
   async readEntries(
     ref: JournalRef,
     after: JournalPosition,
     synced: JournalPosition,
+    newest: () => JournalPosition,
     limits: ReadLimits,
   ): Promise<JournalEntry[]> {
     const prefix = journalPrefix(ref);
@@ -60,14 +64,21 @@ export class Records {
     const found: ReadEntry[] = [];
     let bytes = 0;
     const start = keyAfter(entryKey(prefix, after.epoch, after.sequence));
-    await scan(this.#entries, start, end, (key, value) => {
+    let last = after;
+    const isWhole = await scan(this.#entries, start, end, (key, value) => {
+      if (value !== null) last = readEntryKey(key);
       const entry = this.#decode(prefix, key, value);
       if (entry === undefined) return true;
-      bytes += 'corruptAt' in entry ? value.length : entry.bytes.length;
+      bytes += 'corruptAt' in entry ? 0 : entry.bytes.length;
       if (found.length > 0 && bytes > limits.maxBytes) return false;
       found.push(entry);
       return found.length < limits.maxEntries;
     });
+    // Where the newest itself is damaged it stands as such at the end.
+    const isEnd = found.length > 0 && 'corruptAt' in found[found.length - 1];
+    if (isWhole && !isEnd && comparePositions(last, newest()) < 0) {
+      throw this.#entries.incomplete(`the newest entries of journal ${ref} are missing`);
+    }
     return fillCorrupt(found, (at, why, gap) => {
       this.#report(ref, 'entry', `${at.epoch}-${at.sequence}`, why, gap);
     });
@@ -81,10 +92,10 @@ export class Records {
       const { epoch, group, sequence } = readGroupKey(key);
       if (comparePositions({ epoch, sequence }, synced) > 0) return true;
       try {
-        found.push(decodeEntry(epoch, sequence, value));
+        found.push(decodeEntry(epoch, sequence, checked(value)));
       } catch (error) {
         const place = `${epoch}-${group}-${sequence}`;
-        this.#report(ref, 'layout', place, errorText(error), layoutGap(group));
+        this.#report(ref, 'layout', place, errorText(error), timelessGap(group));
       }
       return true;
     });
@@ -104,30 +115,29 @@ export class Records {
     const end = keyAfter(entryKey(prefix, limit.epoch, limit.sequence));
     const keys: Uint8Array[] = [];
     let bytes = 0;
-    for (const { key, value } of this.#entries.getRange({ start: prefix, end, limit: countMax })) {
+    for (const { key, value } of this.#entries.records({ start: prefix, end, limit: countMax })) {
       keys.push(Buffer.from(key));
-      bytes += this.#recordBytes(prefix, key, value)?.length ?? 0;
+      if (value !== null) bytes += this.#recordBytes(prefix, key, value)?.length ?? 0;
     }
     const full = keys.length === countMax;
     return { keys, bytes, last: full ? readEntryKey(keys[countMax - 1]) : undefined };
   }
 
-  #decode(prefix: Uint8Array, key: Uint8Array, value: Buffer): ReadEntry | undefined {
-    const bytes = this.#recordBytes(prefix, key, value);
-    // A layout that was dropped because no frame needs it any more.
-    if (bytes === undefined) return undefined;
+  #decode(prefix: Uint8Array, key: Uint8Array, value: Buffer | null): ReadEntry | undefined {
     const { epoch, sequence } = readEntryKey(key);
     try {
-      return decodeEntry(epoch, sequence, bytes);
+      const bytes = this.#recordBytes(prefix, key, checked(value));
+      // A layout that was dropped because no frame needs it any more.
+      return bytes === undefined ? undefined : decodeEntry(epoch, sequence, checked(bytes));
     } catch (error) {
       return { corruptAt: { epoch, sequence }, why: errorText(error) };
     }
   }
 
-  #recordBytes(prefix: Uint8Array, key: Uint8Array, value: Buffer): Buffer | undefined {
+  #recordBytes(prefix: Uint8Array, key: Uint8Array, value: Buffer): Buffer | undefined | null {
     if (value.length !== POINTER_SIZE) return value;
     const { epoch, sequence } = readEntryKey(key);
-    return this.#layouts.getBinary(groupKey(prefix, epoch, value.readUInt32BE(), sequence));
+    return this.#layouts.get(groupKey(prefix, epoch, value.readUInt32BE(), sequence));
   }
 
   #report(
@@ -139,4 +149,10 @@ export class Records {
   ): void {
     this.#onCorrupt({ journal, what, place, message, gap });
   }
+}
+
+/** @throws FormatError */
+function checked(value: Buffer | null): Buffer {
+  if (value === null) throw new FormatError('wrong checksum of key and record');
+  return value;
 }

@@ -1,12 +1,11 @@
 /** The LMDB file: its tables, its atomic writes, its size. The only place that knows lmdb. */
 import { stat } from 'node:fs/promises';
-import { join } from 'node:path';
 import { CanopyError, type Clock, asDuration, errorText } from '@canopy/model';
+import { crc32c } from '@canopy/encoding';
 import * as lmdb from 'lmdb';
+import { Table, corruptFile } from './table.js';
 
-export type Table = lmdb.Database<Buffer, Uint8Array>;
-
-const TABLE_NAMES = [
+export const TABLE_NAMES = [
   'entries',
   'layouts',
   'tiles',
@@ -16,6 +15,7 @@ const TABLE_NAMES = [
   'states',
   'leases',
   'documents',
+  'format',
 ] as const;
 export type TableName = (typeof TABLE_NAMES)[number];
 
@@ -50,13 +50,17 @@ export class Tables {
     this.#root = root;
     this.#clock = clock;
     this.#tables = new Map(
-      TABLE_NAMES.map((name) => [name, root.openDB<Buffer, Uint8Array>({ name, ...BINARY })]),
+      TABLE_NAMES.map((name) => {
+        const database = root.openDB<Buffer, Uint8Array>({ name, ...BINARY });
+        // Tiles and index of a block have checksums, and a chunk fills whole pages.
+        const seed = name === 'block-chunks' ? null : crc32c(Buffer.from(name));
+        return [name, new Table(database, file, seed)];
+      }),
     );
   }
 
   /** @throws CanopyError `storage_unavailable` where the file cannot be opened. */
-  static open(folder: string, maxBytes: number, clock: Clock, readOnly = false): Tables {
-    const file = join(folder, 'store.mdb');
+  static open(file: string, maxBytes: number, clock: Clock, readOnly = false): Tables {
     const mapSize = Math.ceil((maxBytes * 1.25 + MAP_SLACK_BYTES) / PAGE_BYTES) * PAGE_BYTES;
     try {
       const root = lmdb.open<Buffer, Uint8Array>({
@@ -71,6 +75,7 @@ export class Tables {
       return new Tables(file, root, clock);
     } catch (error) {
       const reason = errorText(error);
+      if (DAMAGED.test(reason)) throw corruptFile(file, reason);
       throw new CanopyError('storage_unavailable', `${file} cannot be opened: ${reason}`, {
         cause: error,
       });
@@ -96,7 +101,7 @@ export class Tables {
     try {
       await committed;
     } catch (error) {
-      throw await writeError(error);
+      throw await writeError(error, this.file);
     }
     await this.#within(flushed, 'the disk did not finish a flush');
   }
@@ -105,7 +110,7 @@ export class Tables {
   usedBytes(): number {
     const rootStats = this.#root.getStats() as TableStats & { root: TableStats; free: TableStats };
     let bytes = pagesBytes(rootStats.root) + pagesBytes(rootStats.free);
-    for (const table of this.#tables.values()) bytes += pagesBytes(table.getStats() as TableStats);
+    for (const table of this.#tables.values()) bytes += pagesBytes(table.stats() as TableStats);
     return bytes;
   }
 
@@ -136,17 +141,20 @@ export class Tables {
 
 const BINARY = { encoding: 'binary', keyEncoding: 'binary', cache: false } as const;
 
+const DAMAGED = /page \d+ not found|MDB_(PAGE_NOTFOUND|CORRUPTED|INVALID|BAD_TXN|CURSOR_FULL)/;
+
 function pagesBytes(stats: TableStats): number {
   const pages = stats.treeBranchPageCount + stats.treeLeafPageCount + stats.overflowPages;
   return pages * stats.pageSize;
 }
 
 /** LMDB's reason lies in a promise of its own, which is rejected in the same turn. */
-async function writeError(error: unknown): Promise<CanopyError> {
+async function writeError(error: unknown, file: string): Promise<CanopyError> {
   const { commitError } = error as { commitError?: Promise<unknown> };
   const nextTurn = new Promise<string>((resolve) => setImmediate(() => resolve(errorText(error))));
   const inner = commitError?.then(errorText, errorText);
   const reason = inner === undefined ? errorText(error) : await Promise.race([inner, nextTurn]);
+  if (DAMAGED.test(reason)) return corruptFile(file, reason);
   const full = /MDB_MAP_FULL|ENOSPC|EDQUOT|no space|quota|mapsize/i.test(reason);
   return new CanopyError(
     full ? 'storage_full' : 'storage_unavailable',

@@ -1,8 +1,11 @@
 /** Tiles in LMDB that are in no block yet. Callers hold the lease and their turn. */
 import type { JournalRef, StoredTile, TileMeta } from '@canopy/model';
+import { timelessGap } from '../corrupt.js';
+import type { CorruptRecord } from '../health.js';
 import { groupKey, journalPrefix, keyAfterAll, readGroupKey } from './keys.js';
 import { STEP_BYTES, nextTurn, scan } from './scan.js';
-import { RECORD_OVERHEAD_BYTES, type Table, type Tables, type Write } from './tables.js';
+import type { Table } from './table.js';
+import { RECORD_OVERHEAD_BYTES, type Tables, type Write } from './tables.js';
 
 /** Deletions in one transaction. */
 const STEP_DELETIONS = 4000;
@@ -11,8 +14,10 @@ export class EmbeddedTiles {
   readonly #tiles: Table;
   readonly #metas: Table;
   readonly #write: Write;
+  readonly #onCorrupt: (record: CorruptRecord) => void;
 
-  constructor(tables: Tables, write: Write) {
+  constructor(tables: Tables, write: Write, onCorrupt: (record: CorruptRecord) => void) {
+    this.#onCorrupt = onCorrupt;
     this.#tiles = tables.get('tiles');
     this.#metas = tables.get('tile-metas');
     this.#write = write;
@@ -26,8 +31,8 @@ export class EmbeddedTiles {
     await this.#write(bytes, () => {
       for (const { meta, bytes: tile } of tiles) {
         const key = groupKey(prefix, meta.epoch, meta.group, meta.firstSequence);
-        void this.#tiles.put(key, tile as Buffer);
-        void this.#metas.put(key, extent(meta));
+        this.#tiles.put(key, tile);
+        this.#metas.put(key, extent(meta));
       }
     });
   }
@@ -38,6 +43,12 @@ export class EmbeddedTiles {
     const prefix = journalPrefix(ref);
     await scan(this.#metas, prefix, keyAfterAll(prefix), (key, value) => {
       const { epoch, group, sequence } = readGroupKey(key);
+      if (value === null) {
+        const place = `${epoch}-${group}-${sequence}`;
+        const message = 'the extent of a tile fails its checksum';
+        this.#onCorrupt({ journal: ref, what: 'tile', place, message, gap: timelessGap(group) });
+        return true;
+      }
       const [lastSequence, minTime, maxTime, byteLength] = JSON.parse(value.toString()) as number[];
       const rest = { lastSequence, minTime, maxTime, byteLength };
       found.push({ epoch, group, firstSequence: sequence, ...rest } as TileMeta);
@@ -52,8 +63,9 @@ export class EmbeddedTiles {
     const found: Array<Uint8Array | undefined> = [];
     let stepBytes = 0;
     for (const { epoch, group, firstSequence } of tiles) {
-      const bytes = this.#tiles.getBinary(groupKey(prefix, epoch, group, firstSequence));
-      found.push(bytes);
+      const bytes = this.#tiles.get(groupKey(prefix, epoch, group, firstSequence));
+      // No bytes at all are no tile: whoever reads it names it, as any that fails its checks.
+      found.push(bytes === null ? Buffer.alloc(0) : bytes);
       stepBytes += bytes?.length ?? 0;
       if (stepBytes > STEP_BYTES) {
         stepBytes = 0;
@@ -71,8 +83,8 @@ export class EmbeddedTiles {
       await this.#write(0, () => {
         for (const { epoch, group, firstSequence } of step) {
           const key = groupKey(prefix, epoch, group, firstSequence);
-          void this.#tiles.remove(key);
-          void this.#metas.remove(key);
+          this.#tiles.remove(key);
+          this.#metas.remove(key);
         }
       });
     }

@@ -8,7 +8,7 @@ import {
   errorText,
 } from '@canopy/model';
 import { decodeEntry } from '@canopy/encoding';
-import { type ReadEntry, fillCorrupt, layoutGap } from '../corrupt.js';
+import { type ReadEntry, fillCorrupt, timelessGap } from '../corrupt.js';
 import type { CorruptRecord } from '../health.js';
 import type { RedisConnection } from './connection.js';
 import { type RedisKeys, formatPosition, parseField, parsePosition } from './keys.js';
@@ -76,7 +76,7 @@ export class RedisReader {
       try {
         found.set(field, decodeEntry(epoch, sequence, value));
       } catch (error) {
-        this.#report(ref, 'layout', field, errorText(error), layoutGap(parseField(field)[1]));
+        this.#report(ref, 'layout', field, errorText(error), timelessGap(parseField(field)[1]));
       }
     });
     return [...found.values()].sort(
