@@ -2,9 +2,10 @@
  * `npm run bench -- settled [farm] [hours] [targets] [series]`, `… settled real [hours] [seconds recorded]`: what settled samples cost in a real Redis
  * (`used_memory`, everything included: journal of open tiles, indexes, records). Scrapes at 15 s steps go through the
  * real journal writer, head and store in virtual time; `farm` is the farm's generator with a fifth changing, `real` are
- * bodies of node exporter, Redis exporter and Prometheus, recorded here at one second's distance and replayed: counters go on
- * from cycle to cycle, everything else begins again. `--vm`: the same samples in VictoriaMetrics, after a forced merge (it
- * sees what repeats: compare it with recordings that are as long as what is replayed, 240 bodies an hour).
+ * bodies of node exporter, Redis exporter and Prometheus, recorded here at half a second's distance and replayed, as often as it takes: counters go on
+ * from cycle to cycle, everything else begins again. `--recording=FOLDER`: it is kept there, or taken from there. 2,880 seconds are 24 hours without
+ * a repetition. `--vm`: the same samples in VictoriaMetrics, after a forced merge (it sees what repeats: compare it with recordings that are as long as
+ * what is replayed).
  */
 import { randomBytes } from 'node:crypto';
 import { existsSync, readdirSync, statSync } from 'node:fs';
@@ -29,18 +30,22 @@ import { BlockKeeper } from '../../packages/canopy/src/parts/block-keeper.js';
 import { TileKeeper } from '../../packages/canopy/src/parts/tile-keeper.js';
 import { Site, eventually, freePort, get, sleep } from '../processes.js';
 import { farmBodies } from './farm-bodies.js';
+import { EXPORTERS, isRecorded, readRecording, record } from './recording.js';
 
 const HOUR = 3_600_000;
 const STEP = 15_000;
 const isSmall = process.argv.includes('--small');
 const withVm = process.argv.includes('--vm');
+const RECORDING = '--recording=';
 const given = process.argv.slice(2).filter((arg) => !arg.startsWith('--'));
 const KIND = given[0] ?? 'farm';
 const HOURS = Number(given[1] ?? (isSmall ? 3 : 24));
 const TARGETS = Number(given[2] ?? (isSmall ? 2 : 4));
 const SERIES = Number(given[3] ?? (isSmall ? 100 : 1000));
 /** Bodies of each exporter. */
-const RECORDED = KIND === 'real' && given[2] !== undefined ? TARGETS : isSmall ? 5 : 120;
+const RECORD_EVERY_MS = 500;
+const SECONDS = KIND === 'real' && given[2] !== undefined ? TARGETS : isSmall ? 3 : 120;
+const RECORDED = Math.round((SECONDS * 1000) / RECORD_EVERY_MS);
 
 const say = (line: string): void => console.log(line);
 
@@ -63,7 +68,12 @@ interface Parsed {
 
 const TEXT = new TextDecoder();
 
-function parse(body: Uint8Array, target: Record<string, string>): Parsed {
+/** Label sets of series that are not `known` only. */
+function parse(
+  body: Uint8Array,
+  target: Record<string, string>,
+  known: ReadonlyMap<string, unknown> = new Map(),
+): Parsed {
   const parsed: Parsed = { values: new Map(), labels: new Map(), families: new Map() };
   const family = (name: string): Family =>
     parsed.families.get(name) ?? { name, type: 'unknown', help: '', unit: '' };
@@ -77,6 +87,7 @@ function parse(body: Uint8Array, target: Record<string, string>): Parsed {
     sample: (bytes, a, b, value) => {
       const own = TEXT.decode(bytes.subarray(a, b));
       parsed.values.set(own, value);
+      if (known.has(own)) return;
       const pairs = readSeries(bytes, a, b);
       const labels: Record<string, string> = { ...target };
       for (let i = 0; i < pairs.length; i += 2) labels[pairs[i]] = pairs[i + 1];
@@ -121,83 +132,67 @@ function farmFeed(number: number): Feed {
   };
 }
 
-function recordedFeed(target: Record<string, string>, bodies: readonly Buffer[]): Feed {
-  const all = bodies.map((body) => parse(body, target));
-  const known = new Map<string, Labels>();
+/** Slots are given as series appear; a row has those there were by then. */
+async function recordedFeed(
+  target: Record<string, string>,
+  bodies: AsyncIterable<Buffer>,
+): Promise<Feed> {
+  const slots = new Map<string, number>();
+  const labels: Labels[] = [];
   const described = new Map<string, Family>();
-  for (const { labels, families } of all) {
-    for (const [name, each] of labels) known.set(name, each);
-    for (const [name, family] of families) described.set(name, family);
+  const rows: Float64Array[] = [];
+  for await (const body of bodies) {
+    const parsed = parse(body, target, slots);
+    for (const [name, each] of parsed.labels) {
+      slots.set(name, labels.length);
+      labels.push(each);
+    }
+    for (const [name, family] of parsed.families) described.set(name, family);
+    const row = new Float64Array(labels.length).fill(ABSENT);
+    for (const [name, value] of parsed.values) row[slots.get(name)!] = value;
+    rows.push(row);
   }
-  const names = [...known.keys()];
   const families = [...described.values()];
-  const labels = [...known.values()];
   const numbers = labels.map((each) => familyOf(each, families));
-  const rows = all.map((one) => Float64Array.from(names, (name) => one.values.get(name) ?? NaN));
-  const present = all.map((one) =>
-    Uint8Array.from(names, (name) => (one.values.has(name) ? 1 : 0)),
-  );
+  const at = (row: Float64Array, slot: number): number => (slot < row.length ? row[slot] : ABSENT);
   // What counts goes on from where the last cycle ended.
-  const gains = names.map((_, i) => {
-    const type = families[numbers[i]]?.type;
+  const gains = labels.map((_, slot) => {
+    const type = families[numbers[slot]]?.type;
     if (type !== 'counter' && type !== 'histogram' && type !== 'summary') return 0;
-    const gain = rows[rows.length - 1][i] - rows[0][i];
-    return gain > 0 ? gain : 0;
+    const gain = at(rows[rows.length - 1], slot) - at(rows[0], slot);
+    return gain > 0 && gain < ABSENT / 2 ? gain : 0;
   });
-  const values = new Float64Array(names.length);
+  const values = new Float64Array(labels.length);
+  const states = new Uint8Array(labels.length);
   return {
     ...{ target, labels, families },
     familyOf: numbers,
     columns: (n) => {
       const cycle = Math.floor(n / rows.length);
       const row = rows[n % rows.length];
-      for (let i = 0; i < values.length; i++) values[i] = row[i] + cycle * gains[i];
-      return { values, states: present[n % rows.length] };
+      for (let slot = 0; slot < values.length; slot++) {
+        const value = at(row, slot);
+        states[slot] = value === ABSENT ? SampleState.none : SampleState.value;
+        values[slot] = value + cycle * gains[slot];
+      }
+      return { values, states };
     },
   };
 }
 
-/** Records the exporters that are installed; they are started and ended here. */
-async function recordExporters(site: Site): Promise<Feed[]> {
-  const [node, redis, exporter, prometheus] = await Promise.all([0, 0, 0, 0].map(freePort));
-  const config = site.file(
-    'prometheus.yml',
-    `global: { scrape_interval: 1s }
-scrape_configs:
-  - job_name: node
-    static_configs: [{ targets: ["127.0.0.1:${node}"] }]
-  - job_name: prometheus
-    static_configs: [{ targets: ["127.0.0.1:${prometheus}"] }]
-`,
-  );
-  site.program('redis', 'redis-server', '--port', `${redis}`, '--save', '', '--dir', site.folder);
-  site.program('node', 'prometheus-node-exporter', `--web.listen-address=127.0.0.1:${node}`);
-  site.program(
-    ...(['exporter', 'prometheus-redis-exporter'] as const),
-    ...[`-redis.addr=redis://127.0.0.1:${redis}`, `-web.listen-address=127.0.0.1:${exporter}`],
-  );
-  site.program(
-    ...(['prometheus', 'prometheus', `--config.file=${config}`] as const),
-    ...[`--web.listen-address=127.0.0.1:${prometheus}`, `--storage.tsdb.path=${site.path('tsdb')}`],
-  );
-  const ports: Array<[string, number]> = [
-    ['node', node],
-    ['redis', exporter],
-    ['prometheus', prometheus],
-  ];
-  for (const [name, port] of ports) {
-    await eventually(20_000, name, () => get(`http://127.0.0.1:${port}/metrics`));
+/** Stands for no sample; no exporter says it. */
+const ABSENT = Number.MAX_VALUE;
+
+async function recordedFeeds(site: Site): Promise<Feed[]> {
+  const named = process.argv.find((arg) => arg.startsWith(RECORDING));
+  const folder = named?.slice(RECORDING.length) ?? site.path('recording');
+  if (!isRecorded(folder)) await record(folder, RECORDED, RECORD_EVERY_MS);
+  const feeds: Feed[] = [];
+  for (const [i, job] of EXPORTERS.entries()) {
+    const target = { instance: `127.0.0.1:910${i}`, job, cluster: 'east' };
+    feeds.push(await recordedFeed(target, readRecording(folder, job)));
   }
-  const bodies = ports.map((): Buffer[] => []);
-  for (let i = 0; i < RECORDED; i++) {
-    for (const [k, [, port]] of ports.entries()) {
-      bodies[k].push(Buffer.from(await get(`http://127.0.0.1:${port}/metrics`)));
-    }
-    await sleep(1000);
-  }
-  return ports.map(([job, port], k) =>
-    recordedFeed({ instance: `127.0.0.1:${port}`, job, cluster: 'east' }, bodies[k]),
-  );
+  return feeds;
 }
 
 class BenchClock implements Clock {
@@ -238,7 +233,7 @@ async function main(): Promise<void> {
   await using site = new Site();
   const feeds =
     KIND === 'real'
-      ? await recordExporters(site)
+      ? await recordedFeeds(site)
       : Array.from({ length: TARGETS }, (_, i) => farmFeed(i));
   const series = feeds.reduce((sum, { labels }) => sum + labels.length, 0);
   say(`${KIND}: ${feeds.length} targets, ${series} series, ${HOURS} h every 15 s`);

@@ -240,4 +240,4 @@ it('gives the answers that plain arrays give', async () => {
   expect(totals.merged).toBeGreaterThan(ROUNDS / 10);
   expect(totals.dropped).toBeGreaterThan(ROUNDS / 10);
   expect(totals.mounted).toBeGreaterThan(ROUNDS);
-});
+}, 200_000);

@@ -148,4 +148,4 @@ it('a flipped bit is named, and never a value', async () => {
     await rm(path, { recursive: true });
   }
   expect(found).toBeGreaterThan(ROUNDS / 10);
-});
+}, 200_000);

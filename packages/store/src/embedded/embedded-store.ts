@@ -37,7 +37,7 @@ import { entryKey, groupKey, journalPrefix, keyAfterAll, refOfKey } from './keys
 import { Records, pointer } from './records.js';
 import { type Table, corruptFile } from './table.js';
 import { RECORD_OVERHEAD_BYTES, Tables, type Write } from './tables.js';
-import { checkFormat, wholeRecords } from './whole.js';
+import { type StoredState, checkFormat, publicState, wholeRecords, writeFormat } from './whole.js';
 import { EmbeddedTiles } from './tiles.js';
 import { tryToRead } from './trial-read.js';
 
@@ -93,11 +93,6 @@ export async function openEmbeddedStore(options: EmbeddedStoreOptions): Promise<
 const BRIEF_MS = 600_000;
 /** Deletions in one transaction. */
 const STEP_DELETIONS = 4000;
-
-interface StoredState extends Omit<JournalState, 'ref'> {
-  /** Position of the newest entry that was committed; START where there was none. */
-  readonly newest: JournalPosition;
-}
 
 /** `openEmbeddedStore` makes it. */
 export class LmdbStore implements EmbeddedStore {
@@ -497,10 +492,6 @@ export class LmdbStore implements EmbeddedStore {
       if (this.#turns.get(ref) === turn) this.#turns.delete(ref);
     }
   }
-}
-
-function publicState(ref: JournalRef, { newest: _, ...state }: StoredState): JournalState {
-  return { ref, ...state };
 }
 
 function positionOf({ epoch, sequence }: { epoch: Epoch; sequence: Sequence }): JournalPosition {

@@ -1,5 +1,10 @@
 /** What must be whole before a store is used: its version, positions, fences. */
-import { CanopyError } from '@canopy/model';
+import {
+  CanopyError,
+  type JournalPosition,
+  type JournalRef,
+  type JournalState,
+} from '@canopy/model';
 import { corruptFile } from './table.js';
 import type { Tables } from './tables.js';
 
@@ -52,4 +57,14 @@ export function wholeRecords(
     );
   }
   return found;
+}
+
+export interface StoredState extends Omit<JournalState, 'ref'> {
+  /** Position of the newest entry that was committed; START where there was none. */
+  readonly newest: JournalPosition;
+}
+
+export function publicState(ref: JournalRef, stored: StoredState): JournalState {
+  const { position, trimmed, cursor, ledger, entryBytes } = stored;
+  return { ref, position, trimmed, cursor, ledger, entryBytes };
 }
