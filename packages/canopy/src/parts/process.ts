@@ -16,12 +16,10 @@ import {
 } from '@canopy/federation';
 import { Head, type HeadSnapshot, type TileSource } from '@canopy/head';
 import {
-  type BlockMeta,
   CanopyError,
   type Clock,
   type DurationMs,
   type GapRecord,
-  type GroupId,
   type HierarchyStatus,
   type JournalEntry,
   type JournalRef,
@@ -29,8 +27,6 @@ import {
   type StoredTile,
   type TargetStatus,
   type TargetsView,
-  type TileMeta,
-  asTime,
   errorText,
   labelsFromObject,
   labelsToObject,
@@ -47,6 +43,7 @@ import type { Log } from '../log.js';
 import { SelfMetrics } from '../metrics/registry.js';
 import { PROMETHEUS_VERSION, VERSION } from '../version.js';
 import { Configuration, type RunningConfig } from './configuration.js';
+import { corruptBlock, corruptTile } from './corrupt-records.js';
 import { Rate } from './rate.js';
 import { nameOf, pathOf, storedLedger } from './journal-paths.js';
 import { StorePulse } from './store-pulse.js';
@@ -199,19 +196,6 @@ export class CanopyProcess {
     }
   }
 
-  noteCorruptTile(ref: JournalRef, meta: TileMeta): void {
-    const { epoch, group, firstSequence } = meta;
-    const place = `${epoch}-${group}-${firstSequence}`;
-    const message = 'the tile fails its checks';
-    this.noteCorrupt({ journal: ref, what: 'tile', place, message, gap: gapOf(group, meta) });
-  }
-
-  noteCorruptBlock(ref: JournalRef, meta: BlockMeta): void {
-    const place = `block ${meta.id}`;
-    const message = 'the index of the block fails its checks';
-    this.noteCorrupt({ journal: ref, what: 'block', place, message, gap: gapOf(0, meta) });
-  }
-
   /** In the ledger of the journal concerned, where this process writes it; else when it does. */
   #nameGap(ref: JournalRef, gap: GapRecord): void {
     if (ref === this.journal?.ref) this.journal.nameGap(gap);
@@ -254,8 +238,8 @@ export class CanopyProcess {
       tileFrames: KEY_FRAME_EVERY,
       outOfOrderWindow: this.outOfOrderWindow,
       onTileClosed: (ref, tile) => role.tiles?.onClosed(ref, tile),
-      onTileCorrupt: (ref, meta) => this.noteCorruptTile(ref, meta),
-      onBlockCorrupt: (ref, meta) => this.noteCorruptBlock(ref, meta),
+      onTileCorrupt: (ref, meta) => this.noteCorrupt(corruptTile(ref, meta)),
+      onBlockCorrupt: (ref, meta) => this.noteCorrupt(corruptBlock(ref, meta)),
       tileSource: role.tiles?.source ?? null,
       maxSeries: SERIES_MAX,
     });
@@ -437,15 +421,6 @@ async function originsOf(
   } finally {
     snapshot.release();
   }
-}
-
-/** Group 0: of all. */
-function gapOf(
-  group: GroupId,
-  { minTime, maxTime }: Pick<TileMeta, 'minTime' | 'maxTime'>,
-): GapRecord {
-  const times = { from: asTime(minTime - 1), to: asTime(maxTime + 1) };
-  return { group, ...times, cause: 'corrupt', frames: -1 };
 }
 
 /** A token that cannot be read is found at the start, not by the first leaf. */

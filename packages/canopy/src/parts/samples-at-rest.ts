@@ -5,6 +5,7 @@
 import { type Clock, type JournalRef, type Milliseconds, asDuration, asTime } from '@canopy/model';
 import pLimit from 'p-limit';
 import { BlockKeeper } from './block-keeper.js';
+import { corruptBlock, corruptTile } from './corrupt-records.js';
 import type { Chore } from './housekeeping.js';
 import { type CanopyProcess, LEASE_TTL } from './process.js';
 import { Retention } from './retention.js';
@@ -45,8 +46,8 @@ export class SamplesAtRest {
       spans: SPANS.map((windows) => asDuration(windows * window)),
       sealDelay: asDuration(window * SEAL_DELAY),
       abandonedAfter: asDuration(window * ABANDONED_AFTER),
-      onTileCorrupt: (ref, meta) => process.noteCorruptTile(ref, meta),
-      onBlockCorrupt: (ref, meta) => process.noteCorruptBlock(ref, meta),
+      onTileCorrupt: (ref, meta) => process.noteCorrupt(corruptTile(ref, meta)),
+      onBlockCorrupt: (ref, meta) => process.noteCorrupt(corruptBlock(ref, meta)),
       grace: asDuration(Math.min(GRACE_MAX, window)),
       mergeBytesMax: async () => {
         const limit = await bytesMax();
