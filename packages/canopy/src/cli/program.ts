@@ -163,7 +163,7 @@ export async function runProgram(argv: readonly string[], commands: Commands): P
     .option(...HTTP_CONFIG)
     .option('--verify', 'count what a store holds anew and compare: 1 where it differs');
   for (const flag of flagsOf('parent').filter(({ name }) => STORE_FLAGS.test(name))) {
-    const help = `with --verify: ${flag.help.charAt(0).toLowerCase()}${flag.help.slice(1)}`;
+    const help = `${flag.help.replace(', see below', '')} (with --verify)`;
     ledger.addOption(
       new Option(`--${flag.name} <${flag.value}>`, help)
         .env(envName(flag.name))

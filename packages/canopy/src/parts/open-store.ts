@@ -69,8 +69,16 @@ export async function openToRead(settings: Settings, clock: Clock): Promise<Repo
     return openEmbeddedReader({ path, clock, log, onCorrupt: () => {} });
   }
   const { store } = await openStore(settings, clock, log, () => {});
-  await storeAnswers(store, clock, log, AbortSignal.timeout(READ_WITHIN_MS));
-  return store;
+  const late = AbortSignal.timeout(READ_WITHIN_MS);
+  try {
+    await storeAnswers(store, clock, log, late);
+    return store;
+  } catch (error) {
+    const { message } = store.health;
+    await store[Symbol.asyncDispose]();
+    if (!late.aborted) throw error;
+    throw new CanopyError('storage_unavailable', `the store does not answer: ${message}`);
+  }
 }
 
 /** Undefined where nothing of it is given. */

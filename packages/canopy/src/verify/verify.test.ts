@@ -4,6 +4,7 @@ import { MemoryStore } from '@canopy/federation/testing';
 import { Head } from '@canopy/head';
 import { JournalScript, type ScriptSample } from '@canopy/head/testing';
 import {
+  CanopyError,
   EntryKind,
   type JournalPosition,
   type Ledger,
@@ -264,6 +265,14 @@ it('counts what was dropped by age no more', async () => {
   const { exitCode, out } = await parent.verify();
   expect(out).toMatch(/^own aaaaaaaa +\d+ +\d+ +\d+ +[1-9]\d* +agrees$/m);
   expect(exitCode).toBe(0);
+});
+
+it('says so where there is no store', async () => {
+  const parent = new Parent();
+  const open = () => Promise.reject(new CanopyError('storage_unavailable', 'no store\u001b[2J'));
+  expect(await parent.verify(open)).toEqual({
+    ...{ exitCode: 1, out: '', err: 'canopy: no store\\u001b[2J\n' },
+  });
 });
 
 it('keeps frames of a group in order, without those that a tile has', () => {
