@@ -1,11 +1,5 @@
 /** What a leaf says of itself, and the reading of it. */
-import {
-  CanopyError,
-  type JournalId,
-  errorText,
-  isJournalId,
-  isLegacyLabelName,
-} from '@canopy/model';
+import { CanopyError, type JournalId, errorText, isJournalId } from '@canopy/model';
 
 export interface Announcement {
   readonly name: string;
@@ -74,8 +68,10 @@ function labelsFrom(labels: unknown): Record<string, string> {
   const entries = Object.entries(labels);
   if (entries.length > LABELS_MAX) return refuse('too many labels');
   for (const [name, value] of entries) {
-    if (!isLegacyLabelName(name) || name.startsWith('__')) {
-      return refuse(`label name ${JSON.stringify(name)} is not allowed`);
+    // Any text, as external labels may have; `__` is for the parent's own use.
+    const isFine = name !== '' && name.length <= LABEL_LENGTH_MAX && !hasControls(name);
+    if (!isFine || name.startsWith('__')) {
+      return refuse(`label name ${JSON.stringify(name.slice(0, 100))} is not allowed`);
     }
     if (typeof value !== 'string' || value.length > LABEL_LENGTH_MAX) {
       return refuse(`label ${name} has no text for a value, or too long a one`);

@@ -102,6 +102,10 @@ describe('the registry', () => {
     await registry.remove(EAST.url);
     expect(registry.leaves()).toEqual([]);
     expect(told).toEqual([1]);
+    // External labels may have any name, as in Prometheus 3.
+    const labels = { cluster: 'east', 'cloud.région': 'nord' };
+    expect((await post({ ...EAST, labels })).status).toBe(200);
+    expect(registry.leaves()).toMatchObject([{ labels }]);
   });
 
   it('calls a leaf lost after five minutes, and keeps it', async () => {
@@ -146,6 +150,13 @@ describe('the registry', () => {
     await check({ ...EAST, url: 'nonsense' }, 400, /cannot be read/);
     await check({ ...EAST, labels: { __address__: 'h' } }, 400, /__address__/);
     await check({ ...EAST, labels: { a: 1 } }, 400, /label a/);
+    await check({ ...EAST, labels: { '': 'x' } }, 400, /label name "" is not allowed/);
+    await check({ ...EAST, labels: { 'a\nb': 'x' } }, 400, /is not allowed/);
+    await check(
+      { ...EAST, labels: { ['n'.repeat(2000)]: 'x' } },
+      400,
+      /label name "n{100}" is not/,
+    );
     await check({ ...EAST, role: 'king' }, 400, /role/);
     await check({ ...EAST, name: 'x'.repeat(20_000) }, 413, /16 KiB/);
     await check(EAST, 400, /application\/json/, { 'content-type': 'text/plain' });
