@@ -1,23 +1,34 @@
 /**
  * Health of the Canopy process in this container: exit code 0 where it answers `/-/healthy`.
- * The image has no curl. Asks the ports of both roles, or CANOPY_HEALTH_URL alone where that is set.
+ * The image has no curl. Asks the ports of both roles, or CANOPY_HEALTH_URL alone where that is set. Who asks for a
+ * password or a certificate of ours is alive too; whose certificate it shows itself is not looked at.
  */
 import http from 'node:http';
+import https from 'node:https';
 
 const TIMEOUT_MS = 3000;
 const given = process.env.CANOPY_HEALTH_URL;
 const urls = given
   ? [given]
-  : ['http://127.0.0.1:9090/-/healthy', 'http://127.0.0.1:9095/-/healthy'];
+  : [9090, 9095].flatMap((port) =>
+      ['http', 'https'].map((scheme) => `${scheme}://127.0.0.1:${port}/-/healthy`),
+    );
+const ALIVE = new Set([200, 401]);
+const WANTS_CERTIFICATE = /certificate_required|alert (?:handshake failure|bad certificate)/i;
 
 function ask(url) {
   return new Promise((resolve) => {
-    const request = http.get(url, { timeout: TIMEOUT_MS }, (response) => {
+    const { get } = url.startsWith('https:') ? https : http;
+    const options = { timeout: TIMEOUT_MS, rejectUnauthorized: false };
+    const request = get(url, options, (response) => {
+      const { statusCode } = response;
       response.resume();
-      resolve(response.statusCode === 200 ? '' : `${url}: HTTP status ${response.statusCode}`);
+      resolve(ALIVE.has(statusCode) ? '' : `${url}: HTTP status ${statusCode}`);
     });
     request.on('timeout', () => request.destroy(new Error('no answer in time')));
-    request.on('error', (error) => resolve(`${url}: ${error.message}`));
+    request.on('error', (error) =>
+      resolve(WANTS_CERTIFICATE.test(`${error.code} ${error.message}`) ? '' : `${url}: ${error}`),
+    );
   });
 }
 

@@ -5,10 +5,12 @@
 import { execFile, spawnSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
+import { createServer as createTlsServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseQuery } from '@canopy/promql';
+import { CA_CERT, SERVER_CERT, SERVER_KEY } from '@canopy/scrape/testing';
 import { afterAll, describe, expect, it } from 'vitest';
 import { METRICS, type MetricDescription } from '../../packages/canopy/src/metrics/names.js';
 import { compose, dashboard, root, ruleFile, yaml } from './files.js';
@@ -155,4 +157,21 @@ describe('programs of the image', () => {
     }
     expect(await run('healthcheck.mjs', [], { CANOPY_HEALTH_URL: url })).toBe(1);
   });
+
+  it.each(['TLSv1.2', 'TLSv1.3'] as const)(
+    'healthcheck.mjs takes who asks for a certificate or a password for alive: %s',
+    async (version) => {
+      const asking = { requestCert: true, rejectUnauthorized: true, ca: CA_CERT };
+      for (const given of [asking, {}]) {
+        const server = createTlsServer(
+          { ...given, cert: SERVER_CERT, key: SERVER_KEY, maxVersion: version },
+          (_request, response) => response.writeHead(401).end(),
+        );
+        await new Promise<void>((done) => server.listen(0, '127.0.0.1', done));
+        const url = `https://127.0.0.1:${(server.address() as AddressInfo).port}/-/healthy`;
+        expect(await run('healthcheck.mjs', [], { CANOPY_HEALTH_URL: url })).toBe(0);
+        await new Promise((done) => server.close(done));
+      }
+    },
+  );
 });
