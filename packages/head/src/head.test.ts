@@ -239,8 +239,12 @@ it('lets entries in while a select yields, and does not show them', async () => 
   snapshot.release();
 });
 
-it('leaves out a group without base, and takes it up again at a key frame', async () => {
-  const { head } = makeHead();
+it('leaves out a group without base, names that, and takes it up again at a key frame', async () => {
+  const lost: string[] = [];
+  const { head } = makeHead({
+    onFramesLost: (_ref, { group, from, to, cause, frames }) =>
+      void lost.push(`${group} ${from - START}..${to - START} ${cause} ${frames}`),
+  });
   const journal = new JournalScript('a');
   const group = journal.group().add({ __name__: 'x' });
   for (let i = 0; i < 3; i++) group.frame(at(i), [i]);
@@ -253,6 +257,19 @@ it('leaves out a group without base, and takes it up again at a key frame', asyn
   const totals = head.apply(journal.ref, [entries[0], entries[1], broken, ...entries.slice(3)]);
   expect(totals).toMatchObject({ frames: 2, undecodable: 2, refused: { corrupt: 1 } });
   expect(await all(head)).toEqual(['x 0:0 5:5']);
+  expect(lost).toEqual(['1 0..1001 corrupt 1', '1 0..2001 corrupt 2', '1 0..4001 corrupt 3']);
+  // A group that is new here, from a journal that was cut; not of one that is read from its middle.
+  for (const isCut of [true, false]) {
+    lost.length = 0;
+    const late = new JournalScript('b');
+    const other = late.group().add({ __name__: 'y' });
+    for (let i = 0; i < 4; i++) other.frame(at(i), [i], i === 3);
+    const [layout, , ...frames] = late.take();
+    if (isCut) late.gap(0, at(1), 'trimmed');
+    const gaps = late.take().map((gap) => ({ ...gap, sequence: 1.5 }));
+    head.apply(late.ref, [layout, ...gaps, ...frames]);
+    expect(lost).toEqual(isCut ? ['1 999..1001 trimmed 1', '1 999..2001 trimmed 2'] : []);
+  }
 });
 
 it('refuses frames that do not go forward', async () => {

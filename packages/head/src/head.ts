@@ -2,7 +2,6 @@
 import {
   type LooseFrame,
   FrameDecoder,
-  decodeGap,
   decodeNumberedLayout,
   entryPayload,
   frameLayoutVersion,
@@ -150,7 +149,9 @@ export class Head implements Appender, Queryable {
       } catch (error) {
         if (!(error instanceof FormatError)) throw error;
         refuse(totals, 'corrupt', 1);
-        journal.find(entry.epoch, entry.group)?.breakChain();
+        const group = journal.find(entry.epoch, entry.group);
+        group?.breakChain('corrupt');
+        if (entry.kind === EntryKind.frame) journal.lose(entry, group);
       }
     }
     this.#count(totals);
@@ -284,7 +285,10 @@ export class Head implements Appender, Queryable {
 
   #journal(ref: JournalRef): JournalGroups {
     let journal = this.#journals.get(ref);
-    if (journal === undefined) this.#journals.set(ref, (journal = new JournalGroups(ref)));
+    if (journal === undefined) {
+      journal = new JournalGroups(ref, this.#options.onFramesLost);
+      this.#journals.set(ref, journal);
+    }
     return journal;
   }
 
@@ -295,13 +299,7 @@ export class Head implements Appender, Queryable {
     } else if (entry.kind === EntryKind.frame) {
       this.#takeFrame(journal, entry, totals);
     } else {
-      const gap = decodeGap(entryPayload(entry));
-      // Which group it was nobody knows; its next frame does not follow, and says so itself.
-      if (gap.cause === 'corrupt') return;
-      for (const group of journal) {
-        const concerned = gap.group === 0 || gap.group === group.id;
-        if (group.epoch === entry.epoch && concerned) group.breakChain();
-      }
+      journal.takeGap(entry);
     }
   }
 
@@ -349,8 +347,9 @@ export class Head implements Appender, Queryable {
       group.released ||
       frameLayoutVersion(payload) > group.layout.version
     ) {
-      group?.breakChain();
+      group?.breakChain('corrupt');
       totals.undecodable++;
+      journal.lose(entry, group);
       return;
     }
     group.lastSequence = Math.max(group.lastSequence, entry.sequence);
@@ -369,12 +368,13 @@ export class Head implements Appender, Queryable {
     }
     if (!entry.key && !group.takeUp()) {
       totals.undecodable++;
+      this.#journal(group.ref).lose(entry, group);
       return;
     }
     const frame = group.decoder.decodeAligned(payload, entry.key);
     if (frame.slotCount > group.layout.slotCount) throw new FormatError('frame beyond its layout');
     group.waiting = false;
-    if (entry.key) group.begin(entry.sequence);
+    if (entry.key) this.#journal(group.ref).begin(group, entry.sequence);
     this.#pins.note(group);
     group.goOn();
     const rowsMax = this.#options.tileFrames * TILES_WITHOUT_KEY;

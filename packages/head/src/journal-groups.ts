@@ -1,15 +1,20 @@
 /** The groups of one journal, and how far it has been taken in. */
+import { decodeGap, entryPayload } from '@canopy/encoding';
 import {
   type ApplyTotals,
   type Epoch,
   type GroupId,
+  type JournalEntry,
   type JournalPosition,
   type JournalRef,
+  type Milliseconds,
   type TileMeta,
+  asTime,
   comparePositions,
 } from '@canopy/model';
 import type { Group } from './group/group.js';
 import type { Tile } from './group/tile.js';
+import type { HeadOptions } from './options.js';
 
 /** A group's name within a journal. */
 export interface GroupPlace {
@@ -20,6 +25,15 @@ export interface GroupPlace {
 /** A group that has neither ended at its source nor sent anything for so long is not waited for. */
 const FORGET_MS = 24 * 3_600_000;
 
+/** Groups whose frames are being lost, at most; over it their losses are told piece by piece. */
+const LOSSES_MAX = 20_000;
+
+/** Frames of one group that could not be decoded, so far. */
+interface Loss {
+  readonly from: Milliseconds;
+  frames: number;
+}
+
 const NO_POSITION: JournalPosition = { epoch: 0, sequence: 0 };
 
 export class JournalGroups implements Iterable<Group> {
@@ -28,14 +42,55 @@ export class JournalGroups implements Iterable<Group> {
   position = NO_POSITION;
   /** Time of the newest frame, those far ahead of the clock left out. */
   newestTime = Number.NEGATIVE_INFINITY;
+  /** The source cut this epoch before it was read to its end. */
+  #cutEpoch: Epoch = 0;
+  readonly #onFramesLost: HeadOptions['onFramesLost'];
+  readonly #losses = new Map<string, Loss>();
   readonly #byEpoch = new Map<Epoch, Map<GroupId, Group>>();
 
-  constructor(ref: JournalRef) {
+  constructor(ref: JournalRef, onFramesLost: HeadOptions['onFramesLost']) {
     this.ref = ref;
+    this.#onFramesLost = onFramesLost;
   }
 
   find(epoch: Epoch, id: GroupId): Group | undefined {
     return this.#byEpoch.get(epoch)?.get(id);
+  }
+
+  /** What comes after a gap does not build on what came before it. @throws FormatError */
+  takeGap(entry: JournalEntry): void {
+    const { group: id, cause } = decodeGap(entryPayload(entry));
+    // Which group it was nobody knows; its next frame does not follow, and says so itself.
+    if (cause === 'corrupt' && id === 0) return;
+    if (cause === 'trimmed') this.#cutEpoch = entry.epoch;
+    for (const group of this.#byEpoch.get(entry.epoch)?.values() ?? []) {
+      if (id === 0 || id === group.id) group.breakChain(cause);
+    }
+  }
+
+  /** Names a frame that the journal has and nobody will see; `group` where it is known. */
+  lose({ epoch, group: id, time }: JournalEntry, group: Group | undefined): void {
+    // Of a group without a beginning: the journal was read from amid its frames, or was cut there.
+    const unbegun = this.#cutEpoch === epoch ? 'trimmed' : undefined;
+    const cause = group === undefined ? 'corrupt' : (group.brokenBy ?? unbegun);
+    if (cause === undefined) return;
+    const key = `${epoch}/${id}`;
+    let loss = this.#losses.get(key);
+    if (loss === undefined) {
+      const last = group === undefined || group.lastTime < 0 ? time : group.lastTime;
+      loss = { from: asTime(Math.min(time - 1, last)), frames: 0 };
+      if (this.#losses.size >= LOSSES_MAX) this.#losses.clear();
+      this.#losses.set(key, loss);
+    }
+    const { from } = loss;
+    const frames = ++loss.frames;
+    this.#onFramesLost?.(this.ref, { group: id, from, to: asTime(time + 1), cause, frames });
+  }
+
+  /** A key frame of the group was decoded. */
+  begin(group: Group, sequence: number): void {
+    group.begin(sequence);
+    if (this.#losses.size > 0) this.#losses.delete(`${group.epoch}/${group.id}`);
   }
 
   tile({ epoch, group, firstSequence }: TileMeta): Tile | undefined {

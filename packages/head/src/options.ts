@@ -5,6 +5,7 @@ import type {
   Clock,
   DurationMs,
   Epoch,
+  GapRecord,
   GroupId,
   GroupKind,
   JournalRef,
@@ -46,6 +47,12 @@ export interface HeadOptions {
   onTileCorrupt?(ref: JournalRef, meta: TileMeta): void;
   /** The index of a block fails its checks: nothing of the block is shown. Must not throw. */
   onBlockCorrupt?(ref: JournalRef, meta: BlockMeta): void;
+  /**
+   * Frames that a journal has cannot be decoded, because what they build on is gone: as a gap of their
+   * group, wider with each call until the group's next key frame. Not told of a group whose beginning
+   * this head never had. Called from within `apply`; must not throw.
+   */
+  onFramesLost?(ref: JournalRef, gap: GapRecord): void;
   /** Reads tiles that have left memory; null for a process that stores none. */
   readonly tileSource: TileSource | null;
   /** Wider tiles are encoded in steps, with the clock's timers; undefined: what takes about 5 ms at most. */

@@ -139,3 +139,33 @@ it('tells at most so many jobs apart, of names of bounded length', () => {
   expect(ledger.jobs[''].frames).toBe(2 + 1500 - (JOBS_MAX - 2));
   expect(JSON.parse(JSON.stringify(ledger))).toEqual(ledger);
 });
+
+it('widens a gap that goes on, and tells those of many groups as one', () => {
+  const of = (group: number, from: number, to: number, frames: number): GapRecord => ({
+    ...gap(from, to),
+    ...{ group, frames },
+  });
+  const ledger = emptyLedger();
+  const check = (found: GapRecord, ...expected: GapRecord[]) => {
+    const pending = new PendingGaps();
+    pending.add(found);
+    pending.nameIn(ledger);
+    pending.forget(ledger);
+    expect(pending.gaps).toEqual([]);
+    expect(ledger.gaps).toEqual(expected);
+  };
+  check(of(1, 0, 11, 1), of(1, 0, 11, 1));
+  check(of(1, 0, 21, 2), of(1, 0, 21, 2)); // the same, told again with one more
+  check(of(1, 20, 31, 1), of(1, 0, 31, 3)); // goes on from there
+  check(of(1, 5, 8, 1), of(1, 0, 31, 3)); // known
+  check(of(2, 5, 8, 1), of(1, 0, 31, 3), of(2, 5, 8, 1));
+  check(of(1, 40, 50, 1), of(1, 0, 31, 3), of(2, 5, 8, 1), of(1, 40, 50, 1));
+  expect(ledger).toMatchObject({ gapsTotal: 3, gapsByCause: { corrupt: 3 } });
+  const pending = new PendingGaps();
+  for (let group = 1; group <= 100; group++) pending.add(of(group, group, 200 + group, 1));
+  expect(pending.gaps.length).toBeLessThanOrEqual(33);
+  const whole = pending.gaps.find(({ group }) => group === 0);
+  expect(whole).toMatchObject({ from: 1, cause: 'corrupt' });
+  pending.nameIn(emptyLedger());
+  expect(Math.max(...pending.gaps.map(({ to }) => to))).toBe(300);
+});

@@ -142,34 +142,71 @@ export function copyLedger(ledger: Readonly<Ledger>): Ledger {
   };
 }
 
+/** Gaps of so many groups found with one cause are told as one of the whole journal. */
+const PENDING_GROUPS_MAX = 32;
+
 /** Gaps found on the way that no stored ledger names yet; the same found again is one. */
 export class PendingGaps {
-  #gaps: GapRecord[] = [];
+  readonly #gaps: GapRecord[] = [];
+
+  get gaps(): readonly GapRecord[] {
+    return this.#gaps;
+  }
 
   get isEmpty(): boolean {
     return this.#gaps.length === 0;
   }
 
   add(gap: GapRecord): void {
-    if (this.#gaps.length < GAPS_MAX) this.#gaps.push(gap);
+    if (isMerged(this.#gaps, gap) || this.#gaps.length < PENDING_GROUPS_MAX) {
+      mergeGap(this.#gaps, gap);
+    } else {
+      const whole = { ...gap, group: 0 };
+      const same = this.#gaps.filter(({ cause }) => cause === gap.cause);
+      this.#keep(({ cause }) => cause !== gap.cause);
+      this.#gaps.push(same.reduce(union, whole));
+    }
   }
 
   nameIn(ledger: Ledger): void {
-    for (const gap of this.#gaps) if (!isNamed(ledger, gap)) addGap(ledger, gap);
+    for (const gap of this.#gaps) addGap(ledger, gap);
   }
 
   /** `ledger` was stored. */
   forget(ledger: Readonly<Ledger>): void {
-    this.#gaps = this.#gaps.filter((gap) => !isNamed(ledger, gap));
+    this.#keep((gap) => !ledger.gaps.some((named) => covers(named, gap)));
+  }
+
+  #keep(isKept: (gap: GapRecord) => boolean): void {
+    this.#gaps.splice(0, this.#gaps.length, ...this.#gaps.filter(isKept));
   }
 }
 
-/** A corrupt record that is read again may have been read with other neighbours. */
-function isNamed(ledger: Readonly<Ledger>, gap: GapRecord): boolean {
-  return ledger.gaps.some(
-    ({ cause, group, from, to }) =>
-      cause === gap.cause && group === gap.group && from <= gap.to && gap.from <= to,
-  );
+const isSameKind = (a: GapRecord, b: GapRecord) => a.cause === b.cause && a.group === b.group;
+const covers = (a: GapRecord, b: GapRecord) => isSameKind(a, b) && a.from <= b.from && b.to <= a.to;
+/** What is found frame by frame, or read again with other neighbours; a restart is one event each. */
+const FOUND_PIECEMEAL: ReadonlySet<GapCause> = new Set(['trimmed', 'corrupt']);
+const touches = (a: GapRecord, b: GapRecord) =>
+  isSameKind(a, b) && FOUND_PIECEMEAL.has(a.cause) && a.from <= b.to && b.from <= a.to;
+
+function union(a: GapRecord, b: GapRecord): GapRecord {
+  const isUnknown = a.frames < 0 || b.frames < 0;
+  // One that begins within the other counts some frames again: how many nobody knows.
+  const goesOn = b.from >= a.to - 1;
+  const frames = isUnknown ? -1 : goesOn ? a.frames + b.frames : Math.max(a.frames, b.frames);
+  const from = asTime(Math.min(a.from, b.from));
+  return { ...a, from, to: asTime(Math.max(a.to, b.to)), frames };
+}
+
+const isMerged = (gaps: readonly GapRecord[], gap: GapRecord) =>
+  gaps.some((each) => touches(each, gap));
+
+/** Widens the newest gap that this one touches; adds it where there is none. True where it was added. */
+function mergeGap(gaps: GapRecord[], gap: GapRecord): boolean {
+  const at = gaps.findLastIndex((each) => touches(each, gap));
+  if (at < 0) gaps.push(gap);
+  else if (!covers(gaps[at], gap)) gaps[at] = union(gaps[at], gap);
+  return at < 0;
 }
 
 /**
@@ -188,9 +225,12 @@ export function parseLedger(text: string): Ledger {
   }
 }
 
-/** Adds a gap; drops the oldest listed one over the limit. */
+/**
+ * Adds a gap; one of lost frames widens the listed one of the same group and cause that it touches. Drops
+ * the oldest listed one over the limit.
+ */
 export function addGap(ledger: Ledger, gap: GapRecord): void {
-  ledger.gaps.push(gap);
+  if (!mergeGap(ledger.gaps, gap)) return;
   ledger.gapsTotal++;
   ledger.gapsByCause[gap.cause] = (ledger.gapsByCause[gap.cause] ?? 0) + 1;
   if (ledger.gaps.length > GAPS_MAX) ledger.gaps.shift();

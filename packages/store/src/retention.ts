@@ -49,8 +49,9 @@ export interface Cut {
 
 /**
  * Chooses among the places where a journal can be cut: whatever is after the mark can be decoded
- * then. A few frames between the cut and the mark may have lost their key frame; they are older than
- * what is to be kept.
+ * then. Key frames of groups are spread, so of some groups a few frames between the cut and the mark have
+ * lost theirs. They are older than what is to be kept; a reader behind the cut names them, each group's up
+ * to its next key frame (Head, FilterView).
  */
 export function chooseCut(marks: readonly Mark[], limits: TrimLimits): Cut {
   const { keepFrom, dropBytes, keepAfter } = limits;

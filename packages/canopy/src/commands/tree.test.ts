@@ -43,6 +43,14 @@ const GAP: GapRecord = {
   frames: -1,
 };
 
+/** Of a reader that had nothing yet. */
+const WHOLE: GapRecord = {
+  ...GAP,
+  from: asTime(0),
+  to: asTime(1_700_000_080_000),
+  cause: 'trimmed',
+};
+
 const source = {
   ...{ lastError: '', kind: 'canopy' as const, mayBeAwaySeconds: 86_400 },
   ...{ hopLagSeconds: 0.4, behindBytes: 4096, clockSkew: { seconds: -1.26, errorSeconds: 0.01 } },
@@ -91,7 +99,7 @@ it('prints every level, aligned', async () => {
         name: 'region',
         url: 'http://region',
         health: 'up',
-        journals: [journalOf(0.4, []), journalOf(75, [GAP])],
+        journals: [journalOf(0.4, [WHOLE]), journalOf(75, [GAP])],
         report: region,
       },
       {
@@ -117,7 +125,7 @@ it('prints every level, aligned', async () => {
     [
       'PROCESS           STATE   TARGETS  SERIES  SAMPLES/S    LAG  GAPS   HOP  BEHIND  CLOCK  MAY BE AWAY  URL',
       'top               parent   3/4 up    1200        240      -     0     -       -      -            -  http://top',
-      '├─ region         up       3/4 up    1200        240  1m15s     1  0.4s    4KiB  -1.3s           1d  http://region',
+      '├─ region         up       3/4 up    1200        240  1m15s     2  0.4s    4KiB  -1.3s           1d  http://region',
       '│  └─ leaf        up            -       -          -      -     0  0.4s    4KiB  -1.3s           1d  http://leaf',
       '└─ old (foreign)  down          -       -          -      -     0     -       -      -            -  http://old  connection refused',
       '',
@@ -128,6 +136,7 @@ it('prints every level, aligned', async () => {
       '',
       'NEWEST GAPS  FROM                      TO                        LENGTH  CAUSE    FRAMES LOST',
       'region       2023-11-14T22:13:20.000Z  2023-11-14T22:14:50.000Z   1m30s  restart    not known',
+      'region       the beginning             2023-11-14T22:14:40.000Z       -  trimmed    not known',
       '',
       'note: alerting is ignored',
       '',

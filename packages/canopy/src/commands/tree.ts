@@ -153,9 +153,9 @@ function gapsText(status: HierarchyStatus): string {
   for (const { of, gap } of gaps.slice(0, GAPS_SHOWN)) {
     rows.push([
       of,
-      formatTime(gap.from),
+      gap.from > 0 ? formatTime(gap.from) : 'the beginning',
       formatTime(gap.to),
-      formatSeconds((gap.to - gap.from) / 1000),
+      gap.from > 0 ? formatSeconds((gap.to - gap.from) / 1000) : NOT_KNOWN,
       gap.cause,
       gap.frames < 0 ? 'not known' : String(gap.frames),
     ]);

@@ -44,6 +44,7 @@ import { SelfMetrics } from '../metrics/registry.js';
 import { PROMETHEUS_VERSION, VERSION } from '../version.js';
 import { Configuration, type RunningConfig } from './configuration.js';
 import { corruptBlock, corruptTile } from './corrupt-records.js';
+import { FoundGaps } from './found-gaps.js';
 import { Rate } from './rate.js';
 import { nameOf, pathOf, storedLedger } from './journal-paths.js';
 import { StorePulse } from './store-pulse.js';
@@ -120,6 +121,8 @@ export class CanopyProcess {
   #head: Head | undefined;
   /** By place. */
   readonly #corrupt = new Map<string, CorruptRecord>();
+  /** Gaps of journals that this process does not write yet. */
+  readonly #found = new FoundGaps();
 
   private constructor(
     settings: Settings,
@@ -181,7 +184,7 @@ export class CanopyProcess {
     this.corruptRecords++;
     this.#corrupt.set(name, record);
     this.log('error', 'a stored record fails its checks and is not used', { ...record });
-    this.#nameGap(ref, gap);
+    this.nameGap(ref, gap);
   }
 
   /** Looks for series that two targets give at once, and tells the ledgers. */
@@ -197,9 +200,10 @@ export class CanopyProcess {
   }
 
   /** In the ledger of the journal concerned, where this process writes it; else when it does. */
-  #nameGap(ref: JournalRef, gap: GapRecord): void {
+  nameGap(ref: JournalRef, gap: GapRecord): void {
     if (ref === this.journal?.ref) this.journal.nameGap(gap);
-    else this.puller?.nameGap(ref, gap);
+    else if (this.puller !== undefined) this.puller.nameGap(ref, gap);
+    else this.#found.add(ref, gap);
   }
 
   /** Names what was found before the ledgers of other journals were written by this process. */
@@ -208,6 +212,7 @@ export class CanopyProcess {
     for (const { journal: ref, gap } of this.#corrupt.values()) {
       if (ref !== this.journal?.ref) puller.nameGap(ref, gap);
     }
+    this.#found.tell((ref, gap) => this.nameGap(ref, gap));
   }
 
   get head(): Head {
@@ -240,6 +245,7 @@ export class CanopyProcess {
       onTileClosed: (ref, tile) => role.tiles?.onClosed(ref, tile),
       onTileCorrupt: (ref, meta) => this.noteCorrupt(corruptTile(ref, meta)),
       onBlockCorrupt: (ref, meta) => this.noteCorrupt(corruptBlock(ref, meta)),
+      onFramesLost: (ref, gap) => this.nameGap(ref, gap),
       tileSource: role.tiles?.source ?? null,
       maxSeries: SERIES_MAX,
     });

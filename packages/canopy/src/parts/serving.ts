@@ -11,6 +11,8 @@ export interface ServingOptions {
   readonly journal: JournalWriter;
   watermark(ref: JournalRef): number;
   keptFor(ref: JournalRef): DurationMs;
+  /** Its journals are cut behind the last reader. */
+  readonly rememberReaders: boolean;
   readonly life: LifeCycle;
 }
 
@@ -35,6 +37,7 @@ export function startServing(process: CanopyProcess, options: ServingOptions): F
     concurrentPullsMax: 16,
     readersMax: 64,
     readerTtl: (settings.journalRetention || 86_400_000) as DurationMs,
+    rememberReaders: options.rememberReaders,
     viewsMax: 64,
     log,
   });

@@ -87,6 +87,7 @@ export async function startLeaf(
       journal,
       watermark: (ref) => (ref === journal.ref ? journal.watermark : 0),
       keptFor: () => keptFor(settings, written.perSecond),
+      rememberReaders: false,
       life,
     });
     startRemoteWrite(process, journal, life);

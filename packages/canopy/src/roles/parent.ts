@@ -220,6 +220,7 @@ async function beginTerm(parts: Parts, term: LifeCycle): Promise<void> {
     journal,
     watermark: (ref) => (ref === journal.ref ? journal.watermark : puller.watermark(ref)),
     keptFor: () => settings.journalRetention,
+    rememberReaders: true,
     life: term,
   });
   startRemoteWrite(process, journal, term);
@@ -252,6 +253,7 @@ function startPulling(
   const { store, clock, owner, log, head } = process;
   const puller = new FramePuller({
     ...{ store, owner, log, clock, appender: head },
+    readerName: `${process.settings.name}@${process.world.hostname}`,
     leaseTtl: LEASE_TTL,
     groupOf: (ref, epoch, group) => head.provenance.groupOf(ref, epoch, group),
     ownJournals: () => new Set(process.journal === undefined ? [] : [process.journal.id]),
@@ -281,7 +283,9 @@ function makeTileKeeper(process: CanopyProcess): TileKeeper {
     ...{ store, owner, log },
     head: () => process.head,
     leaseTtl: LEASE_TTL,
-    oldestReader: (ref) => process.frames?.oldestReader(ref),
+    // Before pages are served, and after, nobody knows who reads.
+    oldestReader: (ref) =>
+      process.frames === undefined ? { epoch: 0, sequence: 0 } : process.frames.oldestReader(ref),
   });
 }
 

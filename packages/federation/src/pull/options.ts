@@ -20,8 +20,10 @@ export interface FramePullerOptions {
   readonly store: Store;
   readonly appender: Appender;
   readonly clock: Clock;
-  /** Name of this process: owner of the leases, and what sources call their reader. */
+  /** Owner of the leases: another one in each process. */
   readonly owner: string;
+  /** What sources call their reader: the same after a restart, so that they keep what it needs. */
+  readonly readerName: string;
   readonly leaseTtl: DurationMs;
   /** Journals this process writes; a source that hands them back is part of a loop. */
   ownJournals(): ReadonlySet<JournalId>;

@@ -61,7 +61,7 @@ export class FramePuller implements PullFormat {
     return {
       [CURSOR_HEADER]: joinCursors(cursors),
       [EXCLUDE_HEADER]: [...this.#options.ownJournals()].join('.'),
-      [READER_HEADER]: this.#options.owner,
+      [READER_HEADER]: this.#options.readerName,
     };
   }
 

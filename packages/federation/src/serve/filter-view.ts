@@ -12,6 +12,7 @@ import {
   decodeGap,
   decodeLayout,
   encodeEntry,
+  encodeGap,
   encodeLayout,
   entryPayload,
   frameLayoutVersion,
@@ -20,6 +21,7 @@ import {
   EntryKind,
   type Epoch,
   FormatError,
+  type GapCause,
   type GroupId,
   type GroupKind,
   type GroupMeta,
@@ -29,6 +31,7 @@ import {
   type LayoutSlot,
   type Matcher,
   SampleState,
+  asTime,
   comparePositions,
 } from '@canopy/model';
 import { isSelected } from './selection.js';
@@ -51,7 +54,10 @@ interface FilteredGroup extends SlotCounts {
   blind: boolean;
   /** The next frame to be sent needs no earlier one at the reader. */
   fresh: boolean;
+  /** Null where the next frame must be a key frame. */
   decoder: FrameDecoder | null;
+  /** Why it must. Before the first one: what it builds on was trimmed. */
+  brokenBy: GapCause;
   encoder: FrameEncoder | null;
   /** Sequence of the newest key frame seen; 0 where none was. */
   keySequence: number;
@@ -170,6 +176,7 @@ export class FilterView {
       group.keySequence = entry.sequence;
       group.blind = false;
     }
+    const before = group.lastTime;
     group.lastTime = entry.time;
     if (entry.time > this.#newestTime) this.#newestTime = entry.time;
     // What a later layout makes partial is whole or nothing until then.
@@ -181,9 +188,10 @@ export class FilterView {
         : this.#offerLoose(entry, group);
     } catch (error) {
       if (!(error instanceof FormatError)) throw error;
+      if (group.decoder !== null) group.brokenBy = 'corrupt';
       group.decoder = null;
       this.undecodable++;
-      return null;
+      return group.kept === 0 ? null : lostFrame(entry, before, group.brokenBy);
     }
   }
 
@@ -221,7 +229,7 @@ export class FilterView {
     try {
       const { cause } = decodeGap(entryPayload(entry));
       // As a head does: what comes next may look like the step after the one that is known.
-      if (cause !== 'corrupt') this.#breakChains(entry.group);
+      if (cause !== 'corrupt' || entry.group !== 0) this.#breakChains(entry.group, cause);
     } catch (error) {
       if (!(error instanceof FormatError)) throw error;
       return entry;
@@ -230,8 +238,12 @@ export class FilterView {
   }
 
   /** The next frame of the group (0: of every one) must be a key frame. */
-  #breakChains(id: GroupId): void {
-    for (const [each, group] of this.#groups) if (id === 0 || id === each) group.decoder = null;
+  #breakChains(id: GroupId, cause: GapCause): void {
+    for (const [each, group] of this.#groups) {
+      if (id !== 0 && id !== each) continue;
+      if (group.decoder !== null) group.brokenBy = cause;
+      group.decoder = null;
+    }
   }
 
   #offerAligned(entry: JournalEntry, group: FilteredGroup): JournalEntry | null {
@@ -350,6 +362,7 @@ function newGroup({ kind, interval }: GroupMeta, blind: boolean): FilteredGroup 
     blind,
     fresh: true,
     decoder: null,
+    brokenBy: 'trimmed',
     encoder: null,
     keySequence: 0,
     isBlank: false,
@@ -369,6 +382,18 @@ function readLayout(entry: JournalEntry): LayoutRecord | null {
 
 const slotNumber = (layout: LayoutRecord, index: number): number =>
   layout.slotNumbers === null ? layout.firstSlot + index : layout.slotNumbers[index];
+
+/**
+ * Stands in the place of a frame that cannot be filtered: what it builds on is gone. `before`: time of
+ * the frame before it, 0 where none is known. Gaps of frames in a row touch, a ledger has them as one.
+ */
+function lostFrame(entry: JournalEntry, before: number, cause: GapCause): JournalEntry {
+  const { epoch, sequence, group, time } = entry;
+  const from = asTime(before > 0 && before < time ? before : time - 1);
+  const gap = { group, from, to: asTime(time + 1), cause, frames: 1 };
+  const fields = { epoch, sequence, kind: EntryKind.gap, group, time: gap.to, key: false };
+  return encodeEntry(fields, encodeGap(gap));
+}
 
 function withPayload(entry: JournalEntry, key: boolean, payload: Uint8Array): JournalEntry {
   const { epoch, sequence, kind, group, time } = entry;

@@ -70,6 +70,8 @@ export interface FrameServerOptions {
   readonly readersMax: number;
   /** A reader not heard of for this long is forgotten. */
   readonly readerTtl: DurationMs;
+  /** Readers are remembered in the store: the journals are cut behind the last of them. */
+  readonly rememberReaders: boolean;
   /** Filtered views whose decoding state is kept between pulls. */
   readonly viewsMax: number;
   readonly log: Log;
@@ -122,10 +124,11 @@ export class FrameServer {
   constructor(options: FrameServerOptions) {
     this.#options = options;
     this.#refs = [options.ownJournal as string as JournalRef];
-    const { store, clock, viewsMax, readersMax, readerTtl } = options;
+    const { store, clock, viewsMax, readersMax, readerTtl: ttl } = options;
     this.#layouts = new LayoutReader(store, clock);
     this.#views = new Views(store, clock, this.#layouts, viewsMax);
-    this.#readers = new Readers(clock, readersMax, readerTtl);
+    const remembered = options.rememberReaders ? store : undefined;
+    this.#readers = new Readers({ clock, readersMax, ttl, store: remembered });
   }
 
   /**
@@ -138,6 +141,7 @@ export class FrameServer {
     }
     this.#pulling++;
     try {
+      await this.#readers.load();
       const page = await this.#page(this.#request(req, url));
       const bytes = encodePage(page);
       const sent = await sendBody(req, res, FRAMES_MEDIA_TYPE, bytes);
@@ -160,8 +164,8 @@ export class FrameServer {
   }
 
   /**
-   * The position of the reader of `ref` (any view of it) that is furthest behind; undefined without
-   * readers.
+   * Entries after it are needed by the reader of `ref` (any view of it) that is furthest behind;
+   * undefined without readers.
    */
   oldestReader(ref: JournalRef): JournalPosition | undefined {
     return this.#readers.oldest(ref);
@@ -202,6 +206,7 @@ export class FrameServer {
       this.totals.gaps += read.totals.gaps;
       this.totals.layoutDumps += read.totals.layoutDumps;
     }
+    this.#views.retain((reader) => this.#readers.has(reader));
     this.totals.undecodable = this.#views.undecodable;
     this.totals.replays = this.#views.replays;
     const report = this.#report(request.reader);
@@ -226,8 +231,9 @@ export class FrameServer {
     this.#refs = journals.map(({ ref }) => ref);
     const opened: Open[] = [];
     const excluded = new Set<JournalId>();
-    const { positions } = request.reader;
+    const { positions, needs } = request.reader;
     positions.clear();
+    needs.clear();
     for (const stored of journals) {
       const id = journalIdOf(stored.ref);
       if (request.excluded.has(id)) {
@@ -239,7 +245,9 @@ export class FrameServer {
       const read = new JournalRead(parts, stored, ref, cursor);
       opened.push({ stored, read, watermark: watermarks.get(stored.ref) ?? 0 });
       positions.set(stored.ref, read.from);
+      needs.set(stored.ref, read.needs);
     }
+    await this.#readers.save();
     opened.sort((a, b) => a.read.lastTime - b.read.lastTime);
     return { opened, excluded: [...excluded] };
   }

@@ -103,6 +103,12 @@ export class JournalRead {
     return this.#from;
   }
 
+  /** Entries after it are needed to go on from there: a filtered view is made again from older ones. */
+  get needs(): JournalPosition {
+    const { position, replay } = this.#cursor;
+    return { epoch: position.epoch, sequence: Math.max(0, position.sequence - replay) };
+  }
+
   /** How old what the reader has is; readers without anything come first. */
   get lastTime(): number {
     return this.#lastTime;

@@ -5,6 +5,8 @@ import {
   type JournalPosition,
   type JournalRef,
   type Milliseconds,
+  type Store,
+  asTime,
   comparePositions,
 } from '@canopy/model';
 
@@ -30,18 +32,52 @@ export interface Reader {
   /** When it was told last what was counted of a stored journal (ms since epoch). */
   readonly told: Map<JournalRef, number>;
   readonly positions: Map<JournalRef, JournalPosition>;
+  /** By stored journal: entries after it are needed to answer the reader. */
+  readonly needs: Map<JournalRef, JournalPosition>;
 }
 
-export class Readers {
-  readonly #clock: Clock;
-  readonly #readersMax: number;
-  readonly #ttl: DurationMs;
-  readonly #readers = new Map<string, Reader>();
+export interface ReadersOptions {
+  readonly clock: Clock;
+  readonly readersMax: number;
+  readonly ttl: DurationMs;
+  /** Where they are remembered beyond the life of this process; undefined: nowhere. */
+  readonly store: Pick<Store, 'getDocument' | 'putDocument'> | undefined;
+}
 
-  constructor(clock: Clock, readersMax: number, ttl: DurationMs) {
-    this.#clock = clock;
-    this.#readersMax = readersMax;
-    this.#ttl = ttl;
+/** Name of the store's document: a list of `Remembered`. */
+const DOCUMENT = 'readers';
+/** A place that is older than what the reader has keeps a little more, nothing else. */
+const SAVE_EVERY_MS = 30_000;
+const NOTHING: JournalPosition = { epoch: 0, sequence: 0 };
+
+type Remembered = readonly [
+  key: string,
+  name: string,
+  remote: string,
+  lastSeen: number,
+  needs: ReadonlyArray<readonly [ref: JournalRef, epoch: number, sequence: number]>,
+];
+
+export class Readers {
+  readonly #options: ReadersOptions;
+  readonly #readers = new Map<string, Reader>();
+  #loading: Promise<void> | undefined;
+  #isLoaded: boolean;
+  #isNew = false;
+  #savedAt = Number.NEGATIVE_INFINITY;
+
+  constructor(options: ReadersOptions) {
+    this.#options = options;
+    this.#isLoaded = options.store === undefined;
+  }
+
+  /** Resolves once those of an earlier process are known. @throws CanopyError of the store. */
+  load(): Promise<void> {
+    if (this.#isLoaded) return Promise.resolve();
+    this.#loading ??= this.#load().finally(() => {
+      this.#loading = undefined;
+    });
+    return this.#loading;
   }
 
   /**
@@ -51,17 +87,36 @@ export class Readers {
   admit(name: string, remote: string, selection: string): Reader | undefined {
     this.#expire();
     const key = JSON.stringify([name, remote, selection]);
-    const now = this.#clock.now();
+    const now = this.#options.clock.now();
     let reader = this.#readers.get(key);
     if (reader === undefined) {
-      if (this.#readers.size >= this.#readersMax) return undefined;
-      const rest = { pulls: 0, lastReport: 0, told: new Map(), positions: new Map() };
-      reader = { key, name, remote, lastSeen: now, ...rest };
+      if (this.#readers.size >= this.#options.readersMax) return undefined;
+      reader = newReader(key, name, remote, now);
       this.#readers.set(key, reader);
+      this.#isNew = true;
     }
     reader.lastSeen = now;
     reader.pulls++;
     return reader;
+  }
+
+  /**
+   * Writes down where readers are: at once where there is a new one, else now and then.
+   * @throws CanopyError of the store.
+   */
+  async save(): Promise<void> {
+    const { store, clock } = this.#options;
+    const now = clock.monotonic();
+    if (store === undefined || (!this.#isNew && now - this.#savedAt < SAVE_EVERY_MS)) return;
+    const list = [...this.#readers.values()].map(({ key, name, remote, lastSeen, needs }) => {
+      const places = [...needs].map(
+        ([ref, { epoch, sequence }]) => [ref, epoch, sequence] as const,
+      );
+      return [key, name, remote, lastSeen, places] satisfies Remembered;
+    });
+    await store.putDocument(DOCUMENT, JSON.stringify(list));
+    this.#isNew = false;
+    this.#savedAt = now;
   }
 
   all(): ReaderStatus[] {
@@ -71,21 +126,60 @@ export class Readers {
     });
   }
 
+  has(key: string): boolean {
+    return this.#readers.has(key);
+  }
+
+  /**
+   * Entries after the result are needed; undefined where nobody reads. Before those of an earlier
+   * process are known: all entries.
+   */
   oldest(ref: JournalRef): JournalPosition | undefined {
+    if (!this.#isLoaded) {
+      // The store does not answer: asked again with the next question.
+      this.load().catch(() => undefined);
+      return NOTHING;
+    }
     this.#expire();
     let oldest: JournalPosition | undefined;
-    for (const { positions } of this.#readers.values()) {
-      const position = positions.get(ref);
+    for (const { needs } of this.#readers.values()) {
+      const position = needs.get(ref);
       if (position === undefined) continue;
       if (oldest === undefined || comparePositions(position, oldest) < 0) oldest = position;
     }
     return oldest;
   }
 
-  #expire(): void {
-    const now = this.#clock.now();
-    for (const [key, { lastSeen }] of this.#readers) {
-      if (now - lastSeen > this.#ttl) this.#readers.delete(key);
+  async #load(): Promise<void> {
+    const text = await this.#options.store?.getDocument(DOCUMENT);
+    for (const [key, name, remote, lastSeen, needs] of readList(text)) {
+      const reader = newReader(key, name, remote, asTime(lastSeen));
+      for (const [ref, epoch, sequence] of needs) reader.needs.set(ref, { epoch, sequence });
+      this.#readers.set(key, reader);
     }
+    this.#isLoaded = true;
+  }
+
+  #expire(): void {
+    const { clock, ttl } = this.#options;
+    const now = clock.now();
+    for (const [key, { lastSeen }] of this.#readers) {
+      if (now - lastSeen > ttl) this.#readers.delete(key);
+    }
+  }
+}
+
+const newReader = (key: string, name: string, remote: string, lastSeen: Milliseconds): Reader => ({
+  ...{ key, name, remote, lastSeen, pulls: 0, lastReport: 0 },
+  ...{ told: new Map(), positions: new Map(), needs: new Map() },
+});
+
+/** One that cannot be read is that of nobody: readers that come find what is kept, or a named gap. */
+function readList(text: string | undefined): readonly Remembered[] {
+  try {
+    const list: unknown = JSON.parse(text ?? '[]');
+    return Array.isArray(list) ? (list as Remembered[]) : [];
+  } catch {
+    return [];
   }
 }

@@ -15,6 +15,7 @@ import {
 import { FilterView } from './filter-view.js';
 import type { LayoutReader } from './layouts.js';
 
+/** Read before others get their turn. */
 const CHUNK = { maxBytes: 256 * 1024, maxEntries: 2048 };
 
 /** Where a view has to be, and how many sequence numbers before that it has to start. */
@@ -51,6 +52,11 @@ export class Views {
    * By reference and position (where it is, or will be when it is made); least recently used first.
    */
   readonly #kept = new Map<string, FilterView>();
+  /**
+   * By reader: the one that was not ready in time. Not bounded with the others, so that however many
+   * there are, a reader gets on.
+   */
+  readonly #unready = new Map<string, { readonly key: string; readonly view: FilterView }>();
 
   constructor(store: Store, clock: Clock, layouts: LayoutReader, viewsMax: number) {
     this.#store = store;
@@ -63,22 +69,33 @@ export class Views {
   of(reader: string, matcherSets: ReadonlyArray<readonly Matcher[]>): ViewSource {
     return {
       at: (stored, ref, place, deadline) => {
-        const key = keyOf(reader, ref, place.position);
-        return this.#at(key, matcherSets, stored, place, deadline);
+        return this.#at(reader, ref, matcherSets, stored, place, deadline);
       },
       keep: (ref, position, view) => this.#keep(keyOf(reader, ref, position), view),
     };
   }
 
+  /** Forgets what is kept for readers that are not there any more. */
+  retain(isThere: (reader: string) => boolean): void {
+    for (const reader of this.#unready.keys()) if (!isThere(reader)) this.#unready.delete(reader);
+  }
+
   async #at(
-    key: string,
+    reader: string,
+    ref: JournalRef,
     matcherSets: ReadonlyArray<readonly Matcher[]>,
     stored: JournalState,
     place: ViewPlace,
     deadline: number,
   ): Promise<FilterView | null> {
+    const key = keyOf(reader, ref, place.position);
     let view = this.#kept.get(key);
     this.#kept.delete(key);
+    const unready = this.#unready.get(reader);
+    if (unready?.key === key) {
+      view ??= unready.view;
+      this.#unready.delete(reader);
+    }
     if (view === undefined) {
       const start = startOf(place, stored.trimmed);
       if (comparePositions(start, place.position) < 0) this.replays++;
@@ -89,7 +106,7 @@ export class Views {
     }
     const done = await this.#catchUp(view, stored.ref, place.position, deadline);
     if (done) return view;
-    this.#keep(key, view);
+    this.#unready.set(reader, { key, view });
     return null;
   }
 
@@ -110,6 +127,7 @@ export class Views {
       const last = read.at(-1);
       if (last === undefined || comparePositions(last, target) >= 0) view.skipTo(target);
       else if (this.#clock.monotonic() >= deadline) return false;
+      else await new Promise((resolve) => setImmediate(resolve));
     }
     return true;
   }

@@ -253,6 +253,12 @@ interface RecordedGroup {
   version: number;
 }
 
+/** A frame that came and could not be decoded. */
+export interface LostFrame {
+  readonly group: number;
+  readonly time: number;
+}
+
 /**
  * Decodes what it is given as a head does. `samples` holds `name{…} @time value` lines by journal,
  * in the order they came.
@@ -261,6 +267,7 @@ export class RecordingAppender implements Appender {
   readonly samples: string[] = [];
   readonly entries: Array<{ ref: JournalRef; entry: JournalEntry }> = [];
   readonly gaps: GapRecord[] = [];
+  readonly lost: LostFrame[] = [];
   readonly totals: ApplyTotals = {
     frames: 0,
     samples: 0,
@@ -327,10 +334,7 @@ export class RecordingAppender implements Appender {
 
   #frame(ref: JournalRef, entry: JournalEntry): void {
     const group = this.#groups.get(`${ref}/${entry.epoch}/${entry.group}`);
-    if (group === undefined) {
-      this.totals.undecodable++;
-      return;
-    }
+    if (group === undefined) return this.#lose(entry);
     this.totals.frames++;
     if (group.kind === 'loose') {
       const frame = group.decoder.decodeLoose(entryPayload(entry), entry.time);
@@ -344,13 +348,17 @@ export class RecordingAppender implements Appender {
       frame = group.decoder.decodeAligned(entryPayload(entry), entry.key);
     } catch (error) {
       if (!(error instanceof FormatError)) throw error;
-      this.totals.undecodable++;
-      return;
+      return this.#lose(entry);
     }
     for (let slot = 0; slot < frame.slotCount; slot++) {
       if (frame.states[slot] === SampleState.none) continue;
       this.#sample(group, slot, entry.time, frame.states[slot], frame.values[slot]);
     }
+  }
+
+  #lose({ group, time }: JournalEntry): void {
+    this.totals.undecodable++;
+    this.lost.push({ group, time });
   }
 
   #sample(group: RecordedGroup, slot: number, time: number, state: number, value: number): void {

@@ -21,10 +21,11 @@ import type {
   TileMeta,
   Clock,
 } from '@canopy/model';
-import { decodeEntry } from '@canopy/encoding';
+import { decodeEntry, encodeEntry, encodeGap } from '@canopy/encoding';
 import {
   BLOCK_CHUNK_BYTES,
   CanopyError,
+  asTime,
   comparePositions,
   EntryKind,
   FormatError,
@@ -192,13 +193,22 @@ export class MemoryStore implements Store {
     this.#check();
     const found: JournalEntry[] = [];
     let bytes = 0;
-    for (const entry of this.#journals.get(ref)?.entries ?? []) {
-      if (comparePositions(entry, after) <= 0 || !this.#isSound(ref, entry)) continue;
+    const { entries } = this.#journals.get(ref) ?? { entries: [] };
+    for (const [i, entry] of entries.entries()) {
+      if (comparePositions(entry, after) <= 0) continue;
       bytes += entry.bytes.length;
       if (found.length > 0 && (bytes > limits.maxBytes || found.length >= limits.maxEntries)) break;
-      found.push(entry);
+      const isSound = this.#isSound(ref, entry);
+      found.push(isSound ? entry : gapInPlace(entry, found.at(-1), entries[i + 1]));
     }
     return found;
+  }
+
+  /** Flips a bit of a stored entry. */
+  damage(ref: JournalRef, { epoch, sequence }: JournalPosition): void {
+    for (const entry of this.#journals.get(ref)?.entries ?? []) {
+      if (entry.epoch === epoch && entry.sequence === sequence) entry.bytes[8] ^= 1;
+    }
   }
 
   async readLayouts(ref: JournalRef): Promise<JournalEntry[]> {
@@ -404,6 +414,19 @@ export class MemoryStore implements Store {
     if (!this.#holds(lease)) throw new CanopyError('storage_unavailable', 'the lease is lost');
     return journal;
   }
+}
+
+/** As the real stores put it: from the entry before to the one after. */
+function gapInPlace(
+  { epoch, sequence }: JournalEntry,
+  before: JournalEntry | undefined,
+  after: JournalEntry | undefined,
+): JournalEntry {
+  const from = before?.time ?? asTime((after?.time ?? 1) - 1);
+  const to = asTime(Math.max(from + 1, after?.time ?? 0));
+  const gap = { group: 0, from, to, cause: 'corrupt' as const, frames: 1 };
+  const fields = { epoch, sequence, kind: EntryKind.gap, group: 0, time: to, key: false };
+  return encodeEntry(fields, encodeGap(gap));
 }
 
 function emptyJournal(): MemoryJournal {

@@ -2,6 +2,7 @@
 import { type AlignedFrame, FrameDecoder, type LooseFrame, entryPayload } from '@canopy/encoding';
 import {
   type Epoch,
+  type GapCause,
   type GroupId,
   type GroupMeta,
   type JournalEntry,
@@ -61,6 +62,8 @@ export class Group implements GroupPin {
   silent = false;
   /** No base to decode on: everything up to the next key frame is undecodable. */
   waiting = true;
+  /** Why it waits; undefined where it had no base yet. */
+  brokenBy: GapCause | undefined;
   keySequence = 0;
   /** Newest entry of the group, layouts included. */
   lastSequence = 0;
@@ -146,6 +149,7 @@ export class Group implements GroupPin {
   /** A key frame was decoded: what came before it is not built on any more. */
   begin(sequence: number): void {
     this.keySequence = sequence;
+    this.brokenBy = undefined;
     this.#deferred = [];
   }
 
@@ -159,7 +163,8 @@ export class Group implements GroupPin {
   }
 
   /** The chain of frames is broken: what comes before the next key frame cannot be decoded. */
-  breakChain(): void {
+  breakChain(cause: GapCause): void {
+    this.brokenBy ??= cause;
     this.waiting = true;
     this.#deferred = [];
     this.#decoder?.reset();

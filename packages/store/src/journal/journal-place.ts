@@ -8,16 +8,21 @@ import {
   type JournalRef,
   type JournalState,
   type Lease,
+  type Ledger,
+  type Milliseconds,
   type Store,
   asDuration,
+  asTime,
   comparePositions,
   isJournalId,
   sleep,
 } from '@canopy/model';
 import { START } from '../commit.js';
 import type { StoreLog } from '../health.js';
+import { type Predecessor, gapRecord, targetKey } from './group-columns.js';
 import { JournalIndex } from './journal-index.js';
 import type { JournalWriterOptions } from './options.js';
+import type { QueuedRecord } from './record-queue.js';
 
 const ID_DOCUMENT = 'journal/id';
 const CLEAN_DOCUMENT = 'journal/clean';
@@ -141,6 +146,35 @@ export async function recover(store: Store, ref: JournalRef): Promise<Recovered>
     after = { epoch, sequence };
   }
   return { state, index: base, clean: cleanText === cleanMark(ref, state.position) };
+}
+
+/** Groups of the run before, which those of this one go on from, by target. */
+export function predecessorsOf(index: JournalIndex, clean: boolean): Map<string, Predecessor> {
+  const predecessors = new Map<string, Predecessor>();
+  for (const track of index.groups.values()) {
+    if (track.lastTime === 0) continue;
+    const lastTime = asTime(track.lastTime);
+    const cause = clean ? 'stopped' : 'restart';
+    predecessors.set(targetKey(track), { group: track.group, lastTime, cause });
+  }
+  return predecessors;
+}
+
+/**
+ * What is missing since the run before, told before anything else: a target may come back late or never, and
+ * the watermark must pass no hole that is not named. Undefined where nothing was written then.
+ */
+export function gapSinceBefore(
+  index: JournalIndex,
+  clean: boolean,
+  { watermark }: Readonly<Ledger>,
+  now: Milliseconds,
+): QueuedRecord | undefined {
+  const hasFrames = [...index.groups.values()].some(({ lastTime }) => lastTime > 0);
+  const from = asTime(watermark > 0 ? watermark : index.newest);
+  if (!hasFrames || from >= now) return undefined;
+  if (clean) return gapRecord(0, from, now, 'stopped', 0, undefined);
+  return gapRecord(0, from, now, 'restart', -1, undefined);
 }
 
 export async function saveCheckpoint(

@@ -208,6 +208,38 @@ describe('JournalWriter', () => {
     await second.close();
   });
 
+  it('moves the watermark past no hole that is not named, whoever comes back', async () => {
+    const first = await open();
+    const groups = ['a', 'b', 'gone'].map((job) => openGroup(first, job));
+    for (const group of groups) addSeries(group, 'm');
+    for (const group of groups) write(group, 0, 1);
+    await first.flush();
+    const reached = first.watermark;
+    await crash();
+    await clock.advance(60_000);
+    const second = await open();
+    expect(second.watermark).toBe(reached);
+    const again = openGroup(second, 'a');
+    addSeries(again, 'm');
+    write(again, 60_000, 2);
+    await second.flush();
+    // `b` is scraped later, `gone` never again.
+    expect(second.watermark).toBeGreaterThan(reached);
+    const told = (await read(second)).gaps;
+    expect(told).toEqual([
+      { group: 0, from: reached, to: at(60_000), cause: 'restart', frames: -1 },
+      { group: 1, from: at(0), to: at(60_000), cause: 'restart', frames: -1 },
+    ]);
+    await second.close();
+    await clock.advance(60_000);
+    const third = await open();
+    await third.flush();
+    expect((await read(third)).gaps.at(-1)).toEqual({
+      ...{ group: 0, from: at(60_000), to: at(120_000), cause: 'stopped', frames: 0 },
+    });
+    await third.close();
+  });
+
   it('names a clean stop as such, once', async () => {
     const causes: string[] = [];
     for (let run = 0; run < 3; run++) {

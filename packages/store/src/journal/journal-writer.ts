@@ -35,6 +35,8 @@ import {
 import type { JournalIndex } from './journal-index.js';
 import {
   findJournalId,
+  gapSinceBefore,
+  predecessorsOf,
   type Recovered,
   beginning,
   recover,
@@ -64,7 +66,7 @@ export class JournalWriter implements Journal {
   readonly #queue = new RecordQueue();
   readonly #host: GroupHost;
   readonly #open = new Set<GroupColumns>();
-  readonly #predecessors = new Map<string, Predecessor>();
+  readonly #predecessors: Map<string, Predecessor>;
   readonly #stats: JournalWriterStats = emptyStats();
   #lease: Lease;
   #leaseRenewedAt: number;
@@ -109,13 +111,10 @@ export class JournalWriter implements Journal {
     ({ epoch: this.#epoch, sequence: this.#sequence } = beginning(state, options));
     this.#nextGroup = index.nextGroup;
     this.#ledger = parseLedger(state?.ledger ?? '');
-    for (const track of index.groups.values()) {
-      if (track.lastTime === 0) continue;
-      const lastTime = asTime(track.lastTime);
-      const cause = clean ? 'stopped' : 'restart';
-      this.#predecessors.set(targetKey(track), { group: track.group, lastTime, cause });
-    }
+    this.#predecessors = predecessorsOf(index, clean);
     this.#host = this.#makeHost();
+    const gap = gapSinceBefore(index, clean, this.#ledger, options.clock.now());
+    if (gap !== undefined) this.#enqueue(gap);
   }
 
   /**
@@ -288,8 +287,7 @@ export class JournalWriter implements Journal {
   }
 
   #dropOverflow(): void {
-    const { queueBytesMax } = this.#options;
-    const excess = this.#queue.bytes - queueBytesMax * QUEUE_KEPT;
+    const excess = this.#queue.bytes - this.#options.queueBytesMax * QUEUE_KEPT;
     this.#countDropped(this.#queue.dropOldest(excess), 'queue_full');
   }
 
