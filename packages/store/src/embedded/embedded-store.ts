@@ -77,7 +77,8 @@ export async function openEmbeddedStore(options: EmbeddedStoreOptions): Promise<
   let tables: Tables | undefined;
   try {
     const file = join(path, 'store.mdb');
-    await tryToRead(file, clock, lock.lastedMs !== undefined && lock.lastedMs < BRIEF_MS);
+    const isDoubtful = lock.lastedMs !== undefined && lock.lastedMs < BRIEF_MS;
+    await tryToRead(file, clock, isDoubtful, log);
     tables = Tables.open(file, options.maxBytes, clock);
     if (!checkFormat(tables)) await writeFormat(tables);
     store = new LmdbStore(options, tables, lock, await tables.identity());
@@ -89,8 +90,8 @@ export async function openEmbeddedStore(options: EmbeddedStoreOptions): Promise<
   }
 }
 
-/** A process that ended sooner may have been ended by what it read. */
-const BRIEF_MS = 600_000;
+/** A process that ended sooner, in its recovery mostly, may have been ended by what it read. */
+const BRIEF_MS = 60_000;
 /** Deletions in one transaction. */
 const STEP_DELETIONS = 4000;
 

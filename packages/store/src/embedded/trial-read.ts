@@ -7,6 +7,7 @@ import { once } from 'node:events';
 import { rm, stat, writeFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { type Clock, asDuration } from '@canopy/model';
+import type { StoreLog } from '../health.js';
 import { corruptFile } from './table.js';
 import { TABLE_NAMES } from './tables.js';
 
@@ -38,11 +39,17 @@ const LIMIT_BYTES_PER_MS = 20_000;
  * `isDoubtful`: the process before did not last. Once in doubt a file is tried until it is read whole.
  * @throws CanopyError `storage_corrupt` where reading the file ends a process, or does not end.
  */
-export async function tryToRead(file: string, clock: Clock, isDoubtful: boolean): Promise<void> {
+export async function tryToRead(
+  file: string,
+  clock: Clock,
+  isDoubtful: boolean,
+  log: StoreLog,
+): Promise<void> {
   const doubt = `${file}-doubtful`;
   const [size, before] = await Promise.all([sizeOf(file), sizeOf(doubt)]);
   if (size === undefined || (!isDoubtful && before === undefined)) return;
   await writeFile(doubt, '');
+  log('info', 'the process before did not last: the whole store is read first', { bytes: size });
   const lmdb = createRequire(import.meta.url).resolve('lmdb');
   const reader = spawn(process.execPath, ['-e', WALK, lmdb, file, ...TABLE_NAMES], {
     stdio: ['ignore', 'ignore', 'pipe'],
