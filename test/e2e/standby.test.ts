@@ -59,7 +59,8 @@ async function isStandby(base: string): Promise<void> {
 /** Milliseconds from now until `base` has stored something new of the leaf. */
 async function tookOver(base: string): Promise<number> {
   const begun = performance.now();
-  const died = now();
+  // Seconds are rounded down: what was stored before must not be enough.
+  const died = now() + 1;
   await completeUpTo(base, died, ['leaf']);
   expect(await metric(base, 'canopy_parent_standby')).toBe(0);
   return performance.now() - begun;
