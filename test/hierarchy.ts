@@ -1,5 +1,5 @@
 /** Questions that tests put to a running hierarchy. */
-import type { JournalPosition } from '@canopy/model';
+import type { JournalPosition, JournalReport, Ledger, LedgerReport } from '@canopy/model';
 import { type ApiSeries, eventually, get, query } from './processes.js';
 
 const labelsText = (series: ApiSeries): string =>
@@ -22,22 +22,14 @@ export interface Gap {
 }
 
 /** What a parent says of one journal that it pulls. */
-export interface SourceLedger {
-  readonly position: JournalPosition;
-  readonly frames: number;
-  readonly samples: number;
-  readonly bytes: number;
-  readonly refused: Readonly<Record<string, number>>;
-  readonly gaps: readonly Gap[];
-  readonly watermark: number;
-}
+export type SourceLedger = Ledger & { readonly position: JournalPosition };
 
 interface Source {
   readonly name: string;
   readonly journals: ReadonlyArray<{
     readonly ref: string;
     readonly position: JournalPosition;
-    readonly ledger: Omit<SourceLedger, 'position'>;
+    readonly ledger: Ledger;
   }>;
 }
 
@@ -48,16 +40,18 @@ async function sourceOf(base: string, name: string): Promise<Source | undefined>
   return body.data.sources.find((source) => source.name === name);
 }
 
-/** Waits until `base` is complete for each source up to `time` (Unix seconds). */
+/** Waits until `base` is complete for each source, or one journal of it, up to `time` (Unix seconds). */
 export async function completeUpTo(
   base: string,
   time: number,
   sources: readonly string[],
+  ref?: string,
 ): Promise<void> {
   await eventually(30_000, `${base} complete up to ${time}`, async () => {
     for (const name of sources) {
-      const source = await sourceOf(base, name);
-      const marks = source?.journals.map((journal) => journal.ledger.watermark) ?? [];
+      const journals = (await sourceOf(base, name))?.journals ?? [];
+      const asked = ref === undefined ? journals : journals.filter((one) => one.ref === ref);
+      const marks = asked.map((journal) => journal.ledger.watermark);
       if (marks.length === 0 || Math.min(...marks) < time * 1000) {
         throw new Error(`${name}: ${JSON.stringify(marks)}`);
       }
@@ -77,4 +71,12 @@ export async function ledgerOf(base: string, name: string, ref: string): Promise
   const journal = journals.find((one) => one.ref === ref);
   if (journal === undefined) throw new Error(`${base} has no journal ${ref} of ${name}`);
   return { ...journal.ledger, position: journal.position };
+}
+
+/** What `/api/v1/status/ledger` makes of a journal. */
+export async function reportOf(base: string, ref: string): Promise<JournalReport> {
+  const body = JSON.parse(await get(`${base}/api/v1/status/ledger`)) as { data: LedgerReport };
+  const report = body.data.journals.find((one) => one.ref === ref);
+  if (report === undefined) throw new Error(`${base} has no ledger of journal ${ref}`);
+  return report;
 }

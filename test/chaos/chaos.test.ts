@@ -251,6 +251,30 @@ const CANARIES: ReadonlyArray<[string, (spoilt: Spoilt) => void, RegExp]> = [
   ['the ledger counts a frame twice', ({ ledger }) => void ledger.frames++, /ledger: \d+ frames/],
   ['the ledger counts too few bytes', ({ ledger }) => void ledger.bytes--, /ledger: \d+ bytes/],
   [
+    'the ledger says that the leaf scraped once more',
+    ({ ledger }) => void ledger.trail[0].jobs.farm.scraped++,
+    /journalled or refused, not/,
+  ],
+  [
+    'the ledger says that the leaf journalled what it did not',
+    ({ ledger }) => {
+      const { farm } = ledger.trail[0].jobs;
+      farm.scraped++;
+      farm.journalled++;
+    },
+    /ledger: \d+ scrapes, not/,
+  ],
+  [
+    'the ledger of a source is behind',
+    ({ ledger }) => void (ledger.trail[0] as { frames: number }).frames--,
+    /frames at leaf, not/,
+  ],
+  [
+    'the ledger says that something is missing',
+    ({ parent }) => void ((parent.copies[0].report.jobs[0] as { missing: number }).missing = 1),
+    /balanced, 1 missing/,
+  ],
+  [
     'an entry is not handed on',
     ({ parent }) => void (parent.copies[0].marks as object[]).splice(-8, 1),
     /entry \d+\/\d+ missing/,

@@ -7,10 +7,10 @@ import { RANDOM, SCENARIOS, type Scenario, randomKills } from './scenarios.js';
 import { type Tally, World, type WorldOptions } from './world.js';
 
 /** Frames come faster than a parent pulls, and what is old goes within seconds. */
-const FOR_RANDOM = { scrapeMs: 100, pullMs: 500, retentionS: 45, windowS: 5 };
+const FOR_RANDOM = { scrapeMs: 100, pullMs: 500, retentionS: 45, windowS: 5, hasTop: false };
 /** In so many hierarchies at once, each of which has its part of the scenarios one after another. */
 const ROWS = 2;
-const FOR_SCENARIOS = { scrapeMs: 200, pullMs: 200, retentionS: 0, windowS: 5 };
+const FOR_SCENARIOS = { scrapeMs: 200, pullMs: 200, retentionS: 0, windowS: 5, hasTop: true };
 
 export interface ChaosOptions {
   /** By name, in this order. */
@@ -79,7 +79,7 @@ type Played = Omit<Part, 'world'>;
 
 async function inWorld(
   options: ChaosOptions,
-  kind: Pick<WorldOptions, 'scrapeMs' | 'pullMs' | 'retentionS' | 'windowS'>,
+  kind: Pick<WorldOptions, 'scrapeMs' | 'pullMs' | 'retentionS' | 'windowS' | 'hasTop'>,
   play: (world: World, options: ChaosOptions) => Promise<Played>,
 ): Promise<Part> {
   await using site = new Site();
@@ -99,7 +99,7 @@ async function playRandom(world: World, options: ChaosOptions): Promise<Played> 
   const begun = performance.now();
   const rounds = await randomKills(world, options.secondsMax, options.roundsMax);
   const seconds = (performance.now() - begun) / 1000;
-  const says = 'leaf, parents and Redis are killed at random moments';
+  const says = 'leaf, parents and Redis are killed at random moments, the network fails';
   const { tally, faults } = world;
   return { rounds, results: [{ name: RANDOM, says, seconds, tally, faults }] };
 }

@@ -5,8 +5,8 @@
  * Does not check: what lies before the window, but that a parent shows nothing of it that was not journalled; samples
  * that a parent scraped itself; how long anything took.
  */
-import { type JournalPosition, comparePositions } from '@canopy/model';
-import type { Gap } from '../hierarchy.js';
+import { type JournalPosition, type JournalReport, comparePositions } from '@canopy/model';
+import type { Gap, SourceLedger } from '../hierarchy.js';
 import {
   type Answered,
   type Answers,
@@ -164,7 +164,8 @@ function lostFaults({ answered, journals, window }: Evidence): string[] {
         scrape.target === target &&
         !numbers.has(scrape.number) &&
         scrape.at > window.from &&
-        scrape.at <= window.to,
+        // Its tick may be later than it by a little, and so beyond the window.
+        scrape.at <= window.to - EARLY_MS,
     );
     const used = new Set<object>();
     for (const scrape of missing) {
@@ -177,11 +178,21 @@ function lostFaults({ answered, journals, window }: Evidence): string[] {
           scrape.at - trueTime(item) < LATE_MS,
       );
       if (failed !== undefined) used.add(failed);
-      else faults.push(`scrape ${target} ${scrape.number} at ${scrape.at}: no gap, no up 0`);
+      else faults.push(lostText(scrape, window, journals));
     }
   }
   return faults;
 }
+
+const lostText = (
+  { target, number, at: time }: Answered,
+  { from, to }: Window,
+  journals: readonly JournalEvidence[],
+): string => {
+  const kills = journals.flatMap((journal) => journal.kills.map((kill) => kill - time));
+  const near = kills.filter((kill) => Math.abs(kill) < LATE_MS).join();
+  return `scrape ${target} ${number} at ${time}: no gap, no up 0; ${time - from} ms in the window, ${to - time} before its end, kills ${near} ms after it`;
+};
 
 function isInTail(time: number, journals: readonly JournalEvidence[]): boolean {
   return journals.some(({ gaps, kills, clockOffset }) => {
@@ -427,7 +438,7 @@ function metadataOf(body: string): Map<string, Metadata> {
 }
 
 /** A parent has each entry it has not cut, byte for byte, and counts what it took in. */
-function copyFaults(journal: JournalEvidence, { ledger, trimmed, marks }: Copy): string[] {
+function copyFaults(journal: JournalEvidence, { ledger, report, trimmed, marks }: Copy): string[] {
   const faults = gapFaults(ledger.gaps, journal.gapsBefore, journal.gaps);
   const key = ({ epoch, sequence }: JournalPosition): string => `${epoch}/${sequence}`;
   const have = new Map(marks.map(({ position, crc }) => [key(position), crc]));
@@ -439,15 +450,42 @@ function copyFaults(journal: JournalEvidence, { ledger, trimmed, marks }: Copy):
     if (its === undefined) faults.push(`entry ${key(position)} missing`);
     else if (its !== crc) faults.push(`entry ${key(position)} has other bytes`);
   }
-  const tally = journal.tallies.find(({ position }) => key(position) === key(ledger.position));
-  if (tally === undefined)
-    return [...faults, `position ${key(ledger.position)} is none of the leaf's`];
-  if (tally.frames !== ledger.frames)
-    faults.push(`ledger: ${ledger.frames} frames, not ${tally.frames}`);
-  if (tally.bytes !== ledger.bytes)
-    faults.push(`ledger: ${ledger.bytes} bytes, not ${tally.bytes}`);
+  return [...faults, ...ledgerFaults(journal, ledger), ...verdictFaults(report)];
+}
+
+/** What a ledger counts is what the journal has up to its position, and what the exporter was asked for. */
+function ledgerFaults({ leaf, tallies }: JournalEvidence, ledger: SourceLedger): string[] {
+  const faults: string[] = [];
+  const of = ({ epoch, sequence }: JournalPosition) =>
+    tallies.find(({ position }) => position.epoch === epoch && position.sequence === sequence);
+  const compare = (what: string, actual: number, wanted: number | undefined): void => {
+    if (actual !== wanted) faults.push(`ledger: ${actual} ${what}, not ${wanted}`);
+  };
+  const here = of(ledger.position);
+  compare('frames', ledger.frames, here?.frames);
+  compare('bytes', ledger.bytes, here?.bytes);
+  compare('frames of the job', ledger.jobs.farm?.frames ?? 0, here?.frames);
   for (const reason of Object.keys(ledger.refused)) faults.push(`ledger: refused ${reason}`);
+  if (ledger.collisionsTotal > 0) faults.push('ledger: a collision');
+  for (const { name, position, frames } of ledger.trail) {
+    compare(`frames at ${name}`, frames, of(position)?.frames);
+  }
+  // Levels say it once in a while: a further one may not have heard of the leaf yet.
+  const writer = ledger.trail.find(({ name }) => name === leaf);
+  const its = writer?.jobs.farm;
+  if (writer === undefined || its === undefined) return faults;
+  const then = of(writer.position);
+  const refused = Object.values(its.refused).reduce((sum, count) => sum + count, 0);
+  compare('scrapes journalled or refused', its.journalled + refused, its.scraped);
+  compare('scrapes', its.scraped, then?.scrapes);
+  compare('samples of the writer', its.samples, then?.samples);
   return faults;
+}
+
+function verdictFaults({ jobs }: JournalReport): string[] {
+  return jobs
+    .filter(({ verdict, missing }) => verdict !== 'balanced' || missing !== 0)
+    .map(({ job, verdict, missing }) => `ledger of ${job}: ${verdict}, ${missing} missing`);
 }
 
 /** A parent lists what was journalled before it was asked, and nothing that was not journalled after. */

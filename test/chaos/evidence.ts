@@ -1,6 +1,6 @@
 /** What is known of one stretch of a run, from all who took part: plain data, gathered here, judged by checker.ts. */
-import { type JournalPosition, comparePositions } from '@canopy/model';
-import { type Gap, type SourceLedger, ledgerOf } from '../hierarchy.js';
+import { type JournalPosition, type JournalReport, comparePositions } from '@canopy/model';
+import { type Gap, type SourceLedger, ledgerOf, reportOf } from '../hierarchy.js';
 import { type ApiSeries, get, query } from '../processes.js';
 import {
   type EntryMark,
@@ -70,6 +70,7 @@ export interface Answers {
 export interface Copy {
   readonly ref: string;
   readonly ledger: SourceLedger;
+  readonly report: JournalReport;
   readonly trimmed: JournalPosition;
   readonly marks: readonly EntryMark[];
 }
@@ -153,10 +154,11 @@ export function numberOf(text: string): number {
 /** What a parent has of the leaves' journals: its ledgers, and the entries it would hand on. */
 export async function copiesOf(
   base: string,
-  leaves: ReadonlyArray<{ readonly name: string; readonly ref: string }>,
+  leaves: ReadonlyArray<{ readonly source: string; readonly ref: string }>,
 ): Promise<Copy[]> {
   // Ledgers first: what they count must be among the entries that are read then.
-  const ledgers = await Promise.all(leaves.map(({ name, ref }) => ledgerOf(base, name, ref)));
+  const ledgers = await Promise.all(leaves.map(({ source, ref }) => ledgerOf(base, source, ref)));
+  const reports = await Promise.all(leaves.map(({ ref }) => reportOf(base, ref)));
   const marks = new Map<string, EntryMark[]>();
   const trimmed = new Map<string, JournalPosition>();
   for (let cursor = '', more = true; more; ) {
@@ -171,7 +173,7 @@ export async function copiesOf(
     }
   }
   return leaves.map(({ ref }, i) => ({
-    ...{ ref, ledger: ledgers[i] },
+    ...{ ref, ledger: ledgers[i], report: reports[i] },
     marks: marks.get(ref) ?? [],
     trimmed: trimmed.get(ref) ?? { epoch: 0, sequence: 0 },
   }));

@@ -149,8 +149,9 @@ export class Leaf {
   }
 
   async kill(): Promise<void> {
-    this.kills.push(Date.now());
     await this.#program?.kill('SIGKILL');
+    // Not before: it may answer and scrape until the signal is there.
+    this.kills.push(Date.now());
   }
 
   /** Ends it as an operator does. */
@@ -204,15 +205,22 @@ export class Parent {
   #parent: Program | undefined;
   #redis: Program | undefined;
 
+  /** What it is called by those above it. */
+  readonly leafName: string;
+  /** The parent it pulls; undefined: leaves. */
+  readonly below: Parent | undefined;
+
   /** `flags`: those that all parents have. */
-  constructor(kind: StoreKind, site: Site, flags: readonly string[]) {
+  constructor(kind: StoreKind, site: Site, flags: readonly string[], below?: Parent) {
     this.kind = kind;
+    this.leafName = below === undefined ? kind : 'top';
+    this.below = below;
     this.#site = site;
     this.#flags = flags;
   }
 
   get name(): string {
-    return `parent on ${this.kind}`;
+    return `parent ${this.below === undefined ? '' : 'of a parent '}on ${this.kind}`;
   }
 
   get base(): string {
@@ -239,7 +247,7 @@ export class Parent {
     const store = this.kind === 'redis' ? ['--store', `redis://127.0.0.1:${this.#redisPort}`] : [];
     this.#parent = this.#site.canopy(
       this.name,
-      ...['parent', '--storage.path', this.#site.path(this.kind), '--leaf.name', this.kind],
+      ...['parent', '--storage.path', this.#site.path(this.leafName), '--leaf.name', this.leafName],
       ...['--web.listen-address', `127.0.0.1:${this.#port}`, ...this.#flags, ...store],
     );
   }
@@ -280,9 +288,15 @@ export class Parent {
 
   /** Waits until it has each leaf's journal up to `time` (by the farm's clock). */
   async completeUpTo(time: number, leaves: readonly Leaf[]): Promise<void> {
-    for (const { name, clockOffset } of leaves) {
-      await completeUpTo(this.base, (time + clockOffset) / 1000, [name]);
+    for (const leaf of leaves) {
+      const source = this.sourceOf(leaf);
+      await completeUpTo(this.base, (time + leaf.clockOffset) / 1000, [source], leaf.oracle.ref);
     }
+  }
+
+  /** Name of what it has a leaf's journal from. */
+  sourceOf({ name }: Leaf): string {
+    return this.below?.leafName ?? name;
   }
 
   /** Adds what the process has counted since its start. */

@@ -44,6 +44,8 @@ export interface Tally {
   readonly frames: number;
   readonly samples: number;
   readonly bytes: number;
+  /** Frames that are scrapes, not ends of targets. */
+  readonly scrapes: number;
 }
 
 const LIMITS = { pageBytesMax: 64 * 1024 * 1024, journalsMax: 10 };
@@ -106,13 +108,15 @@ export class Oracle {
     this.marks.push(markOf(entry));
     const payload = entryPayload(entry);
     let samples = 0;
+    const isFrame = entry.kind === EntryKind.frame;
     if (entry.kind === EntryKind.gap) this.gaps.push(decodeGap(payload));
     else if (entry.kind === EntryKind.layout) this.#extend(entry, decodeLayout(payload));
     else samples = this.#takeFrame(entry, payload);
     const before = this.tallies.at(-1);
     this.tallies.push({
       position: { epoch: entry.epoch, sequence: entry.sequence },
-      frames: (before?.frames ?? 0) + (entry.kind === EntryKind.frame ? 1 : 0),
+      frames: (before?.frames ?? 0) + (isFrame ? 1 : 0),
+      scrapes: (before?.scrapes ?? 0) + (isFrame && this.frames.at(-1)!.values.size > 0 ? 1 : 0),
       samples: (before?.samples ?? 0) + samples,
       bytes: (before?.bytes ?? 0) + entry.bytes.length,
     });

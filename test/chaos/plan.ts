@@ -1,5 +1,7 @@
 /** What is killed when: one seed gives one plan, whatever happens meanwhile. */
 
+import type { Network } from './proxy.js';
+
 export type StoreKind = 'embedded' | 'redis';
 
 /** What happens to one parent in a round. Times in milliseconds. */
@@ -18,6 +20,8 @@ export interface Round {
   readonly parents: Readonly<Record<StoreKind, ParentStep>>;
   /** The leaf is killed so long after the round's begin; undefined: it lives. */
   readonly leaf: number | undefined;
+  /** Between leaf and parents, while they are killed. */
+  readonly network: Network;
 }
 
 /** Uniform in [0, 1), the same sequence each time (mulberry32). */
@@ -30,6 +34,9 @@ export function makeRandom(seed: number): () => number {
     return ((t ^ (t >>> 14)) >>> 0) / 4_294_967_296;
   };
 }
+
+/** Sound in half of the rounds. */
+const NETWORKS: readonly Network[] = ['sound', 'sound', 'sound', 'flaky', 'reset', 'swallow'];
 
 export function planOf(seed: number, rounds: number): readonly Round[] {
   const random = makeRandom(seed);
@@ -50,5 +57,6 @@ export function planOf(seed: number, rounds: number): readonly Round[] {
   return Array.from({ length: rounds }, () => ({
     parents: { embedded: step(), redis: step() },
     leaf: sometimes(0.15, 1500),
+    network: NETWORKS[upTo(NETWORKS.length)],
   }));
 }

@@ -56,7 +56,7 @@ async function moveTarget(world: World, other: 'near' | 'ahead', seconds: number
   }
 }
 
-/** Leaf, parents and Redis, killed at random moments; everything is compared after each round. */
+/** Leaf, parents and Redis, killed at random moments, on a network that is not always sound; everything is compared after each round. */
 export async function randomKills(
   world: World,
   seconds: number,
@@ -74,10 +74,12 @@ export async function randomKills(
       await leaf.kill();
       await leaf.start();
     };
+    leaf.proxy.network = step.network;
     await Promise.all([
       killLeaf(step.leaf),
       ...world.parents.map((parent) => killParent(parent, step.parents[parent.kind])),
     ]);
+    leaf.proxy.network = 'sound';
     if (!(await world.check(`round ${round}`))) break;
     const { checks, samples } = world.tally;
     world.say(`round ${round} of ${roundsMax}: ${checks} checks, ${samples} samples compared`);
@@ -129,9 +131,11 @@ export const SCENARIOS: readonly Scenario[] = [
   {
     ...{ name: 'leaf-frozen', says: 'the leaf is stopped and goes on', short: 2, long: 60 },
     play: async ({ leaves: [leaf] }, seconds) => {
+      await lasts(1);
       leaf.signal('SIGSTOP');
       await lasts(seconds);
       leaf.signal('SIGCONT');
+      await lasts(1);
     },
   },
   {

@@ -1,6 +1,6 @@
 /**
  * A real hierarchy and what is known of it: farm → leaf (two more for targets that move) → a parent on real Redis and one on the
- * embedded store, tiles, blocks and trimming at work. `play` disturbs it and then compares everybody
+ * embedded store → a parent of the latter; tiles, blocks and trimming at work. `play` disturbs it and then compares everybody
  * with everybody.
  */
 import { eventually, get, type Site } from '../processes.js';
@@ -18,6 +18,8 @@ export interface WorldOptions {
   readonly seed: number;
   readonly scrapeMs: number;
   readonly pullMs: number;
+  /** Whether there is a third level: a parent that pulls the first parent. */
+  readonly hasTop: boolean;
   /** Of the parents; 0: none. Seconds. */
   readonly retentionS: number;
   /** Of blocks, so short that kills meet seals and merges. Seconds. */
@@ -69,7 +71,7 @@ export class World {
   }
 
   async #open(): Promise<void> {
-    const { scrapeMs, stores, retentionS, windowS } = this.#options;
+    const { scrapeMs, stores, retentionS, windowS, hasTop } = this.#options;
     await this.farm.open(this.#site);
     for (const [name, clockOffset] of [
       ['leaf', 0],
@@ -80,13 +82,24 @@ export class World {
       const parts = { farm, random, site: this.#site, intervalMs: scrapeMs, clockOffset };
       this.#known.set(name, await Leaf.make(name, parts));
     }
-    await this.startLeaf('leaf');
-    const flags = [
-      ...['--config.file', this.#writeParentConfig(1), '--blocks.window', `${windowS}s`],
-      ...['--retention.raw', `${retentionS}s`],
-    ];
-    for (const kind of stores) this.parents.push(new Parent(kind, this.#site, flags));
+    const flags = ['--blocks.window', `${windowS}s`, '--retention.raw', `${retentionS}s`];
+    const config = ['--config.file', this.#pullLeavesEvery(1)];
+    for (const kind of stores) {
+      this.parents.push(new Parent(kind, this.#site, [...flags, ...config]));
+    }
     await Promise.all(this.parents.map((parent) => parent.open()));
+    if (hasTop) await this.#openTop(flags);
+    // Last: what was trimmed before a parent's first page never was that parent's.
+    await this.startLeaf('leaf');
+  }
+
+  async #openTop(flags: readonly string[]): Promise<void> {
+    const [below] = this.parents;
+    const address = new URL(below.base).host;
+    const topConfig = this.#writeConfig('top.yml', this.#options.pullMs, [address]);
+    const top = new Parent('embedded', this.#site, [...flags, '--config.file', topConfig], below);
+    this.parents.push(top);
+    await top.open();
   }
 
   async close(): Promise<void> {
@@ -113,19 +126,24 @@ export class World {
     leaf.reload();
   }
 
-  #writeParentConfig(pullFactor: number): string {
-    const ports = [...this.#known.values()].map(({ proxy }) => `"127.0.0.1:${proxy.port}"`);
+  #pullLeavesEvery(factor: number): string {
+    const addresses = [...this.#known.values()].map(({ proxy }) => `127.0.0.1:${proxy.port}`);
+    return this.#writeConfig('parent.yml', this.#options.pullMs * factor, addresses);
+  }
+
+  #writeConfig(name: string, intervalMs: number, addresses: readonly string[]): string {
     return this.#site.file(
-      'parent.yml',
-      `global: { scrape_interval: ${this.#options.pullMs * pullFactor}ms }\nscrape_configs: [{ job_name: below, metrics_path: /federate, static_configs: [{ targets: [${ports.join(', ')}] }] }]`,
+      name,
+      `global: { scrape_interval: ${intervalMs}ms }\nscrape_configs: [{ job_name: below, metrics_path: /federate, static_configs: [{ targets: ${JSON.stringify(addresses)} }] }]`,
     );
   }
 
   /** Parents pull at so many times their usual interval from now on. */
   async pullEvery(factor: number): Promise<void> {
-    this.#writeParentConfig(factor);
+    this.#pullLeavesEvery(factor);
     const wanted = this.#options.pullMs * factor;
     for (const parent of this.parents) {
+      if (parent.below !== undefined) continue;
       parent.reload();
       await eventually(READY_MS, `${parent.name} pulls every ${wanted} ms`, async () => {
         const text = await get(`${parent.base}/api/v1/targets?state=active`);
@@ -172,7 +190,7 @@ export class World {
         ...(await answersOf(parent.name, parent.base, window, stepTimes)),
         copies: await copiesOf(
           parent.base,
-          leaves.map(({ name, oracle }) => ({ name, ref: oracle.ref })),
+          leaves.map((leaf) => ({ source: parent.sourceOf(leaf), ref: leaf.oracle.ref })),
         ),
       })),
     );
