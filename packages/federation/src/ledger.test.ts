@@ -6,6 +6,7 @@ import {
   type Ledger,
   type LedgerWindow,
   asDuration,
+  asTime,
   emptyJob,
   labelsFromObject,
   missingFrames,
@@ -127,6 +128,26 @@ it('passes the counts of every level on', async () => {
   expect(trail.map(({ windows }) => windows.length)).toEqual([1, 0]);
   expect(trail[0].jobs.test).toMatchObject({ scraped: 13, missed: 2 });
   expect(balance).toEqual({ stored: { test: 10 }, refused: {}, before: {} });
+});
+
+it('names the job of a gap in one group', async () => {
+  const { clock, journal, server } = await leaf();
+  await fill(journal, 0, 2);
+  const gap = {
+    from: asTime(T0 + 1000),
+    to: asTime(T0 + 9000),
+    cause: 'restart',
+    frames: -1,
+  } as const;
+  journal.gap({ ...gap, group: 1 });
+  journal.gap({ ...gap, group: 0, cause: 'corrupt' });
+  await journal.commit();
+  const store = new MemoryStore(clock);
+  await new PullRig(store, clock).pull(server.target());
+  expect((await ledgerOf(store, journal.ref)).gaps).toEqual([
+    { ...gap, group: 1, job: 'test' },
+    { ...gap, group: 0, cause: 'corrupt' },
+  ]);
 });
 
 it('passes on no way that it does not know itself', async () => {

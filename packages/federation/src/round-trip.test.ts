@@ -288,7 +288,7 @@ describe('what a journal no longer has', () => {
     const [view] = await readers[1].store.journals();
     const ledger = await ledgerOf(readers[1].store, view.ref);
     expect(ledger.gaps.slice(1)).toEqual([
-      { group: 2, from: T0 + 1, to: T0 + 6002, cause: 'trimmed', frames: 2 },
+      { group: 2, from: T0 + 1, to: T0 + 6002, cause: 'trimmed', frames: 2, job: 'test' },
     ]);
   });
 

@@ -3,11 +3,12 @@
  * by level.
  */
 import type { HierarchyStatus, JournalStatus } from './hierarchy.js';
-import type { GapCause, GapRecord, JournalPosition, JournalRef } from './journal.js';
+import type { GapCause, JournalPosition, JournalRef } from './journal.js';
 import {
   type Collision,
   type JobCounts,
   type Ledger,
+  type LedgerGap,
   type TrailLevel,
   emptyJob,
   missingFrames,
@@ -50,7 +51,7 @@ export interface JournalReport {
   readonly samples: number;
   readonly bytes: number;
   readonly refused: Readonly<Record<string, number>>;
-  readonly gaps: readonly GapRecord[];
+  readonly gaps: readonly LedgerGap[];
   readonly gapsTotal: number;
   readonly gapsByCause: Readonly<Partial<Record<GapCause, number>>>;
   readonly collisions: readonly Collision[];

@@ -58,6 +58,9 @@ export interface Collision {
   readonly noticed: number;
 }
 
+/** A gap of one group names its job, where that is known. */
+export type LedgerGap = GapRecord & { readonly job?: string };
+
 /** Counts of one journal since it was first seen. */
 export interface Ledger {
   frames: number;
@@ -67,7 +70,7 @@ export interface Ledger {
   /** Frames and samples, and scrapes that became none, by reason. */
   refused: Record<string, number>;
   /** Newest last; at most `GAPS_MAX`, older ones only counted. */
-  gaps: GapRecord[];
+  gaps: LedgerGap[];
   gapsTotal: number;
   /** All gaps ever, by cause. */
   gapsByCause: Partial<Record<GapCause, number>>;
@@ -202,7 +205,7 @@ const isMerged = (gaps: readonly GapRecord[], gap: GapRecord) =>
   gaps.some((each) => touches(each, gap));
 
 /** Widens the newest gap that this one touches; adds it where there is none. True where it was added. */
-function mergeGap(gaps: GapRecord[], gap: GapRecord): boolean {
+function mergeGap(gaps: LedgerGap[], gap: LedgerGap): boolean {
   const at = gaps.findLastIndex((each) => touches(each, gap));
   if (at < 0) gaps.push(gap);
   else if (!covers(gaps[at], gap)) gaps[at] = union(gaps[at], gap);
@@ -227,10 +230,10 @@ export function parseLedger(text: string): Ledger {
 
 /**
  * Adds a gap; one of lost frames widens the listed one of the same group and cause that it touches. Drops
- * the oldest listed one over the limit.
+ * the oldest listed one over the limit. `job`: of its group, where that is known.
  */
-export function addGap(ledger: Ledger, gap: GapRecord): void {
-  if (!mergeGap(ledger.gaps, gap)) return;
+export function addGap(ledger: Ledger, gap: LedgerGap, job = ''): void {
+  if (!mergeGap(ledger.gaps, job === '' ? gap : { ...gap, job })) return;
   ledger.gapsTotal++;
   ledger.gapsByCause[gap.cause] = (ledger.gapsByCause[gap.cause] ?? 0) + 1;
   if (ledger.gaps.length > GAPS_MAX) ledger.gaps.shift();

@@ -43,7 +43,7 @@ export class GroupJobs {
   }
 
   /** '' where nobody knows. */
-  of({ epoch, group }: JournalEntry): JobOfGroup {
+  of({ epoch, group }: Pick<JournalEntry, 'epoch' | 'group'>): JobOfGroup {
     const known = this.#known({ epoch, group });
     if (known !== undefined) return known;
     const meta = this.#metaOf(epoch, group);

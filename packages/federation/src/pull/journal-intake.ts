@@ -399,7 +399,9 @@ function countInto(ledger: Ledger, entries: readonly JournalEntry[], jobs: Group
     }
     if (entry.kind !== EntryKind.gap) continue;
     try {
-      addGap(ledger, decodeGap(entryPayload(entry)));
+      const gap = decodeGap(entryPayload(entry));
+      const { epoch } = entry;
+      addGap(ledger, gap, gap.group === 0 ? '' : jobs.of({ epoch, group: gap.group }).job);
     } catch (error) {
       if (!(error instanceof FormatError)) throw error;
       addCount(ledger.refused, 'unknown_gap', 1);

@@ -45,7 +45,7 @@ it('tells a filtered reader of what a corrupt record takes with it', async () =>
   expect(lost).toEqual([]);
   const [{ ledger }] = await copy.journals();
   expect(JSON.parse(ledger).gaps.slice(1)).toEqual([
-    { group: 1, from: T0, to: T0 + 3001, cause: 'corrupt', frames: 2 },
+    { group: 1, from: T0, to: T0 + 3001, cause: 'corrupt', frames: 2, job: 'test' },
   ]);
 });
 

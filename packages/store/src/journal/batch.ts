@@ -47,7 +47,7 @@ export function makeBatch(
     const { entry, gap, writer } = record;
     entries.push({ ...entry, epoch, sequence: ++sequence });
     bytes += entry.bytes.length;
-    if (gap !== undefined) addGap(ledger, gap);
+    if (gap !== undefined) addGap(ledger, gap, record.job);
     if (entry.kind !== EntryKind.frame || writer === undefined) continue;
     countFrame(ledger, record, writer.isAligned);
     if (!sentBefore.has(writer)) sentBefore.set(writer, writer.lastSentTime);

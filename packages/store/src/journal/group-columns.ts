@@ -56,7 +56,7 @@ export interface Predecessor {
 export class GroupColumns implements GroupWriter, FrameOwner {
   readonly meta: Omit<GroupMeta, 'continues'>;
   readonly #host: GroupHost;
-  readonly #job: string;
+  readonly job: string;
   readonly #encoder = new FrameEncoder();
   slotCount = 0;
   /** Slots that are in no layout record of the group yet; what is written stays as the records' payloads alone. */
@@ -84,7 +84,7 @@ export class GroupColumns implements GroupWriter, FrameOwner {
   ) {
     this.#host = host;
     this.meta = meta;
-    this.#job = labelValue(meta.target, 'job');
+    this.job = labelValue(meta.target, 'job');
     if (predecessor === undefined) return;
     const { group, lastTime, cause } = predecessor;
     this.#continues = group;
@@ -123,7 +123,7 @@ export class GroupColumns implements GroupWriter, FrameOwner {
     const last = this.#lastTime;
     if (last !== undefined && time <= last) {
       if (last - time <= this.meta.interval) {
-        this.#host.refuseByClock(this.#job, scrape !== undefined);
+        this.#host.refuseByClock(this.job, scrape !== undefined);
         return;
       }
       // Times ascend within a group: a large step back begins a new run.
@@ -279,7 +279,7 @@ export class GroupColumns implements GroupWriter, FrameOwner {
     this.#lastTime = time;
     const fields = { ...UNPLACED, kind: EntryKind.frame, group: this.#group, time, key };
     const entry = encodeEntry(fields, payload);
-    this.#host.enqueue({ entry, samples, gap: undefined, job: this.#job, scrape, writer: this });
+    this.#host.enqueue({ entry, samples, gap: undefined, job: this.job, scrape, writer: this });
   }
 }
 
@@ -316,7 +316,7 @@ export function gapRecord(
   const gap = { group, from, to, cause, frames };
   const fields = { ...UNPLACED, kind: EntryKind.gap, group, time: asTime(to), key: false };
   const entry = encodeEntry(fields, encodeGap(gap));
-  return { ...NO_FRAME, entry, gap, writer };
+  return { ...NO_FRAME, job: writer?.job ?? '', entry, gap, writer };
 }
 
 /** Equal for groups of one target. */

@@ -130,6 +130,10 @@ it('counts what a store did not take as refused, once, and nothing that a crash 
   await clock.advance(20_000);
   const again = await open();
   expect(again.ledger.jobs.a).toEqual(counts);
+  write(openGroup(again, 'a'), 2_010_000, '');
+  await again.flush();
+  const [gap] = again.ledger.gaps.slice(-1);
+  expect(gap).toMatchObject({ cause: 'restart', job: 'a', to: BASE + 2_010_000 });
   await again.close();
 });
 

@@ -8,6 +8,7 @@ class Owner implements FrameOwner {
   readonly group: GroupId;
   lastSentTime: Milliseconds | undefined = asTime(0);
   readonly isAligned = true;
+  readonly job = 'a';
   dropped = '';
 
   constructor(group: GroupId) {

@@ -15,7 +15,7 @@ export interface QueuedRecord {
   readonly samples: number;
   /** What a gap entry says, else undefined. */
   readonly gap: GapRecord | undefined;
-  /** Of a frame: the job it belongs to, else ''. */
+  /** Of a frame or a gap of one group: the job it belongs to, else ''. */
   readonly job: string;
   /** Of a frame that a scrape became: '' as it came, else why it was refused. Undefined for others. */
   readonly scrape: string | undefined;
@@ -25,6 +25,7 @@ export interface QueuedRecord {
 
 /** What a group's writer is told when frames of it were dropped before they were synced. */
 export interface FrameOwner {
+  readonly job: string;
   /** All samples of its frames have the frame's time. */
   readonly isAligned: boolean;
   /** Time of its last frame that left the queue for a commit; undefined where there is none. */
