@@ -64,6 +64,7 @@ class Parent {
       ...{ window: asDuration(2 * HOUR), spans: [asDuration(8 * HOUR)] },
       ...{ sealDelay: asDuration(HOUR), grace: asDuration(HOUR) },
       ...{ abandonedAfter: asDuration(24 * HOUR), mergeBytesMax: () => Promise.resolve(1e9) },
+      ...{ onTileCorrupt: () => {}, onBlockCorrupt: () => {} },
     });
   }
 

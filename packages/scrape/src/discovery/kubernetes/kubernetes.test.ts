@@ -210,7 +210,8 @@ test('nodes that are attached are those selected', async () => {
   server.put('nodes', { metadata: { name: 'n2', labels: { zone: 'b' } } });
   const second = pod('b', '10.0.0.2');
   server.put('pods', pod('a', '10.0.0.1'));
-  server.put('pods', { ...second, spec: { ...second.spec, nodeName: 'n2' } });
+  second.spec.nodeName = 'n2';
+  server.put('pods', second);
   start({
     attach: { node: true, namespace: false },
     selectors: [{ role: 'node', label: 'zone=a', field: '' }],
