@@ -23,7 +23,9 @@ export default defineConfig({
             'test/deploy/**/*.test.ts',
             'test/simulation/**/*.test.ts',
           ],
-          testTimeout: 20_000,
+          // A bound for what hangs; a busy machine takes several times as long as a quiet one.
+          testTimeout: 60_000,
+          hookTimeout: 60_000,
         },
       },
       {
