@@ -1,4 +1,5 @@
 /** Short forms of all scenarios, and proof that the checker would see what is wrong. */
+import type { JobReport } from '@canopy/model';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { isWithout } from '../processes.js';
 import { type ChaosResult, runChaos } from './chaos.js';
@@ -86,6 +87,10 @@ class Spoilt {
 
   get ledger() {
     return this.parent.copies[0].ledger as Writable<ParentEvidence['copies'][0]['ledger']>;
+  }
+
+  get job() {
+    return this.parent.copies[0].report.jobs[0] as Writable<JobReport>;
   }
 
   /** A scrape in the middle of the window that ended no series. */
@@ -252,28 +257,18 @@ const CANARIES: ReadonlyArray<[string, (spoilt: Spoilt) => void, RegExp]> = [
   ['the ledger counts too few bytes', ({ ledger }) => void ledger.bytes--, /ledger: \d+ bytes/],
   [
     'the ledger says that the leaf scraped once more',
-    ({ ledger }) => void ledger.trail[0].jobs.farm.scraped++,
-    /journalled or refused, not/,
+    ({ job }) => void job.scraped++,
+    /journalled or refused of/,
   ],
   [
     'the ledger says that the leaf journalled what it did not',
-    ({ ledger }) => {
-      const { farm } = ledger.trail[0].jobs;
-      farm.scraped++;
-      farm.journalled++;
+    ({ job }) => {
+      job.scraped++;
+      job.journalled++;
     },
-    /ledger: \d+ scrapes, not/,
+    /scrapes, \d+ samples: at no position/,
   ],
-  [
-    'the ledger of a source is behind',
-    ({ ledger }) => void (ledger.trail[0] as { frames: number }).frames--,
-    /frames at leaf, not/,
-  ],
-  [
-    'the ledger says that something is missing',
-    ({ parent }) => void ((parent.copies[0].report.jobs[0] as { missing: number }).missing = 1),
-    /balanced, 1 missing/,
-  ],
+  ['the ledger says that frames are missing', ({ job }) => void job.missing++, /, 1 missing/],
   [
     'an entry is not handed on',
     ({ parent }) => void (parent.copies[0].marks as object[]).splice(-8, 1),

@@ -447,45 +447,51 @@ function copyFaults(journal: JournalEvidence, { ledger, report, trimmed, marks }
     if (comparePositions(position, trimmed) <= 0) continue;
     if (comparePositions(position, ledger.position) > 0) break;
     const its = have.get(key(position));
-    if (its === undefined) faults.push(`entry ${key(position)} missing`);
-    else if (its !== crc) faults.push(`entry ${key(position)} has other bytes`);
+    if (its === undefined) {
+      const kept = `trimmed ${key(trimmed)}, stored ${key(ledger.position)}, read ${marks.length}`;
+      faults.push(`entry ${key(position)} missing; ${kept}`);
+    } else if (its !== crc) faults.push(`entry ${key(position)} has other bytes`);
   }
-  return [...faults, ...ledgerFaults(journal, ledger), ...verdictFaults(report)];
+  return [...faults, ...ledgerFaults(journal, ledger), ...verdictFaults(journal, report)];
 }
 
-/** What a ledger counts is what the journal has up to its position, and what the exporter was asked for. */
-function ledgerFaults({ leaf, tallies }: JournalEvidence, ledger: SourceLedger): string[] {
+/** What a ledger counts is what the journal has up to its position. */
+function ledgerFaults({ tallies }: JournalEvidence, ledger: SourceLedger): string[] {
   const faults: string[] = [];
-  const of = ({ epoch, sequence }: JournalPosition) =>
-    tallies.find(({ position }) => position.epoch === epoch && position.sequence === sequence);
-  const compare = (what: string, actual: number, wanted: number | undefined): void => {
-    if (actual !== wanted) faults.push(`ledger: ${actual} ${what}, not ${wanted}`);
-  };
-  const here = of(ledger.position);
-  compare('frames', ledger.frames, here?.frames);
-  compare('bytes', ledger.bytes, here?.bytes);
-  compare('frames of the job', ledger.jobs.farm?.frames ?? 0, here?.frames);
+  const { epoch, sequence } = ledger.position;
+  const here = tallies.find(
+    ({ position }) => position.epoch === epoch && position.sequence === sequence,
+  );
+  for (const what of ['frames', 'bytes'] as const) {
+    if (ledger[what] !== here?.[what]) {
+      faults.push(`ledger: ${ledger[what]} ${what}, not ${here?.[what]}`);
+    }
+  }
   for (const reason of Object.keys(ledger.refused)) faults.push(`ledger: refused ${reason}`);
   if (ledger.collisionsTotal > 0) faults.push('ledger: a collision');
-  for (const { name, position, frames } of ledger.trail) {
-    compare(`frames at ${name}`, frames, of(position)?.frames);
-  }
-  // Levels say it once in a while: a further one may not have heard of the leaf yet.
-  const writer = ledger.trail.find(({ name }) => name === leaf);
-  const its = writer?.jobs.farm;
-  if (writer === undefined || its === undefined) return faults;
-  const then = of(writer.position);
-  const refused = Object.values(its.refused).reduce((sum, count) => sum + count, 0);
-  compare('scrapes journalled or refused', its.journalled + refused, its.scraped);
-  compare('scrapes', its.scraped, then?.scrapes);
-  compare('samples of the writer', its.samples, then?.samples);
   return faults;
 }
 
-function verdictFaults({ jobs }: JournalReport): string[] {
-  return jobs
-    .filter(({ verdict, missing }) => verdict !== 'balanced' || missing !== 0)
-    .map(({ job, verdict, missing }) => `ledger of ${job}: ${verdict}, ${missing} missing`);
+/** What the leaf says of its scrapes is what it journalled of those that the exporter was asked for, up to some position. */
+function verdictFaults(
+  { leaf, tallies }: JournalEvidence,
+  { jobs, path }: JournalReport,
+): string[] {
+  // Levels say it once in a while: a further one may not have heard of the leaf yet.
+  if (path[0] !== leaf) return [];
+  const faults: string[] = [];
+  for (const { job, scraped, journalled, refused, samples, verdict, missing } of jobs) {
+    const came = Object.values(refused).reduce((sum, count) => sum + count, journalled);
+    const text = `${scraped} scrapes, ${samples} samples`;
+    if (came !== scraped) faults.push(`ledger of ${job}: ${came} journalled or refused of ${text}`);
+    const isKnown = tallies.some((one) => one.scrapes === scraped && one.samples === samples);
+    if (!isKnown && scraped > 0) faults.push(`ledger of ${job}: ${text}: at no position`);
+    // After FLUSHALL it is not known until the source says it again.
+    if ((verdict !== 'balanced' && verdict !== 'unknown') || missing !== 0) {
+      faults.push(`ledger of ${job}: ${verdict}, ${missing} missing`);
+    }
+  }
+  return faults;
 }
 
 /** A parent lists what was journalled before it was asked, and nothing that was not journalled after. */

@@ -164,7 +164,8 @@ export async function copiesOf(
   for (let cursor = '', more = true; more; ) {
     const sections = await readPage(base, cursor);
     cursor = sections.map((section) => section.cursor).join('.');
-    more = sections.some((section) => section.more);
+    // Until there is nothing: a reader that stays behind would keep the parent from cutting its journal.
+    more = sections.some((section) => section.more || section.entries.length > 0);
     for (const section of sections) {
       const known = marks.get(section.ref) ?? [];
       marks.set(section.ref, known);

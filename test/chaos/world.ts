@@ -90,7 +90,12 @@ export class World {
     await Promise.all(this.parents.map((parent) => parent.open()));
     if (hasTop) await this.#openTop(flags);
     // Last: what was trimmed before a parent's first page never was that parent's.
-    await this.startLeaf('leaf');
+    const { oracle } = await this.startLeaf('leaf');
+    // Before its first commit a journal has no last frame, so a kill leaves no gap.
+    await eventually(READY_MS, 'the first commit', async () => {
+      await oracle.pull();
+      if (oracle.frames.length === 0) throw new Error('nothing journalled');
+    });
   }
 
   async #openTop(flags: readonly string[]): Promise<void> {
