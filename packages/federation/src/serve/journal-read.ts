@@ -181,13 +181,16 @@ export class JournalRead {
     return Math.round((entryBytes * (position.sequence - Math.max(had, first))) / count);
   }
 
-  /** Undoes what was read where the journal was cut under it: nothing says what is missing then. */
+  /**
+   * Undoes what was read where the journal was cut under it, or the store fell back to less than was read (a
+   * failover, a flush): nothing says what is missing then.
+   */
   async verify(): Promise<void> {
     if (this.#entries.length === 0 && comparePositions(this.#position, this.#from) === 0) return;
     const now = await this.#parts.store.journal(this.#stored.ref);
-    if (now !== undefined && comparePositions(now.trimmed, this.#stored.trimmed) === 0) return;
-    const untouched = comparePositions(this.#from, now?.trimmed ?? START) >= 0;
-    if (now !== undefined && untouched) return;
+    const isThere = now !== undefined && comparePositions(now.position, this.#position) >= 0;
+    const isUncut = isThere && comparePositions(now.trimmed, this.#stored.trimmed) === 0;
+    if (isUncut || (isThere && comparePositions(this.#from, now.trimmed) >= 0)) return;
     this.#entries = [];
     this.#view = null;
     this.#rewind();
@@ -262,8 +265,18 @@ export class JournalRead {
     const maxBytes = Math.max(1, Math.min(CHUNK_BYTES, budget.bytes));
     const maxEntries = Math.max(1, Math.min(CHUNK_ENTRIES, budget.entries));
     const limits = { maxBytes, maxEntries };
+    const { ref } = this.#stored;
     const { store } = this.#parts;
-    const read = await store.readEntries(this.#stored.ref, this.#position, limits);
+    let read = await store.readEntries(ref, this.#position, limits);
+    if (read.length === 0) {
+      // A store that has fallen back holds nothing here until it was written again: then it is there now.
+      const now = await store.journal(ref);
+      if (now === undefined || comparePositions(now.position, this.#newest) < 0) {
+        this.#open = false;
+        return false;
+      }
+      read = await store.readEntries(ref, this.#position, limits);
+    }
     if (read.length === 0) {
       // Nothing there up to the position of the state: what was filtered out at a level below.
       this.#position = this.#newest;
