@@ -1,7 +1,11 @@
 /** Prometheus's own scripts, where they lie beside the repository, and this project's. */
 import { existsSync, readFileSync, readdirSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
-import { testEngine } from '../../packages/promql/src/testing/options.js';
+import {
+  ALL_FEATURES,
+  NO_FEATURES,
+  testEngine,
+} from '../../packages/promql/src/testing/options.js';
 import { runScript } from '../../packages/promql/src/testing/script.js';
 
 const path = (relative: string): string => fileURLToPath(new URL(relative, import.meta.url));
@@ -14,7 +18,7 @@ export async function runScripts(say: (line: string) => void): Promise<number> {
   const gaps = readGaps();
   const byReason = new Map<string, number>();
   let [passed, unlisted] = [0, 0];
-  for (const folder of [OWN, FOREIGN, `${FOREIGN}experimental/`]) {
+  for (const folder of [OWN, `${OWN}experimental/`, FOREIGN, `${FOREIGN}experimental/`]) {
     if (!existsSync(folder)) {
       say(`left out: Prometheus's scripts are not there (${folder})`);
       continue;
@@ -22,7 +26,7 @@ export async function runScripts(say: (line: string) => void): Promise<number> {
     const isExperimental = folder.endsWith('experimental/');
     for (const name of readdirSync(folder).filter((file) => file.endsWith('.test'))) {
       const outcomes = await runScript(readFileSync(`${folder}${name}`, 'utf8'), (queryable) =>
-        testEngine(queryable, { experimentalFunctions: isExperimental }),
+        testEngine(queryable, { features: isExperimental ? ALL_FEATURES : NO_FEATURES }),
       );
       const shown = isExperimental ? `experimental/${name}` : name;
       let failed = 0;

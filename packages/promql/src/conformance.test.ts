@@ -9,7 +9,7 @@
 import { existsSync, readFileSync, readdirSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
-import { testEngine } from './testing/options.js';
+import { ALL_FEATURES, NO_FEATURES, testEngine } from './testing/options.js';
 import { runScript } from './testing/script.js';
 
 const path = (relative: string): string => fileURLToPath(new URL(relative, import.meta.url));
@@ -21,6 +21,12 @@ const scriptsIn = (folder: string): string[] =>
   readdirSync(folder)
     .filter((name) => name.endsWith('.test'))
     .sort();
+
+/** Those of `experimental/` need every feature switched on. */
+const scriptsWithin = (folder: string): string[] => [
+  ...scriptsIn(folder),
+  ...scriptsIn(`${folder}experimental/`).map((name) => `experimental/${name}`),
+];
 
 /** `file:line` → reason. */
 function readGaps(): Map<string, string> {
@@ -34,9 +40,9 @@ function readGaps(): Map<string, string> {
 
 /** `file:line` → what is wrong, of the evals that fail. */
 async function failuresOf(file: string, name: string): Promise<Map<string, string>> {
-  const experimental = name.startsWith('experimental/');
+  const isExperimental = name.startsWith('experimental/');
   const outcomes = await runScript(readFileSync(file, 'utf8'), (queryable) =>
-    testEngine(queryable, { experimentalFunctions: experimental }),
+    testEngine(queryable, { features: isExperimental ? ALL_FEATURES : NO_FEATURES }),
   );
   const failures = new Map<string, string>();
   for (const { line, query, problem } of outcomes) {
@@ -46,7 +52,7 @@ async function failuresOf(file: string, name: string): Promise<Map<string, strin
 }
 
 describe('own scripts', () => {
-  for (const name of scriptsIn(OWN)) {
+  for (const name of scriptsWithin(OWN)) {
     it(name, async () => {
       expect(Object.fromEntries(await failuresOf(`${OWN}${name}`, name))).toEqual({});
     });
@@ -56,10 +62,7 @@ describe('own scripts', () => {
 if (!existsSync(FOREIGN)) {
   it.skip(`Prometheus's scripts are left out: ${FOREIGN} is not there`, () => {});
 } else {
-  const names = [
-    ...scriptsIn(FOREIGN),
-    ...scriptsIn(`${FOREIGN}experimental/`).map((name) => `experimental/${name}`),
-  ];
+  const names = scriptsWithin(FOREIGN);
   const gaps = readGaps();
   const all = new Map<string, string>();
   describe("Prometheus's scripts", () => {

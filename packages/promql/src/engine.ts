@@ -25,8 +25,10 @@ import { type Plan, planQuery } from './plan/plan.js';
 import { Queue } from './queue.js';
 import { rangeMatrix, scalarMatrix, toMatrix, toVector } from './results.js';
 import { type Expr, typeOf, unwrapParens } from './syntax/ast.js';
-import { checkExperimental } from './syntax/check.js';
+import { type SyntaxFeatures, checkFeatures } from './syntax/check.js';
 import { parseQuery } from './syntax/parse.js';
+
+export type EngineFeatures = SyntaxFeatures;
 
 export interface EngineOptions {
   readonly queryable: Queryable;
@@ -39,7 +41,8 @@ export interface EngineOptions {
   readonly maxSamples: number;
   /** Queries evaluated at once; others wait. */
   readonly maxConcurrency: number;
-  readonly experimentalFunctions: boolean;
+  /** By their flags in Prometheus: what may still change. */
+  readonly features: EngineFeatures;
   /** The event loop gets its turn at least this often during a query. */
   readonly yieldEveryMs: number;
   /** Step of a subquery that gives none. */
@@ -163,7 +166,7 @@ export class Engine implements QueryEngine {
       throw new CanopyError('bad_data', `query is longer than ${QUERY_LENGTH_MAX} characters`);
     }
     const expr = parseQuery(text);
-    if (!this.#options.experimentalFunctions) checkExperimental(text, expr);
+    checkFeatures(text, expr, this.#options.features);
     const type = typeOf(expr);
     if (isRange && type !== 'scalar' && type !== 'vector') {
       const name = type === 'matrix' ? 'range vector' : type;

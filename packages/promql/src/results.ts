@@ -12,8 +12,9 @@ import type { Budget } from './eval/budget.js';
 import type { Columns } from './eval/columns.js';
 import { sortInTurns } from './eval/sort.js';
 import { type Grid } from './eval/grid.js';
-import type { RangeVector } from './eval/ranges.js';
+import { type RangeVector, outerFinder } from './eval/ranges.js';
 import { WindowFinder, denseSamples } from './eval/windows.js';
+import { samplesWithEdges } from './functions/extended.js';
 
 /** One step: rows in their order. */
 export function toVector(columns: Columns, time: Milliseconds): QueryValue {
@@ -75,21 +76,30 @@ export function scalarMatrix(values: Float64Array, grid: Grid): QueryValue {
 
 /** The samples of a range vector themselves, at one time. */
 export async function rangeMatrix(input: RangeVector, budget: Budget): Promise<QueryValue> {
-  const finder = new WindowFinder({ ...input.refs, count: 1 }, input.rangeMs);
+  const { rangeMs, extension } = input;
+  const refs = { ...input.refs, count: 1 };
+  const finder = new WindowFinder(refs, rangeMs);
+  const around = outerFinder(input, refs);
   const series: MatrixSeries[] = [];
   for (const one of input.series) {
     const { samples, shared } = denseSamples(one);
-    const { lo, hi, total } = finder.find(samples, shared);
-    if (total > 0) {
-      budget.hold(total);
-      budget.samplesRead += total;
-      series.push({
-        labels: one.labels,
-        times: samples.times.slice(lo[0], hi[0]),
-        values: samples.values.slice(lo[0], hi[0]),
-      });
+    const { times, values } = samples;
+    const { lo, hi } = finder.find(samples, shared);
+    let points: { times: Float64Array; values: Float64Array } | null = null;
+    if (extension !== null && around !== null) {
+      const { lo: outerLo, hi: outerHi } = around.find(samples, shared);
+      const windows = { times, values, lo, hi, outerLo, outerHi, refs, rangeMs };
+      points = samplesWithEdges(windows, extension);
+    } else if (hi[0] > lo[0]) {
+      points = { times: times.slice(lo[0], hi[0]), values: values.slice(lo[0], hi[0]) };
     }
-    if (budget.due(total + 50)) await budget.pause();
+    const count = points?.times.length ?? 0;
+    if (points !== null) {
+      budget.hold(count);
+      budget.samplesRead += count;
+      series.push({ labels: one.labels, ...points });
+    }
+    if (budget.due(count + 50)) await budget.pause();
   }
   return { type: 'matrix', series: await sorted(series, budget) };
 }

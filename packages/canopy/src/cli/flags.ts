@@ -22,7 +22,11 @@ const BOTH: readonly Role[] = ['leaf', 'parent'];
 const both = (text: string) => ({ leaf: text, parent: text });
 
 /** What `--enable-feature` knows; Prometheus warns of other names and goes on, and so does Canopy. */
-export const FEATURES: readonly string[] = ['promql-experimental-functions'];
+export const FEATURES: readonly string[] = [
+  'promql-experimental-functions',
+  'promql-binop-fill-modifiers',
+  'promql-extended-range-selectors',
+];
 
 export const FLAGS: readonly Flag[] = [
   {

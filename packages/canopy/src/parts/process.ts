@@ -258,7 +258,11 @@ export class CanopyProcess {
       timeout: settings.queryTimeout,
       maxSamples: settings.queryMaxSamples,
       maxConcurrency: settings.queryMaxConcurrency,
-      experimentalFunctions: settings.features.has('promql-experimental-functions'),
+      features: {
+        experimentalFunctions: settings.features.has('promql-experimental-functions'),
+        fillModifiers: settings.features.has('promql-binop-fill-modifiers'),
+        extendedRangeSelectors: settings.features.has('promql-extended-range-selectors'),
+      },
       yieldEveryMs: 10,
       defaultSubqueryStep: MINUTE as DurationMs,
     });

@@ -2,6 +2,7 @@
 import { CanopyError, NO_LABELS } from '@canopy/model';
 import { histogramFraction, histogramQuantiles } from '../functions/classic-histograms.js';
 import { CALENDAR, ELEMENTWISE, goMax, goMin, roundTo } from '../functions/elementwise.js';
+import { EXTENDED_KERNELS } from '../functions/extended.js';
 import { OVER_TIME_KERNELS } from '../functions/over-time.js';
 import type { RangeKernel } from '../functions/range-kernel.js';
 import { RATE_KERNELS } from '../functions/rates.js';
@@ -265,16 +266,18 @@ async function callHistogram(evaluator: Evaluator, node: Call, grid: Grid): Prom
 async function callRangeFunction(evaluator: Evaluator, node: Call, grid: Grid): Promise<Columns> {
   const { name } = node.func;
   const { budget, annotations } = evaluator;
+  const argument = rangeArgument(node)!;
+  const kernel = kernelFor(name, argument);
   const params: Float64Array[] = [];
   for (const arg of node.args) {
     if (typeOf(arg) === 'scalar') params.push(await evaluator.scalar(arg, grid));
   }
-  const input = await evaluator.range(rangeArgument(node)!, grid);
+  const input = await evaluator.range(argument, grid);
   const at = node.args[0].start;
   const checksCounter = name === 'rate' || name === 'increase';
   const columns = await applyRangeFunction(
     {
-      kernel: RANGE_KERNELS[name],
+      kernel,
       input,
       grid,
       params,
@@ -295,6 +298,19 @@ async function callRangeFunction(evaluator: Evaluator, node: Call, grid: Grid): 
   if (name !== 'absent_over_time') return columns;
   budget.release(columns);
   return budget.settle(absence(columns, absentLabels(node.args[0])));
+}
+
+/** @throws CanopyError `execution` where the function does not know what to do with an extension. */
+function kernelFor(name: string, argument: MatrixSelector | Subquery): RangeKernel {
+  const extension = argument.kind === 'matrix' ? argument.selector.extension : null;
+  if (extension === null) return RANGE_KERNELS[name];
+  const kernels = EXTENDED_KERNELS[extension];
+  if (kernels[name] !== undefined) return kernels[name];
+  const known = Object.keys(kernels).sort().join(', ');
+  throw new CanopyError(
+    'execution',
+    `${extension} modifier can only be used with: ${known} - not with ${name}`,
+  );
 }
 
 /** The range vector argument of a call, where it has one. */

@@ -16,8 +16,9 @@ import { expect, it } from 'vitest';
 import type { Engine } from '../engine.js';
 import { almostEqual } from '../testing/compare.js';
 import { MemoryQueryable } from '../testing/memory.js';
-import { testEngine } from '../testing/options.js';
+import { ALL_FEATURES, testEngine } from '../testing/options.js';
 import {
+  EXTENDED_FUNCTIONS,
   RANGE_FUNCTIONS,
   SCALARS,
   type Vocabulary,
@@ -37,6 +38,7 @@ const WORDS: Vocabulary = {
   labels: ['a', 'b'],
   scalars: SCALARS,
   rangeFunctions: RANGE_FUNCTIONS,
+  extendedFunctions: EXTENDED_FUNCTIONS,
 };
 
 /** Aligned and lone series; counters that start again; gaps and stale marks. */
@@ -100,7 +102,7 @@ it('gives the same for all steps at once and for each by itself', async () => {
   let compared = 0;
   for (let seed = 1; seed <= ROUNDS; seed++) {
     const next = seededRandom(seed);
-    const engine = testEngine(randomData(next));
+    const engine = testEngine(randomData(next), { features: ALL_FEATURES });
     const text = randomQuery(next, 'vector', 1 + Math.floor(next() * 3), WORDS);
     // Among equal values topk takes the first; another topk or count_values within it makes an
     // order

@@ -25,7 +25,7 @@ import { type Columns, emptyColumns } from './columns.js';
 import { type Grid, positiveDurationMs, shiftGrid, subqueryGrid } from './grid.js';
 import { dropNames } from './labels.js';
 import { type RangeVector, seriesOfColumns } from './ranges.js';
-import { selectLatest } from './select.js';
+import { selectLatest, selectSmoothed } from './select.js';
 
 export class Evaluator {
   readonly plan: Plan;
@@ -107,7 +107,10 @@ export class Evaluator {
   async selector(node: VectorSelector, grid: Grid, what: 'value' | 'seconds'): Promise<Columns> {
     const { frame } = this.plan;
     const refs = shiftGrid(node, grid, frame);
-    return selectLatest(this.seriesOf(node), refs, frame.lookback, what, this.budget);
+    const series = this.seriesOf(node);
+    return node.extension === 'smoothed' && what === 'value'
+      ? selectSmoothed(series, refs, frame.lookback, this.budget)
+      : selectLatest(series, refs, frame.lookback, what, this.budget);
   }
 
   /** A range vector: the series, and the windows in them. */
@@ -116,11 +119,14 @@ export class Evaluator {
     if (node.kind === 'matrix') {
       const refs = shiftGrid(node.selector, grid, frame);
       const rangeMs = positiveDurationMs(node.range, frame);
-      return { series: this.seriesOf(node.selector), refs, rangeMs, columns: null };
+      const series = this.seriesOf(node.selector);
+      const { extension } = node.selector;
+      return { series, refs, rangeMs, extension, lookbackMs: frame.lookback, columns: null };
     }
     const { inner, refs, rangeMs } = subqueryGrid(node, grid, frame);
     const columns = await this.vector(node.expr, inner);
-    return { series: seriesOfColumns(columns, inner), refs, rangeMs, columns };
+    const series = seriesOfColumns(columns, inner);
+    return { series, refs, rangeMs, extension: null, lookbackMs: frame.lookback, columns };
   }
 
   #repeat(once: Columns, count: number): Columns {

@@ -11,6 +11,7 @@ import {
 import { RangeCall, type RangeKernel, type RangeReport } from '../functions/range-kernel.js';
 import type { Budget } from './budget.js';
 import { type Columns, truncateRows } from './columns.js';
+import type { RangeExtension } from '../syntax/ast.js';
 import type { Grid } from './grid.js';
 import { SAME_LABELSET, dropNames } from './labels.js';
 import { WindowFinder, denseSamples } from './windows.js';
@@ -21,6 +22,9 @@ export interface RangeVector {
   /** Right ends of the windows. */
   readonly refs: Grid;
   readonly rangeMs: number;
+  readonly extension: RangeExtension | null;
+  /** How far around an extended range samples are looked for. */
+  readonly lookbackMs: number;
   /** What a subquery was worked out to; released with the vector. */
   readonly columns: Columns | null;
 }
@@ -53,6 +57,7 @@ export async function applyRangeFunction(
   call.out = out.values;
   call.present = out.present;
   const finder = new WindowFinder(input.refs, input.rangeMs);
+  const around = outerFinder(input, input.refs);
   let rows = 0;
   for (const series of input.series) {
     const { samples, shared } = denseSamples(series);
@@ -64,17 +69,32 @@ export async function applyRangeFunction(
     call.lo = windows.lo;
     call.hi = windows.hi;
     call.base = rows * steps;
-    if (windows.total > 0) kernel(call);
-    budget.samplesRead += windows.total;
+    let { total } = windows;
+    if (around !== null) {
+      const outer = around.find(samples, shared);
+      call.outerLo = outer.lo;
+      call.outerHi = outer.hi;
+      ({ total } = outer);
+    }
+    if (total > 0) kernel(call);
+    budget.samplesRead += total;
     if (hasResult(out.present, call.base, steps)) {
       out.labels[rows++] = series.labels;
       application.onResult?.(labelValue(series.labels, METRIC_NAME));
     }
-    if (budget.due(windows.total + steps * 4 + 50)) await budget.pause();
+    if (budget.due(total + steps * 4 + 50)) await budget.pause();
   }
   truncateRows(out, rows);
   if (application.keepsName) return budget.settle(out);
   return budget.settle(await dropNamesStrictly(out, budget));
+}
+
+/** Finds the windows and what may count around them; null where nothing does. */
+export function outerFinder(input: RangeVector, refs: Grid): WindowFinder | null {
+  const { extension, lookbackMs, rangeMs } = input;
+  if (extension === null) return null;
+  const after = extension === 'smoothed' ? lookbackMs : 0;
+  return new WindowFinder({ ...refs, start: refs.start + after }, rangeMs + lookbackMs + after);
 }
 
 /**

@@ -4,7 +4,7 @@ import { expect, it } from 'vitest';
 import type { Engine } from '../engine.js';
 import { testClock } from '../testing/clock.js';
 import { MemoryQueryable } from '../testing/memory.js';
-import { testEngine } from '../testing/options.js';
+import { ALL_FEATURES, testEngine } from '../testing/options.js';
 import { seededRandom } from '../testing/random-query.js';
 import { Budget } from './budget.js';
 import { sortInTurns } from './sort.js';
@@ -49,8 +49,8 @@ const answers = async (engine: Engine, query: string): Promise<string> => {
 it('gives turns in proportion to the rows an operator reads', async () => {
   const series = queryable();
   const clock = new TurnClock();
-  const inTurns = testEngine(series, { clock, yieldEveryMs: 0, experimentalFunctions: true });
-  const atOnce = testEngine(series, { yieldEveryMs: 1e9, experimentalFunctions: true });
+  const inTurns = testEngine(series, { clock, yieldEveryMs: 0, features: ALL_FEATURES });
+  const atOnce = testEngine(series, { yieldEveryMs: 1e9, features: ALL_FEATURES });
   const turnsOf = async (query: string): Promise<number> => {
     const before = clock.turns;
     expect(await answers(inTurns, query), query).toBe(await answers(atOnce, query));

@@ -10,6 +10,9 @@ export class RangeCall {
   to = 0;
   lo: Int32Array = new Int32Array(0);
   hi: Int32Array = new Int32Array(0);
+  /** With samples around the window, as an extended selector sees them; empty for others. */
+  outerLo: Int32Array = new Int32Array(0);
+  outerHi: Int32Array = new Int32Array(0);
   out: Float64Array = new Float64Array(0);
   present: Uint8Array = new Uint8Array(0);
   base = 0;

@@ -5,7 +5,7 @@ import type { RangeCall, RangeKernel } from './range-kernel.js';
  * Entries `i` of the series with `values[i] < values[i - 1]`, ascending. Found once a series;
  * windows then look only at those within them.
  */
-function findResets(call: RangeCall): number[] {
+export function findResets(call: RangeCall): number[] {
   const { values, from, to } = call;
   const resets: number[] = [];
   for (let i = from + 1; i < to; i++) if (values[i] < values[i - 1]) resets.push(i);
@@ -69,15 +69,25 @@ function instant(isRate: boolean): RangeKernel {
   };
 }
 
+export type PairTest = (before: number, after: number) => boolean;
+export const FELL: PairTest = (before, after) => after < before;
+export const CHANGED: PairTest = (before, after) =>
+  after !== before && !(Number.isNaN(after) && Number.isNaN(before));
+
+/** Neighbours that `differ`, counted from the start of the series: a window's is a difference. */
+export function countsOfPairs({ values, from, to }: RangeCall, differ: PairTest): Uint32Array {
+  const counts = new Uint32Array(to - from);
+  for (let i = from + 1; i < to; i++) {
+    counts[i - from] = counts[i - from - 1] + (differ(values[i - 1], values[i]) ? 1 : 0);
+  }
+  return counts;
+}
+
 /** How many neighbours in the window `differ`. */
-function countPairs(differ: (before: number, after: number) => boolean): RangeKernel {
+function countPairs(differ: PairTest): RangeKernel {
   return (call) => {
-    const { values, lo, hi, from, to } = call;
-    // Running count over the series: a window's is a difference of two.
-    const counts = new Uint32Array(to - from);
-    for (let i = from + 1; i < to; i++) {
-      counts[i - from] = counts[i - from - 1] + (differ(values[i - 1], values[i]) ? 1 : 0);
-    }
+    const { lo, hi, from } = call;
+    const counts = countsOfPairs(call, differ);
     for (let k = 0; k < call.steps; k++) {
       if (hi[k] <= lo[k]) continue;
       call.put(k, counts[hi[k] - 1 - from] - counts[lo[k] - from]);
@@ -91,8 +101,6 @@ export const RATE_KERNELS: Readonly<Record<string, RangeKernel>> = {
   delta: extrapolated(false, false),
   irate: instant(true),
   idelta: instant(false),
-  resets: countPairs((before, after) => after < before),
-  changes: countPairs(
-    (before, after) => after !== before && !(Number.isNaN(after) && Number.isNaN(before)),
-  ),
+  resets: countPairs(FELL),
+  changes: countPairs(CHANGED),
 };

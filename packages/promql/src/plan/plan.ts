@@ -35,10 +35,15 @@ export function planQuery(expr: Expr, grid: Grid, frame: QueryFrame): Plan {
   const loadOf = new Map<VectorSelector, number>();
   const byMatchers = new Map<string, number>();
 
-  const load = (node: VectorSelector, refs: Grid, before: number): void => {
+  const load = (node: VectorSelector, at: Grid, rangeMs: number | null): void => {
+    const refs = shiftGrid(node, at, frame);
+    // What is around an extended range is looked for as far as an instant selector looks back.
+    const isExtended = node.extension !== null && rangeMs !== null;
+    const before = (rangeMs ?? frame.lookback) + (isExtended ? frame.lookback : 0);
+    const after = node.extension === 'smoothed' ? frame.lookback : 0;
     // The window is open to the left: a sample exactly `before` ago is outside.
     const minTime = refs.start - before + 1;
-    const maxTime = gridEnd(refs);
+    const maxTime = gridEnd(refs) + after;
     const key = JSON.stringify(node.matchers.map((m) => [m.name, m.op, m.value]).sort());
     let index = byMatchers.get(key);
     if (index === undefined) {
@@ -58,13 +63,9 @@ export function planQuery(expr: Expr, grid: Grid, frame: QueryFrame): Plan {
       case 'string':
         return;
       case 'selector':
-        return load(node, shiftGrid(node, at, frame), frame.lookback);
+        return load(node, at, null);
       case 'matrix':
-        return load(
-          node.selector,
-          shiftGrid(node.selector, at, frame),
-          positiveDurationMs(node.range, frame),
-        );
+        return load(node.selector, at, positiveDurationMs(node.range, frame));
       case 'subquery': {
         const { inner } = subqueryGrid(node, at, frame);
         // Nothing is evaluated where no multiple of the step falls into the window.

@@ -48,12 +48,16 @@ export interface StringLiteral extends Span {
   readonly value: string;
 }
 
+/** What a selector looks at besides the samples within its range. */
+export type RangeExtension = 'anchored' | 'smoothed';
+
 export interface VectorSelector extends Span, Shift {
   readonly kind: 'selector';
   /** The metric name before or within the braces; '' where none was given. */
   readonly name: string;
   /** All matchers; the one on the name, where given, comes last. */
   readonly matchers: readonly Matcher[];
+  readonly extension: RangeExtension | null;
 }
 
 export interface MatrixSelector extends Span {

@@ -177,7 +177,7 @@ function checkBinary(node: Binary, fail: (at: number, message: string) => never)
   const operandTypes = 'binary expression must contain only scalar and instant vector types';
   if (left !== 'scalar' && left !== 'vector') fail(node.lhs.start, operandTypes);
   if (right !== 'scalar' && right !== 'vector') fail(node.rhs.start, operandTypes);
-  const filled = matching.fillLeft !== null || matching.fillRight !== null;
+  const filled = hasFill(node);
   if (left !== 'vector' || right !== 'vector') {
     if (matching.labels.length > 0) {
       fail(node.start, 'vector matching only allowed between instant vectors');
@@ -196,18 +196,32 @@ function checkBinary(node: Binary, fail: (at: number, message: string) => never)
   }
 }
 
-/** The first use of something that needs experimental functions switched on, as an error. */
-export function checkExperimental(text: string, expr: Expr): void {
+/** What of the language may still change and is there only where it is switched on. */
+export interface SyntaxFeatures {
+  /** Functions and aggregations marked experimental. */
+  readonly experimentalFunctions: boolean;
+  /** `fill(…)`, `fill_left(…)`, `fill_right(…)`. */
+  readonly fillModifiers: boolean;
+  /** `anchored`, `smoothed`. */
+  readonly extendedRangeSelectors: boolean;
+}
+
+/** The first use of something that is not switched on, as an error. */
+export function checkFeatures(text: string, expr: Expr, features: SyntaxFeatures): void {
+  const selector = ({ extension, start }: VectorSelector): void => {
+    if (extension === null || features.extendedRangeSelectors) return;
+    parseError(text, start, `${extension} modifier is experimental and not enabled`);
+  };
   const visit = (node: Expr): void => {
     switch (node.kind) {
       case 'call':
-        if (node.func.experimental) {
+        if (node.func.experimental && !features.experimentalFunctions) {
           parseError(text, node.start, `function "${node.func.name}" is not enabled`);
         }
         for (const arg of node.args) visit(arg);
         return;
       case 'aggregate':
-        if (node.op === 'limitk' || node.op === 'limit_ratio') {
+        if (isExperimental(node.op) && !features.experimentalFunctions) {
           parseError(
             text,
             node.start,
@@ -217,7 +231,7 @@ export function checkExperimental(text: string, expr: Expr): void {
         if (node.param !== null) visit(node.param);
         return visit(node.expr);
       case 'binary':
-        if (node.matching.fillLeft !== null || node.matching.fillRight !== null) {
+        if (hasFill(node) && !features.fillModifiers) {
           parseError(text, node.start, 'binop fill modifiers are experimental and not enabled');
         }
         visit(node.lhs);
@@ -226,8 +240,17 @@ export function checkExperimental(text: string, expr: Expr): void {
       case 'paren':
       case 'subquery':
         return visit(node.expr);
+      case 'selector':
+        return selector(node);
+      case 'matrix':
+        return selector(node.selector);
       default:
     }
   };
   visit(expr);
 }
+
+const isExperimental = (op: string): boolean => op === 'limitk' || op === 'limit_ratio';
+
+const hasFill = ({ matching }: Binary): boolean =>
+  matching.fillLeft !== null || matching.fillRight !== null;

@@ -33,9 +33,12 @@ export function printExpr(node: Expr): string {
     case 'string':
       return quote(node.value);
     case 'selector':
-      return printSelector(node) + printShift(node);
-    case 'matrix':
-      return `${printSelector(node.selector)}[${printDuration(node.range)}]${printShift(node.selector)}`;
+      return printSelector(node) + printExtension(node) + printShift(node);
+    case 'matrix': {
+      const { selector } = node;
+      const range = `[${printDuration(node.range)}]`;
+      return printSelector(selector) + range + printExtension(selector) + printShift(selector);
+    }
     case 'subquery': {
       const step = node.step === null ? '' : printDuration(node.step);
       return `${printExpr(node.expr)}[${printDuration(node.range)}:${step}]${printShift(node)}`;
@@ -81,6 +84,9 @@ function printSelector(node: VectorSelector): string {
   const name = named && plainName ? node.name : '';
   return matchers.length === 0 && name !== '' ? name : `${name}{${matchers.join(',')}}`;
 }
+
+const printExtension = ({ extension }: VectorSelector): string =>
+  extension === null ? '' : ` ${extension}`;
 
 function printShift({ at, offset }: Shift): string {
   let text = '';

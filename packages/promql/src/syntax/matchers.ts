@@ -22,7 +22,7 @@ export function readVectorSelector(reading: Reading): VectorSelector {
     const own = matchers.find((matcher) => matcher.name === METRIC_NAME && matcher.op === '=');
     name = own?.value ?? '';
   }
-  return { kind: 'selector', name, matchers, offset: null, at: null, start, end };
+  return { kind: 'selector', name, matchers, extension: null, offset: null, at: null, start, end };
 }
 
 function failTwice(reading: Reading, start: number, first: string, second: string): never {

@@ -8,6 +8,7 @@ import { parser as lezer } from '@prometheus-io/lezer-promql';
 import { expect, it } from 'vitest';
 import { FUNCTIONS } from '../functions/signatures.js';
 import {
+  EXTENDED_FUNCTIONS,
   RANGE_FUNCTIONS,
   SCALARS,
   type Vocabulary,
@@ -48,6 +49,7 @@ const WORDS: Vocabulary = {
   labels: ['a', 'b', '"c d"'],
   scalars: SCALARS,
   rangeFunctions: RANGE_FUNCTIONS,
+  extendedFunctions: EXTENDED_FUNCTIONS,
 };
 
 const query = (next: () => number, type: 'vector' | 'scalar', depth: number): string =>

@@ -102,7 +102,15 @@ it('refuses selectors that are none', () => {
     '1: parse error: offset modifier must be preceded by an instant vector selector or range vector selector or a subquery',
   );
   check('foo offset', '11: parse error: unexpected end of input in offset, expected duration');
-  check('foo anchored', '1: parse error: anchored modifier is experimental and not enabled');
+  check(
+    'rate(foo[5m:] anchored)',
+    '6: parse error: anchored modifier is not supported for subqueries',
+  );
+  check('(foo) smoothed', '1: parse error: smoothed modifier not implemented');
+  check(
+    'foo anchored smoothed',
+    '1: parse error: anchored and smoothed modifiers cannot be used together',
+  );
 });
 
 it('refuses calls and aggregations that do not fit', () => {

@@ -105,10 +105,8 @@ function readPiece(reading: Reading, operands: Operands): void {
     case 'At':
       return readAt(reading, operands);
     case 'Anchored':
-    case 'Smoothed': {
-      const message = `${name.toLowerCase()} modifier is experimental and not enabled`;
-      return operands.postfix((expr) => reading.fail(expr.start, message), 0);
-    }
+    case 'Smoothed':
+      return readExtension(reading, operands);
     default:
       operands.operator(readOperator(reading));
   }
@@ -263,6 +261,28 @@ function readAt(reading: Reading, operands: Operands): void {
     }
     if (target.at !== null) reading.fail(expr.start, '@ <timestamp> may not be set multiple times');
     return modified(expr, { at }, end);
+  }, 0);
+}
+
+function readExtension(reading: Reading, operands: Operands): void {
+  const { to } = reading;
+  const extension = reading.name === 'Anchored' ? 'anchored' : 'smoothed';
+  reading.skip();
+  operands.postfix((expr) => {
+    if (expr.kind === 'subquery') {
+      reading.fail(expr.start, `${extension} modifier is not supported for subqueries`);
+    }
+    const selector = expr.kind === 'matrix' ? expr.selector : expr;
+    if (selector.kind !== 'selector') {
+      reading.fail(expr.start, `${extension} modifier not implemented`);
+    }
+    if (selector.extension !== null && selector.extension !== extension) {
+      reading.fail(expr.start, 'anchored and smoothed modifiers cannot be used together');
+    }
+    const extended = { ...selector, extension } as const;
+    return expr.kind === 'matrix'
+      ? { ...expr, selector: extended, end: to }
+      : { ...extended, end: to };
   }, 0);
 }
 

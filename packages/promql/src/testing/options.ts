@@ -1,7 +1,18 @@
 /** Engine settings behind the expectations of Prometheus's test scripts. */
 import { asDuration } from '@canopy/model';
-import { Engine, type EngineOptions } from '../engine.js';
+import { Engine, type EngineFeatures, type EngineOptions } from '../engine.js';
 import { testClock } from './clock.js';
+
+export const NO_FEATURES: EngineFeatures = {
+  experimentalFunctions: false,
+  fillModifiers: false,
+  extendedRangeSelectors: false,
+};
+export const ALL_FEATURES: EngineFeatures = {
+  experimentalFunctions: true,
+  fillModifiers: true,
+  extendedRangeSelectors: true,
+};
 
 export function testEngine(
   queryable: EngineOptions['queryable'],
@@ -14,7 +25,7 @@ export function testEngine(
     timeout: asDuration(60_000),
     maxSamples: 50_000_000,
     maxConcurrency: 20,
-    experimentalFunctions: false,
+    features: NO_FEATURES,
     yieldEveryMs: 10,
     defaultSubqueryStep: asDuration(60_000),
     ...changes,

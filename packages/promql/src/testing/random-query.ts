@@ -20,6 +20,8 @@ export interface Vocabulary {
   readonly labels: readonly string[];
   readonly scalars: readonly string[];
   readonly rangeFunctions: readonly string[];
+  /** Functions over `anchored` and `smoothed` ranges; where not given there are no such ranges. */
+  readonly extendedFunctions?: Readonly<Record<'anchored' | 'smoothed', readonly string[]>>;
 }
 
 export const SCALARS = ['1', '2.5', 'time()', 'pi()', '1e3', 'NaN', '5m'];
@@ -27,6 +29,10 @@ export const RANGE_FUNCTIONS =
   'rate increase delta irate idelta resets changes deriv sum_over_time avg_over_time min_over_time max_over_time count_over_time last_over_time first_over_time present_over_time stddev_over_time stdvar_over_time absent_over_time'.split(
     ' ',
   );
+export const EXTENDED_FUNCTIONS = {
+  anchored: ['rate', 'increase', 'delta', 'resets', 'changes'],
+  smoothed: ['rate', 'increase', 'delta'],
+};
 const VALUE_FUNCTIONS = 'abs ceil exp sqrt sgn timestamp minute sort absent'.split(' ');
 
 /** A query of the wanted type; `depth` bounds how far it is nested. */
@@ -54,7 +60,16 @@ export function randomQuery(
       () => `-(${inner('scalar')})`,
     ])();
   }
-  if (depth <= 0) return selector() + pick(words.shifts);
+  const { extendedFunctions } = words;
+  if (extendedFunctions !== undefined && next() < 0.1) {
+    const extension = next() < 0.5 ? 'anchored' : 'smoothed';
+    const func = pick(extendedFunctions[extension]);
+    return `${func}(${selector()}[${pick(words.ranges)}] ${extension}${pick(words.shifts)})`;
+  }
+  if (depth <= 0) {
+    const extension = extendedFunctions !== undefined && next() < 0.1 ? ' smoothed' : '';
+    return selector() + extension + pick(words.shifts);
+  }
   const operator = (): string => pick('+ - * / % ^ > <= != == and or unless atan2'.split(' '));
   return pick([
     () => `${pick(words.rangeFunctions)}(${inner('matrix')})`,
