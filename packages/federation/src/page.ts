@@ -39,6 +39,18 @@ const EXCLUDED_MAX = 64;
 /** Entries of one page: each costs objects beside its bytes. Servers stop at half of it. */
 export const PAGE_ENTRIES_MAX = 1 << 17;
 
+/** Why a page is refused: bytes that are no whole page, a version, a size, or what it says of itself. */
+export type RefusalReason = 'damaged' | 'version' | 'too_large' | 'inconsistent';
+
+/** A page that is refused before anything in it is looked at. */
+export class RefusedPage extends FormatError {
+  readonly reason: RefusalReason;
+  constructor(reason: RefusalReason, message: string, offset?: number) {
+    super(message, offset);
+    this.reason = reason;
+  }
+}
+
 export interface PageLimits {
   /** A larger page is refused. Bytes. */
   readonly pageBytesMax: number;
@@ -114,18 +126,20 @@ function writeJournal(writer: ByteWriter, journal: JournalSection): void {
  * @throws FormatError for anything that is not a whole, undamaged page.
  */
 export function decodePage(bytes: Uint8Array, limits: PageLimits): Page {
-  if (bytes.length > limits.pageBytesMax) throw new FormatError('page is larger than allowed');
-  if (bytes.length < HEAD_SIZE + CRC_SIZE) throw new FormatError('page ends too early', 0);
+  if (bytes.length > limits.pageBytesMax)
+    throw new RefusedPage('too_large', 'page is larger than allowed');
+  if (bytes.length < HEAD_SIZE + CRC_SIZE)
+    throw new RefusedPage('damaged', 'page ends too early', 0);
   for (let i = 0; i < MAGIC.length; i++) {
-    if (bytes[i] !== MAGIC[i]) throw new FormatError('not a page of frames', i);
+    if (bytes[i] !== MAGIC[i]) throw new RefusedPage('damaged', 'not a page of frames', i);
   }
   const version = bytes[MAGIC.length];
   if (version < OLDEST_VERSION || version > VERSION) {
-    throw new FormatError(`page of version ${version}; this reader knows ${VERSION}`);
+    throw new RefusedPage('version', `page of version ${version}; this reader knows ${VERSION}`);
   }
   const end = bytes.length - CRC_SIZE;
   if (crc32c(bytes, 0, end) !== new ByteReader(bytes, end).u32()) {
-    throw new FormatError('page has a wrong checksum', end);
+    throw new RefusedPage('damaged', 'page has a wrong checksum', end);
   }
   const reader = new ByteReader(bytes, HEAD_SIZE, end);
   let server: { name: string; time: number } | undefined;

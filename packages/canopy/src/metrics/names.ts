@@ -210,7 +210,7 @@ export const METRICS = {
   },
   canopy_pulls_refused_total: {
     type: 'counter',
-    help: "Pages refused for another's journal (`foreign_journal`), groups for a label of --federation.enforce-labels (`forged_label`).",
+    help: "Pages refused whole: `damaged`, `version`, `too_large`, `inconsistent` (what they say of themselves), another's journal (`foreign_journal`); journals of a page that would leave a hole (`ahead`) or are our own (`loop`); groups for a label of --federation.enforce-labels (`forged_label`).",
     labels: ['reason'],
   },
   canopy_http_refused_total: {

@@ -135,6 +135,9 @@ function bindRegistry(metrics: SelfMetrics, { registry, puller }: MetricSources)
     return [
       [['foreign_journal'], totals?.foreignJournals ?? 0],
       [['forged_label'], totals?.forgedGroups ?? 0],
+      [['ahead'], totals?.ahead ?? 0],
+      [['loop'], totals?.loops ?? 0],
+      ...byReason(totals?.refusedPages ?? {}),
     ];
   });
 }

@@ -21,7 +21,7 @@ import {
   journalIdOf,
 } from '@canopy/model';
 import { CURSOR_HEADER, EXCLUDE_HEADER, READER_HEADER, joinCursors } from '../cursor.js';
-import { FRAMES_MEDIA_TYPE, decodePage } from '../page.js';
+import { FRAMES_MEDIA_TYPE, RefusedPage, decodePage } from '../page.js';
 import type { JournalSection, Page } from '../page-types.js';
 import { JournalIntake } from './journal-intake.js';
 import type { FramePullerOptions } from './options.js';
@@ -148,7 +148,8 @@ export class FramePuller implements PullFormat {
       this.totals.pageBytes += body.length;
       return page;
     } catch (error) {
-      if (error instanceof FormatError) this.totals.corruptPages++;
+      if (error instanceof RefusedPage) this.totals.refusedPages[error.reason]++;
+      else if (error instanceof FormatError) this.totals.refusedPages.inconsistent++;
       throw error;
     }
   }

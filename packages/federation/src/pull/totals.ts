@@ -1,3 +1,5 @@
+import type { RefusalReason } from '../page.js';
+
 /** Plain counts of a puller since the start. */
 export interface PullTotals {
   pages: number;
@@ -9,7 +11,7 @@ export interface PullTotals {
   /** Entries that were stored already. */
   repeated: number;
   /** Pages refused whole. */
-  corruptPages: number;
+  refusedPages: Record<RefusalReason, number>;
   /** Sections that would have left a hole. */
   ahead: number;
   /** Our own journal handed back to us. */
@@ -35,7 +37,7 @@ export const emptyTotals = (): PullTotals => ({
   frames: 0,
   samples: 0,
   repeated: 0,
-  corruptPages: 0,
+  refusedPages: { damaged: 0, version: 0, too_large: 0, inconsistent: 0 },
   ahead: 0,
   loops: 0,
   foreignJournals: 0,
