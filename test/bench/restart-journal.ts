@@ -1,98 +1,22 @@
 /**
- * Fills a store as a parent does that has pulled for two hours: through the journal writer, the head and the
- * tile keeper themselves, in virtual time. `restart-journal.ts ROLE STORE TARGETS SERIES HOURS`; STORE is a
- * Redis URL or a folder. With ROLE `leaf` it is the own journal of a leaf, kept whole. The last line it prints is what a query must find, as JSON.
+ * Fills a store as a parent does that has pulled for two hours (generated-journal.ts).
+ * `restart-journal.ts ROLE STORE TARGETS SERIES HOURS`; STORE is a Redis URL or a folder. With ROLE `leaf` it is
+ * the own journal of a leaf, kept whole. The last line it prints is what a query must find, as JSON.
  */
-import { randomBytes } from 'node:crypto';
-import { Head } from '@canopy/head';
-import {
-  type Clock,
-  type DurationMs,
-  type JournalRef,
-  type Store,
-  type StoredTile,
-  asDuration,
-  asTime,
-  labelsFromObject,
-} from '@canopy/model';
-import { JournalWriter, openEmbeddedStore, openRedisStore } from '@canopy/store';
-import { systemClock } from '../../packages/canopy/src/clock.js';
-import { RecentTiles } from '../../packages/canopy/src/parts/recent-tiles.js';
-import { TileKeeper } from '../../packages/canopy/src/parts/tile-keeper.js';
+import { asDuration, asTime, labelsFromObject } from '@canopy/model';
+import type { JournalWriter } from '@canopy/store';
+import { openGenerated } from './generated-journal.js';
 
 const [role, place, ...numbers] = process.argv.slice(2);
-const isLeaf = role === 'leaf';
 const [TARGETS, SERIES, HOURS] = numbers.map(Number);
 const INTERVAL = asDuration(15_000);
-const KEY_FRAME_EVERY = 120;
 const CHANGED = 0.2;
-const TTL = asDuration(3_600_000);
-const OWNER = 'generator';
-/** Tiles leave the generator's memory soon: they are in the store. */
-const WINDOW = asDuration(600_000);
 
 const SCRAPES = Math.round((HOURS * 3_600_000) / INTERVAL);
 const begin = Math.floor((Date.now() - HOURS * 3_600_000) / INTERVAL) * INTERVAL;
 let virtual = begin;
-const clock: Clock = {
-  now: () => asTime(virtual),
-  monotonic: () => performance.now(),
-  after(_delay: DurationMs, fire: () => void) {
-    const immediate = setImmediate(fire);
-    return { cancel: () => clearImmediate(immediate) };
-  },
-};
-
-const log = (level: string, message: string, fields: unknown = ''): void => {
-  if (level !== 'debug' && level !== 'info') console.error(level, message, fields);
-};
-/** Time-outs of stores are of the real world. */
-const common = { clock: systemClock, log, onCorrupt: () => {} };
-const store: Store = place.includes('://')
-  ? await openRedisStore({
-      ...{ url: place, keyPrefix: 'canopy:', commandTimeout: asDuration(30_000) },
-      ...{ waitReplicas: 0, waitTimeout: asDuration(1000) },
-      ...{ sliceBytesMax: 64 * 1024 * 1024, ...common },
-    })
-  : await openEmbeddedStore({ path: place, maxBytes: 64 * 2 ** 30, ...common });
-
-/** Not a parent's own journal: its documents have other names. */
-const documents = new Proxy(store, {
-  get(target, name) {
-    if (name === 'getDocument') return (key: string) => target.getDocument(`bench/${key}`);
-    if (name === 'putDocument') {
-      return (key: string, text: string | undefined) => target.putDocument(`bench/${key}`, text);
-    }
-    const value = Reflect.get(target, name) as unknown;
-    return typeof value === 'function' ? (value.bind(target) as unknown) : value;
-  },
-});
-
-const kept = { store, owner: OWNER, leaseTtl: TTL, log, head: () => head };
-const recent = isLeaf
-  ? new RecentTiles({ ...kept, clock, window: asDuration(7_200_000), bytesMax: 2 ** 40 })
-  : undefined;
-const keeper = recent?.keeper ?? new TileKeeper({ ...kept, oldestReader: () => undefined });
-const head = new Head({
-  clock,
-  windowMs: WINDOW,
-  tileFrames: KEY_FRAME_EVERY,
-  outOfOrderWindow: asDuration(0),
-  onTileClosed: (ref: JournalRef, tile: StoredTile) => keeper.add(ref, tile),
-  tileSource: store,
-  maxSeries: 10_000_000,
-});
-const journal = await JournalWriter.open({
-  ...{ store: isLeaf ? store : documents, clock, owner: OWNER, leaseTtl: TTL, log },
-  randomBytes: (size) => randomBytes(size),
-  commitInterval: asDuration(1000),
-  commitBytes: 1024 * 1024,
-  keyFrameEvery: KEY_FRAME_EVERY,
-  queueBytesMax: 256 * 1024 * 1024,
-  onCommitted: (ref, entries) => void head.apply(ref, entries),
-  completeUpTo: () => asTime(virtual - 1),
-  pathIdentity: '',
-});
+const generated = await openGenerated(role as 'leaf' | 'parent', place, () => asTime(virtual));
+const { journal, store } = generated;
 
 let state = 1;
 /** Uniform in [0, 1), the same sequence each time. */
@@ -137,17 +61,13 @@ for (let scrape = 0; scrape < SCRAPES; scrape++) {
     writer.write(asTime(virtual), states, values);
     if (i % 50 === 49) await journal.flush();
   }
-  await journal.flush();
-  await keeper.write();
-  head.expire(asTime(virtual));
+  await generated.settle(asTime(virtual));
   if (performance.now() - told > 5000) {
     told = performance.now();
     console.log(`  ${Math.floor((100 * scrape) / SCRAPES)} % of ${SCRAPES} scrapes`);
   }
 }
-await keeper.write();
-// As after a kill, but for the wait until leases have run out.
-await store.releaseLease(journal.lease);
+await generated.release();
 const state0 = (await store.journal(journal.ref))!;
 const usage = await store.usage();
 await store[Symbol.asyncDispose]();
@@ -160,7 +80,7 @@ console.log(
     sum: targets[0].values.reduce((sum, value) => sum + value, 0),
     journalBytes: state0.entryBytes,
     storeBytes: usage.usedBytes,
-    tiles: keeper.stats.stored,
+    tiles: generated.keeper.stats.stored,
   }),
 );
 process.exit(0);

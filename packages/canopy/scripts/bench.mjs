@@ -15,7 +15,8 @@ const script =
   file === undefined
     ? `test/bench/${owner || 'hierarchy'}.bench.ts`
     : `packages/${owner}/bench/${file}.bench.ts`;
-const PEERS = { hierarchy: ['redis', 'prometheus'], leaf: ['prometheus', 'victoria-metrics'] };
+const BOTH = ['prometheus', 'victoria-metrics'];
+const PEERS = { hierarchy: ['redis', 'prometheus'], leaf: BOTH, query: BOTH };
 ensurePeers(file === undefined ? (PEERS[owner || 'hierarchy'] ?? []) : []);
 const args = ['--conditions=canopy-source', '--import', 'tsx', script, ...rest, ...flags];
 process.exit(await run(process.execPath, args, { cwd: root }));
