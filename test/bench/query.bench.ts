@@ -197,13 +197,10 @@ const median = (numbers: readonly number[]): number =>
 const geometricMean = (numbers: readonly number[]): number =>
   Math.exp(numbers.reduce((sum, number) => sum + Math.log(number), 0) / numbers.length);
 
-async function measure(servers: readonly Server[], asked: Case): Promise<Map<Name, Cost>> {
+/** Compares the answers, so that nothing wrong is timed; and all servers have seen the question before. */
+async function check(servers: readonly Server[], asked: Case): Promise<void> {
   const digests = new Map<Name, Digest>();
-  const costs = new Map<Name, Cost>();
-  for (const server of servers) {
-    digests.set(server.name, digest(await ask(server, asked, 0)));
-    costs.set(server.name, { wall: [], cpu: 0 });
-  }
+  for (const server of servers) digests.set(server.name, digest(await ask(server, asked, 0)));
   for (const { name } of servers) {
     const isOther = name === 'VictoriaMetrics' && asked.ratesDiffer === true;
     const tolerance = isOther ? TOLERANCE_RATES : TOLERANCE;
@@ -212,6 +209,11 @@ async function measure(servers: readonly Server[], asked: Case): Promise<Map<Nam
     say(`${name}, ${asked.title}: ${wrong}`);
     process.exitCode = 1;
   }
+}
+
+async function measure(servers: readonly Server[], asked: Case): Promise<Map<Name, Cost>> {
+  const costs = new Map<Name, Cost>();
+  for (const { name } of servers) costs.set(name, { wall: [], cpu: 0 });
   for (let round = 1; round <= ROUNDS; round++) {
     for (let turn = 0; turn < servers.length; turn++) {
       const server = servers[(round + turn) % servers.length];
@@ -276,6 +278,7 @@ async function main(): Promise<void> {
     say(`  ${name} (${program.pid}): ${count?.value?.[1]} series`);
   }
   const all = new Map<Case, ReadonlyMap<Name, Cost>>();
+  for (const asked of cases(end)) await check(servers, asked);
   for (const asked of cases(end)) all.set(asked, await measure(servers, asked));
   report(all);
   // So that a profile is written.
