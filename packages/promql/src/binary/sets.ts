@@ -1,5 +1,5 @@
 /** `and`, `or`, `unless`. */
-import type { Budget } from '../eval/budget.js';
+import { type Budget, concatenate } from '../eval/budget.js';
 import { type Columns, dropEmptyRows } from '../eval/columns.js';
 import { mergeRows } from '../eval/labels.js';
 import type { Binary } from '../syntax/ast.js';
@@ -21,7 +21,7 @@ export async function setOperation(
   if (node.op === 'or') {
     const seen = presenceBySignature(left, ofLeft, count);
     mask(right, ofRight, seen, 0);
-    return mergeRows(dropEmptyRows(concatenate(left, right, budget)), budget);
+    return mergeRows(dropEmptyRows(concatenate([left, right], budget)), budget);
   }
   const seen = presenceBySignature(right, ofRight, count);
   mask(left, ofLeft, seen, node.op === 'and' ? 1 : 0);
@@ -48,14 +48,4 @@ function mask(columns: Columns, ofRow: Int32Array, seen: Uint8Array, wanted: 0 |
     const by = ofRow[row] * steps;
     for (let k = 0; k < steps; k++) if (seen[by + k] !== wanted) present[from + k] = 0;
   }
-}
-
-function concatenate(left: Columns, right: Columns, budget: Budget): Columns {
-  const out = budget.allocate(left.labels.length + right.labels.length, left.steps);
-  out.labels = [...left.labels, ...right.labels];
-  out.values.set(left.values);
-  out.values.set(right.values, left.values.length);
-  out.present.set(left.present);
-  out.present.set(right.present, left.present.length);
-  return out;
 }

@@ -4,7 +4,7 @@
  */
 import { CanopyError, type Labels, labelValue, labelsKey, compareLabels } from '@canopy/model';
 import { type Budget, LABELS_WORK, ROW_WORK } from '../eval/budget.js';
-import { type Columns, dropEmptyRows } from '../eval/columns.js';
+import { type Columns, dropEmptyRows, stepsWithAny } from '../eval/columns.js';
 import {
   describeLabels,
   keepLabels,
@@ -93,16 +93,6 @@ async function refuseDuplicateOnes(
       );
     }
   }
-}
-
-function stepsWithAny(columns: Columns): Uint8Array {
-  const { steps, present } = columns;
-  const any = new Uint8Array(steps);
-  for (let at = 0, k = 0; at < present.length; at++) {
-    any[k] |= present[at];
-    if (++k === steps) k = 0;
-  }
-  return any;
 }
 
 async function pairRows(

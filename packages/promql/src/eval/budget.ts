@@ -91,6 +91,20 @@ export class Budget {
   }
 }
 
+/** The rows of all in new columns, in order. */
+export function concatenate(parts: readonly Columns[], budget: Budget): Columns {
+  const rows = parts.reduce((count, { labels }) => count + labels.length, 0);
+  const out = budget.allocate(rows, parts[0].steps);
+  let row = 0;
+  for (const { labels, values, present, steps } of parts) {
+    for (let i = 0; i < labels.length; i++) out.labels[row + i] = labels[i];
+    out.values.set(values, row * steps);
+    out.present.set(present, row * steps);
+    row += labels.length;
+  }
+  return out;
+}
+
 function tooManySamples(): never {
   throw new CanopyError(
     'execution',

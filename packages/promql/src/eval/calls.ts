@@ -3,6 +3,7 @@ import { CanopyError, NO_LABELS } from '@canopy/model';
 import { histogramFraction, histogramQuantiles } from '../functions/classic-histograms.js';
 import { CALENDAR, ELEMENTWISE, goMax, goMin, roundTo } from '../functions/elementwise.js';
 import { EXTENDED_KERNELS } from '../functions/extended.js';
+import { addInfo } from '../functions/info.js';
 import { OVER_TIME_KERNELS } from '../functions/over-time.js';
 import type { RangeKernel } from '../functions/range-kernel.js';
 import { RATE_KERNELS } from '../functions/rates.js';
@@ -16,6 +17,7 @@ import {
   sortByValue,
   toScalar,
 } from '../functions/vector-functions.js';
+import { infoGrid, infoSelection } from '../plan/info.js';
 import {
   type Call,
   type MatrixSelector,
@@ -29,6 +31,7 @@ import type { Evaluator } from './evaluator.js';
 import { type Grid, sameGrid } from './grid.js';
 import { dropNames } from './labels.js';
 import { applyRangeFunction } from './ranges.js';
+import { selectLatest } from './select.js';
 
 const RANGE_KERNELS: Readonly<Record<string, RangeKernel>> = {
   ...RATE_KERNELS,
@@ -125,6 +128,8 @@ export async function callVectorFunction(
     case 'sort_by_label':
     case 'sort_by_label_desc':
       return callSort(evaluator, node, grid);
+    case 'info':
+      return callInfo(evaluator, node, grid);
     case 'histogram_quantile':
     case 'histogram_quantiles':
     case 'histogram_fraction':
@@ -237,6 +242,18 @@ async function callSort(evaluator: Evaluator, node: Call, grid: Grid): Promise<C
 function rangeGrid(frame: { start: number; end: number; step: number }): Grid {
   const count = Math.floor((frame.end - frame.start) / frame.step) + 1;
   return { start: frame.start, step: frame.step, count };
+}
+
+async function callInfo(evaluator: Evaluator, node: Call, grid: Grid): Promise<Columns> {
+  const { plan, budget } = evaluator;
+  const base = await evaluator.vector(node.args[0], grid);
+  const refs = infoGrid(node, grid, plan.frame);
+  const series = evaluator.seriesOf(node);
+  const info = await selectLatest(series, refs, plan.frame.lookback, 'seconds', budget);
+  const out = await addInfo(base, info, infoSelection(node), budget);
+  budget.release(info);
+  if (out !== base) budget.release(base);
+  return budget.settle(out);
 }
 
 async function callHistogram(evaluator: Evaluator, node: Call, grid: Grid): Promise<Columns> {

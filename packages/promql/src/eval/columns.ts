@@ -62,3 +62,14 @@ export function countPresent(present: Uint8Array): number {
   for (let i = 0; i < present.length; i++) count += present[i];
   return count;
 }
+
+/** 1 at each step where any row has a value. */
+export function stepsWithAny(columns: Columns): Uint8Array {
+  const { steps, present } = columns;
+  const any = new Uint8Array(steps);
+  for (let at = 0, k = 0; at < present.length; at++) {
+    any[k] |= present[at];
+    if (++k === steps) k = 0;
+  }
+  return any;
+}

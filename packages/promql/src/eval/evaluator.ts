@@ -11,6 +11,7 @@ import type { Plan } from '../plan/plan.js';
 import {
   type Aggregate,
   type Binary,
+  type Call,
   type Expr,
   type MatrixSelector,
   type Subquery,
@@ -46,7 +47,7 @@ export class Evaluator {
     this.annotations = annotations;
   }
 
-  seriesOf(node: VectorSelector): readonly SelectedSeries[] {
+  seriesOf(node: VectorSelector | Call): readonly SelectedSeries[] {
     return this.#loaded[this.plan.loadOf.get(node)!];
   }
 

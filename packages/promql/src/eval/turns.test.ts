@@ -76,6 +76,7 @@ it('gives turns in proportion to the rows an operator reads', async () => {
   await check('label_join(m, "x", "-", "i", "job")', 2 * labels);
   await check('histogram_quantile(0.9, m)', labels);
   await check('abs({__name__=~"m|n"})', labels / 4);
+  await check('info(m)', 2 * labels);
   await check('sort(m)', 1);
 });
 

@@ -130,7 +130,8 @@ class Checker {
       this.#fail(node.start, `expected at most ${func.maxArgs} ${call}`);
     }
     for (let i = 0; i < args.length; i++) {
-      this.check(args[i]);
+      if (func.name === 'info' && i === 1) this.#infoSelector(node, args[i]);
+      else this.check(args[i]);
       const wanted = func.args[Math.min(i, func.args.length - 1)];
       this.#expect(args[i], wanted, `call to function "${func.name}"`);
       // A parameter that is a text must be one now, not after evaluation.
@@ -138,6 +139,19 @@ class Checker {
         this.#fail(args[i].start, `expected type string in call to function "${func.name}"`);
       }
     }
+  }
+
+  /** Matchers alone, which may let anything through. */
+  #infoSelector(node: Call, arg: Expr): void {
+    if (typeOf(arg) !== 'vector') {
+      this.check(arg);
+      this.#expect(arg, 'vector', `call to function "${node.func.name}"`);
+    }
+    if (arg.kind !== 'selector') this.#fail(arg.start, 'expected label selectors only');
+    if (this.#text[arg.start] !== '{') {
+      this.#fail(arg.start, 'expected label selectors only, got vector selector instead');
+    }
+    checkDuration(this.#text, arg.offset, false);
   }
 }
 

@@ -11,7 +11,7 @@ import {
   isLegacyMetricName,
 } from '@canopy/model';
 import { formatFloatG } from '../float.js';
-import type { Aggregate, Binary, DurationExpr, Expr, Shift, VectorSelector } from './ast.js';
+import type { Aggregate, Binary, Call, DurationExpr, Expr, Shift, VectorSelector } from './ast.js';
 import { parseQuery } from './parse.js';
 import { quote } from './strings.js';
 
@@ -44,7 +44,7 @@ export function printExpr(node: Expr): string {
       return `${printExpr(node.expr)}[${printDuration(node.range)}:${step}]${printShift(node)}`;
     }
     case 'call':
-      return `${node.func.name}(${node.args.map(printExpr).join(', ')})`;
+      return `${node.func.name}(${node.args.map((_arg, i) => printArgument(node, i)).join(', ')})`;
     case 'aggregate': {
       const param = node.param === null ? '' : `${printExpr(node.param)}, `;
       return `${printAggregateHead(node)}(${param}${printExpr(node.expr)})`;
@@ -56,6 +56,14 @@ export function printExpr(node: Expr): string {
     case 'paren':
       return `(${printExpr(node.expr)})`;
   }
+}
+
+/** The second argument of info() has its name, where it has one, within the braces. */
+function printArgument({ func, args }: Call, i: number): string {
+  const arg = args[i];
+  if (func.name !== 'info' || i === 0 || arg.kind !== 'selector') return printExpr(arg);
+  const matchers = arg.matchers.map(({ name, op, value }) => printLabel(name) + op + quote(value));
+  return `{${matchers.join(',')}}${printShift(arg)}`;
 }
 
 function printNumber(value: number, text: string): string {
@@ -163,7 +171,13 @@ function pretty(node: Expr, level: number): string {
     }
     case 'call': {
       if (node.args.length === 0) return indent(level) + line;
-      const args = node.args.map((arg) => pretty(arg, level + 1)).join(',\n');
+      const args = node.args
+        .map((arg, i) =>
+          arg.kind === 'selector'
+            ? indent(level + 1) + printArgument(node, i)
+            : pretty(arg, level + 1),
+        )
+        .join(',\n');
       return `${indent(level)}${node.func.name}(\n${args}\n${indent(level)})`;
     }
     case 'paren':

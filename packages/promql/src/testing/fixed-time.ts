@@ -25,7 +25,11 @@ export function fixedTo(query: string, time: number): string | null {
         return fixed(node);
       case 'call':
         usesTime ||= node.func.usesTime;
-        return { ...node, args: node.args.map(visit) };
+        // The second argument of info() is no selector: its times are those of the first.
+        return {
+          ...node,
+          args: node.args.map((arg, i) => (node.func.name === 'info' && i > 0 ? arg : visit(arg))),
+        };
       case 'aggregate':
         return {
           ...node,
