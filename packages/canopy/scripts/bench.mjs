@@ -16,7 +16,12 @@ const script =
     ? `test/bench/${owner || 'hierarchy'}.bench.ts`
     : `packages/${owner}/bench/${file}.bench.ts`;
 const BOTH = ['prometheus', 'victoria-metrics'];
-const PEERS = { hierarchy: ['redis', 'prometheus'], leaf: BOTH, query: BOTH };
+const PEERS = {
+  hierarchy: ['redis', 'prometheus'],
+  leaf: BOTH,
+  query: BOTH,
+  federate: ['prometheus'],
+};
 ensurePeers(file === undefined ? (PEERS[owner || 'hierarchy'] ?? []) : []);
 const args = ['--conditions=canopy-source', '--import', 'tsx', script, ...rest, ...flags];
 process.exit(await run(process.execPath, args, { cwd: root }));

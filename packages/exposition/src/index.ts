@@ -11,9 +11,9 @@ export type { ScrapeParserOptions, SeriesResolver } from './scrape-parser.js';
 /** Which kernel reads bodies in this process. */
 export { parseKernel } from './walkers.js';
 export type { ScrapeColumns } from './slot-columns.js';
-/** Writes text 0.0.4. */
-export { TextEncoder004, formatSeries } from './text-encoder.js';
-export type { ChunkSink } from './text-encoder.js';
+/** Writes text 0.0.4, and OpenMetrics. */
+export { OpenMetricsEncoder, TextEncoder004, formatSeries } from './text-encoder.js';
+export type { ChunkSink, FamilyEncoder } from './text-encoder.js';
 /** Writes a value as Go does. */
 export { formatValue } from './float-text.js';
 /** The other formats, behind the same names. */

@@ -226,7 +226,7 @@ test('what the encoder writes reads back the same', () => {
     const encoder = new TextEncoder004((chunk) => chunks.push(chunk));
     encoder.beginFamily({ name: labels['__name__'], type: 'gauge', help: text(0) });
     encoder.sample(flat, value, time);
-    encoder.flush();
+    encoder.end();
     let count = 0;
     parseText(Buffer.concat(chunks), {
       help: () => {},

@@ -1,12 +1,12 @@
 import { type Labels, labelsFromObject } from '@canopy/model';
 import { describe, expect, test } from 'vitest';
-import { TextEncoder004, formatSeries } from './text-encoder.js';
+import { OpenMetricsEncoder, TextEncoder004, formatSeries } from './text-encoder.js';
 
 function encode(write: (encoder: TextEncoder004) => void): Buffer[] {
   const chunks: Buffer[] = [];
   const encoder = new TextEncoder004((chunk) => chunks.push(chunk));
   write(encoder);
-  encoder.flush();
+  encoder.end();
   return chunks;
 }
 
@@ -64,4 +64,20 @@ test('chunks are at most 64 KiB, and nothing is lost between them', () => {
   expect(text.split('\n')).toHaveLength(5_002);
   expect(text.endsWith(`a{long="${long}"} 1\n`)).toBe(true);
   expect(encode(() => {})).toEqual([]);
+});
+
+test('OpenMetrics: every millisecond comes back', () => {
+  const times = Array.from({ length: 5_000 }, (_, i) => 1_764_000_000_000 + i * 104_729);
+  const chunks: Buffer[] = [];
+  const encoder = new OpenMetricsEncoder((chunk) => chunks.push(chunk));
+  encoder.beginFamily({ name: 'a_seconds', type: 'gauge', help: 'x "y"', unit: 'seconds' });
+  for (const [i, time] of times.entries())
+    encoder.sample(['__name__', 'a_seconds', 'i', `${i}`], i, time);
+  encoder.end();
+  const text = Buffer.concat(chunks).toString();
+  expect(text.startsWith('# TYPE a_seconds gauge\n# UNIT a_seconds seconds\n')).toBe(true);
+  expect(text.endsWith('\n# EOF\n')).toBe(true);
+  // As Prometheus reads them: a double, times 1000, cut.
+  const read = [...text.matchAll(/ ([\d.]+)\n/g)].map(([, seconds]) => Math.trunc(+seconds * 1000));
+  expect(read).toEqual(times);
 });

@@ -1,5 +1,5 @@
 /**
- * The text format 0.0.4, written: what `/federate` answers.
+ * Text 0.0.4 and OpenMetrics, written: what `/federate` answers.
  */
 import {
   type Family,
@@ -27,8 +27,76 @@ const TYPE_NAMES: Readonly<Partial<Record<MetricType, string>>> = {
   summary: 'summary',
 };
 
-/** Writes families and samples as they come; chunks go to the sink as they fill. */
-export class TextEncoder004 {
+/** Families and samples → text, as they come; chunks go to the sink as they fill. */
+export interface FamilyEncoder {
+  /** Writes the lines about the family; its samples follow. */
+  beginFamily(family: Family): void;
+  /**
+   * Writes one sample line. `labels` include `__name__`; `time` in milliseconds since the epoch,
+   * undefined for none.
+   */
+  sample(labels: Labels, value: number, time: number | undefined): void;
+  /** Writes what the format wants last, and hands what is left to the sink. */
+  end(): void;
+}
+
+/** Text 0.0.4. */
+export class TextEncoder004 implements FamilyEncoder {
+  readonly #out: ChunkWriter;
+
+  constructor(write: ChunkSink) {
+    this.#out = new ChunkWriter(write);
+  }
+
+  beginFamily(family: Pick<Family, 'name' | 'type' | 'help'>): void {
+    const name = familyName(family.name);
+    if (family.help !== '') this.#out.append(`# HELP ${name} ${escapeHelp(family.help)}\n`);
+    this.#out.append(`# TYPE ${name} ${TYPE_NAMES[family.type] ?? 'untyped'}\n`);
+  }
+
+  sample(labels: Labels, value: number, time: number | undefined): void {
+    const ending = time === undefined ? '\n' : ` ${time}\n`;
+    this.#out.append(`${formatSeries(labels)} ${formatValue(value)}${ending}`);
+  }
+
+  end(): void {
+    this.#out.flush();
+  }
+}
+
+/**
+ * OpenMetrics 1.0: types under their own names, units, times in seconds, `# EOF`. Which metric may
+ * stand under which family is the caller's to know.
+ */
+export class OpenMetricsEncoder implements FamilyEncoder {
+  readonly #out: ChunkWriter;
+
+  constructor(write: ChunkSink) {
+    this.#out = new ChunkWriter(write);
+  }
+
+  beginFamily({ name, type, help, unit }: Family): void {
+    const shown = familyName(name);
+    this.#out.append(`# TYPE ${shown} ${type}\n`);
+    // A unit that the name does not end with makes the whole body an error.
+    if (unit !== '' && name.endsWith(`_${unit}`)) this.#out.append(`# UNIT ${shown} ${unit}\n`);
+    if (help !== '') this.#out.append(`# HELP ${shown} ${escapeQuoted(help)}\n`);
+  }
+
+  sample(labels: Labels, value: number, time: number | undefined): void {
+    // Readers cut `seconds * 1000` down to milliseconds; the shortest text of the quotient survives it.
+    const ending = time === undefined ? '\n' : ` ${time / 1000}\n`;
+    this.#out.append(`${formatSeries(labels)} ${formatValue(value)}${ending}`);
+  }
+
+  end(): void {
+    this.#out.append('# EOF\n');
+    this.#out.flush();
+  }
+}
+
+/** Collects lines, and hands them over as chunks. */
+class ChunkWriter {
   readonly #write: ChunkSink;
   #pending = '';
 
@@ -36,23 +104,11 @@ export class TextEncoder004 {
     this.#write = write;
   }
 
-  /** Writes the HELP (where there is one) and TYPE lines; samples of the family follow. */
-  beginFamily(family: Pick<Family, 'name' | 'type' | 'help'>): void {
-    const name = isLegacyMetricName(family.name) ? family.name : quote(family.name);
-    if (family.help !== '') this.#append(`# HELP ${name} ${escapeHelp(family.help)}\n`);
-    this.#append(`# TYPE ${name} ${TYPE_NAMES[family.type] ?? 'untyped'}\n`);
+  append(line: string): void {
+    this.#pending += line;
+    if (this.#pending.length >= PENDING_UNITS_MAX) this.flush();
   }
 
-  /**
-   * Writes one sample line. `labels` include `__name__`; `time` in milliseconds since the epoch,
-   * undefined for none.
-   */
-  sample(labels: Labels, value: number, time: number | undefined): void {
-    const ending = time === undefined ? '\n' : ` ${time}\n`;
-    this.#append(`${formatSeries(labels)} ${formatValue(value)}${ending}`);
-  }
-
-  /** Hands what is left to the sink. The encoder may be used again. */
   flush(): void {
     if (this.#pending === '') return;
     const bytes = Buffer.from(this.#pending, 'utf8');
@@ -61,11 +117,10 @@ export class TextEncoder004 {
       this.#write(bytes.subarray(start, start + CHUNK_BYTES_MAX));
     }
   }
+}
 
-  #append(line: string): void {
-    this.#pending += line;
-    if (this.#pending.length >= PENDING_UNITS_MAX) this.flush();
-  }
+function familyName(name: string): string {
+  return isLegacyMetricName(name) ? name : quote(name);
 }
 
 /** A series as it stands in a sample line: `name{a="b"}`, or `{"my.name",a="b"}`. */
@@ -83,10 +138,11 @@ export function formatSeries(labels: Labels): string {
   return inside === '' ? name : `${name}{${inside}}`;
 }
 
-function quote(text: string): string {
-  if (!/[\\\n"]/.test(text)) return `"${text}"`;
-  const escaped = text.replace(/[\\\n"]/g, (c) => (c === '\n' ? '\\n' : `\\${c}`));
-  return `"${escaped}"`;
+const quote = (text: string): string => `"${escapeQuoted(text)}"`;
+
+function escapeQuoted(text: string): string {
+  if (!/[\\\n"]/.test(text)) return text;
+  return text.replace(/[\\\n"]/g, (c) => (c === '\n' ? '\\n' : `\\${c}`));
 }
 
 function escapeHelp(text: string): string {

@@ -24,3 +24,23 @@ export function negotiate(req: Pick<IncomingMessage, 'headers'>): 'frames' | 'te
   }
   return isOtherVersion && !isText ? 'none' : 'text';
 }
+
+const OPENMETRICS_VERSIONS: ReadonlySet<string> = new Set(['', '1.0.0', '0.0.1']);
+
+/** Which text a request would rather have; the first of equals, and text 0.0.4 where it says nothing. */
+export function textFormat(req: Pick<IncomingMessage, 'headers'>): 'openmetrics' | 'text' {
+  let best: 'openmetrics' | 'text' = 'text';
+  let bestQuality = 0;
+  for (const range of (req.headers.accept ?? '').split(',')) {
+    const [type, ...parameters] = range.split(';').map((part) => part.trim().toLowerCase());
+    const parameter = (name: string): string =>
+      parameters.find((text) => text.startsWith(`${name}=`))?.slice(name.length + 1) ?? '';
+    const quality = Number(parameter('q') || 1);
+    const isOpenMetrics = type === 'application/openmetrics-text';
+    if (isOpenMetrics && !OPENMETRICS_VERSIONS.has(parameter('version'))) continue;
+    if (!isOpenMetrics && !['text/plain', 'text/*', '*/*'].includes(type)) continue;
+    if (quality > bestQuality)
+      [best, bestQuality] = [isOpenMetrics ? 'openmetrics' : 'text', quality];
+  }
+  return best;
+}

@@ -16,7 +16,7 @@ import {
 import { VirtualClock } from '@canopy/model/testing';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { parseSelector } from '../testing/rig.js';
-import { negotiate } from './negotiate.js';
+import { negotiate, textFormat } from './negotiate.js';
 import { TextFederation } from './text.js';
 
 const NOW = 1_700_000_000_000;
@@ -85,8 +85,14 @@ beforeAll(async () => {
 });
 afterAll(() => void http.close());
 
-const federate = (...selectors: string[]) =>
-  fetch(`${url}?${selectors.map((s) => `match[]=${encodeURIComponent(s)}`).join('&')}`);
+/** What Prometheus 2.42 sends. */
+const PROMETHEUS_ACCEPT =
+  'application/openmetrics-text;version=1.0.0,application/openmetrics-text;version=0.0.1;q=0.75,text/plain;version=0.0.4;q=0.5,*/*;q=0.1';
+
+const federate = (accept: 'text' | 'openmetrics', ...selectors: string[]) =>
+  fetch(`${url}?${selectors.map((s) => `match[]=${encodeURIComponent(s)}`).join('&')}`, {
+    headers: { accept: accept === 'text' ? '*/*' : PROMETHEUS_ACCEPT },
+  });
 
 describe('plain federation', () => {
   it('writes families together, with type, help and the samples’ own times', async () => {
@@ -110,15 +116,15 @@ describe('plain federation', () => {
       series({ __name__: 'hits_total', job: 'a', instance: 'y' }, family('hits', 'counter'), 7),
       series({ __name__: 'hits_total', job: 'a', instance: 'x' }, family('hits', 'counter'), 6),
     ];
-    const response = await federate('{job="a"}', '{job=~"a|b"}');
+    const response = await federate('text', '{job="a"}', '{job=~"a|b"}');
     expect(response.status).toBe(200);
     expect(response.headers.get('content-type')).toMatch(/^text\/plain; version=0\.0\.4/);
     const body = await response.text();
     const at = NOW - 1000;
     expect(body).toBe(`# HELP hits_total Help of hits.
 # TYPE hits_total counter
-hits_total{instance="x",job="a"} 6 ${at}
 hits_total{instance="y",job="a"} 7 ${at}
+hits_total{instance="x",job="a"} 6 ${at}
 # HELP latency_seconds Help of latency_seconds.
 # TYPE latency_seconds histogram
 latency_seconds_bucket{instance="x",job="a",le="+Inf"} 3 ${at}
@@ -137,6 +143,73 @@ zeta{instance="",job="a"} 2 ${at}
     expect(opened).toBe(0);
   });
 
+  it('answers OpenMetrics where it is preferred', async () => {
+    const timed = (name: string, type: MetricType): Family => ({
+      ...family(name, type, 'Said "so".'),
+      unit: 'seconds',
+    });
+    const busy = timed('busy_seconds', 'counter');
+    all = [
+      series({ __name__: 'busy_seconds_total', instance: 'x' }, busy, 7),
+      series({ __name__: 'busy_seconds_created', instance: 'x' }, busy, 1),
+      series({ __name__: 'hits_total', instance: 'x' }, family('hits_total', 'counter'), 6),
+      series({ __name__: 'odd', instance: 'x' }, family('odd', 'counter'), 5),
+      series({ __name__: 'slow', instance: 'x' }, timed('slow', 'gauge'), 0.25),
+      series({ __name__: 'build_info', instance: 'x' }, family('build', 'info'), 1),
+      series({ __name__: 'same', instance: 'x' }, family('same', 'gauge'), 2),
+      series({ __name__: 'same_total', instance: 'x' }, family('same_total', 'counter'), 3),
+    ];
+    const response = await federate('openmetrics', '{instance="x"}', '{__name__=~".+"}');
+    expect(response.headers.get('content-type')).toMatch(
+      /^application\/openmetrics-text; version=1\.0\.0; charset=utf-8/,
+    );
+    const at = (NOW - 1000) / 1000;
+    expect(await response.text()).toBe(`# TYPE build info
+# HELP build Help of build.
+build_info{instance="x"} 1 ${at}
+# TYPE busy_seconds counter
+# UNIT busy_seconds seconds
+# HELP busy_seconds Said \\"so\\".
+busy_seconds_created{instance="x"} 1 ${at}
+busy_seconds_total{instance="x"} 7 ${at}
+# TYPE hits counter
+# HELP hits Help of hits_total.
+hits_total{instance="x"} 6 ${at}
+# TYPE odd unknown
+# HELP odd Help of odd.
+odd{instance="x"} 5 ${at}
+# TYPE same gauge
+# HELP same Help of same.
+same{instance="x"} 2 ${at}
+# TYPE same_total unknown
+same_total{instance="x"} 3 ${at}
+# TYPE slow gauge
+# HELP slow Said \\"so\\".
+slow{instance="x"} 0.25 ${at}
+# EOF
+`);
+    expect(await (await federate('openmetrics', 'nothing')).text()).toBe('# EOF\n');
+  });
+
+  it('keeps the lines of a histogram together, bounds ascending', async () => {
+    const bucket = (instance: string, le: string) =>
+      series({ __name__: 'latency_seconds_bucket', instance, le }, LATENCY, 1);
+    all = [
+      ...['+Inf', '10', '5', '-1', '1e+01'].flatMap((le) => [bucket('a', le), bucket('b', le)]),
+      series({ __name__: 'latency_seconds_sum', instance: 'a' }, LATENCY, 1),
+      series({ __name__: 'latency_seconds_count', instance: 'b' }, LATENCY, 1),
+    ];
+    for (const accept of ['text', 'openmetrics'] as const) {
+      const body = await (await federate(accept, '{instance!=""}')).text();
+      const lines = body.split('\n').filter((line) => line.startsWith('latency'));
+      expect(lines.map((line) => /[{,]le="([^"]*)"/.exec(line)?.[1] ?? '').join(' ')).toBe(
+        '-1 5 10 1e+01 +Inf  -1 5 10 1e+01 +Inf ',
+      );
+      const instances = lines.map((line) => /instance="(.)"/.exec(line)![1]);
+      expect(instances.join('')).toBe('aaaaaabbbbbb');
+    }
+  });
+
   it('lets the most common type win, and counts the conflict', async () => {
     const before = text.totals.typeConflicts;
     all = [
@@ -147,7 +220,7 @@ zeta{instance="",job="a"} 2 ${at}
       series({ __name__: 'y', instance: '1' }, family('y', 'gauge', 'one'), 1),
       series({ __name__: 'y', instance: '2' }, family('y', 'gauge', 'other'), 1),
     ];
-    const body = await (await federate('{instance!=""}')).text();
+    const body = await (await federate('text', '{instance!=""}')).text();
     expect(body.split('\n').filter((line) => line.startsWith('# TYPE'))).toEqual([
       '# TYPE x gauge',
       '# TYPE x_sum untyped',
@@ -158,7 +231,7 @@ zeta{instance="",job="a"} 2 ${at}
   });
 
   it('answers nothing where nothing matches or nothing is asked for', async () => {
-    for (const response of [await federate('nothing'), await federate()]) {
+    for (const response of [await federate('text', 'nothing'), await federate('text')]) {
       expect([response.status, await response.text()]).toEqual([200, '']);
     }
   });
@@ -167,12 +240,12 @@ zeta{instance="",job="a"} 2 ${at}
     all = Array.from({ length: 5001 }, (_, i) =>
       series({ __name__: 'm', i: String(i) }, undefined, 1),
     );
-    const response = await federate('m');
+    const response = await federate('text', 'm');
     expect([response.status, await response.text()]).toEqual([
       413,
       'match[] selects more than 5000 series\n',
     ]);
-    expect((await federate('{a=~"("}')).status).toBe(400);
+    expect((await federate('text', '{a=~"("}')).status).toBe(400);
     expect(opened).toBe(0);
   });
 
@@ -208,7 +281,7 @@ zeta{instance="",job="a"} 2 ${at}
     await response.text().catch(() => undefined);
     all = [];
     // Its place is free again.
-    for (let i = 0; i < 3; i++) expect((await federate('x')).status).toBe(200);
+    for (let i = 0; i < 3; i++) expect((await federate('text', 'x')).status).toBe(200);
     expect(text.totals.refused - before).toBeLessThanOrEqual(1);
   });
 });
@@ -230,6 +303,20 @@ it('chooses frames where they are accepted', () => {
   check('application/vnd.canopy.frames', 'frames'); // whatever we write
   check('application/vnd.canopy.frames;version=2,text/plain', 'text'); // not known here
   check('application/vnd.canopy.frames;version=1;q=0', 'text');
+});
+
+it('chooses the text that is preferred', () => {
+  const check = (accept: string | undefined, wanted: string) =>
+    expect(textFormat({ headers: { accept } })).toBe(wanted);
+  check(undefined, 'text');
+  check('*/*', 'text');
+  check(PROMETHEUS_ACCEPT, 'openmetrics');
+  check('application/openmetrics-text', 'openmetrics'); // any version
+  check('application/openmetrics-text;version=2.0.0', 'text'); // not known here
+  check('application/openmetrics-text;version=1.0.0;q=0', 'text');
+  check('application/openmetrics-text;q=0.5,text/plain;version=0.0.4', 'text');
+  check('text/plain;q=0.5, Application/OpenMetrics-Text; version=0.0.1; q=0.6', 'openmetrics');
+  check('text/html,*/*;q=0.1', 'text'); // a browser
 });
 
 /** promtool reads it without a parse error; what it thinks of names (3) is not ours. */

@@ -1,10 +1,15 @@
 /**
- * Plain `/federate`: the last sample of each series, as text 0.0.4 that any Prometheus reads.
+ * Plain `/federate`: the last sample of each series, as text 0.0.4 or OpenMetrics that any Prometheus reads.
  * As Prometheus answers it (web/federate.go), but with types, help and contiguous families.
  */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { type Gzip, createGzip } from 'node:zlib';
-import { TextEncoder004 } from '@canopy/exposition';
+import {
+  type ChunkSink,
+  type FamilyEncoder,
+  OpenMetricsEncoder,
+  TextEncoder004,
+} from '@canopy/exposition';
 import {
   CanopyError,
   type Clock,
@@ -18,14 +23,22 @@ import {
   type SelectedSeries,
   type Snapshot,
   asTime,
-  compareLabels,
   compareUtf8,
   errorText,
   labelValue,
   labelsKey,
 } from '@canopy/model';
 import type { Log } from '../log.js';
-import { type FamilyPlan, type LastSample, planFamilies } from './families.js';
+import {
+  type Dialect,
+  type FamilyPlan,
+  type LastSample,
+  LineOrder,
+  OPENMETRICS_DIALECT,
+  TEXT_DIALECT,
+  planFamilies,
+} from './families.js';
+import { textFormat } from './negotiate.js';
 import { acceptsCoding, sendError } from './reply.js';
 
 export interface TextFederationOptions {
@@ -41,13 +54,30 @@ export interface TextFederationOptions {
   readonly log: Log;
 }
 
-const CONTENT_TYPE = 'text/plain; version=0.0.4; charset=utf-8; escaping=allow-utf-8';
+interface Format {
+  readonly contentType: string;
+  readonly dialect: Dialect;
+  encoder(write: ChunkSink): FamilyEncoder;
+}
+
+const FORMATS: Readonly<Record<ReturnType<typeof textFormat>, Format>> = {
+  text: {
+    contentType: 'text/plain; version=0.0.4; charset=utf-8; escaping=allow-utf-8',
+    dialect: TEXT_DIALECT,
+    encoder: (write) => new TextEncoder004(write),
+  },
+  openmetrics: {
+    contentType: 'application/openmetrics-text; version=1.0.0; charset=utf-8; escaping=allow-utf-8',
+    dialect: OPENMETRICS_DIALECT,
+    encoder: (write) => new OpenMetricsEncoder(write),
+  },
+};
 const METHODS: ReadonlySet<string | undefined> = new Set(['GET', 'HEAD']);
 const SELECTORS_MAX = 64;
 /** Written before others get their turn. */
 const SERIES_AT_ONCE = 2000;
 
-/** Answers `/federate` as text 0.0.4. */
+/** Answers `/federate` as text 0.0.4, or as OpenMetrics where that is preferred. */
 export class TextFederation {
   /** Plain counts since the start. */
   readonly totals = { answers: 0, refused: 0, samples: 0, typeConflicts: 0 };
@@ -100,11 +130,12 @@ export class TextFederation {
     signal: AbortSignal,
   ): Promise<void> {
     // Values are copied out of the snapshot, so that a slow client does not hold it.
+    const format = FORMATS[textFormat(req)];
     const metrics = await this.#select(sets, signal);
-    const { families, conflicts } = planFamilies(metrics);
+    const { families, conflicts } = planFamilies(metrics, format.dialect);
     this.totals.typeConflicts += conflicts;
     res.statusCode = 200;
-    res.setHeader('Content-Type', CONTENT_TYPE);
+    res.setHeader('Content-Type', format.contentType);
     res.setHeader('Cache-Control', 'no-store');
     res.setHeader('Vary', 'Accept, Accept-Encoding');
     if (req.method === 'HEAD') {
@@ -117,7 +148,7 @@ export class TextFederation {
       res.setHeader('Content-Encoding', 'gzip');
       zip.pipe(res);
     }
-    await this.#write(families, zip ?? res, signal);
+    await this.#write(format, families, zip ?? res, signal);
     (zip ?? res).end();
   }
 
@@ -162,30 +193,36 @@ export class TextFederation {
   }
 
   async #write(
+    format: Format,
     families: readonly FamilyPlan[],
     out: ServerResponse | Gzip,
     signal: AbortSignal,
   ): Promise<void> {
     let isFull = false;
-    const encoder = new TextEncoder004((chunk) => {
+    const encoder = format.encoder((chunk) => {
       isFull = !out.write(chunk);
     });
     let count = 0;
+    let lines = 0;
     for (const { header, metrics } of families) {
       encoder.beginFamily(header);
+      const order = new LineOrder(header.type);
       for (const { samples } of metrics) {
-        samples.sort((a, b) => compareLabels(a.labels, b.labels));
-        for (const { labels, value, time } of samples) {
-          encoder.sample(withInstance(labels), value, time);
-          if (isFull) {
-            await drained(out, signal);
-            isFull = false;
-          }
+        for (const sample of samples) {
+          order.add(sample);
           if (++count % SERIES_AT_ONCE === 0) await pause(signal);
         }
       }
+      for (const { labels, value, time } of order.samples()) {
+        encoder.sample(withInstance(labels), value, time);
+        if (isFull) {
+          await drained(out, signal);
+          isFull = false;
+        }
+        if (++lines % SERIES_AT_ONCE === 0) await pause(signal);
+      }
     }
-    encoder.flush();
+    encoder.end();
     this.totals.samples += count;
   }
 }
