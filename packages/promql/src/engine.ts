@@ -16,11 +16,13 @@ import {
   type SelectedSeries,
   type Snapshot,
   asTime,
+  labelsKey,
 } from '@canopy/model';
 import { Annotations } from './eval/annotations.js';
-import { Budget } from './eval/budget.js';
+import { Budget, type LabelRules } from './eval/budget.js';
 import { Evaluator } from './eval/evaluator.js';
 import { type Grid, type QueryFrame, gridEnd } from './eval/grid.js';
+import { SAME_LABELSET, losesName, removeNames, withoutName } from './eval/labels.js';
 import { type Plan, planQuery } from './plan/plan.js';
 import { Queue } from './queue.js';
 import { rangeMatrix, scalarMatrix, toMatrix, toVector } from './results.js';
@@ -28,7 +30,7 @@ import { type Expr, typeOf, unwrapParens } from './syntax/ast.js';
 import { type SyntaxFeatures, checkFeatures } from './syntax/check.js';
 import { parseQuery } from './syntax/parse.js';
 
-export type EngineFeatures = SyntaxFeatures;
+export type EngineFeatures = SyntaxFeatures & LabelRules;
 
 export interface EngineOptions {
   readonly queryable: Queryable;
@@ -193,6 +195,7 @@ export class Engine implements QueryEngine {
       signal: life.signal,
       maxSamples: this.#options.maxSamples,
       yieldEveryMs: this.#options.yieldEveryMs,
+      rules: this.#options.features,
     });
     let snapshot: Snapshot | undefined;
     try {
@@ -258,13 +261,27 @@ async function evaluate(evaluator: Evaluator, expr: Expr, grid: Grid): Promise<Q
     case 'matrix': {
       const node = unwrapParens(expr);
       if (node.kind !== 'matrix' && node.kind !== 'subquery') throw new Error('BUG: not a range');
-      return rangeMatrix(await evaluator.range(node, grid), budget);
+      return namelessMatrix(await rangeMatrix(await evaluator.range(node, grid), budget));
     }
     case 'vector': {
-      const columns = await evaluator.vector(expr, grid);
+      const columns = await removeNames(await evaluator.vector(expr, grid), budget);
       return isInstant ? toVector(columns, time) : toMatrix(columns, grid, budget);
     }
   }
+}
+
+/** @throws CanopyError `execution` where series become the same without the names they lose. */
+function namelessMatrix(value: QueryValue): QueryValue {
+  if (value.type !== 'matrix' || !value.series.some(({ labels }) => losesName(labels))) {
+    return value;
+  }
+  const series = value.series.map((one) =>
+    losesName(one.labels) ? { ...one, labels: withoutName(one.labels) } : one,
+  );
+  if (new Set(series.map(({ labels }) => labelsKey(labels))).size < series.length) {
+    throw new CanopyError('execution', SAME_LABELSET);
+  }
+  return { type: 'matrix', series };
 }
 
 function checkTime(time: number): void {

@@ -26,6 +26,8 @@ export const FEATURES: readonly string[] = [
   'promql-experimental-functions',
   'promql-binop-fill-modifiers',
   'promql-extended-range-selectors',
+  'promql-delayed-name-removal',
+  'type-and-unit-labels',
 ];
 
 export const FLAGS: readonly Flag[] = [
@@ -272,7 +274,7 @@ export const FLAGS: readonly Flag[] = [
     value: 'NAME,…',
     default: both(''),
     roles: BOTH,
-    help: `Features that may still change: ${FEATURES.join(', ')}`,
+    help: `Features that may still change: ${FEATURES.join(', ')} (queries only: no such label is attached at scrape)`,
   },
   {
     name: 'query.complete',

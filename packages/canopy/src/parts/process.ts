@@ -262,6 +262,8 @@ export class CanopyProcess {
         experimentalFunctions: settings.features.has('promql-experimental-functions'),
         fillModifiers: settings.features.has('promql-binop-fill-modifiers'),
         extendedRangeSelectors: settings.features.has('promql-extended-range-selectors'),
+        delayedNameRemoval: settings.features.has('promql-delayed-name-removal'),
+        typeAndUnitLabels: settings.features.has('type-and-unit-labels'),
       },
       yieldEveryMs: 10,
       defaultSubqueryStep: MINUTE as DurationMs,

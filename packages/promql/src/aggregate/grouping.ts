@@ -1,7 +1,7 @@
 /** Which rows are aggregated together, and what the group is called. */
 import { type Labels, METRIC_NAME, NO_LABELS, labelValue, labelsKey } from '@canopy/model';
 import { type Budget, LABELS_WORK, ROW_WORK } from '../eval/budget.js';
-import { keepLabels, removeLabels } from '../eval/labels.js';
+import { keepLabels, losesName, losingName, removeLabels } from '../eval/labels.js';
 
 export interface Groups {
   /** Group of each row. */
@@ -40,6 +40,8 @@ export async function groupRows(
       labels.push(own ?? name(rows[row]));
     }
     ofRow[row] = group;
+    // A group loses its name where any of its rows does.
+    if (losesName(rows[row])) labels[group] = losingName(labels[group]);
     if (budget.due(LABELS_WORK)) await budget.pause();
   }
   return { ofRow, labels };

@@ -1,8 +1,8 @@
 /** What two series must have in common to be matched. */
 import { type Labels, METRIC_NAME, labelsKey } from '@canopy/model';
 import { valuesKey } from '../aggregate/grouping.js';
-import { type Budget, LABELS_WORK } from '../eval/budget.js';
-import { keepLabels, removeLabels } from '../eval/labels.js';
+import { type Budget, LABELS_WORK, type LabelRules } from '../eval/budget.js';
+import { METADATA_LABELS, keepLabels, removeLabels } from '../eval/labels.js';
 import type { VectorMatching } from '../syntax/ast.js';
 
 export interface Signatures {
@@ -18,7 +18,7 @@ export async function signatures(
   right: readonly Labels[],
   budget: Budget,
 ): Promise<Signatures> {
-  const keyOf = signatureKey(matching);
+  const keyOf = signatureKey(matching, budget.rules);
   const numbers = new Map<string, number>();
   const number = async (rows: readonly Labels[]): Promise<Int32Array> => {
     const ofRow = new Int32Array(rows.length);
@@ -39,16 +39,22 @@ export async function signatures(
   return { ofLeft, ofRight, count: numbers.size };
 }
 
-function signatureKey(matching: VectorMatching): (labels: Labels) => string {
+function signatureKey(matching: VectorMatching, rules: LabelRules): (labels: Labels) => string {
   if (matching.on) return valuesKey([...new Set(matching.labels)]);
-  const ignored = new Set([METRIC_NAME, ...matching.labels]);
+  const ignored = new Set([...neverMatched(matching, rules), ...matching.labels]);
   return (labels) => labelsKey(removeLabels(labels, ignored));
 }
 
+const NAME_ONLY: ReadonlySet<string> = new Set([METRIC_NAME]);
+
+/** Labels that do not count. Type and unit do where the query says itself what to ignore. */
+const neverMatched = (matching: VectorMatching, rules: LabelRules): ReadonlySet<string> =>
+  rules.typeAndUnitLabels && matching.labels.length === 0 ? METADATA_LABELS : NAME_ONLY;
+
 /** The labels that were matched. */
-export function matchedLabels(matching: VectorMatching, labels: Labels): Labels {
+export function matchedLabels(matching: VectorMatching, labels: Labels, rules: LabelRules): Labels {
   const names = new Set(matching.labels);
   if (matching.on) return keepLabels(labels, names);
-  names.add(METRIC_NAME);
+  for (const name of neverMatched(matching, rules)) names.add(name);
   return removeLabels(labels, names);
 }

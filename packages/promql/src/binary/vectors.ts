@@ -3,11 +3,12 @@
  * are paired by signature once for all steps; whether more than one is there is asked step by step.
  */
 import { CanopyError, type Labels, labelValue, labelsKey, compareLabels } from '@canopy/model';
-import { type Budget, LABELS_WORK, ROW_WORK } from '../eval/budget.js';
+import { type Budget, LABELS_WORK, type LabelRules, ROW_WORK } from '../eval/budget.js';
 import { type Columns, dropEmptyRows, stepsWithAny } from '../eval/columns.js';
 import {
   describeLabels,
   keepLabels,
+  losingName,
   mergeRows,
   removeLabels,
   withLabel,
@@ -83,7 +84,9 @@ async function refuseDuplicateOnes(
       if (manyThere[k] === 0) continue;
       const there = rows.filter((row) => one.present[row * steps + k] !== 0);
       if (there.length < 2) continue;
-      const group = describeLabels(matchedLabels(node.matching, one.labels[there[0]]));
+      const group = describeLabels(
+        matchedLabels(node.matching, one.labels[there[0]], budget.rules),
+      );
       const names = [one.labels[there[0]], one.labels[there[1]]].sort(compareLabels);
       const side = sides.swapped ? 'left' : 'right';
       throw new CanopyError(
@@ -148,12 +151,13 @@ async function computePairs(
         ? (left) => left
         : (left, right) => (compare(left, right) ? 1 : 0);
   const { fillOne, fillMany } = fillValues(node, sides);
-  const nameOf = resultLabels(node);
+  const nameOf = resultLabels(node, budget.rules);
+  const matched = (labels: Labels): Labels => matchedLabels(node.matching, labels, budget.rules);
   for (let row = 0; row < pairs.length; row++) {
     const pair = pairs[row];
     out.labels[row] = nameOf(
-      pair.many >= 0 ? many.labels[pair.many] : matchedLabels(node.matching, one.labels[pair.one]),
-      pair.one >= 0 ? one.labels[pair.one] : matchedLabels(node.matching, many.labels[pair.many]),
+      pair.many >= 0 ? many.labels[pair.many] : matched(one.labels[pair.one]),
+      pair.one >= 0 ? one.labels[pair.one] : matched(many.labels[pair.many]),
     );
     for (let k = 0; k < steps; k++) {
       const manyAt = pair.many * steps + k;
@@ -181,9 +185,11 @@ function anyPresent(columns: Columns, rows: readonly number[], k: number): boole
 }
 
 /** Labels of a result from those of the `many` and the `one` side. */
-function resultLabels(node: Binary): (many: Labels, one: Labels) => Labels {
+function resultLabels(node: Binary, rules: LabelRules): (many: Labels, one: Labels) => Labels {
   const { matching, op, returnBool } = node;
-  const dropsName = comparison(op) === undefined || returnBool;
+  const isArithmetic = comparison(op) === undefined;
+  // What arithmetic gives is of no metric any more; what `bool` gives may lose its name later.
+  const dropsName = isArithmetic || (returnBool && !rules.delayedNameRemoval);
   const names = new Set(matching.labels);
   return (many, one) => {
     let labels = dropsName ? withoutName(many) : many;
@@ -191,7 +197,7 @@ function resultLabels(node: Binary): (many: Labels, one: Labels) => Labels {
       labels = matching.on ? keepLabels(labels, names) : removeLabels(labels, names);
     }
     for (const name of matching.include) labels = withLabel(labels, name, labelValue(one, name));
-    return labels;
+    return returnBool && !dropsName ? losingName(labels) : labels;
   };
 }
 

@@ -69,6 +69,13 @@ export class Annotations {
     );
   }
 
+  possibleNonCounterType(metric: string, type: string, at: number): void {
+    this.#info(
+      `metric might not be a counter, __type__ label is not set to "counter" or "histogram", got ${quote(type)}: ${quote(metric)}`,
+      at,
+    );
+  }
+
   forcedMonotonicity(metric: string, change: MonotonicityFix, at: number): void {
     const day = (ms: number): string => new Date(ms).toISOString().replace(/\.\d+Z$/, 'Z');
     const difference = Number(change.maxDifference.toPrecision(2));

@@ -1,4 +1,4 @@
-/** Limits of one query: samples held, time, and turns given to the event loop. */
+/** What one query goes by: samples held, time, turns given to the event loop, rules of labels. */
 import { CanopyError, type Clock, NO_LABELS, asDuration, sleep } from '@canopy/model';
 import { type Columns, countPresent } from './columns.js';
 
@@ -15,8 +15,17 @@ export const ROW_WORK = 100;
 /** Work units of reading or making the labels of one row. */
 export const LABELS_WORK = 1000;
 
+/** Rules of labels that may still change, by their flags in Prometheus. */
+export interface LabelRules {
+  /** Names go when all is worked out, not with each function that makes something else of them. */
+  readonly delayedNameRemoval: boolean;
+  /** `__type__` and `__unit__` are left out of matching, as the name is. */
+  readonly typeAndUnitLabels: boolean;
+}
+
 export class Budget {
   readonly signal: AbortSignal;
+  readonly rules: LabelRules;
   /** Samples looked at in all steps. */
   samplesRead = 0;
   peakSamples = 0;
@@ -32,9 +41,11 @@ export class Budget {
     signal: AbortSignal;
     maxSamples: number;
     yieldEveryMs: number;
+    rules: LabelRules;
   }) {
     this.#clock = options.clock;
     this.signal = options.signal;
+    this.rules = options.rules;
     this.#maxSamples = options.maxSamples;
     this.#yieldEveryMs = options.yieldEveryMs;
     this.#lastYield = options.clock.monotonic();

@@ -1,5 +1,5 @@
 /** Function calls: arguments worked out, then the function's own table or file. */
-import { CanopyError, NO_LABELS } from '@canopy/model';
+import { CanopyError, type Labels, METRIC_NAME, NO_LABELS, labelValue } from '@canopy/model';
 import { histogramFraction, histogramQuantiles } from '../functions/classic-histograms.js';
 import { CALENDAR, ELEMENTWISE, goMax, goMin, roundTo } from '../functions/elementwise.js';
 import { EXTENDED_KERNELS } from '../functions/extended.js';
@@ -26,6 +26,8 @@ import {
   unwrapParens,
 } from '../syntax/ast.js';
 import { isValidLabelName, quote } from '../syntax/strings.js';
+import type { Annotations } from './annotations.js';
+import type { LabelRules } from './budget.js';
 import type { Columns } from './columns.js';
 import type { Evaluator } from './evaluator.js';
 import { type Grid, sameGrid } from './grid.js';
@@ -302,11 +304,7 @@ async function callRangeFunction(evaluator: Evaluator, node: Call, grid: Grid): 
       keepsName: KEEPS_NAME.has(name) || name === 'absent_over_time',
       report: { invalidQuantile: (q) => annotations.invalidQuantile(q, at) },
       onResult: checksCounter
-        ? (metric) => {
-            if (metric !== '' && !COUNTER_SUFFIX.test(metric)) {
-              annotations.possibleNonCounter(metric, at);
-            }
-          }
+        ? (labels) => tellNonCounter(labels, budget.rules, annotations, at)
         : null,
     },
     budget,
@@ -315,6 +313,23 @@ async function callRangeFunction(evaluator: Evaluator, node: Call, grid: Grid): 
   if (name !== 'absent_over_time') return columns;
   budget.release(columns);
   return budget.settle(absence(columns, absentLabels(node.args[0])));
+}
+
+/** By its type where types are labels, else by its name. */
+function tellNonCounter(
+  labels: Labels,
+  rules: LabelRules,
+  annotations: Annotations,
+  at: number,
+): void {
+  const metric = labelValue(labels, METRIC_NAME);
+  if (metric === '') return;
+  if (rules.typeAndUnitLabels) {
+    const type = labelValue(labels, '__type__');
+    if (type !== 'counter' && type !== 'histogram') {
+      annotations.possibleNonCounterType(metric, type, at);
+    }
+  } else if (!COUNTER_SUFFIX.test(metric)) annotations.possibleNonCounter(metric, at);
 }
 
 /** @throws CanopyError `execution` where the function does not know what to do with an extension. */

@@ -102,7 +102,11 @@ it('gives the same for all steps at once and for each by itself', async () => {
   let compared = 0;
   for (let seed = 1; seed <= ROUNDS; seed++) {
     const next = seededRandom(seed);
-    const engine = testEngine(randomData(next), { features: ALL_FEATURES });
+    // Names go at once in one half, in the end in the other.
+    const labelRules =
+      seed % 2 === 0 ? {} : { delayedNameRemoval: false, typeAndUnitLabels: false };
+    const features = { ...ALL_FEATURES, ...labelRules };
+    const engine = testEngine(randomData(next), { features });
     const text = randomQuery(next, 'vector', 1 + Math.floor(next() * 3), WORDS);
     // Among equal values topk takes the first; another topk or count_values within it makes an
     // order

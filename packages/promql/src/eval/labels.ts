@@ -11,7 +11,26 @@ import { type Budget, LABELS_WORK } from './budget.js';
 import { type Columns, moveRow, truncateRows } from './columns.js';
 
 /** Labels that say what a metric is; arithmetic makes something else of it. */
-const METADATA_LABELS: ReadonlySet<string> = new Set([METRIC_NAME, '__type__', '__unit__']);
+export const METADATA_LABELS: ReadonlySet<string> = new Set([METRIC_NAME, '__type__', '__unit__']);
+
+/**
+ * Label sets whose name goes once the query is worked out. By identity: labels go where their row
+ * goes, and what is made of them here inherits it.
+ */
+const losing = new WeakSet<Labels>();
+/** Fast path: where no query ever delays a removal, nothing is looked up. */
+let anyLosing = false;
+
+export const losesName = (labels: Labels): boolean => anyLosing && losing.has(labels);
+
+/** The same labels, to lose their name in the end. */
+export function losingName(labels: Labels): Labels {
+  if (losing.has(labels)) return labels;
+  const own = [...labels];
+  losing.add(own);
+  anyLosing = true;
+  return own;
+}
 
 /** The labels without the metric's name (and type and unit, where those are labels). */
 export function withoutName(labels: Labels): Labels {
@@ -34,6 +53,8 @@ export function withLabel(labels: Labels, name: string, value: string): Labels {
     out.push(labels[i], labels[i + 1]);
   }
   if (!done) out.push(name, value);
+  // A name that is set is there to stay.
+  if (name !== METRIC_NAME) inherit(labels, out);
   return out;
 }
 
@@ -43,6 +64,7 @@ export function keepLabels(labels: Labels, names: ReadonlySet<string>): Labels {
   for (let i = 0; i < labels.length; i += 2) {
     if (names.has(labels[i])) out.push(labels[i], labels[i + 1]);
   }
+  inherit(labels, out);
   return out;
 }
 
@@ -51,12 +73,38 @@ export function removeLabels(labels: Labels, names: ReadonlySet<string>): Labels
   for (let i = 0; i < labels.length; i += 2) {
     if (!names.has(labels[i])) out.push(labels[i], labels[i + 1]);
   }
+  inherit(labels, out);
   return out;
 }
 
-/** Removes the metric's name from all rows; rows that are the same series then become one. */
+function inherit(from: Labels, to: Labels): void {
+  if (losesName(from)) losing.add(to);
+}
+
+/** Removes the names that were to be removed in the end. */
+export async function removeNames(columns: Columns, budget: Budget): Promise<Columns> {
+  if (!budget.rules.delayedNameRemoval) return columns;
+  const { labels } = columns;
+  for (let row = 0; row < labels.length; row++) {
+    if (losesName(labels[row])) labels[row] = withoutName(labels[row]);
+    if (budget.due(LABELS_WORK / 4)) await budget.pause();
+  }
+  return mergeRows(columns, budget);
+}
+
+/**
+ * Removes the metric's name from all rows, now or in the end; rows that are the same series then
+ * become one.
+ */
 export async function dropNames(columns: Columns, budget: Budget): Promise<Columns> {
   const { labels } = columns;
+  if (budget.rules.delayedNameRemoval) {
+    for (let row = 0; row < labels.length; row++) {
+      labels[row] = losingName(labels[row]);
+      if (budget.due(LABELS_WORK / 4)) await budget.pause();
+    }
+    return columns;
+  }
   const first = labels.length > 0 ? labelValue(labels[0], METRIC_NAME) : '';
   let sameName = true;
   for (let row = 0; row < labels.length; row++) {
@@ -90,6 +138,7 @@ export async function mergeRows(columns: Columns, budget: Budget): Promise<Colum
       kept++;
     } else {
       addRow(columns, row, earlier);
+      if (losesName(labels[row])) labels[earlier] = losingName(labels[earlier]);
     }
     if (budget.due(LABELS_WORK + columns.steps)) await budget.pause();
   }

@@ -1,13 +1,7 @@
 /**
  * Functions over range vectors: a kernel for each series, windows found once for a group of them.
  */
-import {
-  CanopyError,
-  type Labels,
-  METRIC_NAME,
-  type SelectedSeries,
-  labelValue,
-} from '@canopy/model';
+import { CanopyError, type Labels, type SelectedSeries } from '@canopy/model';
 import { RangeCall, type RangeKernel, type RangeReport } from '../functions/range-kernel.js';
 import type { Budget } from './budget.js';
 import { type Columns, truncateRows } from './columns.js';
@@ -36,8 +30,8 @@ export interface RangeApplication {
   readonly params: readonly Float64Array[];
   readonly keepsName: boolean;
   readonly report: RangeReport;
-  /** Told the metric of each series that gave a result. */
-  readonly onResult: ((metric: string) => void) | null;
+  /** Told the labels of each series that gave a result. */
+  readonly onResult: ((labels: Labels) => void) | null;
 }
 
 export async function applyRangeFunction(
@@ -80,7 +74,7 @@ export async function applyRangeFunction(
     budget.samplesRead += total;
     if (hasResult(out.present, call.base, steps)) {
       out.labels[rows++] = series.labels;
-      application.onResult?.(labelValue(series.labels, METRIC_NAME));
+      application.onResult?.(series.labels);
     }
     if (budget.due(total + steps * 4 + 50)) await budget.pause();
   }

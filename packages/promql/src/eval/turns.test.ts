@@ -4,7 +4,7 @@ import { expect, it } from 'vitest';
 import type { Engine } from '../engine.js';
 import { testClock } from '../testing/clock.js';
 import { MemoryQueryable } from '../testing/memory.js';
-import { ALL_FEATURES, testEngine } from '../testing/options.js';
+import { ALL_FEATURES, NO_FEATURES, testEngine } from '../testing/options.js';
 import { seededRandom } from '../testing/random-query.js';
 import { Budget } from './budget.js';
 import { sortInTurns } from './sort.js';
@@ -49,9 +49,10 @@ const answers = async (engine: Engine, query: string): Promise<string> => {
 it('gives turns in proportion to the rows an operator reads', async () => {
   const series = queryable();
   const clock = new TurnClock();
-  const inTurns = testEngine(series, { clock, yieldEveryMs: 0, features: ALL_FEATURES });
-  const atOnce = testEngine(series, { yieldEveryMs: 1e9, features: ALL_FEATURES });
-  const turnsOf = async (query: string): Promise<number> => {
+  const turnsOf = async (query: string, delayedNameRemoval = false): Promise<number> => {
+    const features = { ...ALL_FEATURES, delayedNameRemoval };
+    const inTurns = testEngine(series, { clock, yieldEveryMs: 0, features });
+    const atOnce = testEngine(series, { yieldEveryMs: 1e9, features });
     const before = clock.turns;
     expect(await answers(inTurns, query), query).toBe(await answers(atOnce, query));
     return clock.turns - before;
@@ -78,12 +79,19 @@ it('gives turns in proportion to the rows an operator reads', async () => {
   await check('abs({__name__=~"m|n"})', labels / 4);
   await check('info(m)', 2 * labels);
   await check('sort(m)', 1);
+  expect((await turnsOf('-m', true)) - plain, 'names go in the end').toBeGreaterThan(labels);
 });
 
 it('sorts in turns as at once', async () => {
   const clock = new TurnClock();
   const { signal } = new AbortController();
-  const budget = new Budget({ clock, signal, maxSamples: 1, yieldEveryMs: 0 });
+  const budget = new Budget({
+    clock,
+    signal,
+    maxSamples: 1,
+    yieldEveryMs: 0,
+    rules: NO_FEATURES,
+  });
   const compare = (a: { key: number }, b: { key: number }): number => a.key - b.key;
   for (const count of [0, 1, 2048, 2049, 4096, 5000, 6145, 20_000]) {
     const next = seededRandom(count + 1);

@@ -4,7 +4,7 @@ import type { Annotations, MonotonicityFix } from '../eval/annotations.js';
 import { type Budget, LABELS_WORK } from '../eval/budget.js';
 import { type Columns, dropEmptyRows } from '../eval/columns.js';
 import type { Grid } from '../eval/grid.js';
-import { mergeRows, removeLabels, withLabel } from '../eval/labels.js';
+import { losingName, mergeRows, removeLabels, withLabel } from '../eval/labels.js';
 import { formatFloat } from '../float.js';
 import { parseFloatLabel } from '../syntax/numbers.js';
 import { type Buckets, bucketFraction, bucketQuantile } from './buckets.js';
@@ -42,7 +42,10 @@ async function groupBuckets(
     const key = labelsKey(removeLabels(labels, LE));
     let histogram = byKey.get(key);
     if (histogram === undefined) {
-      histogram = { labels: removeLabels(labels, LE_AND_NAME), rows: [], bounds: [] };
+      const own = budget.rules.delayedNameRemoval
+        ? losingName(removeLabels(labels, LE))
+        : removeLabels(labels, LE_AND_NAME);
+      histogram = { labels: own, rows: [], bounds: [] };
       byKey.set(key, histogram);
     }
     histogram.rows.push(row);

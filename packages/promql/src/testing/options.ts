@@ -7,11 +7,15 @@ export const NO_FEATURES: EngineFeatures = {
   experimentalFunctions: false,
   fillModifiers: false,
   extendedRangeSelectors: false,
+  delayedNameRemoval: false,
+  typeAndUnitLabels: false,
 };
 export const ALL_FEATURES: EngineFeatures = {
   experimentalFunctions: true,
   fillModifiers: true,
   extendedRangeSelectors: true,
+  delayedNameRemoval: true,
+  typeAndUnitLabels: true,
 };
 
 export function testEngine(
