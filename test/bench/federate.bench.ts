@@ -14,7 +14,7 @@ import { anonymousBytes, cpuSeconds } from './measure.js';
 const given = process.argv.slice(2).filter((arg) => !arg.startsWith('--'));
 const usual = process.argv.includes('--small') ? [10, 100, 3] : [100, 1000, 10];
 const [TARGETS, SERIES, ANSWERS] = usual.map((number, i) => Number(given[i] ?? number));
-/** Scraping is a small part of what is measured, and taken off. */
+/** Long, so that few scrapes fall into an answer; their CPU is not taken off. */
 const INTERVAL_S = 60;
 const ACCEPTS = {
   'text 0.0.4': 'text/plain;version=0.0.4',
