@@ -2,12 +2,9 @@
  * One table of the file. A value ends with a checksum of the table's name, its key and itself, so that neither a
  * damaged value nor one under a key that is not its own is ever handed out.
  */
-import { crc32c } from '@canopy/encoding';
 import { CanopyError, errorText } from '@canopy/model';
 import type * as lmdb from 'lmdb';
-
-/** CRC-32C, little-endian. */
-const CHECK_SIZE = 4;
+import { seal, unseal } from '../seal.js';
 
 export interface Range {
   readonly start: Uint8Array;
@@ -111,23 +108,6 @@ export class Table {
     return this.#database.getStats();
   }
 }
-
-export function seal(seed: number, key: Uint8Array, value: Uint8Array): Buffer {
-  const sealed = Buffer.allocUnsafe(value.length + CHECK_SIZE);
-  sealed.set(value);
-  sealed.writeUInt32LE(crc32c(value, 0, value.length, keyCheck(seed, key)), value.length);
-  return sealed;
-}
-
-/** A view of the value, or null. */
-export function unseal(seed: number, key: Uint8Array, sealed: Buffer): Buffer | null {
-  const size = sealed.length - CHECK_SIZE;
-  if (size < 0) return null;
-  const check = crc32c(sealed, 0, size, keyCheck(seed, key));
-  return sealed.readUInt32LE(size) === check ? sealed.subarray(0, size) : null;
-}
-
-const keyCheck = (seed: number, key: Uint8Array): number => crc32c(key, 0, key.length, seed);
 
 export function corruptFile(file: string, what: string): CanopyError {
   const text =

@@ -11,6 +11,9 @@ import {
 } from '@canopy/model';
 import { type ChunkPart, chunkCount, gatherPieces } from '../chunks.js';
 import { blockNotBegun, leaseLost } from '../commit.js';
+import { timelessGap } from '../corrupt.js';
+import type { CorruptRecord } from '../health.js';
+import { sealText, unsealText } from '../seal.js';
 import type { RedisConnection } from './connection.js';
 import { type RedisKeys, tileField } from './keys.js';
 import { type RunScript, type ScriptArgument, asBuffer } from './scripts.js';
@@ -27,8 +30,15 @@ export class RedisBlocks {
   readonly #connection: RedisConnection;
   readonly #keys: RedisKeys;
   readonly #run: RunScript;
+  readonly #onCorrupt: (record: CorruptRecord) => void;
 
-  constructor(connection: RedisConnection, keys: RedisKeys, run: RunScript) {
+  constructor(
+    connection: RedisConnection,
+    keys: RedisKeys,
+    run: RunScript,
+    onCorrupt: (record: CorruptRecord) => void,
+  ) {
+    this.#onCorrupt = onCorrupt;
     this.#connection = connection;
     this.#keys = keys;
     this.#run = run;
@@ -38,7 +48,14 @@ export class RedisBlocks {
   async list(ref: JournalRef): Promise<BlockMeta[]> {
     const fields = await this.#fields(ref);
     const known = Object.entries(fields).filter(([field]) => /^\d+$/.test(field));
-    return known.map(([, text]) => JSON.parse(text) as BlockMeta);
+    const key = this.#keys.blocks(ref);
+    return known.flatMap(([field, sealed]) => {
+      const text = unsealText(`${key} ${field}`, sealed);
+      if (text !== undefined) return [JSON.parse(text) as BlockMeta];
+      const message = `the record of a block in ${key} fails its check`;
+      this.#onCorrupt({ journal: ref, what: 'block', place: field, message, gap: timelessGap(0) });
+      return [];
+    });
   }
 
   /** As in Store. */
@@ -82,7 +99,8 @@ export class RedisBlocks {
       this.#keys.blocks(journal),
       this.#keys.windows(journal),
     ];
-    const args: ScriptArgument[] = [owner, fence, meta.id, JSON.stringify(meta), blocks.length];
+    const record = sealText(`${this.#keys.blocks(journal)} ${meta.id}`, JSON.stringify(meta));
+    const args: ScriptArgument[] = [owner, fence, meta.id, record, blocks.length];
     for (const block of blocks) args.push(block.id, chunkCount(block));
     for (const [window, places] of byWindow(tiles)) {
       keys.push(this.#keys.tiles(journal, window), this.#keys.extents(journal, window));

@@ -26,9 +26,11 @@ import {
 } from '@canopy/model';
 import { START, checkCommit, leaseLost } from '../commit.js';
 import type { CorruptRecord, ReportingStore, StoreHealth } from '../health.js';
+import { sealText, unsealText } from '../seal.js';
 import { RedisBlocks } from './blocks.js';
 import { type ConnectionOptions, RedisConnection } from './connection.js';
-import { RedisKeys, formatPosition, parseField, parsePosition } from './keys.js';
+import { FORM_MEMBER, checkForm } from './form.js';
+import { RedisKeys, formatPosition, parseField } from './keys.js';
 import type { Commands } from './link.js';
 import { RedisReader } from './reader.js';
 import { RedisTiles } from './tiles.js';
@@ -44,6 +46,7 @@ import {
   scriptForms,
 } from './scripts.js';
 import { type Slice, planTrim, sortedSlices } from './slices.js';
+import { STATE_FIELDS, parseState, sealTrimmed, stateCheck } from './state.js';
 
 export interface RedisStoreOptions extends ConnectionOptions {
   /** Before every key, for example `canopy:`. */
@@ -66,7 +69,15 @@ export async function openRedisStore(options: RedisStoreOptions): Promise<RedisS
   const [{ lua }, key] = [scripts.get('allowed')!, new RedisKeys(options.keyPrefix).journals()];
   const connection = new RedisConnection(options, { lua, key, commands: commandsOf(scripts) });
   await connection.open();
-  return new StreamStore(options, connection, scripts);
+  const store = new StreamStore(options, connection, scripts);
+  try {
+    if (store.health.healthy) await store.checkForm();
+  } catch (error) {
+    if (!(error instanceof CanopyError) || error.code === 'storage_unavailable') return store;
+    await connection.close();
+    throw error;
+  }
+  return store;
 }
 
 /** A slice also ends by age, so that what is old can be dropped whole. */
@@ -87,6 +98,8 @@ class StreamStore implements RedisStore {
   readonly #blocks: RedisBlocks;
   /** The slice each journal was at when last heard; a guess, the script checks it. */
   readonly #slices = new Map<JournalRef, number>();
+  /** The form of what is there is ours: nobody is written to before. */
+  #isFormKnown = false;
 
   constructor(options: RedisStoreOptions, connection: RedisConnection, scripts: Scripts) {
     this.#options = options;
@@ -95,8 +108,8 @@ class StreamStore implements RedisStore {
     this.#keys = new RedisKeys(options.keyPrefix);
     this.#reader = new RedisReader(connection, this.#keys, options.onCorrupt);
     const run: RunScript = (name, keys, args) => this.#run(name, keys, args);
-    this.#tiles = new RedisTiles(connection, this.#keys, run);
-    this.#blocks = new RedisBlocks(connection, this.#keys, run);
+    this.#tiles = new RedisTiles(connection, this.#keys, run, options.onCorrupt);
+    this.#blocks = new RedisBlocks(connection, this.#keys, run, options.onCorrupt);
   }
 
   get health(): StoreHealth {
@@ -104,16 +117,35 @@ class StreamStore implements RedisStore {
   }
 
   async journals(): Promise<JournalState[]> {
-    const key = this.#keys.journals();
-    const refs = await this.#connection.run((client) => client.smembers(key), key);
-    const states = await Promise.all(refs.filter(isJournalRef).map((ref) => this.journal(ref)));
+    const refs = (await this.checkForm()).filter(isJournalRef);
+    const states = await Promise.all(refs.map((ref) => this.#journalIfWhole(ref)));
     return states.filter((state) => state !== undefined);
+  }
+
+  /** Members of the set of journals. @throws CanopyError `storage_unsuitable` for another form of keys or values. */
+  async checkForm(): Promise<string[]> {
+    const key = this.#keys.journals();
+    const members = await this.#connection.run((client) => client.smembers(key), key);
+    checkForm(key, members);
+    this.#isFormKnown = true;
+    return members;
+  }
+
+  /** One journal that is damaged does not keep the others from being read; whoever asks for it is told. */
+  async #journalIfWhole(ref: JournalRef): Promise<JournalState | undefined> {
+    try {
+      return await this.journal(ref);
+    } catch (error) {
+      if (!(error instanceof CanopyError) || error.code !== 'storage_corrupt') throw error;
+      this.#options.log('error', error.message, { journal: ref });
+      return undefined;
+    }
   }
 
   async journal(ref: JournalRef): Promise<JournalState | undefined> {
     const key = this.#keys.state(ref);
     const fields = await this.#connection.run((client) => client.hmget(key, ...STATE_FIELDS), key);
-    return fields[0] === null ? undefined : parseState(ref, fields);
+    return fields[0] === null ? undefined : parseState(ref, key, fields);
   }
 
   async acquireLease(ref: JournalRef, owner: string, ttl: DurationMs): Promise<LeaseOutcome> {
@@ -133,8 +165,9 @@ class StreamStore implements RedisStore {
   /** Out of memory a journal that is there stays listed, and a new one could not be written anyway. */
   async #list(ref: JournalRef): Promise<void> {
     const key = this.#keys.journals();
+    if (!this.#isFormKnown) await this.checkForm();
     try {
-      await this.#connection.run((client) => client.sadd(key, ref), key);
+      await this.#connection.run((client) => client.sadd(key, ref, FORM_MEMBER), key);
     } catch (error) {
       if (!(error instanceof CanopyError) || error.code !== 'storage_full') throw error;
     }
@@ -154,7 +187,7 @@ class StreamStore implements RedisStore {
       if (outcome === 'slice') {
         this.#slices.set(ref, Number(reply[1]));
       } else if (outcome === 'behind') {
-        return { outcome, state: parseState(ref, reply.slice(1)) };
+        return { outcome, state: parseState(ref, this.#keys.state(ref), reply.slice(1)) };
       } else {
         invariant(isPlainOutcome(outcome), 'BUG: commit.lua answered something else');
         return { outcome };
@@ -205,7 +238,12 @@ class StreamStore implements RedisStore {
         this.#keys.slices(journal),
         this.#keys.entries(journal, slice),
       ];
-      const args = [...leaseArguments(lease), formatPosition(limit), firstKept, slice];
+      const args = [
+        ...leaseArguments(lease),
+        sealTrimmed(keys[0], formatPosition(limit)),
+        firstKept,
+        slice,
+      ];
       const reply = Number(await this.#run('trim', keys, args));
       if (reply === -1) throw leaseLost(journal);
       freed += reply;
@@ -288,13 +326,18 @@ class StreamStore implements RedisStore {
 
   async getDocument(name: string): Promise<string | undefined> {
     const key = this.#keys.document(name);
-    return (await this.#connection.run((client) => client.get(key), key)) ?? undefined;
+    const sealed = await this.#connection.run((client) => client.get(key), key);
+    if (sealed === null) return undefined;
+    const text = unsealText(key, sealed);
+    if (text !== undefined) return text;
+    const what = `${key} in Redis is damaged. Restore a copy, or UNLINK it: it is then made anew`;
+    throw new CanopyError('storage_corrupt', what);
   }
 
   async putDocument(name: string, text: string | undefined): Promise<void> {
     const key = this.#keys.document(name);
     const write = (client: Commands): Promise<unknown> =>
-      text === undefined ? client.unlink(key) : client.set(key, text);
+      text === undefined ? client.unlink(key) : client.set(key, sealText(key, text));
     await this.#connection.runWaited({ short: write, whole: write }, key);
   }
 
@@ -326,8 +369,9 @@ class StreamStore implements RedisStore {
       slice,
       this.#options.sliceBytesMax,
       SLICE_AGE_MS,
-      formatPosition(START),
+      sealTrimmed(keys[0], formatPosition(START)),
       this.#options.waitReplicas > 0 ? 1 : 0,
+      stateCheck(keys[0], formatPosition(position), cursor, ledger),
     ];
     for (const { epoch, sequence, kind, group, bytes } of entries) {
       const field = kind === EntryKind.layout ? `${epoch}-${group}-${sequence}` : '';
@@ -353,21 +397,6 @@ class StreamStore implements RedisStore {
     const forms = scriptForms(this.#scripts.get(name)!, keys, args);
     return this.#connection.run((client) => runWrite(client, forms), keys[0]);
   }
-}
-
-const STATE_FIELDS = ['position', 'trimmed', 'cursor', 'ledger', 'entryBytes'] as const;
-
-/** In the order of STATE_FIELDS. */
-function parseState(ref: JournalRef, fields: ReadonlyArray<string | null>): JournalState {
-  const [position, trimmed, cursor, ledger, entryBytes] = fields;
-  return {
-    ref,
-    position: parsePosition(position ?? '0-0'),
-    trimmed: parsePosition(trimmed ?? '0-0'),
-    cursor: cursor ?? '',
-    ledger: ledger ?? '',
-    entryBytes: Number(entryBytes ?? 0),
-  };
 }
 
 type PlainOutcome = 'applied' | 'already_applied' | 'absent' | 'fenced';

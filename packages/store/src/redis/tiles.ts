@@ -7,6 +7,9 @@ import {
   tileWindow,
 } from '@canopy/model';
 import { leaseLost } from '../commit.js';
+import { timelessGap } from '../corrupt.js';
+import type { CorruptRecord } from '../health.js';
+import { sealText, unsealText } from '../seal.js';
 import type { RedisConnection } from './connection.js';
 import { type RedisKeys, parseField, tileField } from './keys.js';
 import { type RunScript, type ScriptArgument, asBuffer } from './scripts.js';
@@ -21,8 +24,15 @@ export class RedisTiles {
   readonly #connection: RedisConnection;
   readonly #keys: RedisKeys;
   readonly #run: RunScript;
+  readonly #onCorrupt: (record: CorruptRecord) => void;
 
-  constructor(connection: RedisConnection, keys: RedisKeys, run: RunScript) {
+  constructor(
+    connection: RedisConnection,
+    keys: RedisKeys,
+    run: RunScript,
+    onCorrupt: (record: CorruptRecord) => void,
+  ) {
+    this.#onCorrupt = onCorrupt;
     this.#connection = connection;
     this.#keys = keys;
     this.#run = run;
@@ -48,7 +58,7 @@ export class RedisTiles {
     const found = new Map<string, TileMeta>();
     const key = this.#keys.windows(ref);
     for (const window of await this.#connection.run((client) => client.smembers(key), key)) {
-      await this.#scan(this.#keys.extents(ref, Number(window)), found);
+      await this.#scan(ref, Number(window), found);
     }
     return [...found.values()];
   }
@@ -89,7 +99,9 @@ export class RedisTiles {
     const keys = this.#place(lease.journal, metas, (place, i) => {
       const { lastSequence, minTime, maxTime, byteLength } = metas[i];
       const extent = [lastSequence, minTime, maxTime, byteLength].join(' ');
-      args.push(place, tileWindow(metas[i]), tileField(metas[i]), extent, asBuffer(tiles[i].bytes));
+      const [window, field] = [tileWindow(metas[i]), tileField(metas[i])];
+      const sealed = sealText(`${this.#keys.extents(lease.journal, window)} ${field}`, extent);
+      args.push(place, window, field, sealed, asBuffer(tiles[i].bytes));
     });
     await this.#write('tiles_put', lease, keys, args);
   }
@@ -126,7 +138,8 @@ export class RedisTiles {
   }
 
   /** Meets every field at least once; one that is written meanwhile perhaps twice. */
-  async #scan(key: string, found: Map<string, TileMeta>): Promise<void> {
+  async #scan(ref: JournalRef, window: number, found: Map<string, TileMeta>): Promise<void> {
+    const key = this.#keys.extents(ref, window);
     let cursor = '0';
     do {
       const [next, parts] = await this.#connection.run(
@@ -135,7 +148,14 @@ export class RedisTiles {
       );
       for (let i = 0; i + 1 < parts.length; i += 2) {
         const [epoch, group, firstSequence] = parseField(parts[i]);
-        const [lastSequence, minTime, maxTime, byteLength] = parts[i + 1].split(' ').map(Number);
+        const extentText = unsealText(`${key} ${parts[i]}`, parts[i + 1]);
+        if (extentText === undefined) {
+          const message = `the extent of a tile in ${key} fails its check`;
+          const gap = timelessGap(group);
+          this.#onCorrupt({ journal: ref, what: 'tile', place: parts[i], message, gap });
+          continue;
+        }
+        const [lastSequence, minTime, maxTime, byteLength] = extentText.split(' ').map(Number);
         const extent = { lastSequence, minTime, maxTime, byteLength };
         found.set(parts[i], { epoch, group, firstSequence, ...extent } as TileMeta);
       }

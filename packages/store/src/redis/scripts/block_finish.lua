@@ -1,6 +1,6 @@
 -- Makes a block seen and what it replaces not seen any more.
 -- KEYS  1 lease, 2 blocks, 3 windows, then for each window that tiles are replaced in: its tiles, its extents
--- ARGV  1 owner, 2 fence, 3 number of the block, 4 its record (JSON), 5 how many blocks it replaces, then for
+-- ARGV  1 owner, 2 fence, 3 number of the block, 4 its record (JSON) with its check, 5 how many blocks it replaces, then for
 --       each: number, chunks; then for each window: its number, how many tiles are replaced, and their fields
 -- Returns 1, -1: lease lost, or -2: the block was not begun.
 -- Repeating: changes nothing.

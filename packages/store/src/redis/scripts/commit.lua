@@ -3,14 +3,14 @@
 -- ARGV  1 owner, 2 fence, 3 expected position ('' where the journal must not be there), 4 new position,
 --       5 cursor, 6 ledger (JSON), 7 the slice that KEYS[5] is, 8 bytes and 9 age (ms) at which a slice is full,
 --       10 trimmed position of a new journal, 11 '1' where the caller waits for replicas (it learns of what
---       this connection wrote, so a repeat writes something, too); then for each entry: id, field among the
---       layouts ('' for entries of another kind), group, bytes
+--       this connection wrote, so a repeat writes something, too), 12 check of position, cursor and ledger;
+--       then for each entry: id, field among the layouts ('' for entries of another kind), group, bytes
 -- Returns {'applied'}, {'already_applied'}, {'absent'}, {'fenced'},
---         {'behind', position, trimmed, cursor, ledger, entry bytes}, or {'slice', the current slice}: call again.
+--         {'behind', position, trimmed, cursor, ledger, entry bytes, check}, or {'slice', the current slice}: call again.
 -- Repeating: {'already_applied'}.
 local held = redis.call('HMGET', KEYS[2], 'owner', 'fence')
 local state = redis.call('HMGET', KEYS[1], 'position', 'trimmed', 'cursor', 'ledger', 'entryBytes',
-  'slice', 'sliceBytes', 'sliceSince')
+  'slice', 'sliceBytes', 'sliceSince', 'check')
 local position = state[1]
 if not held[1] and not position and ARGV[3] ~= '' then
   return {'absent'}
@@ -29,7 +29,7 @@ elseif position ~= ARGV[3] then
   if position == ARGV[4] then
     return {'already_applied'}
   end
-  return {'behind', position, state[2], state[3], state[4], state[5]}
+  return {'behind', position, state[2], state[3], state[4], state[5], state[9]}
 end
 
 local slice = tonumber(state[6] or '1')
@@ -44,9 +44,9 @@ local entries = KEYS[5]
 if bytes > 0 and (bytes >= tonumber(ARGV[8]) or now - since >= tonumber(ARGV[9])) then
   slice, bytes, entries = slice + 1, 0, KEYS[6]
 end
-local first = #ARGV >= 12 and ARGV[12] or false
+local first = #ARGV >= 13 and ARGV[13] or false
 local added = 0
-for i = 12, #ARGV, 4 do
+for i = 13, #ARGV, 4 do
   local record = ARGV[i + 3]
   added = added + #record
   if ARGV[i + 1] == '' then
@@ -65,7 +65,7 @@ if first then
   local entry = redis.call('HGET', KEYS[3], slice) or (first .. ' 0')
   redis.call('HSET', KEYS[3], slice, string.match(entry, '^%S+') .. ' ' .. string.format('%.0f', bytes))
 end
-redis.call('HSET', KEYS[1], 'position', ARGV[4], 'cursor', ARGV[5], 'ledger', ARGV[6],
+redis.call('HSET', KEYS[1], 'position', ARGV[4], 'cursor', ARGV[5], 'ledger', ARGV[6], 'check', ARGV[12],
   'entryBytes', string.format('%.0f', tonumber(state[5] or '0') + added),
   'slice', slice, 'sliceBytes', string.format('%.0f', bytes),
   'sliceSince', string.format('%.0f', since))

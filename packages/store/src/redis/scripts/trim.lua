@@ -1,6 +1,6 @@
 -- Drops the oldest entries of one slice, or all of it.
 -- KEYS  1 state, 2 lease, 3 slices, 4 entries of the slice
--- ARGV  1 owner, 2 fence, 3 position up to which is dropped, 4 the first id that stays ('' drops the slice),
+-- ARGV  1 owner, 2 fence, 3 position up to which is dropped, with its check, 4 the first id that stays ('' drops the slice),
 --       5 the slice
 -- Returns the bytes freed (for a part of a slice in proportion to its entries), or -1: lease lost.
 -- Repeating: 0.
