@@ -21,6 +21,8 @@ import type { FrameOwner, QueuedRecord } from './record-queue.js';
 
 /** A group that is silent for longer starts again with a key frame, so retention need not keep its last one. */
 export const GROUP_IDLE_MS = 30 * 60_000;
+/** What falls silent for so long goes on as another group: heads and stores forget a group's layout after a day. */
+const GROUP_OVER_MS = 12 * 60 * 60_000;
 
 /** What a group's writer needs of its journal. */
 export interface GroupHost {
@@ -216,7 +218,8 @@ export class GroupColumns implements GroupWriter, FrameOwner {
 
   /** Writes what must come before a frame: gap, layout. */
   #prepare(time: Milliseconds): void {
-    if (this.#group !== 0 && this.#epoch !== this.#host.epoch()) this.#startOver();
+    const isOver = this.#lastTime !== undefined && time - this.#lastTime > GROUP_OVER_MS;
+    if (this.#group !== 0 && (isOver || this.#epoch !== this.#host.epoch())) this.#startOver();
     this.#writeGap(time);
     if (this.#group === 0) {
       this.#group = this.#host.newGroup();
