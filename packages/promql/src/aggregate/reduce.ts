@@ -41,6 +41,18 @@ function folding(
   };
 }
 
+const count: Reduction = async (input, groupOf, output, budget) => {
+  const { steps, present } = input;
+  const counts = output.values;
+  for (let row = 0; row < input.labels.length; row++) {
+    let at = row * steps;
+    let to = groupOf[row] * steps;
+    for (let k = 0; k < steps; k++, at++, to++) counts[to] += present[at];
+    if (budget.due(steps * 2)) await budget.pause();
+  }
+  for (let i = 0; i < counts.length; i++) if (counts[i] > 0) output.present[i] = 1;
+};
+
 const sum: Reduction = async (input, groupOf, output, budget) => {
   const { steps, values, present } = input;
   const totals = output.values;
@@ -150,10 +162,7 @@ function variance(finish: (variance: number) => number): Reduction {
 export const REDUCTIONS: Readonly<Record<string, Reduction>> = {
   sum,
   avg,
-  count: folding(
-    () => 1,
-    (count) => count + 1,
-  ),
+  count,
   group: folding(
     () => 1,
     () => 1,

@@ -168,8 +168,10 @@ async function writeValue(out: JsonOutput, value: QueryValue): Promise<void> {
     case 'vector':
       await writeArray(out, value.samples, (sample) => out.write(sampleJson(sample)));
       return;
-    case 'matrix':
-      await writeArray(out, value.series, (series) => writeSeries(out, series));
+    case 'matrix': {
+      const starts = new PointStarts();
+      await writeArray(out, value.series, (series) => writeSeries(out, series, starts));
+    }
   }
 }
 
@@ -177,15 +179,33 @@ function sampleJson({ labels, time, value }: VectorSample): string {
   return `{"metric":${labelsJson(labels)},"value":[${timeJson(time)},"${formatFloat(value)}"]}`;
 }
 
-async function writeSeries(out: JsonOutput, series: MatrixSeries): Promise<void> {
+/** The text of points up to their values. Most series of an answer share their times: made once for them. */
+class PointStarts {
+  #times: Float64Array | undefined;
+  #starts: string[] = [];
+
+  /** One for each of `times`; valid until the next call. */
+  of(times: Float64Array): readonly string[] {
+    if (times !== this.#times) {
+      this.#times = times;
+      this.#starts = Array.from(times, (time, i) => `${i === 0 ? '' : ','}[${timeJson(time)},"`);
+    }
+    return this.#starts;
+  }
+}
+
+async function writeSeries(
+  out: JsonOutput,
+  series: MatrixSeries,
+  pointStarts: PointStarts,
+): Promise<void> {
   const { labels, times, values } = series;
+  const starts = pointStarts.of(times);
   out.write(`{"metric":${labelsJson(labels)},"values":[`);
   for (let from = 0; from < times.length; from += POINTS_A_LOOK) {
     const to = Math.min(times.length, from + POINTS_A_LOOK);
     let text = '';
-    for (let i = from; i < to; i++) {
-      text += `${i === 0 ? '' : ','}[${timeJson(times[i])},"${formatFloat(values[i])}"]`;
-    }
+    for (let i = from; i < to; i++) text += `${starts[i]}${formatFloat(values[i])}"]`;
     out.write(text);
     if (out.full) await out.drain();
   }
