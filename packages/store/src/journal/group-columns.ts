@@ -91,8 +91,7 @@ export class GroupColumns implements GroupWriter, FrameOwner {
     const { group, lastTime, cause } = predecessor;
     this.#continues = group;
     this.lastSentTime = lastTime;
-    // What nobody scraped was acknowledged once it was synced: its sender has whatever is missing.
-    if (cause === undefined || (meta.kind === 'loose' && meta.scrapeUrl === '')) return;
+    if (cause === undefined || isPushed(meta)) return;
     this.#gap = { group, from: lastTime, cause, frames: cause === 'stopped' ? 0 : -1 };
   }
 
@@ -321,6 +320,10 @@ export function gapRecord(
   const entry = encodeEntry(fields, encodeGap(gap));
   return { ...NO_FRAME, job: writer?.job ?? '', entry, gap, writer };
 }
+
+/** Whether others send what is in it: they are told once it is synced, and have whatever is missing. */
+export const isPushed = ({ kind, scrapeUrl }: Pick<GroupMeta, 'kind' | 'scrapeUrl'>): boolean =>
+  kind === 'loose' && scrapeUrl === '';
 
 /** Equal for groups of one target. */
 export function targetKey({

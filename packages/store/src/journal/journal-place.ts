@@ -19,7 +19,7 @@ import {
 } from '@canopy/model';
 import { START } from '../commit.js';
 import type { StoreLog } from '../health.js';
-import { type Predecessor, gapRecord, targetKey } from './group-columns.js';
+import { type Predecessor, gapRecord, isPushed, targetKey } from './group-columns.js';
 import { JournalIndex } from './journal-index.js';
 import type { JournalWriterOptions } from './options.js';
 import type { QueuedRecord } from './record-queue.js';
@@ -162,7 +162,7 @@ export function predecessorsOf(index: JournalIndex, clean: boolean): Map<string,
 
 /**
  * What is missing since the run before, told before anything else: a target may come back late or never, and
- * the watermark must pass no hole that is not named. Undefined where nothing was written then.
+ * the watermark must pass no hole that is not named. Undefined where nothing was scraped then.
  */
 export function gapSinceBefore(
   index: JournalIndex,
@@ -170,9 +170,11 @@ export function gapSinceBefore(
   { watermark }: Readonly<Ledger>,
   now: Milliseconds,
 ): QueuedRecord | undefined {
-  const hasFrames = [...index.groups.values()].some(({ lastTime }) => lastTime > 0);
+  const wasScraping = [...index.groups.values()].some(
+    (track) => track.lastTime > 0 && !isPushed(track),
+  );
   const from = asTime(watermark > 0 ? watermark : index.newest);
-  if (!hasFrames || from >= now) return undefined;
+  if (!wasScraping || from >= now) return undefined;
   if (clean) return gapRecord(0, from, now, 'stopped', 0, undefined);
   return gapRecord(0, from, now, 'restart', -1, undefined);
 }

@@ -175,6 +175,28 @@ describe('JournalWriter', () => {
     await journal.close();
   });
 
+  it('names no gap after kill -9 in what others push: they have what was not acknowledged', async () => {
+    const push = async (value: number): Promise<JournalWriter> => {
+      const journal = await open();
+      const meta = {
+        kind: 'loose',
+        target: labelsFromObject({ job: 'a' }),
+        scrapeUrl: '',
+      } as const;
+      const group = journal.openGroup({ ...meta, interval: asDuration(0) });
+      addSeries(group, 'm');
+      const [one, times] = [Uint8Array.of(1), Float64Array.of(clock.now())];
+      group.writeLoose(1, Uint32Array.of(0), times, one, Float64Array.of(value));
+      await journal.flush();
+      return journal;
+    };
+    await push(1);
+    await crash();
+    await clock.advance(60_000);
+    const { frames, gaps } = await read(await push(2));
+    expect([frames.length, gaps]).toEqual([2, []]);
+  });
+
   it('goes on after kill -9: sequences, groups, a gap of cause restart', async () => {
     const first = await open();
     const group = openGroup(first);
