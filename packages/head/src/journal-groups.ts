@@ -3,6 +3,7 @@ import { decodeGap, entryPayload } from '@canopy/encoding';
 import {
   type ApplyTotals,
   type Epoch,
+  GROUP_FORGOTTEN_MS,
   type GroupId,
   type JournalEntry,
   type JournalPosition,
@@ -21,9 +22,6 @@ export interface GroupPlace {
   readonly epoch: Epoch;
   readonly group: GroupId;
 }
-
-/** A group that has neither ended at its source nor sent anything for so long is not waited for. */
-const FORGET_MS = 24 * 3_600_000;
 
 /** Groups whose frames are being lost, at most; over it their losses are told piece by piece. */
 const LOSSES_MAX = 20_000;
@@ -156,7 +154,7 @@ export class JournalGroups implements Iterable<Group> {
   /** Whether nothing more can come of a group that has ended. */
   isOver(group: Group): boolean {
     if (group.finished || group.epoch < this.position.epoch) return true;
-    return this.newestTime - Math.max(group.lastTime, group.touchedTime) > FORGET_MS;
+    return this.newestTime - Math.max(group.lastTime, group.touchedTime) > GROUP_FORGOTTEN_MS;
   }
 
   *[Symbol.iterator](): Generator<Group> {

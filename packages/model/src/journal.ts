@@ -52,6 +52,12 @@ export function journalIdOf(ref: JournalRef): JournalId {
   return ref.slice(0, 32) as JournalId;
 }
 
+/**
+ * Who reads a journal may forget a group, its layout too, that has said nothing for so long. Its writer goes
+ * on as another group well before.
+ */
+export const GROUP_FORGOTTEN_MS = 24 * 3_600_000;
+
 /** What an entry holds. Numbers are part of the format. */
 export const EntryKind = { layout: 1, frame: 2, gap: 3 } as const;
 export type EntryKind = (typeof EntryKind)[keyof typeof EntryKind];

@@ -10,6 +10,7 @@ import {
   type DurationMs,
   type Journal,
   METRIC_NAME,
+  addCount,
   errorText,
   labelValue,
   labelsOf,
@@ -156,7 +157,7 @@ export class RemoteWriteReceiver {
     for (const group of touched) group.write();
     this.totals.samples += outcome.samples;
     for (const [reason, count] of outcome.refused) {
-      this.totals.refused[reason] = (this.totals.refused[reason] ?? 0) + count;
+      addCount(this.totals.refused, reason, count);
     }
     const { clock, idle } = this.#options;
     if (clock.monotonic() >= this.#forgetAt) {

@@ -3,6 +3,7 @@ import {
   EntryKind,
   type Epoch,
   type Family,
+  GROUP_FORGOTTEN_MS,
   type GapCause,
   type GroupId,
   type GroupMeta,
@@ -21,8 +22,8 @@ import type { FrameOwner, QueuedRecord } from './record-queue.js';
 
 /** A group that is silent for longer starts again with a key frame, so retention need not keep its last one. */
 export const GROUP_IDLE_MS = 30 * 60_000;
-/** What falls silent for so long goes on as another group: heads and stores forget a group's layout after a day. */
-const GROUP_OVER_MS = 12 * 60 * 60_000;
+/** What falls silent for so long goes on as another group. */
+const GROUP_OVER_MS = GROUP_FORGOTTEN_MS / 2;
 
 /** What a group's writer needs of its journal. */
 export interface GroupHost {
