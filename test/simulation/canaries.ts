@@ -1,32 +1,91 @@
 /**
- * Faults on purpose, one for each checker, which must be seen: they prove that the checkers check. None of them is in a
- * run that is not asked for it.
+ * Faults on purpose, one at least for each checker, which must be seen: they prove that the checkers check. None of them
+ * is in a run that is not asked for it.
  */
-import { EntryKind, type JournalCommit, type JournalEntry } from '@canopy/model';
+import { encodeEntry, entryPayload } from '@canopy/encoding';
+import { type Page, decodePage, encodePage } from '@canopy/federation';
+import {
+  EntryKind,
+  type JournalCommit,
+  type JournalEntry,
+  SampleState,
+  asTime,
+} from '@canopy/model';
 import type { Database } from './database.js';
 import type { Answer } from './exchange.js';
+import type { ReadSeries } from './level.js';
 
-export type CanaryName = 'none' | 'unwritten';
+/** Canary → the checker that must see it. */
+export const CANARIES = {
+  /** A parent's store acknowledges entries and does not write them. */
+  unwritten: 'complete',
+  /** It writes one with another time. */
+  retimed: 'complete',
+  /** A page carries an entry that is not what was journalled. */
+  forged: 'origins',
+  /** A leaf's store acknowledges a frame and does not write it. */
+  unjournalled: 'answered',
+  /** An exporter's body comes cut, as if it were whole. */
+  halved: 'atomic',
+  /** A parent's answer lacks a stale mark. */
+  unstale: 'staleness',
+  /** A parent's answer has another help. */
+  redescribed: 'metadata',
+  /** A parent's store falls back, and nobody knows. */
+  fallen: 'cursors',
+  /** A page says more is complete than is. */
+  eager: 'watermarks',
+  /** A parent's ledger counts one frame too many. */
+  miscounted: 'ledgers',
+  /** A parent keeps a snapshot open for ever. */
+  leaking: 'memory',
+  /** A parent's answers from leaves are lost for ever. */
+  silent: 'progress',
+} as const;
+
+export type CanaryName = keyof typeof CANARIES;
 
 /** From here on, so that there is something to spoil. */
-const FROM_TIMES = 5;
+const FROM_TIMES = 12;
+const EAGER_MS = 20_000;
+const LIMITS = { pageBytesMax: 64 * 1024 * 1024, journalsMax: 1000 };
 
 export class Canaries {
-  readonly #name: CanaryName;
+  readonly #name: CanaryName | undefined;
   #times = 0;
   /** Key frames seen, by group. */
   readonly #runs = new Map<string, number>();
 
-  constructor(name: CanaryName) {
+  constructor(name: CanaryName | undefined) {
     this.#name = name;
   }
 
-  /** What a parent's store writes of a commit that it will acknowledge. */
+  /** Once, when there is something to spoil. */
+  #isTime(): boolean {
+    return ++this.#times === FROM_TIMES;
+  }
+
+  /** What a store writes of a commit that it will acknowledge. */
   spoilCommit(database: Database, commit: JournalCommit): JournalCommit {
-    if (this.#name === 'none' || database.options.isEmbedded || commit.cursor === '') return commit;
-    if (this.#name !== 'unwritten' || this.#times++ < FROM_TIMES) return commit;
-    const entries = commit.entries.filter((entry) => this.#isWritten(commit, entry));
-    return { ...commit, entries };
+    const isPulled = commit.cursor !== '';
+    const isFrame = ({ kind }: JournalEntry): boolean => kind === EntryKind.frame;
+    const { entries } = commit;
+    if (this.#name === 'unjournalled' && !isPulled && database.options.isEmbedded) {
+      if (!entries.some(isFrame) || !this.#isTime()) return commit;
+      const gone = entries.findLast(isFrame);
+      return { ...commit, entries: entries.filter((entry) => entry !== gone) };
+    }
+    if (database.options.name !== 'dbp' || !isPulled || !entries.some(isFrame)) return commit;
+    if (this.#name === 'unwritten' && this.#times++ >= FROM_TIMES) {
+      return { ...commit, entries: entries.filter((entry) => this.#isWritten(commit, entry)) };
+    }
+    if (this.#name === 'retimed' && this.#isTime()) return { ...commit, entries: retimed(entries) };
+    if (this.#name === 'fallen' && this.#isTime()) database.fallSilently();
+    if (this.#name === 'miscounted') {
+      const ledger = JSON.parse(commit.ledger) as { frames: number };
+      return { ...commit, ledger: JSON.stringify({ ...ledger, frames: ledger.frames + 1 }) };
+    }
+    return commit;
   }
 
   /** Of a group's runs from key frame to key frame every second one is not: a part of one the head would notice and name. */
@@ -38,11 +97,60 @@ export class Canaries {
     return run % 2 === 0;
   }
 
-  spoilBody(_number: number, body: string): string {
-    return body;
+  spoilBody(number: number, body: string): string {
+    if (this.#name !== 'halved' || number < FROM_TIMES || !this.#isTime()) return body;
+    return body.slice(0, body.lastIndexOf('born'));
   }
 
-  spoilAnswer(_path: string, answer: Answer): Answer | undefined {
-    return answer;
+  /** Undefined: it does not come. */
+  spoilAnswer(path: string, answer: Answer): Answer | undefined {
+    const [from, to] = path.split('>');
+    if (!from.startsWith('p') || !to.startsWith('l')) return answer;
+    if (this.#name === 'silent') return this.#times++ > FROM_TIMES ? undefined : answer;
+    if (this.#name !== 'forged' && this.#name !== 'eager') return answer;
+    const page = decodePage(answer.body, LIMITS);
+    const hasFrames = page.journals.some(({ entries }) => entries.some(isFrameEntry));
+    if (!hasFrames || this.#times++ < FROM_TIMES / 2) return answer;
+    return { ...answer, body: encodePage(this.#spoilPage(page)) };
   }
+
+  #spoilPage(page: Page): Page {
+    const journals = page.journals.map((section) =>
+      this.#name === 'eager'
+        ? { ...section, watermark: section.watermark + EAGER_MS }
+        : { ...section, entries: retimed(section.entries) },
+    );
+    return { ...page, journals };
+  }
+
+  spoilRead(machine: string, series: Map<string, ReadSeries>): void {
+    if (machine !== 'p1') return;
+    for (const [key, read] of series) {
+      if (this.#name === 'redescribed' && key.includes('"wave"') && read.family !== undefined) {
+        series.set(key, { ...read, family: { ...read.family, help: 'Another.' } });
+      }
+      if (this.#name !== 'unstale' || !key.includes('"now_and_then"')) continue;
+      const kept = [...read.times.keys()].filter((i) => read.states[i] !== SampleState.stale);
+      series.set(key, {
+        ...read,
+        times: Float64Array.from(kept, (i) => read.times[i]),
+        values: Float64Array.from(kept, (i) => read.values[i]),
+        states: Uint8Array.from(kept, (i) => read.states[i]),
+      });
+    }
+  }
+
+  leaksAt(machine: string): boolean {
+    return this.#name === 'leaking' && machine === 'p1';
+  }
+}
+
+const isFrameEntry = ({ kind }: JournalEntry): boolean => kind === EntryKind.frame;
+
+/** The last frame, a millisecond later. */
+function retimed(entries: readonly JournalEntry[]): JournalEntry[] {
+  const at = entries.findLastIndex(isFrameEntry);
+  return entries.map((entry, i) =>
+    i === at ? encodeEntry({ ...entry, time: asTime(entry.time + 1) }, entryPayload(entry)) : entry,
+  );
 }

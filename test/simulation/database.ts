@@ -104,6 +104,12 @@ export class Database {
     return now - copy.at;
   }
 
+  /** For a canary: nobody is told. */
+  fallSilently(): void {
+    const copy = this.#copies.at(-COPIES_KEPT / 2) ?? this.#copies[0];
+    if (copy !== undefined) this.store.become(copy.content);
+  }
+
   #goneBack(): void {
     this.wentBack++;
     this.options.history.storeWentBack(this);
@@ -118,6 +124,8 @@ export class Database {
 export function linkTo(database: Database, life: Life, die: (why: string) => void): ReportingStore {
   const { store, options, weather } = database;
   const { chance, trace, time, history, canaries, name, isEmbedded } = options;
+  // Whoever opens a folder has it for itself.
+  if (isEmbedded) store.forgetLeases();
 
   const delay = (isWrite: boolean): number => {
     if (time.now < database.slowUntil) return chance.between(1, database.slowMs);
@@ -170,7 +178,9 @@ export function linkTo(database: Database, life: Life, die: (why: string) => voi
       const { journal } = given.lease;
       const short = journal.slice(0, 4);
       trace.note(`${name} commit ${short} ${epoch}-${sequence} ${outcome.outcome}`);
-      if (outcome.outcome === 'applied') history.committed(database, given);
+      // What a leaf's store leaves out was never journalled; what a parent's does, it had to write.
+      const seen = isEmbedded ? written : given;
+      if (outcome.outcome === 'applied') history.committed(database, seen);
       return outcome;
     });
 

@@ -3,6 +3,7 @@ import type { Head } from '@canopy/head';
 import {
   type Family,
   type GapRecord,
+  type JournalPosition,
   type JournalRef,
   SampleState,
   asTime,
@@ -28,6 +29,8 @@ export interface Level {
   readonly series: ReadonlyMap<string, ReadSeries>;
   /** By journal (filtered views under the name of the whole): what its ledger says. */
   readonly ledgers: ReadonlyMap<JournalRef, ReturnType<typeof parseLedger>>;
+  /** By journal: up to where its store has it. */
+  readonly states: ReadonlyMap<JournalRef, JournalPosition>;
   /** Only these series are asked for. */
   readonly takes: (name: string) => boolean;
 }
@@ -64,10 +67,13 @@ export async function readLevel(machine: Machine, takes: Level['takes']): Promis
   if (process === undefined) throw new Error(`BUG: ${machine.name} does not run`);
   const series = await readAll(process.head);
   const ledgers = new Map<JournalRef, ReturnType<typeof parseLedger>>();
-  for (const { ref, ledger } of await machine.options.database.store.journals()) {
-    ledgers.set(journalIdOf(ref) as string as JournalRef, parseLedger(ledger));
+  const states = new Map<JournalRef, JournalPosition>();
+  for (const { ref, ledger, position } of await machine.options.database.store.journals()) {
+    const whole = journalIdOf(ref) as string as JournalRef;
+    ledgers.set(whole, parseLedger(ledger));
+    states.set(whole, position);
   }
-  return { machine, series, ledgers, takes };
+  return { machine, series, ledgers, states, takes };
 }
 
 /** Frames of several groups stand in a journal by when they were written: one that is missing may be this much older. */

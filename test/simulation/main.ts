@@ -1,5 +1,6 @@
-/** What `npm run simulate` runs: `--seeds N --from S | --seed S --verbose --result FILE`. */
+/** What `npm run simulate` runs: `--seeds N --from S --keep | --seed S --verbose --canary NAME`. */
 import { parseArgs } from 'node:util';
+import { CANARIES, type CanaryName } from './canaries.js';
 import { simulate } from './simulation.js';
 
 const { values } = parseArgs({
@@ -9,13 +10,18 @@ const { values } = parseArgs({
     seed: { type: 'string' },
     verbose: { type: 'boolean', default: false },
     keep: { type: 'boolean', default: false },
-    result: { type: 'string' },
+    canary: { type: 'string' },
   },
 });
 const one = values.seed === undefined ? undefined : Number(values.seed);
 const [count, from] = one === undefined ? [Number(values.seeds), Number(values.from)] : [1, one];
-if (!Number.isInteger(count) || count < 1 || !Number.isInteger(from)) {
-  console.error('npm run simulate -- --seeds N [--from S] | --seed S [--verbose]');
+const canary = values.canary as CanaryName | undefined;
+const isKnown = canary === undefined || canary in CANARIES;
+if (!Number.isInteger(count) || count < 1 || !Number.isInteger(from) || !isKnown) {
+  console.error(
+    `npm run simulate -- --seeds N [--from S] [--keep] | --seed S [--verbose] [--canary NAME]\n` +
+      `--keep: on after a failure; canaries: ${Object.keys(CANARIES).join(' ')}`,
+  );
   process.exit(2);
 }
 const TRACE_LINES = 60;
@@ -28,7 +34,7 @@ const totals = { seeds: 0, events: 0, kills: 0, scrapes: 0, pages: 0, samples: 0
 const failed: number[] = [];
 let told = begun;
 for (let seed = from; seed < from + count; seed++) {
-  const result = await simulate({ seed, ...(say && { say }) });
+  const result = await simulate({ seed, ...(canary && { canary }), ...(say && { say }) });
   totals.seeds++;
   for (const key of ['events', 'kills', 'scrapes', 'pages', 'samples'] as const) {
     totals[key] += result[key];

@@ -13,10 +13,11 @@ import { CHECKERS } from './checkers/index.js';
 import type { Outcome } from './checkers/outcome.js';
 import { HEAL_MS_MAX, Hierarchy, isFiltered } from './hierarchy.js';
 import { History } from './history.js';
-import { type Level, readLevel } from './level.js';
+import { type Level, type ReadSeries, readLevel } from './level.js';
 import type { Machine, Site } from './machine.js';
 import { Network } from './network.js';
 import { type Plan, planOf } from './plan.js';
+import { type Probe, planProbes } from './probes.js';
 import { Chance } from './random.js';
 import { SimTime } from './time.js';
 import { Trace } from './trace.js';
@@ -54,13 +55,15 @@ export async function simulate(options: SimulationOptions): Promise<SimulationRe
   const plan = (options.change ?? ((same) => same))(planOf(options.seed));
   const trace = new Trace(() => time.now, options.say);
   const history = new History();
-  const canaries = new Canaries(options.canary ?? 'none');
+  const canaries = new Canaries(options.canary);
   const chance = (stream: string) => new Chance(options.seed, stream);
   const network = new Network(time, chance('network'), trace, history, canaries);
   Object.assign(network.weather, plan.network);
   const site: Site = { time, network, chance: chance('machines'), history, trace };
   const hierarchy = new Hierarchy(plan, site, canaries);
+  const probes: Probe[] = [];
   start(hierarchy);
+  planProbes(hierarchy, probes);
   for (const { at, fault } of plan.faults) time.at(at, () => hierarchy.do(fault));
   await time.run(plan.activeMs);
   hierarchy.heal();
@@ -70,7 +73,7 @@ export async function simulate(options: SimulationOptions): Promise<SimulationRe
   const isThere = await catchUp(hierarchy, upTo, healed + HEAL_MS_MAX);
   if (!isThere) {
     for (const text of missing(hierarchy, upTo)) history.fault('progress', text);
-  } else await check(hierarchy, upTo);
+  } else await check(hierarchy, upTo, probes, canaries);
   const samples = [...history.truths.values()].reduce((sum, truth) => sum + truth.samples, 0);
   return {
     ...{ seed: options.seed, plan, faults: history.faults, digest: trace.digest() },
@@ -147,7 +150,12 @@ function headPosition(machine: Machine, ref: JournalRef): JournalPosition | unde
   return statuses.find((status) => journalIdOf(status.ref) === journalIdOf(ref))?.position;
 }
 
-async function check(hierarchy: Hierarchy, upTo: Places): Promise<void> {
+async function check(
+  hierarchy: Hierarchy,
+  upTo: Places,
+  probes: readonly Probe[],
+  canaries: Canaries,
+): Promise<void> {
   const { time, history } = hierarchy.site;
   const levels: Level[] = [];
   let left = hierarchy.machines.size;
@@ -155,6 +163,8 @@ async function check(hierarchy: Hierarchy, upTo: Places): Promise<void> {
     const takes = machine.name === 'f' ? isFiltered : () => true;
     readLevel(machine, machine.name === 'f' ? (name) => takes(name) : takes).then(
       (level) => {
+        canaries.spoilRead(machine.name, level.series as Map<string, ReadSeries>);
+        if (canaries.leaksAt(machine.name)) machine.process?.head.snapshot();
         levels.push(level);
         left--;
       },
@@ -168,7 +178,7 @@ async function check(hierarchy: Hierarchy, upTo: Places): Promise<void> {
   if (left > 0) return history.fault('progress', 'a level could not be read within a minute');
   const order = [...hierarchy.machines.keys()];
   levels.sort((a, b) => order.indexOf(a.machine.name) - order.indexOf(b.machine.name));
-  const outcome: Outcome = { hierarchy, history, levels, upTo };
+  const outcome: Outcome = { hierarchy, history, levels, probes, upTo };
   for (const [name, checker] of Object.entries(CHECKERS)) {
     for (const text of checker(outcome)) history.fault(name, text);
   }

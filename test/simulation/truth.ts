@@ -40,11 +40,17 @@ export interface Run {
   last: number;
 }
 
+/** What was said of a series, where. */
+export interface Description {
+  readonly family: Family | undefined;
+  readonly position: JournalPosition;
+}
+
 export interface TrueSeries {
   readonly labels: ReadonlyMap<string, string>;
   readonly samples: TrueSample[];
-  /** What was said of it last. */
-  family: Family | undefined;
+  /** In their order; the last one stands. */
+  readonly descriptions: Description[];
 }
 
 interface Group {
@@ -52,6 +58,8 @@ interface Group {
   readonly decoder: FrameDecoder;
   readonly slots: TrueSeries[];
   readonly families: Family[];
+  /** By name: a later family of a group takes the place of an earlier one. */
+  readonly newest: Map<string, Family>;
 }
 
 export function pairsOf(labels: Labels): Array<[string, string]> {
@@ -112,29 +120,37 @@ export class Truth {
       const { ref } = this;
       const bounds = { first: Number.POSITIVE_INFINITY, last: Number.NEGATIVE_INFINITY };
       const run = { ref, group: entry.group, target, interval: meta.interval, ...bounds };
-      group = { run, decoder: new FrameDecoder(), slots: [], families: [] };
+      group = { run, decoder: new FrameDecoder(), slots: [], families: [], newest: new Map() };
       this.#groups.set(key, group);
       this.targets.set(entry.group, target);
     }
+    const { epoch, sequence } = entry;
+    const position = { epoch, sequence };
     for (const family of families) {
       group.families.push(family);
-      for (const known of group.slots)
-        if (known.family?.name === family.name) known.family = family;
+      group.newest.set(family.name, family);
+      for (const { descriptions } of group.slots) {
+        if (descriptions.at(-1)?.family?.name === family.name)
+          descriptions.push({ family, position });
+      }
     }
     for (const { labels, family } of slots) {
-      group.slots.push(this.#series(labels, group.families[family]));
+      const named = group.families[family] as Family | undefined;
+      const newest = named === undefined ? undefined : group.newest.get(named.name);
+      const known = this.#series(labels);
+      known.descriptions.push({ family: newest, position });
+      group.slots.push(known);
     }
   }
 
-  #series(labels: Labels, family: Family | undefined): TrueSeries {
+  #series(labels: Labels): TrueSeries {
     const pairs = pairsOf(labels);
     const key = seriesKey(pairs);
     let known = this.series.get(key);
     if (known === undefined) {
-      known = { labels: new Map(pairs), samples: [], family };
+      known = { labels: new Map(pairs), samples: [], descriptions: [] };
       this.series.set(key, known);
     }
-    known.family = family;
     return known;
   }
 

@@ -75,14 +75,18 @@ function compare(
       faults.push(`at ${time} ${read!.values[i]} (${read!.states[i]}), not ${textOf(origins)}`);
     }
   }
-  for (const sample of samples) {
+  const isOwed = ({ run, position }: TrueSample): boolean => {
+    const upTo = outcome.upTo.get(run.ref);
+    return upTo !== undefined && comparePositions(position, upTo) <= 0;
+  };
+  const owed = samples.filter(isOwed);
+  const newest = owed.reduce((most, { time }) => Math.max(most, time), 0);
+  for (const sample of owed) {
     if (there.has(sample.time) || sample.isLost) continue;
     const { run, time, position } = sample;
-    const upTo = outcome.upTo.get(run.ref);
-    if (upTo === undefined || comparePositions(position, upTo) > 0) continue;
     const began = outcome.history.beganAt(level.machine.options.database, run.ref);
     if (began !== undefined && comparePositions(position, began) < 0) continue;
-    if (isHidden(runs, run, time) || isNamed(outcome, level, run, time)) continue;
+    if (isHidden(runs, run, time, newest) || isNamed(outcome, level, run, time)) continue;
     const place = `${run.ref.slice(0, 4)} ${position.epoch}-${position.sequence}`;
     faults.push(`missing at ${time} (${place}, ${textOf([sample])})`);
   }
@@ -92,9 +96,19 @@ function compare(
 const textOf = (samples: readonly TrueSample[]): string =>
   samples.map(({ value, state }) => `${value} (${state})`).join(' or ');
 
-/** Another run has the series at that time; the earlier one wins. */
-function isHidden(runs: ReadonlySet<Run>, own: Run, time: number): boolean {
-  for (const run of runs) if (run !== own && run.first <= time && time <= run.last) return true;
+/** Without a frame for longer than so many intervals a run is not gone on with (head's merge). */
+const RUN_BREAK_INTERVALS = 2;
+
+/**
+ * Another run has the series at that time; the earlier one wins. One that may still go on has it from its last frame on, as
+ * long as nothing is known that came later than it could be silent.
+ */
+function isHidden(runs: ReadonlySet<Run>, own: Run, time: number, newest: number): boolean {
+  for (const run of runs) {
+    if (run === own || time < run.first) continue;
+    const isOpen = newest <= run.last + RUN_BREAK_INTERVALS * run.interval;
+    if (time <= run.last || isOpen) return true;
+  }
   return false;
 }
 

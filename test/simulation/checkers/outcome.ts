@@ -3,12 +3,14 @@ import type { JournalPosition, JournalRef } from '@canopy/model';
 import type { Hierarchy } from '../hierarchy.js';
 import type { History } from '../history.js';
 import type { Level } from '../level.js';
-import type { Truth } from '../truth.js';
+import type { Probe } from '../probes.js';
+import type { Run, Truth } from '../truth.js';
 
 export interface Outcome {
   readonly hierarchy: Hierarchy;
   readonly history: History;
   readonly levels: readonly Level[];
+  readonly probes: readonly Probe[];
   /** Up to here each journal must have come everywhere. */
   readonly upTo: ReadonlyMap<JournalRef, JournalPosition>;
 }
@@ -26,4 +28,36 @@ export function truthsBelow({ hierarchy, history }: Outcome, { machine }: Level)
   if (machine.name === 'g') below.add(machines.get('p1')!.options.database);
   const names = new Set([...below].map(({ options }) => options.name));
   return [...history.truths.values()].filter(({ writer }) => names.has(writer));
+}
+
+export const instanceOf = (labels: ReadonlyMap<string, string>): string =>
+  labels.get('instance') ?? '';
+
+/** All runs that were ever journalled of each target. */
+export function runsByInstance({ history }: Outcome): Map<string, Run[]> {
+  const runs = new Map<string, Set<Run>>();
+  for (const { series } of history.truths.values()) {
+    for (const { labels, samples } of series.values()) {
+      if (labels.get('job') !== 'farm' || labels.get('__name__') !== 'up') continue;
+      const instance = instanceOf(labels);
+      const known = runs.get(instance) ?? new Set<Run>();
+      for (const { run } of samples) known.add(run);
+      runs.set(instance, known);
+    }
+  }
+  return new Map([...runs].map(([instance, known]) => [instance, [...known]]));
+}
+
+/** Two runs have the target at that time. */
+export const isContested = (runs: readonly Run[], time: number): boolean =>
+  runs.filter(({ first, last }) => first <= time && time <= last).length > 1;
+
+/** Whether the plan does that to a machine or a target. */
+export function hasFault({ hierarchy }: Outcome, kind: string, name: string): boolean {
+  return hierarchy.plan.faults.some(
+    ({ fault }) =>
+      fault.kind === kind &&
+      (('machine' in fault && fault.machine === name) ||
+        ('target' in fault && fault.target === name)),
+  );
 }

@@ -143,6 +143,11 @@ export class MemoryStore implements Store {
     return { granted: true, lease: { journal: ref, owner, fence } };
   }
 
+  /** As where leases live and die with the process that held them (the embedded store). */
+  forgetLeases(): void {
+    for (const held of this.#leases.values()) held.until = 0;
+  }
+
   async releaseLease(lease: Lease): Promise<void> {
     this.#check();
     const held = this.#leases.get(lease.journal);

@@ -1,0 +1,48 @@
+/**
+ * Type and help of a series are at every level what its exporter said last, as it was journalled by a leaf that
+ * scraped it; and a leaf journalled what the exporter says.
+ *
+ * Does not check: which of two leaves' descriptions wins; whether what was said after the moment up to which everything
+ * must have arrived is there already.
+ */
+import { type Family, comparePositions } from '@canopy/model';
+import { helpAt, typeOf } from '../exporter.js';
+import type { Truth } from '../truth.js';
+import { type Checker, type Outcome, truthsBelow } from './outcome.js';
+
+const FAULTS_MAX = 3;
+const LATE = 1e9;
+
+export const metadata: Checker = (outcome) =>
+  outcome.levels.flatMap((level) => {
+    const faults: string[] = [];
+    const truths = truthsBelow(outcome, level);
+    for (const [key, { labels, family }] of level.series) {
+      const said = truths.flatMap((truth) => saidOf(outcome, truth, key));
+      const isSaid = said.some(
+        ({ name, type, help }) =>
+          name === family?.name && type === family.type && help === family.help,
+      );
+      if (said.length > 0 && !isSaid) {
+        faults.push(`${level.machine.name} ${key}: ${JSON.stringify(family)}`);
+      }
+      const name = labels.get('__name__')!;
+      const isOurs =
+        labels.get('job') === 'farm' && name !== 'up' && !/^scrape_(?!number)/.test(name);
+      if (!isOurs) continue;
+      const texts = [helpAt(name, 0), helpAt(name, LATE)];
+      for (const { type, help } of said) {
+        if (type === typeOf(name) && texts.includes(help)) continue;
+        faults.push(`${key}: journalled as ${type}, ${help}`);
+      }
+    }
+    return faults.slice(0, FAULTS_MAX);
+  });
+
+/** What stands at the moment up to which everything must have arrived, and what came after it. */
+function saidOf({ upTo }: Outcome, { series, ref }: Truth, key: string): Family[] {
+  const descriptions = series.get(key)?.descriptions ?? [];
+  const end = upTo.get(ref) ?? { epoch: 0, sequence: 0 };
+  const last = descriptions.findLastIndex(({ position }) => comparePositions(position, end) <= 0);
+  return descriptions.slice(Math.max(0, last)).flatMap(({ family }) => family ?? []);
+}
