@@ -26,6 +26,29 @@ describe('formatSeries', () => {
   ])('%j', check);
 });
 
+test('names outside the old alphabet under each scheme', () => {
+  const named = (labels: Record<string, string>, ...expected: [string, string, string]): void => {
+    const schemes = ['underscores', 'dots', 'values'] as const;
+    const shown = schemes.map((scheme) => formatSeries(labelsFromObject(labels), scheme));
+    expect(shown).toEqual(expected);
+  };
+  named({ __name__: 'a_b', c: 'd' }, 'a_b{c="d"}', 'a_b{c="d"}', 'a_b{c="d"}');
+  named({ __name__: 'a.b' }, 'a_b', 'a_dot_b', 'U__a_2e_b');
+  named(
+    { __name__: 'a.b', 'c.d': 'x.y', e: 'f' },
+    'a_b{c_d="x.y",e="f"}',
+    'a_dot_b{c_dot_d="x.y",e="f"}',
+    'U__a_2e_b{U__c_2e_d="x.y",e="f"}',
+  );
+  named(
+    { __name__: 'a', 'c.d': '1', c_d: '2' }, // both would be c_d
+    'a{U__c_2e_d="1",c_d="2"}',
+    'a{c_dot_d="1",c_d="2"}',
+    'a{U__c_2e_d="1",c_d="2"}',
+  );
+  named({ __name__: 'a', 'b:c': '1' }, 'a{b_c="1"}', 'a{b_c="1"}', 'a{b_c="1"}');
+});
+
 test('families, types and times', () => {
   const name = (text: string): Labels => ['__name__', text];
   const text = Buffer.concat(

@@ -11,6 +11,7 @@ import {
   labelValue,
 } from '@canopy/model';
 import { formatValue } from './float-text.js';
+import { type EscapingScheme, escapeName } from './name-escaping.js';
 
 /** Takes one chunk of text, at most 64 KiB, in UTF-8; it owns the bytes. */
 export type ChunkSink = (chunk: Buffer) => void;
@@ -40,23 +41,25 @@ export interface FamilyEncoder {
   end(): void;
 }
 
-/** Text 0.0.4. */
+/** Text 0.0.4, names outside the old alphabet as `escaping` has them. */
 export class TextEncoder004 implements FamilyEncoder {
   readonly #out: ChunkWriter;
+  readonly #escaping: EscapingScheme;
 
-  constructor(write: ChunkSink) {
+  constructor(write: ChunkSink, escaping: EscapingScheme = 'allow-utf-8') {
     this.#out = new ChunkWriter(write);
+    this.#escaping = escaping;
   }
 
   beginFamily(family: Pick<Family, 'name' | 'type' | 'help'>): void {
-    const name = familyName(family.name);
+    const name = familyName(family.name, this.#escaping);
     if (family.help !== '') this.#out.append(`# HELP ${name} ${escapeHelp(family.help)}\n`);
     this.#out.append(`# TYPE ${name} ${TYPE_NAMES[family.type] ?? 'untyped'}\n`);
   }
 
   sample(labels: Labels, value: number, time: number | undefined): void {
     const ending = time === undefined ? '\n' : ` ${time}\n`;
-    this.#out.append(`${formatSeries(labels)} ${formatValue(value)}${ending}`);
+    this.#out.append(`${formatSeries(labels, this.#escaping)} ${formatValue(value)}${ending}`);
   }
 
   end(): void {
@@ -70,13 +73,15 @@ export class TextEncoder004 implements FamilyEncoder {
  */
 export class OpenMetricsEncoder implements FamilyEncoder {
   readonly #out: ChunkWriter;
+  readonly #escaping: EscapingScheme;
 
-  constructor(write: ChunkSink) {
+  constructor(write: ChunkSink, escaping: EscapingScheme = 'allow-utf-8') {
     this.#out = new ChunkWriter(write);
+    this.#escaping = escaping;
   }
 
   beginFamily({ name, type, help, unit }: Family): void {
-    const shown = familyName(name);
+    const shown = familyName(name, this.#escaping);
     this.#out.append(`# TYPE ${shown} ${type}\n`);
     // A unit that the name does not end with makes the whole body an error.
     if (unit !== '' && name.endsWith(`_${unit}`)) this.#out.append(`# UNIT ${shown} ${unit}\n`);
@@ -86,7 +91,7 @@ export class OpenMetricsEncoder implements FamilyEncoder {
   sample(labels: Labels, value: number, time: number | undefined): void {
     // Readers cut `seconds * 1000` down to milliseconds; the shortest text of the quotient survives it.
     const ending = time === undefined ? '\n' : ` ${time / 1000}\n`;
-    this.#out.append(`${formatSeries(labels)} ${formatValue(value)}${ending}`);
+    this.#out.append(`${formatSeries(labels, this.#escaping)} ${formatValue(value)}${ending}`);
   }
 
   end(): void {
@@ -119,24 +124,45 @@ class ChunkWriter {
   }
 }
 
-function familyName(name: string): string {
-  return isLegacyMetricName(name) ? name : quote(name);
+function familyName(name: string, escaping: EscapingScheme): string {
+  return isLegacyMetricName(name) ? name : escapedOrQuoted(name, escaping);
 }
 
+const escapedOrQuoted = (name: string, escaping: EscapingScheme): string =>
+  escaping === 'allow-utf-8' ? quote(name) : escapeName(name, escaping);
+
 /** A series as it stands in a sample line: `name{a="b"}`, or `{"my.name",a="b"}`. */
-export function formatSeries(labels: Labels): string {
+export function formatSeries(labels: Labels, escaping: EscapingScheme = 'allow-utf-8'): string {
   const name = labelValue(labels, METRIC_NAME);
-  const legacy = isLegacyMetricName(name);
-  let inside = legacy ? '' : quote(name);
+  const bare = isLegacyMetricName(name) || escaping !== 'allow-utf-8';
+  let inside = bare ? '' : quote(name);
   for (let i = 0; i < labels.length; i += 2) {
     const label = labels[i];
     if (label === METRIC_NAME) continue;
     if (inside !== '') inside += ',';
-    inside += `${isLegacyLabelName(label) ? label : quote(label)}=${quote(labels[i + 1])}`;
+    const shown = isLegacyLabelName(label) ? label : escapedLabel(label, labels, escaping);
+    inside += `${shown}=${quote(labels[i + 1])}`;
   }
-  if (!legacy) return `{${inside}}`;
-  return inside === '' ? name : `${name}{${inside}}`;
+  if (!bare) return `{${inside}}`;
+  const shown = familyName(name, escaping);
+  return inside === '' ? shown : `${shown}{${inside}}`;
 }
+
+function escapedLabel(label: string, labels: Labels, escaping: EscapingScheme): string {
+  if (escaping === 'allow-utf-8') return quote(label);
+  const shown = escapeLabel(label, escaping);
+  for (let i = 0; i < labels.length; i += 2) {
+    const other = labels[i];
+    // Two labels of one name would make the whole body unreadable.
+    if (other !== label && escapeLabel(other, escaping) === shown)
+      return escapeLabel(label, 'values');
+  }
+  return shown;
+}
+
+/** The schemes are for names of metrics, which may have colons. */
+const escapeLabel = (label: string, escaping: EscapingScheme): string =>
+  isLegacyLabelName(label) ? label : escapeName(label, escaping).replaceAll(':', '_');
 
 const quote = (text: string): string => `"${escapeQuoted(text)}"`;
 

@@ -2,12 +2,14 @@
  * Which families a text answer has: each metric under one header, each header once, whatever the
  * sources say of them.
  */
+import { type EscapingScheme, escapeName } from '@canopy/exposition';
 import {
   type Family,
   type Labels,
   METRIC_NAME,
   type MetricType,
   compareUtf8,
+  isLegacyMetricName,
   labelValue,
   labelsKey,
 } from '@canopy/model';
@@ -57,6 +59,42 @@ export const OPENMETRICS_DIALECT: Dialect = {
   familyName: ({ name, type }) =>
     type === 'counter' && name.endsWith('_total') ? name.slice(0, -'_total'.length) : name,
 };
+
+/**
+ * Samples by their metric's name as it will be written; labels' names are the encoder's. Names that become one stand
+ * together. Returns `metrics` where nothing changes.
+ */
+export function withEscapedNames(
+  metrics: ReadonlyMap<string, LastSample[]>,
+  escaping: EscapingScheme,
+): ReadonlyMap<string, LastSample[]> {
+  if (escaping === 'allow-utf-8' || [...metrics.keys()].every(isLegacyMetricName)) return metrics;
+  const escaped = new Map<string, LastSample[]>();
+  for (const [name, samples] of metrics) {
+    const shown = isLegacyMetricName(name) ? name : escapeName(name, escaping);
+    const families = new Map<Family | undefined, Family | undefined>();
+    const renamed =
+      shown === name ? samples : samples.map((sample) => rename(sample, shown, escaping, families));
+    escaped.set(shown, [...(escaped.get(shown) ?? []), ...renamed]);
+  }
+  return escaped;
+}
+
+function rename(
+  sample: LastSample,
+  shown: string,
+  escaping: EscapingScheme,
+  families: Map<Family | undefined, Family | undefined>,
+): LastSample {
+  const { labels, family } = sample;
+  let described = families.get(family);
+  if (family !== undefined && described === undefined) {
+    described = { ...family, name: escapeName(family.name, escaping) };
+    families.set(family, described);
+  }
+  const at = labels.indexOf(METRIC_NAME);
+  return { ...sample, labels: labels.with(at + 1, shown), family: described };
+}
 
 /** Descriptions with the number of series that have them, by a key equal for equal ones. */
 type Votes = Map<string, { readonly choice: Family; count: number }>;

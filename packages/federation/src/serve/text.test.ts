@@ -16,7 +16,7 @@ import {
 import { VirtualClock } from '@canopy/model/testing';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { parseSelector } from '../testing/rig.js';
-import { negotiate, textFormat } from './negotiate.js';
+import { negotiate, textChoice } from './negotiate.js';
 import { TextFederation } from './text.js';
 
 const NOW = 1_700_000_000_000;
@@ -88,6 +88,10 @@ afterAll(() => void http.close());
 /** What Prometheus 2.42 sends. */
 const PROMETHEUS_ACCEPT =
   'application/openmetrics-text;version=1.0.0,application/openmetrics-text;version=0.0.1;q=0.75,text/plain;version=0.0.4;q=0.5,*/*;q=0.1';
+
+/** What Prometheus 3 sends. */
+const PROMETHEUS_3_ACCEPT =
+  'application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.5,application/openmetrics-text;version=0.0.1;q=0.4,text/plain;version=1.0.0;escaping=allow-utf-8;q=0.3,text/plain;version=0.0.4;q=0.2,*/*;q=0.1';
 
 const federate = (accept: 'text' | 'openmetrics', ...selectors: string[]) =>
   fetch(`${url}?${selectors.map((s) => `match[]=${encodeURIComponent(s)}`).join('&')}`, {
@@ -189,6 +193,51 @@ slow{instance="x"} 0.25 ${at}
 # EOF
 `);
     expect(await (await federate('openmetrics', 'nothing')).text()).toBe('# EOF\n');
+  });
+
+  it('escapes names for who does not ask for UTF-8', async () => {
+    const asks = async (accept: string) => {
+      const response = await fetch(`${url}?match[]={job="a"}`, { headers: { accept } });
+      const [, escaping] = /escaping=(.*)/.exec(response.headers.get('content-type') ?? '') ?? [];
+      const body = await response.text();
+      return [escaping, ...body.split('\n').filter((line) => line !== '')];
+    };
+    const named = (__name__: string, of: Family | undefined, extra = {}) =>
+      series({ __name__, job: 'a', instance: 'x', ...extra }, of, 1);
+    all = [
+      named('a.b', family('a.b', 'gauge', '')),
+      named('a_b', family('a_b', 'gauge', ''), { 'c.d': 'e.f' }),
+      named('a.c', family('a.c', 'gauge', '')),
+    ];
+    const tail = `1 ${NOW - 1000}`;
+    // Two names become one: its family is still one.
+    const plain = await asks('text/plain');
+    expect(plain).toEqual([
+      'underscores',
+      '# TYPE a_b gauge',
+      `a_b{instance="x",job="a"} ${tail}`,
+      `a_b{c_d="e.f",instance="x",job="a"} ${tail}`,
+      '# TYPE a_c gauge',
+      `a_c{instance="x",job="a"} ${tail}`,
+    ]);
+    checkMetrics(`${plain.slice(1).join('\n')}\n`);
+    expect(await asks('text/plain;escaping=dots')).toEqual([
+      'dots',
+      '# TYPE a_b gauge',
+      `a_b{c_dot_d="e.f",instance="x",job="a"} ${tail}`,
+      '# TYPE a_dot_b gauge',
+      `a_dot_b{instance="x",job="a"} ${tail}`,
+      '# TYPE a_dot_c gauge',
+      `a_dot_c{instance="x",job="a"} ${tail}`,
+    ]);
+    expect(await asks('text/plain;escaping=values')).toContain(
+      `U__a_2e_b{instance="x",job="a"} ${tail}`,
+    );
+    expect(await asks('text/plain;escaping=allow-utf-8')).toContain(
+      `{"a.b",instance="x",job="a"} ${tail}`,
+    );
+    const open = await asks('application/openmetrics-text;escaping=underscores');
+    expect(open.slice(0, 2)).toEqual(['underscores', '# TYPE a_b gauge']);
   });
 
   it('keeps the lines of a histogram together, bounds ascending', async () => {
@@ -307,7 +356,7 @@ it('chooses frames where they are accepted', () => {
 
 it('chooses the text that is preferred', () => {
   const check = (accept: string | undefined, wanted: string) =>
-    expect(textFormat({ headers: { accept } })).toBe(wanted);
+    expect(textChoice({ headers: { accept } }).format).toBe(wanted);
   check(undefined, 'text');
   check('*/*', 'text');
   check(PROMETHEUS_ACCEPT, 'openmetrics');
@@ -317,6 +366,26 @@ it('chooses the text that is preferred', () => {
   check('application/openmetrics-text;q=0.5,text/plain;version=0.0.4', 'text');
   check('text/plain;q=0.5, Application/OpenMetrics-Text; version=0.0.1; q=0.6', 'openmetrics');
   check('text/html,*/*;q=0.1', 'text'); // a browser
+});
+
+it('writes names as they are wanted', () => {
+  const check = (accept: string | undefined, wanted: string) =>
+    expect(textChoice({ headers: { accept } }).escaping).toBe(wanted);
+  check(undefined, 'underscores'); // who does not ask for UTF-8 may not read it
+  check('*/*', 'underscores');
+  check(PROMETHEUS_ACCEPT, 'underscores');
+  check(PROMETHEUS_3_ACCEPT, 'allow-utf-8');
+  check('text/plain;version=0.0.4', 'underscores');
+  check(
+    'text/plain;version=1.0.0;escaping=allow-utf-8,text/plain;version=0.0.4;q=0.5',
+    'allow-utf-8',
+  );
+  check('application/openmetrics-text; Escaping=dots', 'dots');
+  check('text/plain;escaping=values', 'values');
+  check('text/plain;escaping=runes', 'underscores'); // not known
+  check('text/plain;escaping=dots;q=0.1,text/plain;escaping=values', 'values');
+  check('application/json;escaping=values,text/plain;q=0.5', 'values'); // as expfmt: also of what is not to be had
+  check('application/json;escaping=values;q=0,text/plain', 'underscores');
 });
 
 /** promtool reads it without a parse error; what it thinks of names (3) is not ours. */

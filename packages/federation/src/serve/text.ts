@@ -6,6 +6,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { type Gzip, createGzip } from 'node:zlib';
 import {
   type ChunkSink,
+  type EscapingScheme,
   type FamilyEncoder,
   OpenMetricsEncoder,
   TextEncoder004,
@@ -37,8 +38,9 @@ import {
   OPENMETRICS_DIALECT,
   TEXT_DIALECT,
   planFamilies,
+  withEscapedNames,
 } from './families.js';
-import { textFormat } from './negotiate.js';
+import { type TextChoice, textChoice } from './negotiate.js';
 import { acceptsCoding, sendError } from './reply.js';
 
 export interface TextFederationOptions {
@@ -57,19 +59,19 @@ export interface TextFederationOptions {
 interface Format {
   readonly contentType: string;
   readonly dialect: Dialect;
-  encoder(write: ChunkSink): FamilyEncoder;
+  encoder(write: ChunkSink, escaping: EscapingScheme): FamilyEncoder;
 }
 
-const FORMATS: Readonly<Record<ReturnType<typeof textFormat>, Format>> = {
+const FORMATS: Readonly<Record<TextChoice['format'], Format>> = {
   text: {
-    contentType: 'text/plain; version=0.0.4; charset=utf-8; escaping=allow-utf-8',
+    contentType: 'text/plain; version=0.0.4; charset=utf-8',
     dialect: TEXT_DIALECT,
-    encoder: (write) => new TextEncoder004(write),
+    encoder: (write, escaping) => new TextEncoder004(write, escaping),
   },
   openmetrics: {
-    contentType: 'application/openmetrics-text; version=1.0.0; charset=utf-8; escaping=allow-utf-8',
+    contentType: 'application/openmetrics-text; version=1.0.0; charset=utf-8',
     dialect: OPENMETRICS_DIALECT,
-    encoder: (write) => new OpenMetricsEncoder(write),
+    encoder: (write, escaping) => new OpenMetricsEncoder(write, escaping),
   },
 };
 const METHODS: ReadonlySet<string | undefined> = new Set(['GET', 'HEAD']);
@@ -130,12 +132,14 @@ export class TextFederation {
     signal: AbortSignal,
   ): Promise<void> {
     // Values are copied out of the snapshot, so that a slow client does not hold it.
-    const format = FORMATS[textFormat(req)];
+    const choice = textChoice(req);
+    const format = FORMATS[choice.format];
     const metrics = await this.#select(sets, signal);
-    const { families, conflicts } = planFamilies(metrics, format.dialect);
+    const named = withEscapedNames(metrics, choice.escaping);
+    const { families, conflicts } = planFamilies(named, format.dialect);
     this.totals.typeConflicts += conflicts;
     res.statusCode = 200;
-    res.setHeader('Content-Type', format.contentType);
+    res.setHeader('Content-Type', `${format.contentType}; escaping=${choice.escaping}`);
     res.setHeader('Cache-Control', 'no-store');
     res.setHeader('Vary', 'Accept, Accept-Encoding');
     if (req.method === 'HEAD') {
@@ -148,7 +152,12 @@ export class TextFederation {
       res.setHeader('Content-Encoding', 'gzip');
       zip.pipe(res);
     }
-    await this.#write(format, families, zip ?? res, signal);
+    await this.#write(
+      (write) => format.encoder(write, choice.escaping),
+      families,
+      zip ?? res,
+      signal,
+    );
     (zip ?? res).end();
   }
 
@@ -193,13 +202,13 @@ export class TextFederation {
   }
 
   async #write(
-    format: Format,
+    encoderTo: (write: ChunkSink) => FamilyEncoder,
     families: readonly FamilyPlan[],
     out: ServerResponse | Gzip,
     signal: AbortSignal,
   ): Promise<void> {
     let isFull = false;
-    const encoder = format.encoder((chunk) => {
+    const encoder = encoderTo((chunk) => {
       isFull = !out.write(chunk);
     });
     let count = 0;

@@ -77,20 +77,22 @@ function printNumber(value: number, text: string): string {
 
 const printLabel = (name: string): string => (isLegacyLabelName(name) ? name : quote(name));
 
-function printSelector(node: VectorSelector): string {
-  const plainName = isLegacyMetricName(node.name);
-  const matchers: string[] = [];
-  let named = false;
-  for (const { name, op, value } of node.matchers) {
-    if (!named && name === METRIC_NAME && op === '=' && value === node.name && value !== '') {
-      named = true;
-      if (!plainName) matchers.unshift(quote(value));
-      continue;
-    }
-    matchers.push(printLabel(name) + op + quote(value));
+/** Words that are no name where they stand bare: numbers, and keywords that the grammar reserves. */
+const RESERVED = /^(?:inf|nan|bool|on|ignoring|group_left|group_right|atan2)$/i;
+
+function printSelector({ name, matchers }: VectorSelector): string {
+  // A name before the braces allows no other matcher on it within them: several are spelled out.
+  const named = matchers.filter((matcher) => matcher.name === METRIC_NAME);
+  const isOnly = named.length === 1 && named[0].op === '=' && named[0].value === name;
+  const isShort = isOnly && name !== '' && !RESERVED.test(name);
+  const isBare = isShort && isLegacyMetricName(name);
+  const parts = isShort && !isBare ? [quote(name)] : [];
+  for (const matcher of matchers) {
+    if (isShort && matcher.name === METRIC_NAME) continue;
+    parts.push(printLabel(matcher.name) + matcher.op + quote(matcher.value));
   }
-  const name = named && plainName ? node.name : '';
-  return matchers.length === 0 && name !== '' ? name : `${name}{${matchers.join(',')}}`;
+  if (isBare) return parts.length === 0 ? name : `${name}{${parts.join(',')}}`;
+  return `{${parts.join(',')}}`;
 }
 
 const printExtension = ({ extension }: VectorSelector): string =>

@@ -229,6 +229,42 @@ it('reads spellings that lezer does not know', () => {
   check('{a="\u{1f600}\ud800"} # \ud800', '{a="\u{1f600}\ufffd"}');
 });
 
+it('prints selectors so that they read back as what they were', () => {
+  const check = (query: string, printed: string): void => {
+    expect(printExpr(parseQuery(query)), query).toBe(printed);
+    expect(matchersOf(printed), query).toEqual(matchersOf(query));
+  };
+  const matchersOf = (query: string): string[] => {
+    const expr = parseQuery(query);
+    if (expr.kind !== 'selector') throw new Error(`${query} is a ${expr.kind}`);
+    return expr.matchers.map(({ name, op, value }) => `${name}${op}${value}`).sort();
+  };
+  check('{__name__="x"}', 'x');
+  check('{__name__="x",a="b"}', 'x{a="b"}');
+  check('{a="b","x"}', 'x{a="b"}');
+  check('{"a.b",c="d"}', '{"a.b",c="d"}');
+  check('{__name__="a.b"}', '{"a.b"}');
+  check('{__name__="é","b.c"=~"d"}', '{"é","b.c"=~"d"}');
+  check('{__name__="a\\"b"}', String.raw`{"a\"b"}`);
+  // Bare, they are numbers or keywords.
+  for (const word of ['inf', 'Inf', 'NaN', 'nan', 'INF', 'bool', 'On', 'group_left', 'atan2']) {
+    check(`{__name__="${word}"}`, `{__name__="${word}"}`);
+    check(`{"${word}",a="b"}`, `{__name__="${word}",a="b"}`);
+  }
+  // Bare, they are names all the same.
+  for (const word of ['sum', 'by', 'fill', 'offset', 'start', 'end', 'and', 'unless', 'info']) {
+    check(`{__name__="${word}"}`, word);
+    check(`{__name__="${word}",a="b"}`, `${word}{a="b"}`);
+  }
+  // Several matchers on the name stand in braces only.
+  check('{__name__="x",__name__="x"}', '{__name__="x",__name__="x"}');
+  check('{__name__="x",__name__=~"y.*"}', '{__name__="x",__name__=~"y.*"}');
+  check('{__name__!~"y",__name__="x"}', '{__name__!~"y",__name__="x"}');
+  check('{"x",__name__!="y"}', '{__name__="x",__name__!="y"}');
+  check('{__name__=~"x"}', '{__name__=~"x"}');
+  check('{__name__="",a="b"}', '{__name__="",a="b"}');
+});
+
 it('reads chains that lezer gives up', () => {
   const chain = (op: string, count: number, name = 'a_metric_with_a_long_name'): string =>
     Array.from({ length: count }, (_, i) => `${name}_${i}{label="value"}`).join(` ${op} `);
