@@ -27,6 +27,8 @@ export interface SelectedSeries {
   readonly values: Float64Array;
   /** A SampleState for each entry; null where every entry is a value. `none` entries are no samples. */
   readonly states: Uint8Array | null;
+  /** When what each sample counts began; ms, 0 where that is not known. Undefined: of none it is. */
+  readonly startTimes?: Float64Array;
   readonly from: number;
   readonly to: number;
 }

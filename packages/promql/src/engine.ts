@@ -19,7 +19,7 @@ import {
   labelsKey,
 } from '@canopy/model';
 import { Annotations } from './eval/annotations.js';
-import { Budget, type LabelRules } from './eval/budget.js';
+import { Budget, type Rules } from './eval/budget.js';
 import { Evaluator } from './eval/evaluator.js';
 import { type Grid, type QueryFrame, gridEnd } from './eval/grid.js';
 import { SAME_LABELSET, losesName, removeNames, withoutName } from './eval/labels.js';
@@ -30,7 +30,7 @@ import { type Expr, typeOf, unwrapParens } from './syntax/ast.js';
 import { type SyntaxFeatures, checkFeatures } from './syntax/check.js';
 import { parseQuery } from './syntax/parse.js';
 
-export type EngineFeatures = SyntaxFeatures & LabelRules;
+export type EngineFeatures = SyntaxFeatures & Rules;
 
 export interface EngineOptions {
   readonly queryable: Queryable;

@@ -28,6 +28,7 @@ export const FEATURES: readonly string[] = [
   'promql-extended-range-selectors',
   'promql-delayed-name-removal',
   'type-and-unit-labels',
+  'use-start-timestamps',
 ];
 
 export const FLAGS: readonly Flag[] = [
@@ -274,7 +275,7 @@ export const FLAGS: readonly Flag[] = [
     value: 'NAME,…',
     default: both(''),
     roles: BOTH,
-    help: `Features that may still change: ${FEATURES.join(', ')} (queries only: no such label is attached at scrape)`,
+    help: `Features that may still change: ${FEATURES.join(', ')} (of the last two queries only: no label of a type is attached at scrape, no start time is stored)`,
   },
   {
     name: 'query.complete',

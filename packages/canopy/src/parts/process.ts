@@ -264,6 +264,7 @@ export class CanopyProcess {
         extendedRangeSelectors: settings.features.has('promql-extended-range-selectors'),
         delayedNameRemoval: settings.features.has('promql-delayed-name-removal'),
         typeAndUnitLabels: settings.features.has('type-and-unit-labels'),
+        startTimestamps: settings.features.has('use-start-timestamps'),
       },
       yieldEveryMs: 10,
       defaultSubqueryStep: MINUTE as DurationMs,

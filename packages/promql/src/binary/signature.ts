@@ -1,7 +1,7 @@
 /** What two series must have in common to be matched. */
 import { type Labels, METRIC_NAME, labelsKey } from '@canopy/model';
 import { valuesKey } from '../aggregate/grouping.js';
-import { type Budget, LABELS_WORK, type LabelRules } from '../eval/budget.js';
+import { type Budget, LABELS_WORK, type Rules } from '../eval/budget.js';
 import { METADATA_LABELS, keepLabels, removeLabels } from '../eval/labels.js';
 import type { VectorMatching } from '../syntax/ast.js';
 
@@ -39,7 +39,7 @@ export async function signatures(
   return { ofLeft, ofRight, count: numbers.size };
 }
 
-function signatureKey(matching: VectorMatching, rules: LabelRules): (labels: Labels) => string {
+function signatureKey(matching: VectorMatching, rules: Rules): (labels: Labels) => string {
   if (matching.on) return valuesKey([...new Set(matching.labels)]);
   const ignored = new Set([...neverMatched(matching, rules), ...matching.labels]);
   return (labels) => labelsKey(removeLabels(labels, ignored));
@@ -48,11 +48,11 @@ function signatureKey(matching: VectorMatching, rules: LabelRules): (labels: Lab
 const NAME_ONLY: ReadonlySet<string> = new Set([METRIC_NAME]);
 
 /** Labels that do not count. Type and unit do where the query says itself what to ignore. */
-const neverMatched = (matching: VectorMatching, rules: LabelRules): ReadonlySet<string> =>
+const neverMatched = (matching: VectorMatching, rules: Rules): ReadonlySet<string> =>
   rules.typeAndUnitLabels && matching.labels.length === 0 ? METADATA_LABELS : NAME_ONLY;
 
 /** The labels that were matched. */
-export function matchedLabels(matching: VectorMatching, labels: Labels, rules: LabelRules): Labels {
+export function matchedLabels(matching: VectorMatching, labels: Labels, rules: Rules): Labels {
   const names = new Set(matching.labels);
   if (matching.on) return keepLabels(labels, names);
   for (const name of neverMatched(matching, rules)) names.add(name);

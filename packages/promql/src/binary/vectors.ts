@@ -3,7 +3,7 @@
  * are paired by signature once for all steps; whether more than one is there is asked step by step.
  */
 import { CanopyError, type Labels, labelValue, labelsKey, compareLabels } from '@canopy/model';
-import { type Budget, LABELS_WORK, type LabelRules, ROW_WORK } from '../eval/budget.js';
+import { type Budget, LABELS_WORK, type Rules, ROW_WORK } from '../eval/budget.js';
 import { type Columns, dropEmptyRows, stepsWithAny } from '../eval/columns.js';
 import {
   describeLabels,
@@ -185,7 +185,7 @@ function anyPresent(columns: Columns, rows: readonly number[], k: number): boole
 }
 
 /** Labels of a result from those of the `many` and the `one` side. */
-function resultLabels(node: Binary, rules: LabelRules): (many: Labels, one: Labels) => Labels {
+function resultLabels(node: Binary, rules: Rules): (many: Labels, one: Labels) => Labels {
   const { matching, op, returnBool } = node;
   const isArithmetic = comparison(op) === undefined;
   // What arithmetic gives is of no metric any more; what `bool` gives may lose its name later.

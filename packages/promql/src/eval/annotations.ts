@@ -76,6 +76,13 @@ export class Annotations {
     );
   }
 
+  overlappingStarts(metric: string, at: number): void {
+    this.#warn(
+      `sample has start time that overlaps with previous sample timestamp for metric ${quote(metric)}`,
+      at,
+    );
+  }
+
   forcedMonotonicity(metric: string, change: MonotonicityFix, at: number): void {
     const day = (ms: number): string => new Date(ms).toISOString().replace(/\.\d+Z$/, 'Z');
     const difference = Number(change.maxDifference.toPrecision(2));

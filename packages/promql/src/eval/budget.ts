@@ -1,4 +1,4 @@
-/** What one query goes by: samples held, time, turns given to the event loop, rules of labels. */
+/** What one query goes by: samples held, time, turns given to the event loop, rules. */
 import { CanopyError, type Clock, NO_LABELS, asDuration, sleep } from '@canopy/model';
 import { type Columns, countPresent } from './columns.js';
 
@@ -15,17 +15,19 @@ export const ROW_WORK = 100;
 /** Work units of reading or making the labels of one row. */
 export const LABELS_WORK = 1000;
 
-/** Rules of labels that may still change, by their flags in Prometheus. */
-export interface LabelRules {
+/** Rules that may still change, by their flags in Prometheus. */
+export interface Rules {
   /** Names go when all is worked out, not with each function that makes something else of them. */
   readonly delayedNameRemoval: boolean;
   /** `__type__` and `__unit__` are left out of matching, as the name is. */
   readonly typeAndUnitLabels: boolean;
+  /** Counters are zero where their samples say that they began. */
+  readonly startTimestamps: boolean;
 }
 
 export class Budget {
   readonly signal: AbortSignal;
-  readonly rules: LabelRules;
+  readonly rules: Rules;
   /** Samples looked at in all steps. */
   samplesRead = 0;
   peakSamples = 0;
@@ -41,7 +43,7 @@ export class Budget {
     signal: AbortSignal;
     maxSamples: number;
     yieldEveryMs: number;
-    rules: LabelRules;
+    rules: Rules;
   }) {
     this.#clock = options.clock;
     this.signal = options.signal;

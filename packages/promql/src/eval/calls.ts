@@ -7,6 +7,7 @@ import { addInfo } from '../functions/info.js';
 import { OVER_TIME_KERNELS } from '../functions/over-time.js';
 import type { RangeKernel } from '../functions/range-kernel.js';
 import { RATE_KERNELS } from '../functions/rates.js';
+import { START_TIMES_KERNELS } from '../functions/start-times.js';
 import { TREND_KERNELS } from '../functions/trends.js';
 import {
   absence,
@@ -27,8 +28,8 @@ import {
 } from '../syntax/ast.js';
 import { isValidLabelName, quote } from '../syntax/strings.js';
 import type { Annotations } from './annotations.js';
-import type { LabelRules } from './budget.js';
-import type { Columns } from './columns.js';
+import type { Rules } from './budget.js';
+import { type Columns, emptyColumns } from './columns.js';
 import type { Evaluator } from './evaluator.js';
 import { type Grid, sameGrid } from './grid.js';
 import { dropNames } from './labels.js';
@@ -112,6 +113,8 @@ export async function callVectorFunction(
     }
     case 'timestamp':
       return callTimestamp(evaluator, node, grid);
+    case 'start_timestamp':
+      return callStartTimestamp(evaluator, node, grid);
     case 'absent': {
       const input = await evaluator.vector(node.args[0], grid);
       evaluator.budget.release(input);
@@ -220,10 +223,18 @@ function clearWhere(columns: Columns, isCleared: (step: number) => boolean): voi
 async function callTimestamp(evaluator: Evaluator, node: Call, grid: Grid): Promise<Columns> {
   const arg = unwrapParens(node.args[0]);
   if (arg.kind === 'selector') {
-    return dropNames(await evaluator.selector(arg, grid, 'seconds'), evaluator.budget);
+    return dropNames(await evaluator.selector(arg, grid, 'time'), evaluator.budget);
   }
   const columns = await evaluator.vector(arg, grid);
   return mapValues(evaluator, columns, (_value, k) => (grid.start + k * grid.step) / 1000);
+}
+
+/** Of selected samples only, as in Prometheus: what is worked out has no start. */
+async function callStartTimestamp(evaluator: Evaluator, node: Call, grid: Grid): Promise<Columns> {
+  const { budget } = evaluator;
+  const arg = unwrapParens(node.args[0]);
+  if (arg.kind !== 'selector' || !budget.rules.startTimestamps) return emptyColumns(grid.count);
+  return dropNames(await evaluator.selector(arg, grid, 'start'), budget);
 }
 
 async function callSort(evaluator: Evaluator, node: Call, grid: Grid): Promise<Columns> {
@@ -251,7 +262,7 @@ async function callInfo(evaluator: Evaluator, node: Call, grid: Grid): Promise<C
   const base = await evaluator.vector(node.args[0], grid);
   const refs = infoGrid(node, grid, plan.frame);
   const series = evaluator.seriesOf(node);
-  const info = await selectLatest(series, refs, plan.frame.lookback, 'seconds', budget);
+  const info = await selectLatest(series, refs, plan.frame.lookback, 'time', budget);
   const out = await addInfo(base, info, infoSelection(node), budget);
   budget.release(info);
   if (out !== base) budget.release(base);
@@ -297,12 +308,17 @@ async function callRangeFunction(evaluator: Evaluator, node: Call, grid: Grid): 
   const columns = await applyRangeFunction(
     {
       kernel,
+      startTimesKernel: budget.rules.startTimestamps ? START_TIMES_KERNELS[name] : undefined,
       input,
       grid,
       params,
       // Whether anything is there at all does not depend on names.
       keepsName: KEEPS_NAME.has(name) || name === 'absent_over_time',
-      report: { invalidQuantile: (q) => annotations.invalidQuantile(q, at) },
+      report: {
+        invalidQuantile: (q) => annotations.invalidQuantile(q, at),
+        overlappingStarts: (labels) =>
+          annotations.overlappingStarts(labelValue(labels, METRIC_NAME), at),
+      },
       onResult: checksCounter
         ? (labels) => tellNonCounter(labels, budget.rules, annotations, at)
         : null,
@@ -316,12 +332,7 @@ async function callRangeFunction(evaluator: Evaluator, node: Call, grid: Grid): 
 }
 
 /** By its type where types are labels, else by its name. */
-function tellNonCounter(
-  labels: Labels,
-  rules: LabelRules,
-  annotations: Annotations,
-  at: number,
-): void {
+function tellNonCounter(labels: Labels, rules: Rules, annotations: Annotations, at: number): void {
   const metric = labelValue(labels, METRIC_NAME);
   if (metric === '') return;
   if (rules.typeAndUnitLabels) {

@@ -26,7 +26,7 @@ import { type Columns, emptyColumns } from './columns.js';
 import { type Grid, positiveDurationMs, shiftGrid, subqueryGrid } from './grid.js';
 import { dropNames } from './labels.js';
 import { type RangeVector, seriesOfColumns } from './ranges.js';
-import { selectLatest, selectSmoothed } from './select.js';
+import { type SampleFact, selectLatest, selectSmoothed } from './select.js';
 
 export class Evaluator {
   readonly plan: Plan;
@@ -104,8 +104,8 @@ export class Evaluator {
     }
   }
 
-  /** A selector's newest samples, or the times of those in seconds. */
-  async selector(node: VectorSelector, grid: Grid, what: 'value' | 'seconds'): Promise<Columns> {
+  /** A selector's newest samples, or a time of those in seconds. */
+  async selector(node: VectorSelector, grid: Grid, what: SampleFact): Promise<Columns> {
     const { frame } = this.plan;
     const refs = shiftGrid(node, grid, frame);
     const series = this.seriesOf(node);

@@ -25,6 +25,8 @@ export interface RangeVector {
 
 export interface RangeApplication {
   readonly kernel: RangeKernel;
+  /** For series whose samples say when their count began. */
+  readonly startTimesKernel: RangeKernel | undefined;
   readonly input: RangeVector;
   readonly grid: Grid;
   readonly params: readonly Float64Array[];
@@ -38,7 +40,7 @@ export async function applyRangeFunction(
   application: RangeApplication,
   budget: Budget,
 ): Promise<Columns> {
-  const { kernel, input, grid, params, report } = application;
+  const { kernel, startTimesKernel, input, grid, params, report } = application;
   const steps = grid.count;
   const out = budget.allocate(input.series.length, steps);
   const call = new RangeCall({
@@ -70,7 +72,12 @@ export async function applyRangeFunction(
       call.outerHi = outer.hi;
       ({ total } = outer);
     }
-    if (total > 0) kernel(call);
+    if (samples.startTimes !== undefined && startTimesKernel !== undefined) {
+      call.startTimes = samples.startTimes;
+      call.startsOverlap = false;
+      if (total > 0) startTimesKernel(call);
+      if (call.startsOverlap) report.overlappingStarts(series.labels);
+    } else if (total > 0) kernel(call);
     budget.samplesRead += total;
     if (hasResult(out.present, call.base, steps)) {
       out.labels[rows++] = series.labels;

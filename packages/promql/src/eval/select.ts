@@ -6,12 +6,18 @@ import { type Columns, truncateRows } from './columns.js';
 import type { Grid } from './grid.js';
 import { LatestFinder, WindowFinder, denseSamples } from './windows.js';
 
+/** What of a sample: its value, or in seconds its time or when its count began. */
+export type SampleFact = 'value' | 'time' | 'start';
+
+const columnOf = (series: SelectedSeries, what: SampleFact): Float64Array | undefined =>
+  what === 'value' ? series.values : what === 'time' ? series.times : series.startTimes;
+
 /** A vector selector's series at the steps of `refs`. */
 export async function selectLatest(
   series: readonly SelectedSeries[],
   refs: Grid,
   lookbackMs: number,
-  what: 'value' | 'seconds',
+  what: SampleFact,
   budget: Budget,
 ): Promise<Columns> {
   const steps = refs.count;
@@ -20,13 +26,14 @@ export async function selectLatest(
   let rows = 0;
   for (const one of series) {
     const latest = finder.find(one);
-    const column = what === 'value' ? one.values : one.times;
+    const column = columnOf(one, what);
     const base = rows * steps;
     let found = 0;
     for (let k = 0; k < steps; k++) {
       const at = latest[k];
       if (at < 0) continue;
-      out.values[base + k] = what === 'value' ? column[at] : column[at] / 1000;
+      const fact = column === undefined ? 0 : column[at];
+      out.values[base + k] = what === 'value' ? fact : fact / 1000;
       out.present[base + k] = 1;
       found++;
     }

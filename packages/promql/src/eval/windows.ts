@@ -9,6 +9,7 @@ import type { Grid } from './grid.js';
 export interface DenseSeries {
   times: Float64Array;
   values: Float64Array;
+  startTimes: Float64Array | undefined;
   from: number;
   to: number;
 }
@@ -104,21 +105,28 @@ const SHARED_MAX = 256;
 
 /** The samples of a series that are values; its own columns where all of them are. */
 export function denseSamples(series: SelectedSeries): { samples: DenseSeries; shared: boolean } {
-  const { times, values, states, from, to } = series;
-  if (states === null) return { samples: { times, values, from, to }, shared: true };
+  const { times, values, states, startTimes, from, to } = series;
+  if (states === null) return { samples: { times, values, startTimes, from, to }, shared: true };
   let count = 0;
   for (let i = from; i < to; i++) if (states[i] === SampleState.value) count++;
-  if (count === to - from) return { samples: { times, values, from, to }, shared: true };
+  if (count === to - from) {
+    return { samples: { times, values, startTimes, from, to }, shared: true };
+  }
   const ownTimes = new Float64Array(count);
   const ownValues = new Float64Array(count);
+  const ownStarts = startTimes === undefined ? undefined : new Float64Array(count);
   let at = 0;
   for (let i = from; i < to; i++) {
     if (states[i] !== SampleState.value) continue;
     ownTimes[at] = times[i];
     ownValues[at] = values[i];
+    if (ownStarts !== undefined) ownStarts[at] = startTimes![i];
     at++;
   }
-  return { samples: { times: ownTimes, values: ownValues, from: 0, to: count }, shared: false };
+  return {
+    samples: { times: ownTimes, values: ownValues, startTimes: ownStarts, from: 0, to: count },
+    shared: false,
+  };
 }
 
 /** For each step the newest entry in `(ref - lookback, ref]`, -1 where there is none. */

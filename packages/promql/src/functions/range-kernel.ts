@@ -1,10 +1,15 @@
 /** What a function over range vectors is given: one series and its windows at all steps. */
+import type { Labels } from '@canopy/model';
 import type { Grid } from '../eval/grid.js';
 
 /** Kernels read the inputs and write `out` and `present` at `base + k`. Reused for each series. */
 export class RangeCall {
   times: Float64Array = new Float64Array(0);
   values: Float64Array = new Float64Array(0);
+  /** When each sample's count began, ms, 0 where not known; for kernels that heed them. */
+  startTimes: Float64Array = new Float64Array(0);
+  /** Set by a kernel that saw a start time before the sample in front. */
+  startsOverlap = false;
   /** First entry of the series; kernels that prepare something for all windows start here. */
   from = 0;
   to = 0;
@@ -49,6 +54,7 @@ export class RangeCall {
 
 export interface RangeReport {
   invalidQuantile(q: number): void;
+  overlappingStarts(labels: Labels): void;
 }
 
 export type RangeKernel = (call: RangeCall) => void;

@@ -58,7 +58,7 @@ const USES_TIME = new Set(
 
 add('abs ceil exp floor ln log2 log10 sgn sqrt deg rad', 'vector');
 add('acos acosh asin asinh atan atanh cos cosh sin sinh tan tanh', 'vector');
-add('absent sort sort_desc timestamp', 'vector');
+add('absent sort sort_desc timestamp start_timestamp', 'vector');
 add('histogram_avg histogram_count histogram_sum histogram_stddev histogram_stdvar', 'vector');
 add('clamp', 'vector scalar scalar');
 add('clamp_max clamp_min', 'vector scalar');

@@ -19,6 +19,7 @@ interface Held {
   readonly times: number[];
   readonly values: number[];
   readonly states: number[];
+  readonly startTimes: number[];
   /** The columns of the samples so far; null after a change. */
   columns: Omit<SelectedSeries, 'labels' | 'family' | 'from' | 'to'> | null;
 }
@@ -28,12 +29,16 @@ export class MemoryQueryable implements Queryable {
   /** Equal times are one array, as a real store has it for the series of a group. */
   readonly #sharedTimes = new Map<string, Float64Array>();
 
-  /** Adds a sample after all of its series' others; the same time again replaces the value. */
+  /**
+   * Adds a sample after all of its series' others; the same time again replaces the value.
+   * `startTime`: 0 where it is not known.
+   */
   append(
     labels: Labels,
     time: number,
     value: number,
     state: SampleState = SampleState.value,
+    startTime = 0,
   ): void {
     const held = this.#hold(labels);
     let at = held.times.length;
@@ -42,6 +47,7 @@ export class MemoryQueryable implements Queryable {
     held.times.splice(at - replaces, replaces, time);
     held.values.splice(at - replaces, replaces, value);
     held.states.splice(at - replaces, replaces, state);
+    held.startTimes.splice(at - replaces, replaces, startTime);
     held.columns = null;
   }
 
@@ -72,7 +78,7 @@ export class MemoryQueryable implements Queryable {
     const key = labelsKey(labels);
     let held = this.#series.get(key);
     if (held === undefined) {
-      held = { labels, times: [], values: [], states: [], columns: null };
+      held = { labels, times: [], values: [], states: [], startTimes: [], columns: null };
       this.#series.set(key, held);
     }
     return held;
@@ -82,11 +88,15 @@ export class MemoryQueryable implements Queryable {
     const key = held.times.join();
     const times = this.#sharedTimes.get(key) ?? Float64Array.from(held.times);
     this.#sharedTimes.set(key, times);
+    const startTimes = held.startTimes.some((start) => start !== 0)
+      ? Float64Array.from(held.startTimes)
+      : undefined;
     const plain = held.states.every((state) => state === SampleState.value);
     return {
       times,
       values: Float64Array.from(held.values),
       states: plain ? null : Uint8Array.from(held.states),
+      ...(startTimes !== undefined && { startTimes }),
     };
   }
 }
@@ -100,11 +110,12 @@ class MemorySnapshot implements Snapshot {
 
   async select(matchers: readonly Matcher[], range: TimeRange): Promise<SelectedSeries[]> {
     const found: SelectedSeries[] = [];
-    for (const { labels, times, values, states } of this.#series) {
+    for (const { labels, ...columns } of this.#series) {
+      const { times } = columns;
       if (!matchesAll(matchers, labels)) continue;
       const from = firstAtLeast(times, range.minTime);
       const to = firstAtLeast(times, range.maxTime + 1);
-      if (to > from) found.push({ labels, family: undefined, times, values, states, from, to });
+      if (to > from) found.push({ labels, family: undefined, ...columns, from, to });
     }
     return found;
   }

@@ -76,6 +76,38 @@ function repeated(count: number, value: SequenceValue): SequenceValue[] {
   return Array.from({ length: count }, () => value);
 }
 
+const DURATION = '[+-]?(?:0|(?:\\d+(?:ms|[smhdwy]))+)';
+const AGES = new RegExp(`^(${DURATION})(?:(${DURATION})?x(\\d+))?$`);
+
+/**
+ * `metric{…}@st -30s-1mx2`: start times of the series line below, relative to its samples. Undefined
+ * for a line that is none.
+ */
+export function parseStartsLine(line: string): Array<number | undefined> | undefined {
+  const end = endOfMetric(line.replace('@st', ''));
+  const marker = line.slice(0, end + 3);
+  if (!marker.endsWith('@st')) return undefined;
+  return line
+    .slice(marker.length)
+    .trim()
+    .split(/\s+/)
+    .flatMap((item) => {
+      const gap = /^_(?:x(\d+))?$/.exec(item);
+      if (gap !== null) return Array.from({ length: Number(gap[1] ?? 1) }, () => undefined);
+      const run = AGES.exec(item);
+      if (run === null) throw new Error(`not a start time: ${item}`);
+      const [, first, difference = '+0s', repeats = '0'] = run;
+      const each = signedDuration(difference);
+      return Array.from(
+        { length: Number(repeats) + 1 },
+        (_none, i) => signedDuration(first) + i * each,
+      );
+    });
+}
+
+const signedDuration = (text: string): number =>
+  parseDuration(text.replace(/^[+-]/, '')) * (text.startsWith('-') ? -1 : 1);
+
 /** As Go reads it. */
 export function toNumber(text: string): number {
   const plain = text.replace(/^\+/, '').toLowerCase();

@@ -9,6 +9,7 @@ export const NO_FEATURES: EngineFeatures = {
   extendedRangeSelectors: false,
   delayedNameRemoval: false,
   typeAndUnitLabels: false,
+  startTimestamps: false,
 };
 export const ALL_FEATURES: EngineFeatures = {
   experimentalFunctions: true,
@@ -16,6 +17,7 @@ export const ALL_FEATURES: EngineFeatures = {
   extendedRangeSelectors: true,
   delayedNameRemoval: true,
   typeAndUnitLabels: true,
+  startTimestamps: true,
 };
 
 export function testEngine(

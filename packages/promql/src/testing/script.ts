@@ -9,7 +9,13 @@ import { unquote } from '../syntax/strings.js';
 import { compareAnswer } from './compare.js';
 import { fixedTo, otherTimes } from './fixed-time.js';
 import { MemoryQueryable } from './memory.js';
-import { type SeriesLine, parseSeriesLine, parseTime, toNumber } from './notation.js';
+import {
+  type SeriesLine,
+  parseSeriesLine,
+  parseStartsLine,
+  parseTime,
+  toNumber,
+} from './notation.js';
 
 /** What an eval expects, as its lines say. */
 export interface Expectations {
@@ -181,14 +187,21 @@ export async function runScript(
 }
 
 function load(queryable: MemoryQueryable, step: number, lines: readonly string[]): void {
+  let starts: ReadonlyArray<number | undefined> = [];
   for (const line of lines) {
-    // Start times of samples are not supported.
-    if (/^[^\s{]*(?:\{.*\})?@st\s/.test(line)) continue;
+    const ages = parseStartsLine(line);
+    if (ages !== undefined) {
+      starts = ages.map((age, i) => (age === undefined ? undefined : i * step + age));
+      continue;
+    }
     const { labels, values } = parseSeriesLine(line);
     values.forEach((item, i) => {
-      if (item.kind === 'value') queryable.append(labels, i * step, item.value);
-      else if (item.kind === 'stale') queryable.append(labels, i * step, 0, SampleState.stale);
+      const time = i * step;
+      if (item.kind === 'value') {
+        queryable.append(labels, time, item.value, SampleState.value, starts[i] ?? 0);
+      } else if (item.kind === 'stale') queryable.append(labels, time, 0, SampleState.stale);
     });
+    starts = [];
   }
 }
 
