@@ -5,8 +5,10 @@
  * bodies of node exporter, Redis exporter and Prometheus, recorded here at half a second's distance and replayed, as often as it takes: counters go on
  * from cycle to cycle, everything else begins again. `--recording=FOLDER`: it is kept there, or taken from there. 2,880 seconds are 24 hours without
  * a repetition. `--vm`: the same samples in VictoriaMetrics, after a forced merge (it sees what repeats: compare it with recordings that are as long as
- * what is replayed).
+ * what is replayed). `--keys`: what each kind of key takes. Statistics of commands: what
+ * `CONFIG RESETSTAT` gives back.
  */
+import { execFileSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { existsSync, readdirSync, statSync } from 'node:fs';
 import { cpus } from 'node:os';
@@ -35,6 +37,7 @@ import { EXPORTERS, isRecorded, readRecording, record } from './recording.js';
 const HOUR = 3_600_000;
 const STEP = 15_000;
 const isSmall = process.argv.includes('--small');
+const withKeys = process.argv.includes('--keys');
 const withVm = process.argv.includes('--vm');
 const RECORDING = '--recording=';
 const given = process.argv.slice(2).filter((arg) => !arg.startsWith('--'));
@@ -256,7 +259,14 @@ async function main(): Promise<void> {
     onCorrupt: quiet,
   });
   await eventually(10_000, 'redis', () => store.usage());
-  const empty = (await store.usage()).usedBytes;
+  const used = async (): Promise<number> => (await store.usage()).usedBytes;
+  const empty = await used();
+  // A histogram of 24 KB for each kind of command that was ever called, whatever is stored.
+  const usedBare = (): Promise<number> => {
+    askRedis(port, 'config', 'resetstat');
+    return used();
+  };
+  const emptyBare = await usedBare();
   const common = { store, owner: 'bench', leaseTtl: asDuration(60_000), log: quiet };
   let tiles: TileKeeper | undefined;
   const head = new Head({
@@ -317,13 +327,13 @@ async function main(): Promise<void> {
   }
   await journal.flush();
   await tiles.write();
-  const cells = { samples, tiles: 0 };
+  const per = (bytes: number): string => (bytes / samples).toFixed(3);
   const perSample = async (what: string, cpu: number): Promise<void> => {
-    const { usedBytes } = await store.usage();
     const { blockBytes, blocks } = head.stats;
-    const per = ((usedBytes - empty) / cells.samples).toFixed(3);
-    const inBlocks = (blockBytes / cells.samples).toFixed(3);
-    say(`${what}: ${per} B a sample (${blocks} blocks, ${inBlocks}), CPU ${cpu.toFixed(1)} s`);
+    const all = per((await used()) - empty);
+    say(
+      `${what}: ${all} B a sample (${blocks} blocks, ${per(blockBytes)}), CPU ${cpu.toFixed(1)} s`,
+    );
   };
   say(`${samples} samples`);
   await perSample('tiles, one by one', 0);
@@ -341,6 +351,9 @@ async function main(): Promise<void> {
     await sleep(3500);
     await perSample(what, (user + system) / 1e6);
   }
+  const bare = (await usedBare()) - emptyBare;
+  say(`  less the server's statistics of commands: ${per(bare)} B a sample`);
+  if (withKeys) sayKeys(port);
   const middle = begin + (HOURS / 3) * HOUR;
   for (const [what, hours] of [
     ['an hour', 1],
@@ -361,6 +374,26 @@ async function main(): Promise<void> {
     say(`VictoriaMetrics, storage folder: ${(await vm.measure(site)) / samples} B a sample`);
   await journal.close();
   await store[Symbol.asyncDispose]();
+}
+
+function askRedis(port: number, ...words: string[]): string {
+  return execFileSync('redis-cli', ['-p', String(port), ...words]).toString();
+}
+
+/** What each kind of key takes, in the server's words, and what it takes beside them. */
+function sayKeys(port: number): void {
+  const ask = (...words: string[]): string => askRedis(port, ...words);
+  const kinds = new Map<string, [keys: number, bytes: number]>();
+  for (const key of ask('keys', '*').trim().split('\n')) {
+    const kind = key.replace(/^.*\}:/, '').replace(/:\d.*/, '');
+    const [keys, bytes] = kinds.get(kind) ?? [0, 0];
+    kinds.set(kind, [keys + 1, bytes + Number(ask('memory', 'usage', key, 'samples', '0'))]);
+  }
+  for (const [kind, [keys, bytes]] of kinds) say(`  ${kind}: ${keys} keys, ${bytes} bytes`);
+  const stats = ask('memory', 'stats').trim().split('\n');
+  for (const name of ['clients.normal', 'lua.caches']) {
+    say(`  ${name}: ${stats[stats.indexOf(name) + 1]} bytes`);
+  }
 }
 
 /** The same samples for VictoriaMetrics: kept by series, sent in its JSON lines. */

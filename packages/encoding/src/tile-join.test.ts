@@ -6,7 +6,7 @@ import { TileReader, encodeTile } from './tile.js';
 /** Rows of one tile: a time, then an entry a slot; undefined is none, 's' stale. */
 type Row = readonly [time: number, ...entries: Array<number | 's' | undefined>];
 
-function tile(slotCount: number, rows: readonly Row[]): Uint8Array {
+function tile(slotCount: number, rows: readonly Row[], kept = false): Uint8Array {
   const count = rows.length;
   const values = new Float64Array(slotCount * count);
   const states = new Uint8Array(slotCount * count);
@@ -19,7 +19,7 @@ function tile(slotCount: number, rows: readonly Row[]): Uint8Array {
     });
   });
   const times = Float64Array.from(rows, ([time]) => time);
-  return encodeTile({ kind: 'aligned', slotCount, count, times, values, states });
+  return encodeTile({ kind: 'aligned', slotCount, count, times, values, states }, null, kept);
 }
 
 it('gives the bytes that one tile over all rows would have', () => {
@@ -29,7 +29,7 @@ it('gives the bytes that one tile over all rows would have', () => {
     let bytes: Uint8Array | null = null;
     while (bytes === null) bytes = join.step(1);
     expect(Buffer.from(bytes).toString('hex')).toBe(
-      Buffer.from(tile(Math.max(...slotCounts), parts.flat())).toString('hex'),
+      Buffer.from(tile(Math.max(...slotCounts), parts.flat(), true)).toString('hex'),
     );
   };
   check([[[10, 1, 2]], [[20, 3, 4]]], [2, 2]);

@@ -24,7 +24,12 @@ export class TileJoin {
       offset += part.count;
     }
     this.#count = count;
-    this.#encoder = new AlignedTileEncoder(Math.max(...parts.map((p) => p.slotCount)), times);
+    this.#encoder = new AlignedTileEncoder(
+      Math.max(...parts.map((part) => part.slotCount)),
+      times,
+      null,
+      true,
+    );
     const { slotsAtOnce } = this.#encoder;
     this.#values = new Float64Array(count * slotsAtOnce);
     this.#states = new Uint8Array(count * slotsAtOnce);

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { expect, it } from 'vitest';
 import { crc32c } from './crc32c.js';
-import { exampleBytes } from './testing/index.js';
+import { exampleBytes, makeRng } from './testing/index.js';
 import { TileReader, encodeTile } from './tile.js';
 
 type Cell = number | '.' | 'x';
@@ -139,7 +139,98 @@ it('writes the bytes of its format page', () => {
     ]),
   });
   const page = readFileSync(new URL('./tile.format.md', import.meta.url), 'utf8');
-  expect([bytes]).toEqual(exampleBytes(page));
+  expect([bytes, tileToKeep()]).toEqual(exampleBytes(page));
+});
+
+/** Random steps, the same ones each time. */
+function walk(count: number, seed: number, step: number): number[] {
+  const rng = makeRng(seed);
+  let value = 1e6;
+  return Array.from({ length: count }, () => (value += rng.below(step)));
+}
+
+/** Rows come back from a kept tile, to the bit; those told by others are so many. */
+function checkTold(rows: number[][], told: number): void {
+  const count = rows[0].length;
+  const times = Float64Array.from({ length: count }, (_, i) => 1.7e12 + 15_000 * i);
+  const given = { kind: 'aligned', slotCount: rows.length, count, times } as const;
+  const bytes = encodeTile({ ...given, ...columns(rows) }, null, true);
+  expect(bytes[2]).toBe(2);
+  const tile = new TileReader(bytes);
+  const values = new Float64Array(count);
+  const states = new Uint8Array(count);
+  for (const [slot, row] of rows.entries()) {
+    expect(tile.readSlot(slot, values, states, 0)).toEqual({ present: count, statesNull: true });
+    expect(values, `slot ${slot}`).toEqual(Float64Array.from(row));
+    expect(states.every((state) => state === 1)).toBe(true);
+  }
+  // Each takes a byte that says so, and begins where the one before it ends.
+  const size = encodeTile({ ...given, ...columns(rows) }, null, false).length - bytes.length;
+  if (told === 0) expect(size).toBe(0);
+  else expect(size / told).toBeGreaterThan(count / 4);
+}
+
+it('tells a slot by one or two others', () => {
+  const [a, b] = [walk(120, 1, 1000), walk(120, 2, 5000)];
+  const other = walk(120, 3, 1e6);
+  checkTold([a, b, other], 0);
+  checkTold([a, a], 1);
+  checkTold([a, a.map((x) => x / 1000)], 1); // the same in another unit
+  checkTold([a.map((x) => x / 1e6), a.map((x) => x * 4096)], 1);
+  checkTold([a, a.map((x) => x - 2e6)], 1);
+  checkTold([a, a.map((x) => 2 ** 40 - x)], 1);
+  checkTold([a, b, a.map((x, i) => x + b[i])], 1);
+  checkTold([a, b, other, a.map((x, i) => x - b[i] + 5)], 1);
+  checkTold([a, b, other, a.map((x, i) => b[i] - x)], 1);
+  checkTold([a, b, a.map((x, i) => 1e9 - x - b[i])], 1);
+  // Not by one that is told itself.
+  checkTold([a, a, a, a.map((x, i) => x + b[i]), b], 3);
+  // Nearly: a rest of its own.
+  checkTold([a, other, a.map((x, i) => x + (i % 7))], 1);
+  checkTold([a, a.map((x, i) => (i < 60 ? x : x + 2 ** 30))], 1);
+  // Not of integers, or not exact.
+  checkTold([a.map((x) => x / 3), a.map((x) => x / 3)], 0);
+  checkTold([a.map((x) => x * 2 ** 30 + 1), a.map((x) => x * 2 ** 30)], 0);
+  // More slots than are compared.
+  const many = Array.from({ length: 300 }, (_, i) => walk(120, 10 + i, 1e5));
+  checkTold([a, ...many, a], 0);
+  checkTold([...many, a, a], 1);
+});
+
+/** That of the format page's second example. */
+function tileToKeep(): Uint8Array {
+  const a = [0, 99_999_999, 5, 99_999_999, 7, 9e7, 1, 8e7];
+  const b = [3e7, 2, 1e8, 4, 7e7, 6, 9.9e7, 8];
+  const told = a.map((x, i) => (x - b[i] + 5) / 1000);
+  const times = Float64Array.from(a, (_, i) => 1000 * i);
+  const given = { kind: 'aligned', slotCount: 3, count: 8, times } as const;
+  return encodeTile({ ...given, ...columns([a, b, told]) }, null, true);
+}
+
+it('refuses relations that do not hold', () => {
+  const bytes = tileToKeep();
+  const at = bytes.lastIndexOf(0x81);
+  const check = (place: number, byte: number, expected: RegExp | null): void => {
+    const changed = bytes.slice();
+    changed[place] = byte;
+    const crc = crc32c(changed, 0, changed.length - 4);
+    new DataView(changed.buffer).setUint32(changed.length - 4, crc, true);
+    const read = (): void => {
+      new TileReader(changed).readSlot(2, new Float64Array(8), new Uint8Array(8), 0);
+    };
+    if (expected === null) read();
+    else expect(read).toThrow(expected);
+  };
+  check(at, 0x81, null);
+  check(at + 1, 0x7a, /unknown scale/); // number 15
+  check(at + 1, 0xfa, /unknown scale/);
+  check(at + 2, 2, /not before/);
+  check(at + 3, 2, /not before/);
+  check(at + 3, 0x80, /./); // 5 and more slots back
+  check(at + 4, 2, /not of integers/);
+  check(at + 4, 6, /not of integers/);
+  check(bytes.indexOf(4, 30), 6, /not of integers/); // what it is told by
+  check(2, 1, /./); // version 1 has none
 });
 
 it('skips sections of later versions', () => {

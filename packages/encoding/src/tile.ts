@@ -4,16 +4,28 @@
  */
 import { FormatError, SampleState, invariant } from '@canopy/model';
 import { bitsOf } from './bits.js';
+import { integerScale, scaleOf } from './column-head.js';
 import { decodeColumn, encodeColumn, isConstant, readConstant } from './column.js';
 import { crc32c } from './crc32c.js';
 import { ENTRIES_MAX, SLOTS_MAX } from './limits.js';
 import { type SlotBlock, type SlotCoder, SlotForm } from './slot-block.js';
 import { coderFor } from './slot-coders.js';
+import {
+  HAS_RELATION,
+  RELATION_FIRST_MINUS,
+  RELATION_SCALE_SHIFT,
+  RELATION_SECOND,
+  RELATION_SECOND_MINUS,
+  SlotRelations,
+} from './slot-relations.js';
 import { HAS_STATES, encodeSlot } from './slot-twin.js';
+import { readStates, spread } from './states.js';
 import { ByteReader, ByteWriter } from './varint.js';
 
 const MAGIC = 0x5443; // "CT"
 const VERSION = 1;
+/** Of tiles to be kept: what version 1 lacks is in them. */
+const VERSION_KEPT = 2;
 const FLAG_LOOSE = 1;
 const CRC_SIZE = 4;
 const Section = { times: 1, slots: 2, offsets: 3 } as const;
@@ -53,16 +65,21 @@ export interface LooseSlot {
 
 /** Scratch of one call. */
 const SLOT_DATA = new ByteWriter(1 << 14);
+let told = new Float64Array(256);
 
-/** Fresh bytes. `coder` null: the quickest of the process. */
-export function encodeTile(columns: TileColumns, coder: SlotCoder | null = null): Uint8Array {
+/** Fresh bytes. `coder` null: the quickest of the process; `kept`: as for `AlignedTileEncoder`. */
+export function encodeTile(
+  columns: TileColumns,
+  coder: SlotCoder | null = null,
+  kept = false,
+): Uint8Array {
   const { kind, slotCount, count, times, states, values } = columns;
   const cells = slotCount * count;
   invariant(slotCount <= SLOTS_MAX && count <= ENTRIES_MAX, 'BUG: tile too large');
   invariant(times.length >= (kind === 'loose' ? cells : count), 'BUG: tile with too few times');
   invariant(states.length >= cells && values.length >= cells, 'BUG: tile with too few entries');
   if (kind === 'loose') return encodeLoose(columns);
-  const encoder = new AlignedTileEncoder(slotCount, times.subarray(0, count), coder);
+  const encoder = new AlignedTileEncoder(slotCount, times.subarray(0, count), coder, kept);
   const { block } = encoder;
   for (let slot = 0; slot < slotCount; slot += encoder.slotsAtOnce) {
     const slots = Math.min(encoder.slotsAtOnce, slotCount - slot);
@@ -96,7 +113,7 @@ function encodeLoose(columns: TileColumns): Uint8Array {
     ends[slot] = SLOT_DATA.length;
   }
   if (minTime > maxTime) minTime = maxTime = 0;
-  return writeTile({ slotCount, count, minTime, maxTime }, null, SLOT_DATA, ends);
+  return writeTile(VERSION, { slotCount, count, minTime, maxTime }, null, SLOT_DATA, ends);
 }
 
 /**
@@ -109,13 +126,22 @@ export class AlignedTileEncoder {
   readonly #coder: SlotCoder;
   readonly #data = new ByteWriter(1 << 12);
   readonly #ends: Uint32Array;
+  readonly #relations: SlotRelations | null;
   /** Slots added so far. */
   slots = 0;
   /** Slots that the block has room for. */
   readonly slotsAtOnce: number;
 
-  /** `times` ascend, one for each entry of a slot; kept until `finish`. `coder` null: the quickest. */
-  constructor(slotCount: number, times: Float64Array, coder: SlotCoder | null = null) {
+  /**
+   * `times` ascend, one for each entry of a slot; kept until `finish`. `coder` null: the quickest. `kept`: for a
+   * tile that is kept long. Slots are told by others where that takes fewer bytes; it takes longer.
+   */
+  constructor(
+    slotCount: number,
+    times: Float64Array,
+    coder: SlotCoder | null = null,
+    kept = false,
+  ) {
     const count = times.length;
     invariant(slotCount <= SLOTS_MAX && count <= ENTRIES_MAX, 'BUG: tile too large');
     this.#times = times;
@@ -123,6 +149,7 @@ export class AlignedTileEncoder {
     this.slotsAtOnce = Math.max(1, Math.floor(this.block.values.length / Math.max(1, count)));
     this.slotsAtOnce = Math.min(this.slotsAtOnce, this.block.forms.length);
     this.#ends = new Uint32Array(slotCount);
+    this.#relations = kept ? new SlotRelations(count) : null;
   }
 
   get slotCount(): number {
@@ -139,17 +166,27 @@ export class AlignedTileEncoder {
     invariant(slots <= this.slotsAtOnce, 'BUG: more slots than fit the block');
     invariant(this.slots + slots <= this.#ends.length, 'BUG: tile with too many slots');
     const count = this.#times.length;
+    const atOnce = this.#relations === null ? slots : 1;
     for (let done = 0; done < slots; ) {
-      done += this.#coder.encode(
-        done,
-        slots - done,
-        count,
-        this.#data,
-        this.#ends,
-        this.slots + done,
-      );
+      const some = Math.min(atOnce, slots - done);
+      const from = this.#data.length;
+      const at = this.slots + done;
+      const coded = this.#coder.encode(done, some, count, this.#data, this.#ends, at);
+      if (this.#relations !== null) this.#relate(done, from);
+      done += coded;
     }
     this.slots += slots;
+  }
+
+  /** The slot that was encoded last: `done` in the block, its bytes from `from` on. */
+  #relate(done: number, from: number): void {
+    const { values, forms } = this.block;
+    if (forms[done] === SlotForm.constant) return;
+    const count = this.#times.length;
+    const column = values.subarray(done * count, (done + 1) * count);
+    const slot = this.slots + done;
+    this.#relations!.shorten(slot, column, this.#data, from);
+    this.#ends[slot] = this.#data.length;
   }
 
   /** Fresh bytes; all slots must have been added. */
@@ -159,7 +196,8 @@ export class AlignedTileEncoder {
     const count = times.length;
     const [minTime, maxTime] = count > 0 ? [times[0], times[count - 1]] : [0, 0];
     const extent = { slotCount: this.slots, count, minTime, maxTime };
-    return writeTile(extent, times, this.#data, this.#ends);
+    const version = this.#relations === null ? VERSION : VERSION_KEPT;
+    return writeTile(version, extent, times, this.#data, this.#ends);
   }
 }
 
@@ -172,6 +210,7 @@ interface TileExtent {
 
 /** `times` null: loose. */
 function writeTile(
+  version: number,
   { slotCount, count, minTime, maxTime }: TileExtent,
   times: Float64Array | null,
   data: ByteWriter,
@@ -180,7 +219,7 @@ function writeTile(
   const writer = new ByteWriter(data.length + 4 * slotCount + 2 * count + 64);
   writer.u8(MAGIC & 255);
   writer.u8(MAGIC >> 8);
-  writer.u8(VERSION);
+  writer.u8(version);
   writer.u8(times === null ? FLAG_LOOSE : 0);
   writer.varint(slotCount);
   writer.varint(count);
@@ -230,6 +269,7 @@ export class TileReader {
   #slotsTo = -1;
   #offsetsFrom = -1;
   readonly #offsetWidth: number;
+  readonly #isKept: boolean;
   #times: Float64Array | null = null;
   readonly #coder: SlotCoder;
 
@@ -244,7 +284,9 @@ export class TileReader {
     const end = bytes.length - CRC_SIZE;
     const reader = new ByteReader(bytes, 0, end);
     if ((reader.u8() | (reader.u8() << 8)) !== MAGIC) reader.fail('not a tile');
-    if (reader.u8() !== VERSION) reader.fail('tile of an unknown version');
+    const version = reader.u8();
+    if (version !== VERSION && version !== VERSION_KEPT) reader.fail('tile of an unknown version');
+    this.#isKept = version === VERSION_KEPT;
     const crc = new ByteReader(bytes, end).u32();
     if (crc32c(bytes, 0, end) !== crc) reader.fail('wrong checksum');
     this.kind = reader.u8() & FLAG_LOOSE ? 'loose' : 'aligned';
@@ -306,8 +348,50 @@ export class TileReader {
     invariant(offset + this.count <= outValues.length, 'BUG: no room for values');
     invariant(offset + this.count <= outStates.length, 'BUG: no room for states');
     const reader = this.#slotReader(slot);
-    const present = this.#readEntries(reader, this.count, outValues, outStates, offset);
-    return present;
+    const isRelated = this.#isKept && this.#bytes[reader.position] === HAS_RELATION;
+    if (!isRelated || reader.remaining === 0) {
+      return this.#readEntries(reader, this.count, outValues, outStates, offset);
+    }
+    this.#readRelated(slot, reader, outValues, offset);
+    outStates.fill(SampleState.value, offset, offset + this.count);
+    return { present: this.count, statesNull: true };
+  }
+
+  /** All entries of a slot that is told by others. */
+  #readRelated(slot: number, reader: ByteReader, out: Float64Array, offset: number): void {
+    const count = this.count;
+    reader.u8();
+    const form = reader.u8();
+    const scale = scaleOf(form >> RELATION_SCALE_SHIFT);
+    if (scale === undefined) reader.fail('unknown scale of a column');
+    const first = this.#toldBy(slot, reader);
+    const second = form & RELATION_SECOND ? this.#toldBy(slot, reader) : null;
+    const column = reader.u8();
+    if (integerScale(column) === undefined) reader.fail('rest of a relation is not of integers');
+    this.#readColumn(reader, column, count, out, offset);
+    this.#addTold(first, form & RELATION_FIRST_MINUS ? -1 : 1, out, offset);
+    if (second !== null) {
+      this.#addTold(second, form & RELATION_SECOND_MINUS ? -1 : 1, out, offset);
+    }
+    if (scale !== 1) for (let i = offset; i < offset + count; i++) out[i] /= scale;
+  }
+
+  /** The column of a slot before `slot`. */
+  #toldBy(slot: number, reader: ByteReader): ByteReader {
+    const back = reader.varint();
+    if (back >= slot) reader.fail('relation to a slot that is not before');
+    return this.#slotReader(slot - 1 - back);
+  }
+
+  #addTold(reader: ByteReader, sign: 1 | -1, out: Float64Array, offset: number): void {
+    const count = this.count;
+    const first = reader.u8();
+    const scale = integerScale(first);
+    if (scale === undefined) reader.fail('relation to a slot that is not of integers');
+    if (told.length < count) told = new Float64Array(2 * count);
+    this.#readColumn(reader, first, count, told, 0);
+    // Each is the integer that was divided, at most a rounding away.
+    for (let i = 0; i < count; i++) out[offset + i] += sign * Math.round(told[i] * scale);
   }
 
   /**
@@ -380,46 +464,5 @@ export class TileReader {
       decodeColumn(reader, this.#bytes, first, count, out, bitsOf(out), offset);
     }
     reader.end();
-  }
-}
-
-function readStates(
-  reader: ByteReader,
-  count: number,
-  outStates: Uint8Array,
-  offset: number,
-): { values: number; present: number } {
-  let values = 0;
-  let present = 0;
-  for (let i = 0; i < count; ) {
-    const word = reader.varint();
-    const state = word % 4;
-    const length = Math.floor(word / 4) + 1;
-    if (state > SampleState.stale || length > count - i) reader.fail('states out of range');
-    outStates.fill(state, offset + i, offset + i + length);
-    if (state === SampleState.value) values += length;
-    if (state !== SampleState.none) present += length;
-    i += length;
-  }
-  return { values, present };
-}
-
-/** The first `kept` entries are the values in order: moves each to its place, from the end on. */
-function spread(
-  count: number,
-  kept: number,
-  outValues: Float64Array,
-  bits: Uint32Array,
-  states: Uint8Array,
-  offset: number,
-): void {
-  let from = offset + kept - 1;
-  for (let to = offset + count - 1; to >= offset; to--) {
-    if (states[to] === SampleState.value) {
-      // As halves, so that a NaN keeps its bits.
-      bits[2 * to] = bits[2 * from];
-      bits[2 * to + 1] = bits[2 * from + 1];
-      from--;
-    } else outValues[to] = 0;
   }
 }
