@@ -2,9 +2,11 @@
  * `npm run bench -- query [targets hours targets hours rounds]`: a parent beside Debian's Prometheus and
  * VictoriaMetrics with the same samples and questions, asked in turns, in one run. A target has 1,004 series.
  * `--small` is a short run to see that it works and that the answers agree; `--only=topk` asks the questions whose
- * name has this; `--node=FLAG,FLAG` gives the parent flags of Node's (`--cpu-prof,--cpu-prof-dir=…`).
+ * name has this; `--alone` asks the parent only; `--node=FLAG,FLAG` gives the parent flags of Node's
+ * (`--cpu-prof,--cpu-prof-dir=…`).
  */
 import { readFileSync, readdirSync } from 'node:fs';
+import { Agent, request } from 'node:http';
 import { cpus, loadavg } from 'node:os';
 import { MAIN, type Program, Site, freePort, get, query, sleep, waitReady } from '../processes.js';
 import { type Farm, INTERVAL } from './query-data.js';
@@ -15,6 +17,7 @@ const flags = process.argv.slice(2).filter((arg) => arg.startsWith('--'));
 const given = process.argv.slice(2).filter((arg) => !arg.startsWith('--'));
 const flag = (name: string): string =>
   flags.find((arg) => arg.startsWith(`--${name}=`))?.slice(name.length + 3) ?? '';
+const ALONE = flags.includes('--alone');
 const usual = flags.includes('--small') ? [2, 0.5, 1, 1, 2] : [50, 1, 5, 6, 7];
 const [WIDE, WIDE_HOURS, LONG, LONG_HOURS, ROUNDS] = usual.map((number, i) =>
   Number(given[i] ?? number),
@@ -61,7 +64,8 @@ function cases(end: number): Case[] {
       if (!question.name.includes(flag('only'))) continue;
       const text = question.query.replaceAll('$', prefix);
       // VictoriaMetrics hides what is younger than 30 s, and samples of the last scrapes end at different times.
-      const at = (round: number): number => Math.floor(end / 1000) - 90 - round;
+      // Beside the whole minutes, where 2 and 3 differ in what a subquery holds.
+      const at = (round: number): number => Math.floor(end / 60_000) * 60 - 90 - round;
       const span = hours * 3600 - 600 - ROUNDS;
       all.push({
         ...question,
@@ -148,15 +152,28 @@ function cpuMs(pid: number): number {
   return nanoseconds / 1e6;
 }
 
-async function ask(server: Server, { path, params }: Case, round: number): Promise<Buffer> {
+const agent = new Agent({ keepAlive: true });
+
+/** Not by `fetch`, whose streams cost as much as a small answer. */
+function ask(server: Server, { path, params, title }: Case, round: number): Promise<Buffer> {
   const url = `${server.url}/api/v1/${path}?${params(round).toString()}`;
   const headers = { 'accept-encoding': 'identity' };
-  const response = await fetch(url, { headers, signal: AbortSignal.timeout(120_000) });
-  const body = Buffer.from(await response.arrayBuffer());
-  if (response.status !== 200) {
-    throw new Error(`${server.name}: HTTP ${response.status}: ${body.toString().slice(0, 300)}`);
-  }
-  return body;
+  return new Promise((resolve, reject) => {
+    const asked = request(url, { agent, headers, timeout: 120_000 }, (response) => {
+      const chunks: Buffer[] = [];
+      response.on('data', (chunk: Buffer) => void chunks.push(chunk));
+      response.on('error', reject);
+      response.on('end', () => {
+        const body = Buffer.concat(chunks);
+        if (response.statusCode === 200) return resolve(body);
+        const text = body.toString().slice(0, 300);
+        reject(new Error(`${server.name}, ${title}: HTTP ${response.statusCode}: ${text}`));
+      });
+    });
+    asked.on('timeout', () => asked.destroy(new Error(`${server.name}, ${title}: no answer`)));
+    asked.on('error', reject);
+    asked.end();
+  });
 }
 
 /** What must be the same in all answers. */
@@ -201,10 +218,11 @@ const geometricMean = (numbers: readonly number[]): number =>
 async function check(servers: readonly Server[], asked: Case): Promise<void> {
   const digests = new Map<Name, Digest>();
   for (const server of servers) digests.set(server.name, digest(await ask(server, asked, 0)));
+  const expected = digests.get('Prometheus') ?? digests.get('Canopy')!;
   for (const { name } of servers) {
     const isOther = name === 'VictoriaMetrics' && asked.ratesDiffer === true;
     const tolerance = isOther ? TOLERANCE_RATES : TOLERANCE;
-    const wrong = disagreement(digests.get('Prometheus')!, digests.get(name)!, tolerance);
+    const wrong = disagreement(expected, digests.get(name)!, tolerance);
     if (wrong === '') continue;
     say(`${name}, ${asked.title}: ${wrong}`);
     process.exitCode = 1;
@@ -226,6 +244,22 @@ async function measure(servers: readonly Server[], asked: Case): Promise<Map<Nam
     }
   }
   return costs;
+}
+
+/** With no rival: what the parent takes, the least of all rounds beside the median. */
+function reportAlone(all: ReadonlyMap<Case, ReadonlyMap<Name, Cost>>): void {
+  say('\n| query | median, ms | least | CPU |\n|---|---|---|---|');
+  const sums = { median: 0, least: 0, cpu: 0 };
+  for (const [{ title }, costs] of all) {
+    const { wall, cpu } = costs.get('Canopy')!;
+    const cells = [median(wall), Math.min(...wall), cpu / ROUNDS];
+    say(`| ${[title, ...cells.map((ms) => ms.toFixed(2))].join(' | ')} |`);
+    sums.median += Math.log(cells[0]);
+    sums.least += Math.log(cells[1]);
+    sums.cpu += Math.log(cells[2]);
+  }
+  const means = Object.values(sums).map((sum) => Math.exp(sum / all.size).toFixed(3));
+  say(`| geometric mean | ${means.join(' | ')} |`);
 }
 
 function report(all: ReadonlyMap<Case, ReadonlyMap<Name, Cost>>): void {
@@ -263,12 +297,12 @@ async function main(): Promise<void> {
   }
   await using site = new Site();
   const end = Math.floor(Date.now() / INTERVAL) * INTERVAL;
-  const rivals = await startRivals(site);
+  const rivals = ALONE ? [] : await startRivals(site);
   const folder = site.path('canopy');
   const begun = performance.now();
   const urls = rivals.map(({ url }) => url);
   const samples = await fill(FARMS, end, folder, urls);
-  await get(`${urls[1]}/internal/force_flush`, {}, 60_000);
+  if (!ALONE) await get(`${urls[1]}/internal/force_flush`, {}, 60_000);
   const took = ((performance.now() - begun) / 1000).toFixed(0);
   say(`${(samples / 1e6).toFixed(1)} M samples given to all in ${took} s: aligned groups in the`);
   say('parent (as frames into its store), remote write in order of time to the others');
@@ -280,7 +314,8 @@ async function main(): Promise<void> {
   const all = new Map<Case, ReadonlyMap<Name, Cost>>();
   for (const asked of cases(end)) await check(servers, asked);
   for (const asked of cases(end)) all.set(asked, await measure(servers, asked));
-  report(all);
+  if (ALONE) reportAlone(all);
+  else report(all);
   // So that a profile is written.
   await servers[0].program.kill('SIGTERM');
 }

@@ -8,6 +8,7 @@ import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { isKernelStale as isTileKernelStale } from '../../encoding/kernel/build.mjs';
 import { isKernelStale as isParseKernelStale } from '../../exposition/kernel/build.mjs';
+import { isKernelStale as isPrintKernelStale } from '../../promql/kernel/build.mjs';
 
 export const root = fileURLToPath(new URL('../../..', import.meta.url));
 
@@ -91,6 +92,7 @@ export async function build() {
   const kernels = [
     ['parse', 'exposition', isParseKernelStale],
     ['tile', 'encoding', isTileKernelStale],
+    ['print', 'promql', isPrintKernelStale],
   ];
   for (const [name, folder, isStale] of kernels) {
     if (!isStale()) continue;

@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { formatFloat, formatFloatG, formatFloatPlain } from './float.js';
+import { formatFloat, formatFloatG, formatFloatPlain, formatSeconds } from './float.js';
 
 it('prints numbers as Go does', () => {
   const check = (value: number, json: string, plain = json, g = json): void => {
@@ -24,4 +24,15 @@ it('prints numbers as Go does', () => {
   check(1.5e300, '1.5e+300', `15${'0'.repeat(299)}`, '1.5e+300');
   check(5e-324, '5e-324', `0.${'0'.repeat(323)}5`, '5e-324');
   check(2 ** 53, '9007199254740992', '9007199254740992', '9.007199254740992e+15');
+});
+
+it('writes times as seconds with milliseconds where there are any', () => {
+  const check = (ms: number, expected: string) => expect(formatSeconds(ms)).toBe(expected);
+  check(0, '0');
+  check(1_700_000_000_000, '1700000000');
+  check(1500, '1.500');
+  check(1001, '1.001');
+  check(-1500, '-1.500');
+  check(-1, '-0.001');
+  check(-1000, '-1');
 });

@@ -47,3 +47,11 @@ function formatSpecial(value: number): string | null {
   if (value === 0) return Object.is(value, -0) ? '-0' : '0';
   return null;
 }
+
+/** Milliseconds as seconds with three decimals where they are needed: `1.5` → 1500 → `1.500`. */
+export function formatSeconds(ms: number): string {
+  const fraction = Math.abs(ms % 1000);
+  if (fraction === 0) return String(ms / 1000);
+  const sign = ms < 0 ? '-' : '';
+  return `${sign}${Math.floor(Math.abs(ms) / 1000)}.${String(fraction).padStart(3, '0')}`;
+}

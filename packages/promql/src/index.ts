@@ -6,6 +6,10 @@ export { Engine, type EngineFeatures, type EngineOptions, type EngineTotals } fr
 export { formatFloat } from './float.js';
 /** The same without exponents: the value of a scalar result. */
 export { formatFloatPlain } from './float.js';
+/** Milliseconds as seconds: `1500` → `1.500`. */
+export { formatSeconds } from './float.js';
+/** Many numbers, or points, as bytes of Prometheus's JSON. */
+export { type NumberPrinter, numberPrinter, printKernel } from './printing/number-printer.js';
 /** Text to typed tree. */
 export { parseQuery, parseSelector } from './syntax/parse.js';
 /** Text or tree to text. */

@@ -3,7 +3,6 @@
  * which they come up. A parent is a leaf that also pulls; roles/ wires the difference.
  */
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { tileKernel } from '@canopy/encoding';
 import {
   Announcer,
   FRAMES_MEDIA_TYPE,
@@ -50,6 +49,7 @@ import { nameOf, pathOf, storedLedger } from './journal-paths.js';
 import { StorePulse } from './store-pulse.js';
 import { Watermarks } from './watermarks.js';
 import { type Doors, type Listening, type World, tokenReader } from './world.js';
+import { sayKernels } from './kernels.js';
 
 const SECOND = 1000;
 const MINUTE = 60 * SECOND;
@@ -250,7 +250,7 @@ export class CanopyProcess {
       maxSeries: SERIES_MAX,
     });
     this.#head = head;
-    sayKernel(log);
+    sayKernels(log);
     const engine = new Engine({
       queryable: head,
       clock,
@@ -470,15 +470,6 @@ export function explainStart(
     return { message: error.message, exitCode: usage ? 2 : 1 };
   }
   return { message: explainFault(error, settings), exitCode: 1 };
-}
-
-/** The fallback is as right and slower; it must not go unseen. */
-function sayKernel(log: Log): void {
-  const { kernel, problem } = tileKernel();
-  if (kernel === 'wasm') return;
-  log('warn', 'tiles are encoded without the WebAssembly kernel, at four times the cost', {
-    problem,
-  });
 }
 
 /** A fault nobody expected, with what helps where the disk is to blame. */

@@ -1,17 +1,22 @@
 /**
- * JSON text on its way to a client: collected into chunks, written with back-pressure, given up
+ * JSON on its way to a client: collected into chunks of bytes, written with back-pressure, given up
  * when the client goes away. A small answer goes out in one piece with its length.
  */
 import type { ServerResponse } from 'node:http';
 import type { Labels } from '@canopy/model';
 
-/** Characters collected before a write. Making that many takes well below a millisecond. */
-const CHUNK_CHARS = 64 * 1024;
+/** Bytes collected before they are sent. Making that many takes well below a millisecond. */
+const CHUNK_BYTES = 64 * 1024;
+/** Most answers are small; what is larger grows. */
+const FIRST_BYTES = 2048;
+/** UTF-8 bytes of a UTF-16 unit at most. */
+const UNIT_BYTES_MAX = 3;
 
 export class JsonOutput {
   readonly #res: ServerResponse;
   readonly #signal: AbortSignal;
-  #text = '';
+  #chunk = Buffer.allocUnsafe(FIRST_BYTES);
+  #length = 0;
   #wake: (() => void) | undefined;
 
   /** `signal` is aborted when the client goes away. Headers and status of `res` are set already. */
@@ -28,11 +33,19 @@ export class JsonOutput {
 
   /** Collects; the caller awaits `drain` whenever `full`. */
   write(text: string): void {
-    this.#text += text;
+    this.#reserve(text.length * UNIT_BYTES_MAX);
+    this.#length += this.#chunk.write(text, this.#length);
+  }
+
+  /** The same, of text that is bytes already: copied, without the last `leave` of them. */
+  writeBytes(bytes: Uint8Array, leave = 0): void {
+    this.#reserve(bytes.length);
+    this.#chunk.set(bytes, this.#length);
+    this.#length += bytes.length - leave;
   }
 
   get full(): boolean {
-    return this.#text.length >= CHUNK_CHARS;
+    return this.#length >= CHUNK_BYTES;
   }
 
   /** Writes what was collected and yields to other work. Rejects when the client has gone. */
@@ -40,9 +53,9 @@ export class JsonOutput {
     this.#signal.throwIfAborted();
     // One listener for all chunks: `once` would pile up on the compressing stream behind.
     if (!this.started) this.#res.on('drain', () => this.#wake?.());
-    const text = this.#text;
-    this.#text = '';
-    if (this.#res.write(text)) {
+    const isTaken = this.#res.write(this.#chunk.subarray(0, this.#length));
+    this.#length = 0;
+    if (isTaken) {
       await new Promise<void>((resolve) => setImmediate(resolve));
     } else {
       await new Promise<void>((resolve) => {
@@ -51,12 +64,23 @@ export class JsonOutput {
       this.#wake = undefined;
     }
     this.#signal.throwIfAborted();
+    // The bytes are the stream's until it has sent them, which a compressing one does not tell.
+    const isSent = this.#res.writableLength === 0 && !this.#res.hasHeader('Content-Encoding');
+    if (!isSent) this.#chunk = Buffer.allocUnsafe(this.#chunk.length);
   }
 
   /** Sends the rest. */
   end(): void {
-    if (!this.started) this.#res.setHeader('Content-Length', Buffer.byteLength(this.#text));
-    this.#res.end(this.#text);
+    if (!this.started) this.#res.setHeader('Content-Length', this.#length);
+    this.#res.end(this.#chunk.subarray(0, this.#length));
+  }
+
+  #reserve(bytes: number): void {
+    const needed = this.#length + bytes;
+    if (needed <= this.#chunk.length) return;
+    const grown = Buffer.allocUnsafe(Math.max(needed, 4 * this.#chunk.length));
+    grown.set(this.#chunk.subarray(0, this.#length));
+    this.#chunk = grown;
   }
 }
 
@@ -83,15 +107,22 @@ export function labelsJson(labels: Labels): string {
   let text = '{';
   for (let i = 0; i < labels.length; i += 2) {
     if (i > 0) text += ',';
-    text += `${JSON.stringify(labels[i])}:${JSON.stringify(labels[i + 1])}`;
+    text += `${quoted(labels[i])}:${quoted(labels[i + 1])}`;
   }
   return `${text}}`;
 }
 
-/** Milliseconds as seconds with three decimals where they are needed: `1.5` → 1500 → `1.500`. */
-export function timeJson(ms: number): string {
-  const fraction = Math.abs(ms % 1000);
-  if (fraction === 0) return String(ms / 1000);
-  const sign = ms < 0 ? '-' : '';
-  return `${sign}${Math.floor(Math.abs(ms) / 1000)}.${String(fraction).padStart(3, '0')}`;
+/** JSON of strings that came lately, which are mostly those that come next. */
+const known = new Map<string, string>();
+const KNOWN_MAX = 1 << 15;
+const KNOWN_LENGTH_MAX = 128;
+
+function quoted(text: string): string {
+  let json = known.get(text);
+  if (json !== undefined) return json;
+  json = JSON.stringify(text);
+  if (text.length > KNOWN_LENGTH_MAX) return json;
+  if (known.size === KNOWN_MAX) known.clear();
+  known.set(text, json);
+  return json;
 }

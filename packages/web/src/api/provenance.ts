@@ -2,7 +2,8 @@
 import { CanopyError, type JournalRef, type SeriesOrigin, type SeriesOrigins } from '@canopy/model';
 import type { Answer } from './answer.js';
 import type { Call } from './call.js';
-import { type JsonOutput, labelsJson, timeJson, writeArray } from './json-output.js';
+import { formatSeconds } from '@canopy/promql';
+import { type JsonOutput, labelsJson, writeArray } from './json-output.js';
 import { invalidParameter } from './params.js';
 import { readMatcherSets, readRange } from './series.js';
 
@@ -47,6 +48,6 @@ function seriesJson({ labels, origins }: SeriesOrigins, pathJson: PathJson): str
 function originJson(origin: SeriesOrigin, pathJson: PathJson): string {
   const { journal, epoch, group, scrapeUrl, from, to, open } = origin;
   const place = JSON.stringify({ journal, epoch, group, scrapeUrl }).slice(0, -1);
-  const times = `"from":${timeJson(from)},"to":${timeJson(to)},"open":${open}`;
+  const times = `"from":${formatSeconds(from)},"to":${formatSeconds(to)},"open":${open}`;
   return `${place},"path":${pathJson(journal)},${times}}`;
 }

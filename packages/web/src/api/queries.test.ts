@@ -4,6 +4,7 @@ import {
   type QueryOptions,
   type QueryResult,
   type QueryValue,
+  type VectorSample,
   asTime,
 } from '@canopy/model';
 import { expect, it } from 'vitest';
@@ -324,16 +325,14 @@ it('stops the engine when the client goes away', async () => {
 
 it('stops writing when the client goes away', async () => {
   let produced = 0;
-  const lazy = {
-    length: Number.MAX_SAFE_INTEGER,
-    *[Symbol.iterator]() {
-      for (;;) {
-        produced++;
-        yield { labels: ['i', 'x'.repeat(1000)], time: asTime(NOW), value: 1 };
-      }
+  const sample: VectorSample = { labels: ['i', 'x'.repeat(1000)], time: asTime(NOW), value: 1 };
+  const samples = new Proxy<VectorSample[]>([], {
+    get(_target, key) {
+      if (key === 'length') return Number.MAX_SAFE_INTEGER;
+      produced++;
+      return sample;
     },
-  };
-  const samples = lazy as unknown as Extract<QueryValue, { type: 'vector' }>['samples'];
+  });
   await using web = await runWeb(engineOf(resultOf({ type: 'vector', samples })));
   const leave = new AbortController();
   const response = await fetch(`${web.url}/api/v1/query?query=x`, {

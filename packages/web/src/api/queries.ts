@@ -9,17 +9,21 @@ import {
   type QueryValue,
   type VectorSample,
 } from '@canopy/model';
-import { formatFloat, formatFloatPlain, formatQuery, parseQuery } from '@canopy/promql';
+import {
+  formatFloatPlain,
+  formatQuery,
+  formatSeconds,
+  numberPrinter,
+  parseQuery,
+} from '@canopy/promql';
 import { type Answer, TRUNCATED, plain } from './answer.js';
 import type { Call } from './call.js';
-import { type JsonOutput, labelsJson, timeJson, writeArray } from './json-output.js';
+import { type JsonOutput, labelsJson, writeArray } from './json-output.js';
 import { MAX_TIME, MIN_TIME, invalidParameter } from './params.js';
 import { syntaxJson } from './syntax-json.js';
 
 /** Prometheus's bound on (end - start) / step. */
 const STEPS_MAX = 11_000;
-/** Points written between two looks at how full the output is. */
-const POINTS_A_LOOK = 1024;
 
 const TOO_MANY_STEPS =
   'exceeded maximum resolution of 11,000 points per timeseries. ' +
@@ -157,56 +161,53 @@ function statsJson(result: QueryResult, elapsedMs: number): string {
   });
 }
 
+/** Samples of a vector between two looks at how full the output is. */
+const SAMPLES_A_LOOK = 256;
+
 async function writeValue(out: JsonOutput, value: QueryValue): Promise<void> {
   switch (value.type) {
     case 'scalar':
-      out.write(`[${timeJson(value.time)},"${formatFloatPlain(value.value)}"]`);
+      out.write(`[${formatSeconds(value.time)},"${formatFloatPlain(value.value)}"]`);
       return;
     case 'string':
-      out.write(`[${timeJson(value.time)},${JSON.stringify(value.value)}]`);
+      out.write(`[${formatSeconds(value.time)},${JSON.stringify(value.value)}]`);
       return;
     case 'vector':
-      await writeArray(out, value.samples, (sample) => out.write(sampleJson(sample)));
-      return;
-    case 'matrix': {
-      const starts = new PointStarts();
-      await writeArray(out, value.series, (series) => writeSeries(out, series, starts));
-    }
+      return writeVector(out, value.samples);
+    case 'matrix':
+      await writeArray(out, value.series, (series) => writeSeries(out, series));
   }
 }
 
-function sampleJson({ labels, time, value }: VectorSample): string {
-  return `{"metric":${labelsJson(labels)},"value":[${timeJson(time)},"${formatFloat(value)}"]}`;
-}
-
-/** The text of points up to their values. Most series of an answer share their times: made once for them. */
-class PointStarts {
-  #times: Float64Array | undefined;
-  #starts: string[] = [];
-
-  /** One for each of `times`; valid until the next call. */
-  of(times: Float64Array): readonly string[] {
-    if (times !== this.#times) {
-      this.#times = times;
-      this.#starts = Array.from(times, (time, i) => `${i === 0 ? '' : ','}[${timeJson(time)},"`);
+async function writeVector(out: JsonOutput, samples: readonly VectorSample[]): Promise<void> {
+  const printer = numberPrinter();
+  out.write('[');
+  for (let from = 0; from < samples.length; from += SAMPLES_A_LOOK) {
+    const count = Math.min(SAMPLES_A_LOOK, samples.length - from);
+    for (let i = 0; i < count; i++) printer.values[i] = samples[from + i].value;
+    const numbers = printer.numbers(count);
+    for (let i = 0; i < count; i++) {
+      const { labels, time } = samples[from + i];
+      const separator = from + i === 0 ? '' : ',';
+      out.write(`${separator}{"metric":${labelsJson(labels)},"value":[${formatSeconds(time)},"`);
+      out.writeBytes(numbers.subarray(i === 0 ? 0 : printer.ends[i - 1], printer.ends[i]));
+      out.write('"]}');
     }
-    return this.#starts;
+    if (out.full) await out.drain();
   }
+  out.write(']');
 }
 
-async function writeSeries(
-  out: JsonOutput,
-  series: MatrixSeries,
-  pointStarts: PointStarts,
-): Promise<void> {
+async function writeSeries(out: JsonOutput, series: MatrixSeries): Promise<void> {
   const { labels, times, values } = series;
-  const starts = pointStarts.of(times);
+  const printer = numberPrinter();
   out.write(`{"metric":${labelsJson(labels)},"values":[`);
-  for (let from = 0; from < times.length; from += POINTS_A_LOOK) {
-    const to = Math.min(times.length, from + POINTS_A_LOOK);
-    let text = '';
-    for (let i = from; i < to; i++) text += `${starts[i]}${formatFloat(values[i])}"]`;
-    out.write(text);
+  for (let from = 0; from < times.length; from += printer.countMax) {
+    const to = Math.min(times.length, from + printer.countMax);
+    printer.stamp(times, from, to);
+    for (let i = from; i < to; i++) printer.values[i - from] = values[i];
+    // A comma is after each point.
+    out.writeBytes(printer.points(), to === times.length ? 1 : 0);
     if (out.full) await out.drain();
   }
   out.write(']}');
