@@ -94,6 +94,7 @@ beforeAll(async () => {
     externalLabels: NO_LABELS,
     discoveries: [],
     offsetSeed: '',
+    enforcedLabels: [],
     limits: { seriesPerTargetMax: 1, targetsPerJobMax: 100, droppedTargetsMax: 100 },
     log: () => {},
   });

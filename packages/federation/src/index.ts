@@ -30,7 +30,13 @@ export {
   type RegisteredLeaf,
 } from './registration/registry.js';
 /** Tokens and what they allow. */
-export { type Rights, type TokenRule, parseTokens } from './registration/authority.js';
+export {
+  type AuthorityOptions,
+  type Rights,
+  type TokenRule,
+  parseTokens,
+  rightsOf,
+} from './registration/authority.js';
 /** Announces a leaf to its parent: the leaf's side. */
 export {
   Announcer,

@@ -163,6 +163,8 @@ export interface Journal {
    * written. The ledger that goes with the next commit tells it.
    */
   countRefused(job: string, reason: string, count: number): void;
+  /** Counts samples that were not written though what they came with was, by reason; as `countRefused`. */
+  countLeftOut(reason: string, count: number): void;
   /** Counts ticks of a job that passed without a scrape; as `countRefused`. */
   countMissed(job: string, count: number): void;
   /** Resolves when everything written before the call is synced. */

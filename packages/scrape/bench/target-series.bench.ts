@@ -25,6 +25,7 @@ const journal = {
   id: '0'.repeat(32) as never,
   countRefused: () => {},
   countMissed: () => {},
+  countLeftOut: () => {},
   flush: async () => {},
   openGroup: () => {
     let slots = 0;
@@ -62,6 +63,7 @@ function makeSeries(instance: string): TargetSeries {
     metricRelabel: compileRelabel([]),
     pool,
     seriesMax: 10 * count,
+    enforcedLabels: [],
   });
 }
 

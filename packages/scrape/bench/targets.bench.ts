@@ -80,6 +80,7 @@ function looks(groups: (change: number) => TargetGroup[]) {
       },
     ],
     offsetSeed: '',
+    enforcedLabels: [],
     limits: { seriesPerTargetMax: 1, targetsPerJobMax: count, droppedTargetsMax: 10 },
     log: () => {},
   });

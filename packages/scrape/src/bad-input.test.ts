@@ -200,6 +200,7 @@ test.each(FETCHERS)('hostile exporters harm only themselves (%s)', async (_name,
     externalLabels: NO_LABELS,
     discoveries: [],
     offsetSeed: '',
+    enforcedLabels: [],
     limits: { seriesPerTargetMax: 1000, targetsPerJobMax: 100, droppedTargetsMax: 10 },
     log: () => {},
   });
@@ -273,6 +274,7 @@ test.each(FETCHERS)(
       externalLabels: NO_LABELS,
       discoveries: [],
       offsetSeed: '',
+      enforcedLabels: [],
       limits: { seriesPerTargetMax: 1000, targetsPerJobMax: 100, droppedTargetsMax: 10 },
       log: () => {},
     });

@@ -36,6 +36,7 @@ class Rig {
       externalLabels: NO_LABELS,
       discoveries: [],
       offsetSeed: 'seed',
+      enforcedLabels: [],
       limits: { seriesPerTargetMax: 100, targetsPerJobMax: 10, droppedTargetsMax: 3 },
       log: () => {},
     });

@@ -42,6 +42,7 @@ function rig(
     externalLabels: NO_LABELS,
     discoveries: [{ jobName: 'test', discovery }],
     offsetSeed: '',
+    enforcedLabels: [],
     limits: { seriesPerTargetMax: 100, targetsPerJobMax: 3, droppedTargetsMax: 10, ...limits },
     log: (level, message) => logged.push(`${level} ${message}`),
   });

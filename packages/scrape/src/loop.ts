@@ -49,6 +49,7 @@ export interface LoopWorld {
   readonly underWay: Map<ScrapeLoop, Milliseconds>;
   readonly offsetSeed: string;
   readonly seriesPerTargetMax: number;
+  readonly enforcedLabels: readonly string[];
   readonly failureLog: FailureLog;
   readonly log: ScrapeLog;
 }
@@ -250,7 +251,7 @@ export class ScrapeLoop {
 
   #open(): TargetSeries {
     const { config, externalLabels, metricRelabel, target } = this.#options;
-    const { journal, pool, seriesPerTargetMax } = this.#world;
+    const { journal, pool, seriesPerTargetMax, enforcedLabels } = this.#world;
     this.#series ??= new TargetSeries({
       target,
       config,
@@ -259,6 +260,7 @@ export class ScrapeLoop {
       metricRelabel,
       pool,
       seriesMax: seriesPerTargetMax,
+      enforcedLabels,
     });
     return this.#series;
   }

@@ -42,6 +42,7 @@ class Rig {
       externalLabels: NO_LABELS,
       discoveries: [],
       offsetSeed: 'seed',
+      enforcedLabels: [],
       limits: { seriesPerTargetMax: 10_000, targetsPerJobMax: 1000, droppedTargetsMax: 3 },
       log: (level, message, fields) =>
         this.logged.push(`${level} ${message} ${fields.error ?? ''}`),
@@ -277,6 +278,42 @@ test('limits refuse the scrape whole', async () => {
     /^target_limit exceeded \(number of targets: 2, limit: 1\)$/,
     'target_limit',
   );
+});
+
+test('a label that is enforced has the value of the target, or none', async () => {
+  const listed = [{ targets: ['a:1'], labels: { cluster: 'east' }, source: '' }];
+  const rigOf = (config: Partial<ScrapeConfig>, enforcedLabels = ['zone', 'cluster']) =>
+    new Rig([scrapeConfig({ honorLabels: true, staticConfigs: listed, ...config })], {
+      enforcedLabels,
+      externalLabels: labelsFromObject({ zone: 'z' }),
+    });
+  const rig = rigOf({});
+  await rig.scrape('x{cluster="east"} 1\ny{cluster="",zone="other"} 2\nz 3\n');
+  expect(rig.error).toBe('');
+  expect(rig.frame()).toHaveLength(3);
+  await rig.scrape('x{cluster="east"} 1\nz{cluster="west"} 3\n');
+  expect(rig.error).toBe('label cluster is enforced (metric: z, value: "west", allowed: "east")');
+  expect(rig.report().up).toBe(0);
+  expect(rig.journal.refused).toEqual({ forged_label: 1 });
+  expect(rig.manager.totals.failedByReason).toEqual({ forged_label: 1 });
+  // The series before it has ended: none of the body was taken.
+  expect(rig.frame()).toEqual(expect.arrayContaining([expect.stringMatching(/^x.* stale$/)]));
+  await rig.scrape('x{cluster="east"} 1\n');
+  expect(rig.error).toBe('');
+
+  const good = async (config: Partial<ScrapeConfig>, enforced?: string[]): Promise<void> => {
+    const other = rigOf(config, enforced);
+    await other.scrape('x{cluster="west"} 1\n');
+    expect(other.error).toBe('');
+  };
+  await good({}, []);
+  await good({}, ['zone']);
+  // It moves to exported_cluster.
+  await good({ honorLabels: false });
+  // The list gives it no cluster, so it may have any.
+  await good({ staticConfigs: [{ targets: ['a:1'], labels: {}, source: '' }] });
+  const drop = relabelConfig({ sourceLabels: ['cluster'], regex: 'west', action: 'drop' });
+  await good({ metricRelabelConfigs: [drop] });
 });
 
 test('extra metrics where they are asked for', async () => {

@@ -45,6 +45,11 @@ export interface ScrapeManagerOptions extends DiscoveryWorld {
   readonly configs: readonly ScrapeConfig[];
   /** Attached to every series that has no label of that name. */
   readonly externalLabels: Labels;
+  /**
+   * Labels of which a target's series may have the value only that the target's labels have, where they have one:
+   * a body with another is refused.
+   */
+  readonly enforcedLabels: readonly string[];
   /** Further sources of targets for jobs of `configs`, now or after a reload. */
   readonly discoveries: ReadonlyArray<{ readonly jobName: string; readonly discovery: Discovery }>;
   /** Spreads the scrapes of processes that scrape the same targets. */

@@ -1,14 +1,16 @@
 /** Why a scrape was refused, in one word for counters and the ledger. */
 import { CanopyError } from '@canopy/model';
 
-/** Limits by the names of their keys; `series_limit` is the process's own. */
+/** Limits by the names of their keys, and what `enforcedLabels` refuse. */
 export type LimitName =
   | 'body_size_limit'
   | 'sample_limit'
   | 'label_limit'
   | 'label_name_length_limit'
   | 'label_value_length_limit'
-  | 'target_limit';
+  | 'target_limit'
+  /** A series says of itself what its target may not say. */
+  | 'forged_label';
 
 /** A limit of the configuration was exceeded. */
 export class LimitError extends CanopyError {

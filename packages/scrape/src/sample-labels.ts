@@ -25,6 +25,8 @@ export interface SampleLabelOptions {
   /** The job's compiled `metricRelabelConfigs`. */
   readonly relabel: Relabel;
   readonly pool: StringPool;
+  /** Labels of which a series may say what its target's labels say, where they say something. */
+  readonly enforcedLabels: readonly string[];
 }
 
 /** Whatever `label_limit` says: the work on one series is bounded. */
@@ -36,9 +38,16 @@ export class SampleLabels {
   readonly #options: SampleLabelOptions;
   readonly #builder = new LabelBuilder();
   readonly #limited: boolean;
+  /** Name and value by turns. */
+  readonly #enforced: Labels;
 
   constructor(options: SampleLabelOptions) {
     this.#options = options;
+    const { enforcedLabels, targetLabels } = options;
+    this.#enforced = enforcedLabels.flatMap((name) => {
+      const value = labelValue(targetLabels, name);
+      return value === '' ? [] : [name, value];
+    });
     const { labelLimit, labelNameLengthLimit, labelValueLengthLimit } = options.config;
     this.#limited = labelLimit > 0 || labelNameLengthLimit > 0 || labelValueLengthLimit > 0;
   }
@@ -63,6 +72,7 @@ export class SampleLabels {
     }
     if (config.metricNameValidationScheme === 'legacy') checkLegacyNames(builder);
     if (this.#limited) checkLimits(builder, config);
+    checkEnforced(builder, this.#enforced);
     return this.#finish();
   }
 
@@ -148,6 +158,21 @@ function checkLegacyNames(builder: LabelBuilder): void {
   if (valid) return;
   const shown = formatLabels(builder.labels());
   throw new CanopyError('bad_data', `invalid metric name or label names: ${shown.slice(0, 200)}`);
+}
+
+/** After relabelling: who lists a source may drop, or rename, what it is not to say. */
+function checkEnforced(builder: LabelBuilder, enforced: Labels): void {
+  for (let i = 0; i < enforced.length; i += 2) {
+    const [name, allowed] = [enforced[i], enforced[i + 1]];
+    const said = builder.get(name);
+    if (said === '' || said === allowed) continue;
+    const metric = builder.get(METRIC_NAME).slice(0, 50);
+    const shown = JSON.stringify(said.slice(0, 50));
+    throw new LimitError(
+      'forged_label',
+      `label ${name} is enforced (metric: ${metric}, value: ${shown}, allowed: ${JSON.stringify(allowed)})`,
+    );
+  }
 }
 
 function checkLimits(builder: LabelBuilder, config: ScrapeConfig): void {

@@ -102,6 +102,7 @@ test('bad exporters are down with the reason, the others on time; nothing is inv
     externalLabels: NO_LABELS,
     discoveries: [],
     offsetSeed: '',
+    enforcedLabels: [],
     limits: { seriesPerTargetMax: 100, targetsPerJobMax: 100, droppedTargetsMax: 10 },
     log: () => {},
   });

@@ -43,6 +43,7 @@ function runOnce(seed: number): void {
     metricRelabel: compileRelabel(config.metricRelabelConfigs),
     pool: new StringPool(),
     seriesMax: 10_000,
+    enforcedLabels: [],
   });
   const width = 1 + random(random(4) === 0 ? 400 : 60);
   let expectedBefore = new Map<string, number>();

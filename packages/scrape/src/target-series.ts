@@ -69,6 +69,8 @@ export interface TargetSeriesOptions {
   readonly pool: StringPool;
   /** Most series texts of the target; a body with more is refused. */
   readonly seriesMax: number;
+  /** As in `SampleLabelOptions`. */
+  readonly enforcedLabels: readonly string[];
 }
 
 /** Bodies between two rounds of forgetting, and how many bodies a forgotten text was absent from. */
@@ -104,6 +106,7 @@ export class TargetSeries implements SeriesResolver {
       externalLabels,
       relabel: options.metricRelabel,
       pool,
+      enforcedLabels: options.enforcedLabels,
     });
     this.#meta = {
       target: this.#labels.ofTarget(),

@@ -184,7 +184,7 @@ export const FLAGS: readonly Flag[] = [
     value: 'NAMES',
     default: {},
     roles: ['parent'],
-    help: 'Labels, by commas, of which a leaf may write the values it registered with only',
+    help: 'Labels, by commas, of which a source may write the values only that it registered, its token names (remote write, too), or its target has in scrape_configs',
   },
   {
     name: 'federation.max-leaves',

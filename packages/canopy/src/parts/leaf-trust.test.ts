@@ -1,8 +1,15 @@
+import type { IncomingMessage } from 'node:http';
 import { LeafRegistry } from '@canopy/federation';
-import { type TargetStatus, asDuration, asTime, labelsFromObject } from '@canopy/model';
+import {
+  type CanopyError,
+  type TargetStatus,
+  asDuration,
+  asTime,
+  labelsFromObject,
+} from '@canopy/model';
 import { VirtualClock } from '@canopy/model/testing';
 import { expect, it } from 'vitest';
-import { leafOf, trustOf, withLoss } from './leaf-trust.js';
+import { leafOf, rulesOfWriter, trustOf, withLoss } from './leaf-trust.js';
 
 const EAST = {
   name: 'east',
@@ -85,6 +92,32 @@ it('what a source may hand over', async () => {
   const listed = { job: 'leaves', cluster: 'west' };
   check('http://east:9095/federate', listed, [undefined, true, { cluster: ['west'] }]);
   check('http://z/federate', { job: 'leaves' }, [undefined, true, {}]);
+});
+
+it('what a remote write may say', async () => {
+  const tokens = [
+    { token: 'all', relays: true, labels: {} },
+    { token: 'narrow', relays: false, labels: { cluster: ['x', 'y'], rack: ['1'] } },
+  ];
+  const check = async (headers: object, enforced: string[], expected: unknown): Promise<void> => {
+    const req = { headers, socket: { remoteAddress: '127.0.0.1' } } as IncomingMessage;
+    const options = { readTokens: async () => tokens, clientNames: () => undefined };
+    const rules = rulesOfWriter(req, enforced, options).then(
+      (labels) => Object.fromEntries([...labels].map(([name, values]) => [name, [...values]])),
+      ({ code }: CanopyError) => code,
+    );
+    expect(await rules).toEqual(expected);
+  };
+  const far = { 'x-forwarded-for': '10.0.0.1' };
+  const shows = (token: string) => ({ ...far, authorization: `Bearer ${token}` });
+  await check(far, [], {});
+  await check(far, ['cluster'], 'forbidden');
+  await check(shows('wrong'), ['cluster'], 'forbidden');
+  await check(shows('all'), ['cluster'], {});
+  await check(shows('narrow'), ['cluster', 'zone'], { cluster: ['x', 'y'] });
+  await check({ ...far, 'canopy-token': 'narrow' }, ['cluster'], { cluster: ['x', 'y'] });
+  await check({}, ['cluster'], {}); // from this machine
+  await check({ 'canopy-token': 'narrow' }, ['cluster'], { cluster: ['x', 'y'] });
 });
 
 it('a lost leaf is called so where its target is shown', async () => {

@@ -1,5 +1,12 @@
 /** What sources may hand over, from what they registered and what the configuration says of them. */
-import type { LeafRegistry, RegisteredLeaf, SourceTrust } from '@canopy/federation';
+import type { IncomingMessage } from 'node:http';
+import {
+  type AuthorityOptions,
+  type LeafRegistry,
+  type RegisteredLeaf,
+  type SourceTrust,
+  rightsOf,
+} from '@canopy/federation';
 import { type Labels, type PullTarget, type TargetStatus, labelValue } from '@canopy/model';
 import { LEAF_JOB } from './leaf-discovery.js';
 
@@ -41,6 +48,22 @@ export function trustOf(
     relays: role === 'parent' && rights.relays,
     labels: new Map(rules),
   };
+}
+
+/**
+ * What a remote write may say: nothing is registered for it, so its token says so.
+ * @throws CanopyError `forbidden` where labels are enforced and who it comes from is not known.
+ */
+export async function rulesOfWriter(
+  req: IncomingMessage,
+  enforced: readonly string[],
+  options: AuthorityOptions,
+): Promise<SourceTrust['labels']> {
+  if (enforced.length === 0) return new Map();
+  const { labels } = await rightsOf(req, options);
+  return new Map(
+    enforced.flatMap((name) => (name in labels ? [[name, new Set(labels[name])] as const] : [])),
+  );
 }
 
 /** Says of the target of a lost leaf that it is lost. */

@@ -2,7 +2,9 @@
 import { RemoteWriteReceiver } from '@canopy/federation';
 import type { DurationMs } from '@canopy/model';
 import type { JournalWriter } from '@canopy/store';
+import { clientNames } from '@canopy/web';
 import type { LifeCycle } from '../life-cycle.js';
+import { rulesOfWriter } from './leaf-trust.js';
 import type { CanopyProcess } from './process.js';
 
 const MIB = 1024 * 1024;
@@ -23,6 +25,11 @@ export function startRemoteWrite(
     journal,
     trouble: () => (journal.health.healthy ? '' : journal.health.message),
     framesDropped: () => journal.stats.framesDropped,
+    rules: (req) =>
+      rulesOfWriter(req, process.settings.enforceLabels, {
+        readTokens: process.readTokens,
+        clientNames: ({ socket }) => clientNames(socket),
+      }),
     outOfOrderWindow: () => process.outOfOrderWindow,
     seriesMax: SERIES_MAX,
     bodyBytesMax: 16 * MIB,

@@ -39,6 +39,7 @@ export function startScraping(process: CanopyProcess, options: ScrapingOptions):
     pullFormat: options.pullFormat,
     configs: options.jobsOf(process.config),
     externalLabels: process.externalLabels(process.config),
+    enforcedLabels: settings.enforceLabels,
     discoveries: options.discoveries,
     offsetSeed: settings.name,
     limits: {

@@ -170,7 +170,8 @@ function forgeryIn(entry: JournalEntry, rules: SourceTrust['labels']): Forgery |
   return undefined;
 }
 
-function forgedLabel(
+/** The first label that says what `rules` do not allow. */
+export function forgedLabel(
   labels: Labels,
   rules: SourceTrust['labels'],
 ): { label: string; value: string } | undefined {

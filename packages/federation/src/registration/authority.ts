@@ -1,5 +1,5 @@
 /**
- * Who may announce a leaf. An announcement makes the parent call an address, so it is taken from this
+ * Who may announce a leaf, and write what labels. An announcement makes the parent call an address, so it is taken from this
  * machine, with a token, or with a client certificate that the HTTP server has verified.
  */
 import { createHash, timingSafeEqual } from 'node:crypto';
@@ -61,7 +61,7 @@ export interface AuthorityOptions {
 
 const FREE: Rights = { identity: '', relays: true, labels: {} };
 
-/** @throws CanopyError `forbidden` */
+/** Of a request, by what it shows. @throws CanopyError `forbidden` */
 export async function rightsOf(req: IncomingMessage, options: AuthorityOptions): Promise<Rights> {
   const rule = await tokenOf(req, options);
   const [identity = ''] = options.clientNames(req) ?? [];
@@ -85,8 +85,8 @@ async function tokenOf(
   if (isTrusted) return undefined;
   if (rules.length > 0) throw new CanopyError('forbidden', 'wrong or missing token');
   const message =
-    'announcements from other machines need a token: ' +
-    'start parent and leaf with --federation.token-file';
+    'what comes from other machines needs a token: ' +
+    'start both sides with --federation.token-file';
   throw new CanopyError('forbidden', message);
 }
 

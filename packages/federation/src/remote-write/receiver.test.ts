@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import { type Server, createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { asDuration } from '@canopy/model';
+import { CanopyError, asDuration } from '@canopy/model';
 import { RecordingJournal, VirtualClock } from '@canopy/model/testing';
 import { compressSync } from 'snappy';
 import { afterEach, beforeEach, expect, it } from 'vitest';
@@ -15,17 +15,20 @@ let receiver: RemoteWriteReceiver;
 let server: Server;
 let trouble = '';
 let dropped = 0;
+let rules: () => Map<string, Set<string>> = () => new Map();
 
 beforeEach(async () => {
   clock = new VirtualClock();
   journal = new RecordingJournal();
   trouble = '';
   dropped = 0;
+  rules = () => new Map();
   receiver = new RemoteWriteReceiver({
     clock,
     journal,
     trouble: () => trouble,
     framesDropped: () => dropped,
+    rules: async () => rules(),
     outOfOrderWindow: () => asDuration(10 * MINUTE),
     seriesMax: 200,
     bodyBytesMax: 10_000,
@@ -226,6 +229,33 @@ it('answers 503 where the store does not take it, for the sender to come again',
   await new Promise((resolve) => setTimeout(resolve, 50));
   await clock.advance(1001);
   expect((await waiting).status).toBe(503);
+});
+
+it('takes the labels only that its sender may write', async () => {
+  const now = clock.now();
+  const one = (labels: Record<string, string>, ...values: number[]) =>
+    [{ ...M, ...labels }, values.map((value, i): Sample => [now + i, value])] as const;
+  rules = () => new Map([['cluster', new Set(['east', 'middle'])]]);
+  const sent = message(
+    one({ cluster: 'east' }, 1),
+    one({ cluster: 'west' }, 2, 3),
+    one({}, 4),
+    one({ cluster: 'middle', zone: 'z' }, 5),
+  );
+  expect(await post(sent)).toMatchObject({
+    status: 400,
+    text: '2 refused, 3 samples written: forged_label m cluster="west"\n',
+  });
+  expect(journal.samples.map(({ value }) => value)).toEqual([1, 4, 5]);
+  expect(journal.groups.flatMap(({ slots }) => slots)).toHaveLength(3);
+  expect(receiver.totals.refused).toEqual({ forged_label: 2 });
+  // So does the ledger.
+  expect(journal.refused).toEqual({ forged_label: 2 });
+  rules = () => {
+    throw new CanopyError('forbidden', 'wrong or missing token');
+  };
+  expect(await post(sent)).toMatchObject({ status: 403, text: 'wrong or missing token\n' });
+  expect(journal.samples).toHaveLength(3);
 });
 
 it('bounds series, and forgets those that nobody sends any more', async () => {

@@ -17,6 +17,7 @@ import {
 } from '@canopy/model';
 import { uncompressSync } from 'snappy';
 import type { Log } from '../log.js';
+import { type SourceTrust, forgedLabel } from '../pull/trust.js';
 import { sendError } from '../serve/reply.js';
 import {
   type MessageVersion,
@@ -34,6 +35,11 @@ export interface RemoteWriteOptions {
   trouble(): string;
   /** Frames that the store did not take in time, since the start. */
   framesDropped(): number;
+  /**
+   * What a request may say: label → values; other labels, and series without the label, are free.
+   * @throws CanopyError `forbidden` where it may not write at all.
+   */
+  rules(req: IncomingMessage): Promise<SourceTrust['labels']>;
   /** How far a sample may lie behind the newest of its group. */
   outOfOrderWindow(): DurationMs;
   readonly seriesMax: number;
@@ -99,8 +105,9 @@ export class RemoteWriteReceiver {
         return;
       }
       this.#checkRoom();
+      const rules = await this.#options.rules(req);
       const message = readWriteMessage(await this.#read(req), version);
-      const outcome = this.#take(message);
+      const outcome = this.#take(message, rules);
       await this.#sync();
       answer(res, version, outcome);
     } catch (error) {
@@ -149,15 +156,18 @@ export class RemoteWriteReceiver {
     }
   }
 
-  #take(message: WriteMessage): Outcome {
+  #take(message: WriteMessage, rules: SourceTrust['labels']): Outcome {
     const outcome: Outcome = { samples: 0, refused: new Map(), examples: [] };
     const touched = new Set<PushedGroup>();
     this.#series.describe(message.families);
-    for (const series of message.series) this.#takeSeries(series, outcome, touched);
+    for (const series of message.series) {
+      this.#takeSeries(series, rules, outcome, touched);
+    }
     for (const group of touched) group.write();
     this.totals.samples += outcome.samples;
     for (const [reason, count] of outcome.refused) {
       addCount(this.totals.refused, reason, count);
+      this.#options.journal.countLeftOut(reason, count);
     }
     const { clock, idle } = this.#options;
     if (clock.monotonic() >= this.#forgetAt) {
@@ -167,7 +177,12 @@ export class RemoteWriteReceiver {
     return outcome;
   }
 
-  #takeSeries(series: WrittenSeries, outcome: Outcome, touched: Set<PushedGroup>): void {
+  #takeSeries(
+    series: WrittenSeries,
+    rules: SourceTrust['labels'],
+    outcome: Outcome,
+    touched: Set<PushedGroup>,
+  ): void {
     const now = this.#options.clock.now();
     const window = this.#options.outOfOrderWindow();
     this.totals.exemplars += series.exemplars;
@@ -181,6 +196,11 @@ export class RemoteWriteReceiver {
     };
     const { times, states, values } = series;
     if (problem !== '') return refuse('invalid_labels', Math.max(1, times.length), problem);
+    const forged = forgedLabel(labels, rules);
+    if (forged !== undefined) {
+      const said = `${forged.label}=${JSON.stringify(forged.value.slice(0, 50))}`;
+      return refuse('forged_label', Math.max(1, times.length + series.histograms), said);
+    }
     if (series.histograms > 0) refuse('native_histogram', series.histograms);
     if (times.length === 0) return;
     const place = this.#series.slotOf(labels, series.family);

@@ -33,6 +33,10 @@ export class RecordingJournal implements Journal {
     addCount(this.refused, reason, count);
   }
 
+  countLeftOut(reason: string, count: number): void {
+    addCount(this.refused, reason, count);
+  }
+
   countMissed(job: string, count: number): void {
     if (count > 0) addCount(this.missed, job, count);
   }

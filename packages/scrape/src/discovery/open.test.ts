@@ -35,6 +35,7 @@ function rig(config: Partial<ScrapeConfig>, resolver: DnsResolver | undefined) {
     externalLabels: NO_LABELS,
     discoveries: [],
     offsetSeed: '',
+    enforcedLabels: [],
     limits: { seriesPerTargetMax: 100, targetsPerJobMax: 100, droppedTargetsMax: 10 },
     log: (level, message, fields) => logged.push(`${level} ${message}: ${String(fields.error)}`),
   });

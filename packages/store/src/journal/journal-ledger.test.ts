@@ -97,7 +97,8 @@ it('counts scrapes that became no frame with the next commit, and has them after
   const group = openGroup(journal, 'a');
   journal.countRefused('a', 'clock_back', 3);
   journal.countRefused('a', 'format', 0);
-  expect(journal.ledger.refused).toEqual({ clock_back: 3 });
+  journal.countLeftOut('too_old', 7);
+  expect(journal.ledger.refused).toEqual({ clock_back: 3, too_old: 7 });
   write(group, 5000, '');
   write(group, 4000, ''); // the journal itself refuses it
   await journal.flush();
@@ -105,6 +106,7 @@ it('counts scrapes that became no frame with the next commit, and has them after
   await journal.close();
   const again = await open();
   expect(again.ledger.jobs.a).toMatchObject({ scraped: 5, journalled: 1 });
+  expect(again.ledger.refused).toEqual({ clock_back: 4, too_old: 7 });
   await again.close();
 });
 

@@ -177,6 +177,10 @@ export class JournalWriter implements Journal {
     this.#tally.refuse(job, reason, count);
   }
 
+  countLeftOut(reason: string, count: number): void {
+    this.#tally.leaveOut(reason, count);
+  }
+
   countMissed(job: string, count: number): void {
     this.#tally.miss(job, count);
   }

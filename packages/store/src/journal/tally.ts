@@ -16,7 +16,7 @@ interface JobTally {
 }
 
 export class Tally {
-  /** By reason; scrapes, and frames that no scrape became. */
+  /** By reason; scrapes, frames that no scrape became, samples of nothing that was scraped. */
   readonly #refused: Record<string, number> = {};
   readonly #collisions: Collision[] = [];
   readonly #jobs = new Map<string, JobTally>();
@@ -31,6 +31,11 @@ export class Tally {
     if (count <= 0) return;
     addCount(this.#refused, reason, count);
     addCount(this.#job(job).refused, reason, count);
+  }
+
+  /** Samples of which no job is told. */
+  leaveOut(reason: string, count: number): void {
+    if (count > 0) addCount(this.#refused, reason, count);
   }
 
   /** Frames that were not stored, some of which are scrapes. */
