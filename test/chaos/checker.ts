@@ -209,6 +209,8 @@ function tailFaults({ leaf, gaps, kills, clockOffset }: JournalEvidence, window:
   const faults: string[] = [];
   for (const gap of gaps) {
     if (gap.to <= window.from + clockOffset) continue;
+    // A target that came late after the start: no scrape of it was answered.
+    if (gaps.some((other) => other !== gap && other.to === gap.from)) continue;
     const tail = tailMs(gap, kills, clockOffset);
     const text = `${leaf}: gap ${gapText(gap)}`;
     if (gap.cause !== 'restart' || tail === undefined) faults.push(`${text}: nobody was killed`);

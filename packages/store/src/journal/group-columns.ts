@@ -25,6 +25,9 @@ export const GROUP_IDLE_MS = 30 * 60_000;
 /** What falls silent for so long goes on as another group. */
 const GROUP_OVER_MS = GROUP_FORGOTTEN_MS / 2;
 
+/** After a start a target is late that has no frame after so many of its intervals. */
+const LATE_INTERVALS = 2;
+
 /** What a group's writer needs of its journal. */
 export interface GroupHost {
   readonly keyFrameEvery: number;
@@ -46,6 +49,8 @@ interface PendingGap {
   readonly from: Milliseconds;
   readonly cause: GapCause;
   readonly frames: number;
+  /** A shorter one is not named: something else tells of it. Milliseconds. */
+  readonly longerThan?: number;
 }
 
 /** The group that a new one goes on from. */
@@ -54,6 +59,8 @@ export interface Predecessor {
   readonly lastTime: Milliseconds;
   /** Undefined where nothing is missing in between. */
   readonly cause: GapCause | undefined;
+  /** Up to when a gap of the whole journal tells it already; undefined: none does. */
+  readonly toldUpTo: Milliseconds | undefined;
 }
 
 export class GroupColumns implements GroupWriter, FrameOwner {
@@ -89,11 +96,15 @@ export class GroupColumns implements GroupWriter, FrameOwner {
     this.meta = meta;
     this.job = labelValue(meta.target, 'job');
     if (predecessor === undefined) return;
-    const { group, lastTime, cause } = predecessor;
+    const { group, lastTime, cause, toldUpTo } = predecessor;
     this.#continues = group;
     this.lastSentTime = lastTime;
     if (cause === undefined || isPushed(meta)) return;
-    this.#gap = { group, from: lastTime, cause, frames: cause === 'stopped' ? 0 : -1 };
+    this.#gap =
+      toldUpTo === undefined
+        ? { group, from: lastTime, cause, frames: cause === 'stopped' ? 0 : -1 }
+        : // Only what comes late is told of its own. Nothing was scraped meanwhile.
+          { group, from: toldUpTo, cause, frames: 0, longerThan: LATE_INTERVALS * meta.interval };
   }
 
   get isAligned(): boolean {
@@ -234,8 +245,9 @@ export class GroupColumns implements GroupWriter, FrameOwner {
 
   #writeGap(time: Milliseconds): void {
     if (this.#gap === undefined) return;
-    const { group, from, cause, frames } = this.#gap;
+    const { group, from, cause, frames, longerThan = 0 } = this.#gap;
     this.#gap = undefined;
+    if (longerThan > 0 && time - from <= longerThan) return;
     this.#host.enqueue(gapRecord(group, from, time, cause, frames, this));
   }
 

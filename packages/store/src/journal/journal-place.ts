@@ -19,7 +19,13 @@ import {
 } from '@canopy/model';
 import { START } from '../commit.js';
 import type { StoreLog } from '../health.js';
-import { type Predecessor, gapRecord, isPushed, targetKey } from './group-columns.js';
+import {
+  type GroupColumns,
+  type Predecessor,
+  gapRecord,
+  isPushed,
+  targetKey,
+} from './group-columns.js';
 import { JournalIndex } from './journal-index.js';
 import type { JournalWriterOptions } from './options.js';
 import type { QueuedRecord } from './record-queue.js';
@@ -28,6 +34,8 @@ const ID_DOCUMENT = 'journal/id';
 const CLEAN_DOCUMENT = 'journal/clean';
 const CHECKPOINT_DOCUMENT = 'journal/groups';
 const LEASE_RETRY_MS = 500;
+/** Groups that ended and may be gone on from. */
+const PREDECESSORS_MAX = 20_000;
 const SCAN_LIMITS = { maxBytes: 4 * 1024 * 1024, maxEntries: 10_000 };
 
 interface IdDocument {
@@ -148,16 +156,41 @@ export async function recover(store: Store, ref: JournalRef): Promise<Recovered>
   return { state, index: base, clean: cleanText === cleanMark(ref, state.position) };
 }
 
-/** Groups of the run before, which those of this one go on from, by target. */
-export function predecessorsOf(index: JournalIndex, clean: boolean): Map<string, Predecessor> {
+/**
+ * Groups of the run before, which those of this one go on from, by target. `toldUpTo`: end of the gap that tells of
+ * all of them what is missing; undefined where there is none.
+ */
+export function predecessorsOf(
+  index: JournalIndex,
+  clean: boolean,
+  { watermark }: Readonly<Ledger>,
+  toldUpTo: Milliseconds | undefined,
+): Map<string, Predecessor> {
   const predecessors = new Map<string, Predecessor>();
   for (const track of index.groups.values()) {
     if (track.lastTime === 0) continue;
     const lastTime = asTime(track.lastTime);
     const cause = clean ? 'stopped' : 'restart';
-    predecessors.set(targetKey(track), { group: track.group, lastTime, cause });
+    // Without a watermark the gap begins at the newest frame of all, and of a group more may be missing.
+    const told = watermark > 0 ? toldUpTo : undefined;
+    const predecessor = { group: track.group, lastTime, cause, toldUpTo: told } as const;
+    predecessors.set(targetKey(track), predecessor);
   }
   return predecessors;
+}
+
+/** A group that is closed may be gone on from, too. */
+export function rememberClosed(
+  predecessors: Map<string, Predecessor>,
+  { group, lastTime, meta }: Pick<GroupColumns, 'group' | 'lastTime' | 'meta'>,
+): void {
+  if (group === 0 || lastTime === undefined) return;
+  if (predecessors.size >= PREDECESSORS_MAX) {
+    const [oldest] = predecessors.keys();
+    predecessors.delete(oldest);
+  }
+  const predecessor = { group, lastTime, cause: undefined, toldUpTo: undefined };
+  predecessors.set(targetKey(meta), predecessor);
 }
 
 /**

@@ -230,6 +230,42 @@ describe('JournalWriter', () => {
     await second.close();
   });
 
+  it('tells of a restart once, and of a target of its own only where it comes late', async () => {
+    for (const clean of [false, true]) {
+      const jobs = ['a', 'b', 'late', 'gone'].map((job) => `${job} ${clean}`);
+      const first = await open();
+      for (const job of jobs) {
+        const group = openGroup(first, job);
+        addSeries(group, 'm');
+        write(group, clock.now() - BASE, 1);
+      }
+      await first.flush();
+      const before = { ...first.ledger.gapsByCause };
+      const reached = first.watermark;
+      if (clean) await first.close();
+      else await crash();
+      await clock.advance(60_000);
+      const second = await open();
+      const start = clock.now();
+      for (const [i, job] of jobs.slice(0, 3).entries()) {
+        const group = openGroup(second, job);
+        addSeries(group, 'm');
+        write(group, start - BASE + [5000, 10_000, 10_001][i], 2);
+      }
+      await second.flush();
+      const cause = clean ? 'stopped' : 'restart';
+      const told = (await read(second)).gaps.filter(({ from }) => from >= reached);
+      const late = second.ledger.gaps.find(({ job }) => job === `late ${clean}`);
+      expect(told).toEqual([
+        { group: 0, from: reached, to: start, cause, frames: clean ? 0 : -1 },
+        { group: late?.group, from: start, to: start + 10_001, cause, frames: 0 },
+      ]);
+      expect(second.ledger.gapsByCause[cause]).toBe((before[cause] ?? 0) + 2);
+      await second.close();
+      await clock.advance(60_000);
+    }
+  });
+
   it('moves the watermark past no hole that is not named, whoever comes back', async () => {
     const first = await open();
     const groups = ['a', 'b', 'gone'].map((job) => openGroup(first, job));
@@ -250,7 +286,6 @@ describe('JournalWriter', () => {
     const told = (await read(second)).gaps;
     expect(told).toEqual([
       { group: 0, from: reached, to: at(60_000), cause: 'restart', frames: -1 },
-      { group: 1, from: at(0), to: at(60_000), cause: 'restart', frames: -1 },
     ]);
     await second.close();
     await clock.advance(60_000);

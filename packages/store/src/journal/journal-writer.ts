@@ -37,6 +37,7 @@ import {
   findJournalId,
   gapSinceBefore,
   predecessorsOf,
+  rememberClosed,
   type Recovered,
   beginning,
   recover,
@@ -49,8 +50,6 @@ import { type JournalWriterOptions, type JournalWriterStats, emptyStats } from '
 import { type QueuedRecord, RecordQueue } from './record-queue.js';
 import { Tally } from './tally.js';
 
-/** Groups that ended and may be gone on from. */
-const PREDECESSORS_MAX = 20_000;
 const CHECKPOINT_EVERY_MS = 60_000;
 const RETRY_MS_MIN = 100;
 const RETRY_MS_MAX = 5000;
@@ -111,9 +110,9 @@ export class JournalWriter implements Journal {
     ({ epoch: this.#epoch, sequence: this.#sequence } = beginning(state, options));
     this.#nextGroup = index.nextGroup;
     this.#ledger = parseLedger(state?.ledger ?? '');
-    this.#predecessors = predecessorsOf(index, clean);
     this.#host = this.#makeHost();
     const gap = gapSinceBefore(index, clean, this.#ledger, options.clock.now());
+    this.#predecessors = predecessorsOf(index, clean, this.#ledger, gap?.entry.time);
     if (gap !== undefined) this.#enqueue(gap);
   }
 
@@ -270,13 +269,7 @@ export class JournalWriter implements Journal {
 
   #groupClosed(writer: GroupColumns): void {
     this.#open.delete(writer);
-    const { group, lastTime } = writer;
-    if (group === 0 || lastTime === undefined) return;
-    if (this.#predecessors.size >= PREDECESSORS_MAX) {
-      const [oldest] = this.#predecessors.keys();
-      this.#predecessors.delete(oldest);
-    }
-    this.#predecessors.set(targetKey(writer.meta), { group, lastTime, cause: undefined });
+    rememberClosed(this.#predecessors, writer);
   }
 
   #enqueue(record: QueuedRecord): void {
