@@ -6,7 +6,7 @@ import {
   seededRandom,
 } from '../../packages/promql/src/testing/random-query.js';
 import type { Site } from '../processes.js';
-import { type Question, ask, difference } from './compare-answers.js';
+import { type Question, ask, countDifference, difference } from './compare-answers.js';
 import { demoSeries } from './demo-data.js';
 import { EXPLAINED } from './explained.js';
 import { type Server, load, startBoth } from './two-servers.js';
@@ -70,7 +70,7 @@ export class Against {
     const [expected, got] = await Promise.all(this.#servers.map((server) => ask(server, question)));
     this.totals.questions++;
     if (expected.status === 'error' && got.status === 'error') this.totals.refused++;
-    const different = difference(expected, got);
+    const different = difference(expected, got) || countDifference(expected, got);
     if (different === '') return;
     const isExplained = ([query, what]: (typeof EXPLAINED)[number]): boolean =>
       query.test(question.query) && what.test(different);

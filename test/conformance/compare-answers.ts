@@ -14,12 +14,18 @@ export interface Question {
 
 type Point = readonly [time: number, value: string];
 
+interface SampleCounts {
+  readonly totalQueryableSamples: number;
+  readonly totalQueryableSamplesPerStep?: ReadonlyArray<readonly [time: number, count: number]>;
+}
+
 interface Answer {
   readonly status: 'success' | 'error';
   readonly error?: string;
   readonly data?: {
     readonly resultType: string;
     readonly result: unknown;
+    readonly stats?: { readonly samples: SampleCounts };
   };
 }
 
@@ -31,7 +37,7 @@ export async function ask(server: Server, question: Question): Promise<Answer> {
       : { start: String(start), end: String(end), step: String(step) };
   const response = await fetch(`${server.url}/api/v1/${step === null ? 'query' : 'query_range'}`, {
     method: 'POST',
-    body: new URLSearchParams({ query, ...times }),
+    body: new URLSearchParams({ query, stats: 'all', ...times }),
     signal: AbortSignal.timeout(60_000),
   });
   return (await response.json()) as Answer;
@@ -58,6 +64,20 @@ export function difference(expected: Answer, got: Answer): string {
     if (different !== '') return `${series}: ${different}`;
   }
   return '';
+}
+
+/** '' where as many samples were looked at, at each step. */
+export function countDifference(expected: Answer, got: Answer): string {
+  const wanted = expected.data?.stats?.samples;
+  const found = got.data?.stats?.samples;
+  if (wanted === undefined || found === undefined) return '';
+  for (const [time, count] of wanted.totalQueryableSamplesPerStep ?? []) {
+    const own = found.totalQueryableSamplesPerStep?.find(([at]) => at === time)?.[1];
+    if (own !== count) return `${own} samples at ${time}, not ${count}`;
+  }
+  const { totalQueryableSamples: total } = wanted;
+  if (found.totalQueryableSamples === total) return '';
+  return `${found.totalQueryableSamples} samples, not ${total}`;
 }
 
 function bySeries(result: unknown): Map<string, readonly Point[]> {

@@ -39,6 +39,7 @@ export function simWorld(options: WorldOptions): World {
         store: linkTo(database, life, (why) => options.die(why)),
         pathIdentity: database.options.isEmbedded ? database.options.name : '',
       }),
+    openActiveQueries: () => undefined,
     listen: (doors) => {
       const close = network.listen(host, life, doors);
       return Promise.resolve({ address: host, close: () => Promise.resolve(close()) });

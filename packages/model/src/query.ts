@@ -120,9 +120,29 @@ export interface QueryResult {
   readonly value: QueryValue;
   readonly warnings: readonly string[];
   readonly infos: readonly string[];
-  /** As Prometheus counts them: samples looked at in all steps, and the most held at once. */
+  readonly stats: QueryStats;
+}
+
+/** Where a query's time went (seconds), and its samples as Prometheus counts them. */
+export interface QueryStats {
+  /** Waiting for a turn. */
+  readonly queueTime: number;
+  /** Selecting, evaluating, sorting. */
+  readonly preparationTime: number;
+  readonly innerEvalTime: number;
+  readonly resultSortTime: number;
+  /** Looked at in all steps: one that lies in two windows counts twice. */
   readonly totalQueryableSamples: number;
+  /** The same, but a window counts only what the one before had not. */
+  readonly samplesRead: number;
+  /** The most held at once. */
   readonly peakSamples: number;
+  /** Both by step; undefined unless asked for and switched on. */
+  readonly perStep?: {
+    readonly times: Float64Array;
+    readonly totalQueryableSamples: Float64Array;
+    readonly samplesRead: Float64Array;
+  };
 }
 
 export interface QueryOptions {
@@ -130,6 +150,8 @@ export interface QueryOptions {
   readonly lookback?: DurationMs;
   readonly timeout?: DurationMs;
   readonly signal?: AbortSignal;
+  /** Counts samples by step, where the engine has that switched on. */
+  readonly perStepStats?: boolean;
   /**
    * Nothing is evaluated, and no sample read, beyond what this says; asked before the query's snapshot is made. An
    * instant query is evaluated there instead, a range query ends there.

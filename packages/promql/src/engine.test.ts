@@ -13,7 +13,7 @@ import { expect, it } from 'vitest';
 import type { Engine } from './engine.js';
 import { testClock } from './testing/clock.js';
 import { MemoryQueryable } from './testing/memory.js';
-import { testEngine } from './testing/options.js';
+import { ALL_FEATURES, NO_FEATURES, testEngine } from './testing/options.js';
 
 /** `count` series of one group: `m{i="0"}` … with a sample each second. */
 function filled(count: number, seconds: number): MemoryQueryable {
@@ -141,8 +141,8 @@ it('holds no more samples than it may', async () => {
   const tooMany =
     'execution: query processing would load too many samples into memory in query execution';
   const fits = await range(engine, 'sum(m_total)', 9, 1);
-  expect(fits.peakSamples).toBeLessThanOrEqual(1000);
-  expect(fits.totalQueryableSamples).toBe(1000);
+  expect(fits.stats.peakSamples).toBeLessThanOrEqual(1000);
+  expect(fits.stats.totalQueryableSamples).toBe(1000);
   expect(await codeOf(range(engine, 'sum(m_total)', 20, 1))).toBe(tooMany);
   expect(await codeOf(range(engine, 'm_total + m_total', 9, 1))).toBe(tooMany);
   expect(await codeOf(range(engine, 'm_total', 99, 1))).toBe(tooMany);
@@ -211,7 +211,7 @@ it('reads a selector once, however often it is used, and leaves what it reads al
   const inner = filled(3, 60);
   const queryable = new Counting(inner);
   const engine = testEngine(queryable);
-  const before = await range(testEngine(inner), 'm_total', 50, 10);
+  const { value } = await range(testEngine(inner), 'm_total', 50, 10);
   await range(
     engine,
     '-m_total / m_total + m_total offset 10s + abs(m_total) * 2 ^ m_total',
@@ -221,7 +221,54 @@ it('reads a selector once, however often it is used, and leaves what it reads al
   expect(queryable.selects).toBe(1);
   await range(engine, 'rate(m_total[20s]) / on(i) m_total{i="1"}', 50, 10);
   expect(queryable.selects).toBe(3);
-  expect(await range(testEngine(inner), 'm_total', 50, 10)).toEqual(before);
+  expect((await range(testEngine(inner), 'm_total', 50, 10)).value).toEqual(value);
+});
+
+it('counts samples by step where asked to', async () => {
+  const asked = { perStepStats: true };
+  const countsOf = async (query: string, features = ALL_FEATURES, options = asked) => {
+    const engine = testEngine(filled(2, 60), { features });
+    const to = asDuration(10_000);
+    const { stats } = await engine.range(query, T(30), T(50), to, options);
+    const { totalQueryableSamples, samplesRead, perStep } = stats;
+    expect(engine.totals.queryableSamples).toBe(totalQueryableSamples);
+    if (perStep === undefined) return [totalQueryableSamples, samplesRead];
+    expect([...perStep.times]).toEqual([30_000, 40_000, 50_000]);
+    return [[...perStep.totalQueryableSamples], [...perStep.samplesRead]];
+  };
+  // Two series, a sample a second; windows of 20 s overlap by half.
+  expect(await countsOf('m_total')).toEqual([
+    [2, 2, 2],
+    [2, 2, 2],
+  ]);
+  expect(await countsOf('rate(m_total[20s])')).toEqual([
+    [40, 40, 40],
+    [40, 20, 20],
+  ]);
+  expect(await countsOf('sum(m_total @ 10)')).toEqual([
+    [2, 2, 2],
+    [2, 0, 0],
+  ]);
+  // What a subquery looks at is what comes out of it; 8 steps are worked out for both series.
+  expect(await countsOf('max_over_time(m_total[20s:5s])')).toEqual([
+    [8, 8, 8],
+    [24, 4, 4],
+  ]);
+  expect(await countsOf('m_total', NO_FEATURES)).toEqual([6, 6]);
+  expect(await countsOf('m_total', ALL_FEATURES, { perStepStats: false })).toEqual([6, 6]);
+});
+
+it('notes what is being worked out, whether it ends well or not', async () => {
+  const noted: string[] = [];
+  const activeQueries = {
+    begin: (query: string) => noted.push(`> ${query}`),
+    end: (entry: number) => noted.push(`< ${entry}`),
+  };
+  const engine = testEngine(filled(1, 60), { activeQueries, maxSamples: 10 });
+  await engine.instant('m_total', T(30));
+  await expect(engine.instant('m_total[60s]', T(59))).rejects.toThrow('too many samples');
+  await expect(engine.instant('m_total[', T(59))).rejects.toThrow('parse error');
+  expect(noted).toEqual(['> m_total', '< 1', '> m_total[60s]', '< 3']);
 });
 
 it('works out what is nested as deep as the parser lets through', async () => {

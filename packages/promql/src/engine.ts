@@ -23,14 +23,26 @@ import { Budget, type Rules } from './eval/budget.js';
 import { Evaluator } from './eval/evaluator.js';
 import { type Grid, type QueryFrame, gridEnd } from './eval/grid.js';
 import { SAME_LABELSET, losesName, removeNames, withoutName } from './eval/labels.js';
+import { SampleTally } from './eval/tally.js';
 import { type Plan, planQuery } from './plan/plan.js';
 import { Queue } from './queue.js';
-import { rangeMatrix, scalarMatrix, toMatrix, toVector } from './results.js';
+import { rangeMatrix, scalarMatrix, sortSeries, toMatrix, toVector } from './results.js';
+import { NO_STATS, Stopwatch, addTotals, newTotals, queryStats } from './stats.js';
 import { type Expr, typeOf, unwrapParens } from './syntax/ast.js';
 import { type SyntaxFeatures, checkFeatures } from './syntax/check.js';
 import { parseQuery } from './syntax/parse.js';
 
-export type EngineFeatures = SyntaxFeatures & Rules;
+export interface EngineFeatures extends SyntaxFeatures, Rules {
+  /** Queries that ask for it count their samples by step. */
+  readonly perStepStats: boolean;
+}
+
+/** Port: remembers what is being worked out, for the case that the process does not survive it. */
+export interface ActiveQueries {
+  /** Returns what `end` is to be given. */
+  begin(query: string): number;
+  end(entry: number): void;
+}
 
 export interface EngineOptions {
   readonly queryable: Queryable;
@@ -49,16 +61,7 @@ export interface EngineOptions {
   readonly yieldEveryMs: number;
   /** Step of a subquery that gives none. */
   readonly defaultSubqueryStep: DurationMs;
-}
-
-/** Counts since the engine was made; plain numbers. */
-export interface EngineTotals {
-  queries: number;
-  /** Queries that ended in an error, by its code. */
-  failed: Record<string, number>;
-  samplesRead: number;
-  /** Time spent from the first turn to the answer. Seconds. */
-  seconds: number;
+  readonly activeQueries?: ActiveQueries;
 }
 
 /** Texts longer than this are refused: nobody types them, and each costs a tree. UTF-16 units. */
@@ -67,7 +70,7 @@ const QUERY_LENGTH_MAX = 1 << 20;
 const STEPS_MAX = 10_000_000;
 
 export class Engine implements QueryEngine {
-  readonly totals: EngineTotals = { queries: 0, failed: {}, samplesRead: 0, seconds: 0 };
+  readonly totals = newTotals();
   readonly #options: EngineOptions;
   readonly #queue: Queue;
 
@@ -153,7 +156,7 @@ export class Engine implements QueryEngine {
     const warnings = [...complete.warnings];
     if (cut.count === 0) {
       const value: QueryValue = { type: 'matrix', series: [] };
-      return { value, warnings, infos: [], totalQueryableSamples: 0, peakSamples: 0 };
+      return { value, warnings, infos: [], stats: NO_STATS };
     }
     const isInstant = frame.step === 0;
     const asOf = isInstant ? { ...frame, start: cut.start, end: cut.start } : frame;
@@ -186,37 +189,40 @@ export class Engine implements QueryEngine {
     grid: Grid,
     options: QueryOptions,
   ): Promise<QueryResult> {
-    const { clock } = this.#options;
+    const { clock, activeQueries } = this.#options;
     await using life = new QueryLife(clock, this.#timeout(options), options.signal);
+    const watch = new Stopwatch(clock);
     await this.#queue.enter(life.signal);
-    const began = clock.monotonic();
+    watch.lap('queueTime');
+    const entry = activeQueries?.begin(text);
+    const byStep = options.perStepStats === true && this.#options.features.perStepStats;
     const budget = new Budget({
       clock,
       signal: life.signal,
       maxSamples: this.#options.maxSamples,
       yieldEveryMs: this.#options.yieldEveryMs,
       rules: this.#options.features,
+      tally: new SampleTally(byStep ? grid.count : null),
     });
     let snapshot: Snapshot | undefined;
     try {
       snapshot = this.#options.queryable.snapshot();
       const loaded = await load(plan, snapshot, life.signal);
+      watch.lap('preparationTime');
       const annotations = new Annotations(text);
       const evaluator = new Evaluator(plan, loaded, budget, annotations);
-      const value = await evaluate(evaluator, plan.expr, grid);
+      const unsorted = await evaluate(evaluator, plan.expr, grid);
+      watch.lap('innerEvalTime');
+      const value = await sortSeries(unsorted, budget);
       life.signal.throwIfAborted();
-      return {
-        value,
-        warnings: annotations.warnings,
-        infos: annotations.infos,
-        totalQueryableSamples: budget.samplesRead,
-        peakSamples: budget.peakSamples,
-      };
+      watch.lap('resultSortTime');
+      const { warnings, infos } = annotations;
+      return { value, warnings, infos, stats: queryStats(watch.times, budget, grid) };
     } finally {
       snapshot?.release();
+      if (entry !== undefined) activeQueries?.end(entry);
       this.#queue.leave();
-      this.totals.samplesRead += budget.samplesRead;
-      this.totals.seconds += (clock.monotonic() - began) / 1000;
+      addTotals(this.totals, watch.times, budget);
     }
   }
 

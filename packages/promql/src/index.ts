@@ -1,7 +1,8 @@
 /** Query text to tree to plan to values, over a Queryable. */
 
 /** The engine and its options. */
-export { Engine, type EngineFeatures, type EngineOptions, type EngineTotals } from './engine.js';
+export { type ActiveQueries, Engine, type EngineFeatures, type EngineOptions } from './engine.js';
+export { type EngineTotals, NO_STATS } from './stats.js';
 /** A number in the notation of Prometheus's JSON: shortest form, `NaN`, `+Inf`, `-Inf`. */
 export { formatFloat } from './float.js';
 /** The same without exponents: the value of a scalar result. */

@@ -26,7 +26,7 @@ export function toVector(columns: Columns, time: Milliseconds): QueryValue {
   return { type: 'vector', samples };
 }
 
-/** Rows in order of labels, without steps that have no value. */
+/** Rows as they are, without steps that have no value. */
 export async function toMatrix(columns: Columns, grid: Grid, budget: Budget): Promise<QueryValue> {
   const series: MatrixSeries[] = [];
   const { steps, values, present, labels } = columns;
@@ -45,7 +45,7 @@ export async function toMatrix(columns: Columns, grid: Grid, budget: Budget): Pr
     }
     if (budget.due(steps * 2)) await budget.pause();
   }
-  return { type: 'matrix', series: await sorted(series, budget) };
+  return { type: 'matrix', series };
 }
 
 function withoutGaps(
@@ -96,13 +96,19 @@ export async function rangeMatrix(input: RangeVector, budget: Budget): Promise<Q
     const count = points?.times.length ?? 0;
     if (points !== null) {
       budget.hold(count);
-      budget.samplesRead += count;
+      if (input.inner === null) budget.tally.add(0, count, count);
       series.push({ labels: one.labels, ...points });
     }
     if (budget.due(count + 50)) await budget.pause();
   }
-  return { type: 'matrix', series: await sorted(series, budget) };
+  // Nothing looks at a subquery that is the whole query: what it took counts.
+  if (input.inner !== null) budget.tally.add(0, input.inner.queryable, 0);
+  return { type: 'matrix', series };
 }
 
-const sorted = (series: MatrixSeries[], budget: Budget): Promise<MatrixSeries[]> =>
-  sortInTurns(series, (a, b) => compareLabels(a.labels, b.labels), budget);
+/** Series in order of their labels. */
+export async function sortSeries(value: QueryValue, budget: Budget): Promise<QueryValue> {
+  if (value.type !== 'matrix') return value;
+  const byLabels = (a: MatrixSeries, b: MatrixSeries) => compareLabels(a.labels, b.labels);
+  return { type: 'matrix', series: await sortInTurns([...value.series], byLabels, budget) };
+}

@@ -5,7 +5,7 @@
 import type { ServerResponse } from 'node:http';
 import type { QueryValue } from '@canopy/model';
 import { asDuration, asTime, labelsToObject } from '@canopy/model';
-import { formatFloat } from '@canopy/promql';
+import { NO_STATS, formatFloat } from '@canopy/promql';
 import { writeSuccess } from '../src/api/answer.js';
 import { JsonOutput } from '../src/api/json-output.js';
 import { Params } from '../src/api/params.js';
@@ -25,7 +25,7 @@ const value: Extract<QueryValue, { type: 'matrix' }> = {
     values: Float64Array.from({ length: POINTS }, (_p, k) => (i + 1) * Math.sqrt(k)),
   })),
 };
-const result = { value, warnings: [], infos: [], totalQueryableSamples: 0, peakSamples: 0 };
+const result = { value, warnings: [], infos: [], stats: NO_STATS };
 const options = fakeOptions({
   engine: { instant: async () => result, range: async () => result },
 });

@@ -27,6 +27,7 @@ export const FEATURES: readonly string[] = [
   'promql-binop-fill-modifiers',
   'promql-extended-range-selectors',
   'promql-delayed-name-removal',
+  'promql-per-step-stats',
   'type-and-unit-labels',
   'use-start-timestamps',
 ];

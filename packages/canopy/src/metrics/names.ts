@@ -188,6 +188,36 @@ export const METRICS = {
     type: 'gauge',
     help: 'When the configuration in use was read, Unix time.',
   },
+  canopy_engine_queries: {
+    type: 'gauge',
+    help: 'Queries being worked out or waiting.',
+  },
+  canopy_engine_queries_concurrent_max: {
+    type: 'gauge',
+    help: 'Most queries worked out at once.',
+  },
+  canopy_engine_queries_total: {
+    type: 'counter',
+    help: 'Queries taken.',
+  },
+  canopy_engine_queries_failed_total: {
+    type: 'counter',
+    help: 'Queries that ended in an error, by its kind.',
+    labels: ['reason'],
+  },
+  canopy_engine_query_samples_total: {
+    type: 'counter',
+    help: 'Samples looked at by queries in all steps.',
+  },
+  canopy_engine_query_samples_read_total: {
+    type: 'counter',
+    help: 'The same, but a window counts only what the one before had not.',
+  },
+  canopy_engine_query_duration_seconds_total: {
+    type: 'counter',
+    help: 'Time that queries took, by part, as in `prometheus_engine_query_duration_seconds`.',
+    labels: ['slice'],
+  },
   canopy_http_requests_total: {
     type: 'counter',
     help: 'HTTP requests by route and status code.',

@@ -30,7 +30,7 @@ import {
   labelsFromObject,
   labelsToObject,
 } from '@canopy/model';
-import { Engine, parseSelector } from '@canopy/promql';
+import { type Engine, parseSelector } from '@canopy/promql';
 import type { ScrapeManager } from '@canopy/scrape';
 import { type CorruptRecord, JournalWriter, type ReportingStore } from '@canopy/store';
 import { ListenError, type Web, createWeb } from '@canopy/web';
@@ -44,6 +44,7 @@ import { PROMETHEUS_VERSION, VERSION } from '../version.js';
 import { Configuration, type RunningConfig } from './configuration.js';
 import { corruptBlock, corruptTile } from './corrupt-records.js';
 import { FoundGaps } from './found-gaps.js';
+import { makeEngine } from './query-engine.js';
 import { Rate } from './rate.js';
 import { nameOf, pathOf, storedLedger } from './journal-paths.js';
 import { StorePulse } from './store-pulse.js';
@@ -119,6 +120,7 @@ export class CanopyProcess {
   };
   readonly watermarks: Watermarks;
   #head: Head | undefined;
+  #engine: Engine | undefined;
   /** By place. */
   readonly #corrupt = new Map<string, CorruptRecord>();
   /** Gaps of journals that this process does not write yet. */
@@ -220,6 +222,11 @@ export class CanopyProcess {
     return this.#head;
   }
 
+  get engine(): Engine {
+    if (this.#engine === undefined) throw new Error('BUG: the engine is not there yet');
+    return this.#engine;
+  }
+
   /** The one in use; another one after a reload. */
   get config(): RunningConfig {
     return this.configuration.current;
@@ -229,6 +236,15 @@ export class CanopyProcess {
   externalLabels(config: LoadedConfig): LoadedConfig['externalLabels'] {
     const configured = labelsToObject(config.externalLabels);
     return labelsFromObject({ ...configured, ...clusterLabel(this.settings) });
+  }
+
+  #openEngine(head: Head): Engine {
+    const activeQueries = this.world.openActiveQueries(this.settings, this.log);
+    if (activeQueries !== undefined) {
+      this.life.add('the log of queries', () => activeQueries.close());
+    }
+    this.#engine = makeEngine(this.settings, head, this.clock, activeQueries);
+    return this.#engine;
   }
 
   /**
@@ -251,24 +267,7 @@ export class CanopyProcess {
     });
     this.#head = head;
     sayKernels(log);
-    const engine = new Engine({
-      queryable: head,
-      clock,
-      lookback: settings.lookback,
-      timeout: settings.queryTimeout,
-      maxSamples: settings.queryMaxSamples,
-      maxConcurrency: settings.queryMaxConcurrency,
-      features: {
-        experimentalFunctions: settings.features.has('promql-experimental-functions'),
-        fillModifiers: settings.features.has('promql-binop-fill-modifiers'),
-        extendedRangeSelectors: settings.features.has('promql-extended-range-selectors'),
-        delayedNameRemoval: settings.features.has('promql-delayed-name-removal'),
-        typeAndUnitLabels: settings.features.has('type-and-unit-labels'),
-        startTimestamps: settings.features.has('use-start-timestamps'),
-      },
-      yieldEveryMs: 10,
-      defaultSubqueryStep: MINUTE as DurationMs,
-    });
+    const engine = this.#openEngine(head);
     const text = new TextFederation({
       queryable: head,
       clock,

@@ -9,6 +9,7 @@ import {
   type Verdict,
   ledgerReport,
 } from '@canopy/model';
+import type { Engine } from '@canopy/promql';
 import type { ScrapeTotals } from '@canopy/scrape';
 import type { JournalWriter } from '@canopy/store';
 import type { WebTotals } from '@canopy/web';
@@ -36,6 +37,7 @@ export interface MetricSources {
   puller(): FramePuller | undefined;
   scrapes(): Readonly<ScrapeTotals> | undefined;
   remoteWrite(): Readonly<RemoteWriteReceiver['totals']> | undefined;
+  readonly engine: Engine;
   journal(): JournalWriter | undefined;
   corruptRecords(): number;
   trimmedBytes(): number;
@@ -111,8 +113,25 @@ export function bindMetrics(metrics: SelfMetrics, sources: MetricSources): void 
   metrics.value('canopy_web_config_last_reload_successful', () =>
     (from.listening()?.problem?.() ?? '') === '' ? 1 : 0,
   );
+  bindEngine(metrics, from);
   bindRegistry(metrics, from);
   bindSources(metrics, from);
+}
+
+function bindEngine(metrics: SelfMetrics, { engine, settings }: MetricSources): void {
+  const { totals } = engine;
+  metrics.value('canopy_engine_queries', () => engine.load.running + engine.load.waiting);
+  metrics.value('canopy_engine_queries_concurrent_max', () => settings.queryMaxConcurrency);
+  metrics.value('canopy_engine_queries_total', () => totals.queries);
+  metrics.readings('canopy_engine_queries_failed_total', () => byReason(totals.failed));
+  metrics.value('canopy_engine_query_samples_total', () => totals.queryableSamples);
+  metrics.value('canopy_engine_query_samples_read_total', () => totals.samplesRead);
+  metrics.readings('canopy_engine_query_duration_seconds_total', () => [
+    [['queue_time'], totals.queueTime],
+    [['prepare_time'], totals.preparationTime],
+    [['inner_eval'], totals.innerEvalTime],
+    [['result_sort'], totals.resultSortTime],
+  ]);
 }
 
 function bindRegistry(metrics: SelfMetrics, { registry, puller }: MetricSources): void {

@@ -2,6 +2,7 @@
 import { randomBytes } from 'node:crypto';
 import { readFileSync, readdirSync } from 'node:fs';
 import { hostname } from 'node:os';
+import { join } from 'node:path';
 import type { DurationMs } from '@canopy/model';
 import {
   HttpFetcher,
@@ -16,6 +17,7 @@ import type { Settings } from '../cli/settings.js';
 import { systemClock } from '../clock.js';
 import type { Log } from '../log.js';
 import { VERSION } from '../version.js';
+import { ActiveQueryLog } from './active-query-log.js';
 import { startHousekeeping } from './housekeeping.js';
 import { openStore } from './open-store.js';
 import { WebConfigFile } from './web-config-file.js';
@@ -51,10 +53,18 @@ export const systemWorld: World = {
   },
   sendJson,
   openStore: (settings, log, onCorrupt) => openStore(settings, systemClock, log, onCorrupt),
+  openActiveQueries,
   listen,
   connect,
   startHousekeeping,
 };
+
+/** Beside the embedded store, whose folder is this process's alone; else named by the port. */
+function openActiveQueries(settings: Settings, log: Log): ActiveQueryLog | undefined {
+  const { storagePath, storeUrl, listenPort, queryMaxConcurrency } = settings;
+  const name = storeUrl === undefined ? 'queries.active' : `queries-${listenPort}.active`;
+  return ActiveQueryLog.open(join(storagePath, name), queryMaxConcurrency, systemClock, log);
+}
 
 async function listen({ handler }: Doors, settings: Settings, log: Log): Promise<Listening> {
   const { webConfigFile } = settings;

@@ -9,6 +9,7 @@ import type { Web } from '@canopy/web';
 import type { Settings } from '../cli/settings.js';
 import type { LoadOptions } from '../config/load.js';
 import type { Log } from '../log.js';
+import type { ActiveQueryLog } from './active-query-log.js';
 import type { Chore } from './housekeeping.js';
 
 export interface OpenedStore {
@@ -58,6 +59,8 @@ export interface World {
     log: Log,
     onCorrupt: (record: CorruptRecord) => void,
   ): Promise<OpenedStore>;
+  /** Remembers queries beyond this process; undefined where nothing outlives it. */
+  openActiveQueries(settings: Settings, log: Log): ActiveQueryLog | undefined;
   /** @throws ListenError */
   listen(doors: Doors, settings: Settings, log: Log): Promise<Listening>;
   /** `pullsFrames`: bodies are kept beyond their taking. */

@@ -67,6 +67,7 @@ export async function startLeaf(
     puller: () => undefined,
     scrapes: () => process.scraping?.totals,
     remoteWrite: () => process.remoteWrite?.totals,
+    engine: process.engine,
     journal: () => process.journal,
     corruptRecords: () => process.corruptRecords,
     trimmedBytes: () => trimmedBytes,

@@ -137,6 +137,7 @@ function describe(parts: Parts, settings: Settings, web: () => WebTotals): void 
     puller: () => process.puller,
     scrapes: () => process.scraping?.totals,
     remoteWrite: () => process.remoteWrite?.totals,
+    engine: process.engine,
     journal: () => process.journal,
     corruptRecords: () => process.corruptRecords,
     trimmedBytes: () => tiles.stats.trimmedBytes,

@@ -1,6 +1,7 @@
 /** What one query goes by: samples held, time, turns given to the event loop, rules. */
 import { CanopyError, type Clock, NO_LABELS, asDuration, sleep } from '@canopy/model';
 import { type Columns, countPresent } from './columns.js';
+import { SampleTally } from './tally.js';
 
 /**
  * Room set aside for columns before it is known how full they get, as a multiple of the samples
@@ -28,8 +29,8 @@ export interface Rules {
 export class Budget {
   readonly signal: AbortSignal;
   readonly rules: Rules;
-  /** Samples looked at in all steps. */
-  samplesRead = 0;
+  /** What is worked out for a subquery, or once for all steps, has one of its own for the while. */
+  tally: SampleTally;
   peakSamples = 0;
   readonly #clock: Clock;
   readonly #maxSamples: number;
@@ -44,13 +45,27 @@ export class Budget {
     maxSamples: number;
     yieldEveryMs: number;
     rules: Rules;
+    tally: SampleTally;
   }) {
     this.#clock = options.clock;
     this.signal = options.signal;
     this.rules = options.rules;
+    this.tally = options.tally;
     this.#maxSamples = options.maxSamples;
     this.#yieldEveryMs = options.yieldEveryMs;
     this.#lastYield = options.clock.monotonic();
+  }
+
+  /** Works out something whose samples are counted apart. */
+  async apart<T>(work: () => Promise<T>): Promise<{ result: T; tally: SampleTally }> {
+    const outer = this.tally;
+    const tally = new SampleTally(null);
+    this.tally = tally;
+    try {
+      return { result: await work(), tally };
+    } finally {
+      this.tally = outer;
+    }
   }
 
   /** New columns, all absent. @throws CanopyError `execution` over the limit. */

@@ -56,8 +56,14 @@ export class Evaluator {
     if (grid.count === 0) return emptyColumns(0);
     if (this.budget.due(1000)) await this.budget.pause();
     if (grid.count > 1 && this.plan.invariant.has(node)) {
-      const once = await this.#vectorAt(node, { ...grid, count: 1 });
-      return this.#repeat(once, grid.count);
+      const { result, tally } = await this.budget.apart(() =>
+        this.#vectorAt(node, { ...grid, count: 1 }),
+      );
+      // Looked at in each step, read in the first.
+      for (let k = 0; k < grid.count; k++) {
+        this.budget.tally.add(k, tally.queryable, k === 0 ? tally.read : 0);
+      }
+      return this.#repeat(result, grid.count);
     }
     return this.#vectorAt(node, grid);
   }
@@ -122,12 +128,23 @@ export class Evaluator {
       const rangeMs = positiveDurationMs(node.range, frame);
       const series = this.seriesOf(node.selector);
       const { extension } = node.selector;
-      return { series, refs, rangeMs, extension, lookbackMs: frame.lookback, columns: null };
+      return {
+        series,
+        refs,
+        rangeMs,
+        extension,
+        lookbackMs: frame.lookback,
+        columns: null,
+        inner: null,
+      };
     }
     const { inner, refs, rangeMs } = subqueryGrid(node, grid, frame);
-    const columns = await this.vector(node.expr, inner);
+    const { result: columns, tally } = await this.budget.apart(() => this.vector(node.expr, inner));
+    // What is looked at is what came out; of what that took only the reading counts.
+    this.budget.tally.add(0, 0, tally.read);
     const series = seriesOfColumns(columns, inner);
-    return { series, refs, rangeMs, extension: null, lookbackMs: frame.lookback, columns };
+    const lookbackMs = frame.lookback;
+    return { series, refs, rangeMs, extension: null, lookbackMs, columns, inner: tally };
   }
 
   #repeat(once: Columns, count: number): Columns {

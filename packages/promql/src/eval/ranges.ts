@@ -8,6 +8,7 @@ import { type Columns, truncateRows } from './columns.js';
 import type { RangeExtension } from '../syntax/ast.js';
 import type { Grid } from './grid.js';
 import { SAME_LABELSET, dropNames } from './labels.js';
+import type { SampleTally } from './tally.js';
 import { WindowFinder, denseSamples } from './windows.js';
 
 /** Series and the windows that are looked at. */
@@ -19,8 +20,9 @@ export interface RangeVector {
   readonly extension: RangeExtension | null;
   /** How far around an extended range samples are looked for. */
   readonly lookbackMs: number;
-  /** What a subquery was worked out to; released with the vector. */
+  /** What a subquery was worked out to, and what that took; released with the vector. */
   readonly columns: Columns | null;
+  readonly inner: SampleTally | null;
 }
 
 export interface RangeApplication {
@@ -65,20 +67,20 @@ export async function applyRangeFunction(
     call.lo = windows.lo;
     call.hi = windows.hi;
     call.base = rows * steps;
-    let { total } = windows;
+    let looked = windows;
     if (around !== null) {
-      const outer = around.find(samples, shared);
-      call.outerLo = outer.lo;
-      call.outerHi = outer.hi;
-      ({ total } = outer);
+      looked = around.find(samples, shared);
+      call.outerLo = looked.lo;
+      call.outerHi = looked.hi;
     }
+    const { total } = looked;
     if (samples.startTimes !== undefined && startTimesKernel !== undefined) {
       call.startTimes = samples.startTimes;
       call.startsOverlap = false;
       if (total > 0) startTimesKernel(call);
       if (call.startsOverlap) report.overlappingStarts(series.labels);
     } else if (total > 0) kernel(call);
-    budget.samplesRead += total;
+    budget.tally.addWindows(looked);
     if (hasResult(out.present, call.base, steps)) {
       out.labels[rows++] = series.labels;
       application.onResult?.(series.labels);

@@ -39,7 +39,7 @@ export async function selectLatest(
     }
     if (found > 0) {
       out.labels[rows++] = one.labels as Labels;
-      budget.samplesRead += found;
+      budget.tally.addRow(out, rows - 1, found);
     }
     if (budget.due(steps * 4 + 50)) await budget.pause();
   }
@@ -80,7 +80,7 @@ export async function selectSmoothed(
       found++;
     }
     if (found > 0) out.labels[rows++] = one.labels as Labels;
-    budget.samplesRead += outer.total;
+    budget.tally.addWindows(outer);
     if (budget.due(steps * 8 + 50)) await budget.pause();
   }
   truncateRows(out, rows);

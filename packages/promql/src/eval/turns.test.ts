@@ -7,6 +7,7 @@ import { MemoryQueryable } from '../testing/memory.js';
 import { ALL_FEATURES, NO_FEATURES, testEngine } from '../testing/options.js';
 import { seededRandom } from '../testing/random-query.js';
 import { Budget } from './budget.js';
+import { SampleTally } from './tally.js';
 import { sortInTurns } from './sort.js';
 
 const ROWS = 2500;
@@ -91,6 +92,7 @@ it('sorts in turns as at once', async () => {
     maxSamples: 1,
     yieldEveryMs: 0,
     rules: NO_FEATURES,
+    tally: new SampleTally(null),
   });
   const compare = (a: { key: number }, b: { key: number }): number => a.key - b.key;
   for (const count of [0, 1, 2048, 2049, 4096, 5000, 6145, 20_000]) {

@@ -20,12 +20,15 @@ export interface Windows {
   readonly hi: Int32Array;
   /** Entries in all windows together. */
   total: number;
+  /** The same, but of each window only what the one before had not. */
+  distinct: number;
 }
 
 const newWindows = (count: number): Windows => ({
   lo: new Int32Array(count),
   hi: new Int32Array(count),
   total: 0,
+  distinct: 0,
 });
 
 /** First entry in `[from, to)` whose time is after `time`; `to` where none is. */
@@ -57,6 +60,8 @@ function slide(series: DenseSeries, refs: Grid, rangeMs: number, into: Windows):
   let left = firstAfter(times, from, to, refs.start - rangeMs);
   let right = firstAfter(times, left, to, refs.start);
   let total = 0;
+  let distinct = 0;
+  let seen = from;
   for (let k = 0; k < refs.count; k++) {
     if (k > 0 && refs.step > 0) {
       const ref = refs.start + k * refs.step;
@@ -66,8 +71,11 @@ function slide(series: DenseSeries, refs: Grid, rangeMs: number, into: Windows):
     lo[k] = left;
     hi[k] = right;
     total += right - left;
+    distinct += right - Math.max(left, Math.min(seen, right));
+    seen = right;
   }
   into.total = total;
+  into.distinct = distinct;
 }
 
 export class WindowFinder {

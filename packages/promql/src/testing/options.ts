@@ -10,6 +10,7 @@ export const NO_FEATURES: EngineFeatures = {
   delayedNameRemoval: false,
   typeAndUnitLabels: false,
   startTimestamps: false,
+  perStepStats: false,
 };
 export const ALL_FEATURES: EngineFeatures = {
   experimentalFunctions: true,
@@ -18,6 +19,7 @@ export const ALL_FEATURES: EngineFeatures = {
   delayedNameRemoval: true,
   typeAndUnitLabels: true,
   startTimestamps: true,
+  perStepStats: true,
 };
 
 export function testEngine(

@@ -7,13 +7,14 @@ import {
   type VectorSample,
   asTime,
 } from '@canopy/model';
+import { NO_STATS } from '@canopy/promql';
 import { expect, it } from 'vitest';
 import { runWeb } from '../testing/call-web.js';
 
 const NOW = 1_700_000_000_000; // where the test clock stands
 
 function resultOf(value: QueryValue, given: Partial<QueryResult> = {}): QueryResult {
-  return { value, warnings: [], infos: [], totalQueryableSamples: 7, peakSamples: 3, ...given };
+  return { value, warnings: [], infos: [], stats: NO_STATS, ...given };
 }
 
 /** Remembers what it was asked; answers with `value`. */
@@ -261,18 +262,51 @@ it('lists ten annotations and counts the others', async () => {
 });
 
 it('adds statistics when asked', async () => {
-  await using web = await runWeb(engineOf(empty));
+  const times = { queueTime: 1, preparationTime: 2, innerEvalTime: 3, resultSortTime: 4 };
+  const counts = { totalQueryableSamples: 7, samplesRead: 5, peakSamples: 3 };
+  const perStep = {
+    times: Float64Array.of(1500, 2500),
+    totalQueryableSamples: Float64Array.of(4, 3),
+    samplesRead: Float64Array.of(4, 1),
+  };
+  const engine: QueryEngine = {
+    instant: async (_query, _time, { perStepStats } = {}) =>
+      resultOf(empty.value, {
+        stats: { ...times, ...counts, ...(perStepStats === true && { perStep }) },
+      }),
+    range: async () => empty,
+  };
+  await using web = await runWeb({ engine });
   const ask = async (stats: string) =>
     (await (await fetch(`${web.url}/api/v1/query?query=x&stats=${stats}`)).json()) as {
       data: { stats?: { samples: object } };
       warnings?: string[];
     };
   expect((await ask('')).data.stats).toBeUndefined();
-  for (const stats of ['true', 'all']) {
-    const { data, warnings } = await ask(stats);
-    expect(data.stats?.samples).toEqual({ totalQueryableSamples: 7, peakSamples: 3 });
-    expect(warnings).toBeUndefined();
-  }
+  expect((await ask('true')).data.stats).toEqual({
+    timings: {
+      evalTotalTime: 9,
+      resultSortTime: 4,
+      queryPreparationTime: 2,
+      innerEvalTime: 3,
+      execQueueTime: 1,
+      execTotalTime: 10,
+    },
+    samples: counts,
+  });
+  const all = await ask('all');
+  expect(all.data.stats?.samples).toEqual({
+    ...counts,
+    totalQueryableSamplesPerStep: [
+      [1.5, 4],
+      [2.5, 3],
+    ],
+    samplesReadPerStep: [
+      [1.5, 4],
+      [2.5, 1],
+    ],
+  });
+  expect(all.warnings).toBeUndefined();
   expect((await ask('yes')).warnings?.[0]).toContain('deprecated');
 });
 

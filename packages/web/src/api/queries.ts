@@ -6,6 +6,7 @@ import {
   type QueryOptions,
   type QueryRead,
   type QueryResult,
+  type QueryStats,
   type QueryValue,
   type VectorSample,
 } from '@canopy/model';
@@ -36,11 +37,10 @@ export async function query(call: Call): Promise<Answer> {
   const time = params.time('time', options.clock.now());
   const limit = params.limit('limit');
   const queryOptions = readQueryOptions(call);
-  const started = options.clock.monotonic();
   const result = await evaluate(() =>
     options.engine.instant(params.text('query'), time, queryOptions),
   );
-  return resultAnswer(call, result, limit, options.clock.monotonic() - started);
+  return resultAnswer(call, result, limit);
 }
 
 export async function queryRange(call: Call): Promise<Answer> {
@@ -54,11 +54,10 @@ export async function queryRange(call: Call): Promise<Answer> {
     throw new CanopyError('bad_data', TOO_MANY_STEPS);
   const limit = params.limit('limit');
   const queryOptions = readQueryOptions(call);
-  const started = options.clock.monotonic();
   const result = await evaluate(() =>
     options.engine.range(params.text('query'), start, end, step, queryOptions),
   );
-  return resultAnswer(call, result, limit, options.clock.monotonic() - started);
+  return resultAnswer(call, result, limit);
 }
 
 export function formatQueryText(call: Call): Answer {
@@ -86,9 +85,11 @@ function readQueryOptions({ params, options, signal }: Call): QueryOptions {
     // Zero means the default, as in Prometheus.
     return duration === 0 ? undefined : duration;
   };
+  const perStepStats = params.text('stats') === 'all';
   const isComplete = params.flag('complete', options.completeByDefault);
   return {
-    ...{ timeout: positive('timeout'), lookback: positive('lookback_delta'), signal },
+    ...{ timeout: positive('timeout'), lookback: positive('lookback_delta') },
+    ...{ signal, perStepStats },
     ...(isComplete && { complete: (reads: readonly QueryRead[]) => options.complete(reads) }),
   };
 }
@@ -115,7 +116,7 @@ async function evaluate(run: () => Promise<QueryResult>): Promise<QueryResult> {
   }
 }
 
-function resultAnswer(call: Call, result: QueryResult, limit: number, elapsedMs: number): Answer {
+function resultAnswer(call: Call, result: QueryResult, limit: number): Answer {
   const { value, truncated } = truncate(result.value, limit);
   const warnings = [...result.warnings];
   if (truncated) warnings.push(TRUNCATED);
@@ -126,7 +127,7 @@ function resultAnswer(call: Call, result: QueryResult, limit: number, elapsedMs:
   const data = async (out: JsonOutput): Promise<void> => {
     out.write(`{"resultType":"${value.type}","result":`);
     await writeValue(out, value);
-    if (stats !== '') out.write(`,"stats":${statsJson(result, elapsedMs)}`);
+    if (stats !== '') out.write(`,"stats":${statsJson(result.stats)}`);
     out.write('}');
   };
   return { data, warnings, infos: result.infos };
@@ -142,21 +143,28 @@ function truncate(value: QueryValue, limit: number): { value: QueryValue; trunca
   return { value, truncated: false };
 }
 
-/** Only the whole is timed: Prometheus's finer timers stand at zero. Seconds. */
-function statsJson(result: QueryResult, elapsedMs: number): string {
-  const seconds = elapsedMs / 1000;
+function statsJson({ perStep, ...stats }: QueryStats): string {
+  const { queueTime, preparationTime, innerEvalTime, resultSortTime } = stats;
+  const evalTotalTime = preparationTime + innerEvalTime + resultSortTime;
+  const byStep = (counts: Float64Array): Array<[seconds: number, count: number]> =>
+    Array.from(counts, (count, k) => [perStep!.times[k] / 1000, count]);
   return JSON.stringify({
     timings: {
-      evalTotalTime: seconds,
-      resultSortTime: 0,
-      queryPreparationTime: 0,
-      innerEvalTime: 0,
-      execQueueTime: 0,
-      execTotalTime: seconds,
+      evalTotalTime,
+      resultSortTime,
+      queryPreparationTime: preparationTime,
+      innerEvalTime,
+      execQueueTime: queueTime,
+      execTotalTime: queueTime + evalTotalTime,
     },
     samples: {
-      totalQueryableSamples: result.totalQueryableSamples,
-      peakSamples: result.peakSamples,
+      ...(perStep && {
+        totalQueryableSamplesPerStep: byStep(perStep.totalQueryableSamples),
+      }),
+      totalQueryableSamples: stats.totalQueryableSamples,
+      ...(perStep && { samplesReadPerStep: byStep(perStep.samplesRead) }),
+      samplesRead: stats.samplesRead,
+      peakSamples: stats.peakSamples,
     },
   });
 }

@@ -7,14 +7,14 @@ import {
   asTime,
 } from '@canopy/model';
 import { VirtualClock } from '@canopy/model/testing';
+import { NO_STATS } from '@canopy/promql';
 import type { WebOptions } from '../options.js';
 
 const NOTHING: QueryResult = {
   value: { type: 'vector', samples: [] },
   warnings: [],
   infos: [],
-  totalQueryableSamples: 0,
-  peakSamples: 0,
+  stats: NO_STATS,
 };
 
 const emptySnapshot: Snapshot = {
