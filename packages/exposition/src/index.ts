@@ -12,8 +12,7 @@ export type { ScrapeParserOptions, SeriesResolver } from './scrape-parser.js';
 export { parseKernel } from './walkers.js';
 export type { ScrapeColumns } from './slot-columns.js';
 /** Writes text 0.0.4, and OpenMetrics. */
-export { OpenMetricsEncoder, TextEncoder004, formatSeries } from './text-encoder.js';
-export type { ChunkSink, FamilyEncoder } from './text-encoder.js';
+export { type FamilyEncoder, OpenMetricsEncoder, TextEncoder004 } from './text-encoder.js';
 /** Writes a value as Go does. */
 export { formatValue } from './float-text.js';
 /** The other formats, behind the same names. */

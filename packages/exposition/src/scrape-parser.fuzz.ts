@@ -3,6 +3,7 @@ import { expect, test } from 'vitest';
 import { ScrapeParser, TextEncoder004, parseText, readSeries } from './index.js';
 
 import type { Walker } from './walk-state.js';
+import { ListedLabels } from './testing/index.js';
 import { WALKERS, ensureWalkers } from './testing/walkers.js';
 import { generator } from './testing/random.js';
 import { WORST_BODIES } from './testing/worst-bodies.js';
@@ -222,13 +223,13 @@ test('what the encoder writes reads back the same', () => {
     for (let i = random(4); i > 0; i--) labels[text(1)] = text(1);
     const time = random(2) === 0 ? undefined : random(1e9);
     const flat = labelsOf(Object.entries(labels));
-    const chunks: Buffer[] = [];
-    const encoder = new TextEncoder004((chunk) => chunks.push(chunk));
+    const listed = new ListedLabels();
+    const encoder = new TextEncoder004(listed);
     encoder.beginFamily({ name: labels['__name__'], type: 'gauge', help: text(0) });
-    encoder.sample(flat, value, time);
+    encoder.sample(listed.add(flat), value, time);
     encoder.end();
     let count = 0;
-    parseText(Buffer.concat(chunks), {
+    parseText(encoder.take(), {
       help: () => {},
       type: () => {},
       sample: (bytes, start, end, readValue, readTime) => {

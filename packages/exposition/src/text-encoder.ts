@@ -1,24 +1,17 @@
 /**
- * Text 0.0.4 and OpenMetrics, written: what `/federate` answers.
+ * Text 0.0.4 and OpenMetrics, written: what `/federate` answers. Lines are put together as bytes; the texts of labels
+ * come by number and are escaped and encoded once, not once a line.
  */
-import {
-  type Family,
-  type Labels,
-  METRIC_NAME,
-  type MetricType,
-  isLegacyLabelName,
-  isLegacyMetricName,
-  labelValue,
-} from '@canopy/model';
-import { formatValue } from './float-text.js';
-import { type EscapingScheme, escapeName } from './name-escaping.js';
+import { type Family, type LabelNumbers, type MetricType, compareUtf8 } from '@canopy/model';
+import { escapeHelp, escapeQuoted, familyName, formatSeries } from './escaping.js';
+import { writeSeconds, writeValue, writeWhole } from './float-bytes.js';
+import type { EscapingScheme } from './name-escaping.js';
+import { NameKind, SPARE, TextPieces } from './text-pieces.js';
 
-/** Takes one chunk of text, at most 64 KiB, in UTF-8; it owns the bytes. */
-export type ChunkSink = (chunk: Buffer) => void;
-
-const CHUNK_BYTES_MAX = 65_536;
-/** Text collected before it is encoded; UTF-8 takes at most 3 bytes a UTF-16 unit. */
-const PENDING_UNITS_MAX = 16_384;
+/** Bytes collected before they are to be taken. */
+const CHUNK_BYTES = 61_440;
+/** Most bytes a value and a time take, with what separates them. */
+const NUMBER_BYTES_MAX = 80;
 
 /** The format knows four types; all others go out as `untyped`. */
 const TYPE_NAMES: Readonly<Partial<Record<MetricType, string>>> = {
@@ -28,42 +21,178 @@ const TYPE_NAMES: Readonly<Partial<Record<MetricType, string>>> = {
   summary: 'summary',
 };
 
-/** Families and samples → text, as they come; chunks go to the sink as they fill. */
-export interface FamilyEncoder {
-  /** Writes the lines about the family; its samples follow. */
-  beginFamily(family: Family): void;
+/**
+ * Families and samples → bytes. Whoever fills it takes what was collected whenever `full`, and at the end;
+ * a chunk is about 60 KiB, more where one line is longer.
+ */
+export abstract class FamilyEncoder {
+  readonly #labels: LabelNumbers;
+  readonly #pieces: TextPieces;
+  readonly #always: string;
+  /** As it stands behind another label; '' for none. */
+  readonly #alwaysText: string;
+  protected readonly escaping: EscapingScheme;
+  #version = -1;
+  #bytes = Buffer.allocUnsafeSlow(CHUNK_BYTES + 4096);
+  #words = new DataView(this.#bytes.buffer);
+  #length = 0;
+
   /**
-   * Writes one sample line. `labels` include `__name__`; `time` in milliseconds since the epoch,
-   * undefined for none.
+   * `always`: a series without this label gets it, empty; '' for none. `escaping`: how names outside the old alphabet
+   * are written.
    */
-  sample(labels: Labels, value: number, time: number | undefined): void;
-  /** Writes what the format wants last, and hands what is left to the sink. */
-  end(): void;
+  constructor(labels: LabelNumbers, always = '', escaping: EscapingScheme = 'allow-utf-8') {
+    this.#labels = labels;
+    this.#pieces = new TextPieces(always, escaping);
+    this.#always = always;
+    this.#alwaysText = always === '' ? '' : `,${always}=""`;
+    this.escaping = escaping;
+  }
+
+  /** Writes the lines about the family; its samples follow. */
+  abstract beginFamily(family: Family): void;
+  /** Writes a space and the time, in milliseconds since the epoch; returns the place after it. */
+  protected abstract writeTime(out: Buffer, at: number, time: number): number;
+  /** What the format wants last. */
+  protected abstract readonly ending: string;
+
+  get full(): boolean {
+    return this.#length >= CHUNK_BYTES;
+  }
+
+  /** What was collected; valid until the next call of anything. */
+  take(): Buffer {
+    const chunk = this.#bytes.subarray(0, this.#length);
+    this.#length = 0;
+    return chunk;
+  }
+
+  /** Writes what the format wants last. */
+  end(): void {
+    this.append(this.ending);
+  }
+
+  /** Writes one sample line; `time` undefined for none. The label set is the one that `labels` knows by this number. */
+  sample(series: number, value: number, time: number | undefined): void {
+    this.#series(series);
+    this.#reserve(NUMBER_BYTES_MAX);
+    const out = this.#bytes;
+    let at = this.#length;
+    out[at++] = 0x20;
+    at = writeValue(out, at, value);
+    if (time !== undefined) at = this.writeTime(out, at, time);
+    out[at++] = 0x0a;
+    this.#length = at;
+  }
+
+  protected append(text: string): void {
+    this.#reserve(3 * text.length);
+    this.#length += this.#bytes.write(text, this.#length);
+  }
+
+  /** A series as it stands in a sample line: `name{a="b"}`, or `{"my.name",a="b"}`. */
+  #series(series: number): void {
+    const labels = this.#labels;
+    const pieces = this.#pieces;
+    const count = labels.load(series);
+    if (labels.version !== this.#version) {
+      this.#version = labels.version;
+      pieces.clear();
+    }
+    const { numbers } = labels;
+    const begun = this.#length;
+    const metricAt = this.#metricAt(count);
+    if (metricAt === count) this.append('{""');
+    else {
+      pieces.metric(labels, numbers[metricAt + 1]);
+      this.#copyPiece(0);
+    }
+    // 1 while the next label is the first behind `name{`: then it has no comma.
+    let first = metricAt === count || pieces.kind === 1 ? 0 : 1;
+    let isDue = this.#always !== '';
+    for (let i = 0; i < count; i += 2) {
+      if (i === metricAt) continue;
+      pieces.name(labels, numbers[i]);
+      if (pieces.kind === NameKind.escaped) {
+        this.#length = begun;
+        return this.append(this.#escapedSeries(count));
+      }
+      if (isDue && pieces.kind >= NameKind.always) {
+        isDue = false;
+        if (pieces.kind === NameKind.after) {
+          this.append(this.#alwaysText.slice(first));
+          first = 0;
+          pieces.name(labels, numbers[i]);
+        }
+      }
+      this.#copyPiece(first);
+      first = 0;
+      pieces.value(labels, numbers[i + 1]);
+      this.#copyPiece(0);
+    }
+    if (isDue) this.append(this.#alwaysText.slice(first));
+    this.#reserve(1);
+    // A plain name alone has no braces.
+    if (first === 1 && !isDue) this.#length--;
+    else this.#bytes[this.#length++] = 0x7d;
+  }
+
+  /** The series that was loaded, where the names of its labels have to be seen together. */
+  #escapedSeries(count: number): string {
+    const { numbers } = this.#labels;
+    const texts = Array.from({ length: count }, (_, i) => this.#labels.text(numbers[i]));
+    let at = 0;
+    while (at < count && compareUtf8(texts[at], this.#always) < 0) at += 2;
+    if (this.#always !== '' && texts[at] !== this.#always) texts.splice(at, 0, this.#always, '');
+    return formatSeries(texts, this.escaping);
+  }
+
+  /** Where `__name__` stands; `count` where it does not. */
+  #metricAt(count: number): number {
+    const { numbers } = this.#labels;
+    for (let i = 0; i < count; i += 2) {
+      this.#pieces.name(this.#labels, numbers[i]);
+      if (this.#pieces.kind === NameKind.metric) return i;
+    }
+    return count;
+  }
+
+  /** Copies the piece that was asked for, but for its first `skipped` bytes. */
+  #copyPiece(skipped: number): void {
+    const { words, start, end } = this.#pieces;
+    this.#reserve(end - start);
+    const out = this.#words;
+    const shift = this.#length - start - skipped;
+    // Fast path: four bytes at a time, up to three too many; pieces are so short that a call of `set` costs more.
+    for (let i = start + skipped; i < end; i += 4) {
+      out.setUint32(i + shift, words.getUint32(i, true), true);
+    }
+    this.#length = end + shift;
+  }
+
+  #reserve(size: number): void {
+    const needed = this.#length + size + SPARE;
+    if (needed <= this.#bytes.length) return;
+    const grown = Buffer.allocUnsafeSlow(2 * needed);
+    this.#bytes.copy(grown, 0, 0, this.#length);
+    this.#bytes = grown;
+    this.#words = new DataView(grown.buffer);
+  }
 }
 
-/** Text 0.0.4, names outside the old alphabet as `escaping` has them. */
-export class TextEncoder004 implements FamilyEncoder {
-  readonly #out: ChunkWriter;
-  readonly #escaping: EscapingScheme;
+/** Text 0.0.4. */
+export class TextEncoder004 extends FamilyEncoder {
+  protected readonly ending = '';
 
-  constructor(write: ChunkSink, escaping: EscapingScheme = 'allow-utf-8') {
-    this.#out = new ChunkWriter(write);
-    this.#escaping = escaping;
+  beginFamily({ name, type, help }: Pick<Family, 'name' | 'type' | 'help'>): void {
+    const shown = familyName(name, this.escaping);
+    if (help !== '') this.append(`# HELP ${shown} ${escapeHelp(help)}\n`);
+    this.append(`# TYPE ${shown} ${TYPE_NAMES[type] ?? 'untyped'}\n`);
   }
 
-  beginFamily(family: Pick<Family, 'name' | 'type' | 'help'>): void {
-    const name = familyName(family.name, this.#escaping);
-    if (family.help !== '') this.#out.append(`# HELP ${name} ${escapeHelp(family.help)}\n`);
-    this.#out.append(`# TYPE ${name} ${TYPE_NAMES[family.type] ?? 'untyped'}\n`);
-  }
-
-  sample(labels: Labels, value: number, time: number | undefined): void {
-    const ending = time === undefined ? '\n' : ` ${time}\n`;
-    this.#out.append(`${formatSeries(labels, this.#escaping)} ${formatValue(value)}${ending}`);
-  }
-
-  end(): void {
-    this.#out.flush();
+  protected writeTime(out: Buffer, at: number, time: number): number {
+    out[at++] = 0x20;
+    return writeWhole(out, at, time);
   }
 }
 
@@ -71,107 +200,20 @@ export class TextEncoder004 implements FamilyEncoder {
  * OpenMetrics 1.0: types under their own names, units, times in seconds, `# EOF`. Which metric may
  * stand under which family is the caller's to know.
  */
-export class OpenMetricsEncoder implements FamilyEncoder {
-  readonly #out: ChunkWriter;
-  readonly #escaping: EscapingScheme;
-
-  constructor(write: ChunkSink, escaping: EscapingScheme = 'allow-utf-8') {
-    this.#out = new ChunkWriter(write);
-    this.#escaping = escaping;
-  }
+export class OpenMetricsEncoder extends FamilyEncoder {
+  protected readonly ending = '# EOF\n';
 
   beginFamily({ name, type, help, unit }: Family): void {
-    const shown = familyName(name, this.#escaping);
-    this.#out.append(`# TYPE ${shown} ${type}\n`);
+    const shown = familyName(name, this.escaping);
+    this.append(`# TYPE ${shown} ${type}\n`);
     // A unit that the name does not end with makes the whole body an error.
-    if (unit !== '' && name.endsWith(`_${unit}`)) this.#out.append(`# UNIT ${shown} ${unit}\n`);
-    if (help !== '') this.#out.append(`# HELP ${shown} ${escapeQuoted(help)}\n`);
+    if (unit !== '' && name.endsWith(`_${unit}`)) this.append(`# UNIT ${shown} ${unit}\n`);
+    if (help !== '') this.append(`# HELP ${shown} ${escapeQuoted(help)}\n`);
   }
 
-  sample(labels: Labels, value: number, time: number | undefined): void {
-    // Readers cut `seconds * 1000` down to milliseconds; the shortest text of the quotient survives it.
-    const ending = time === undefined ? '\n' : ` ${time / 1000}\n`;
-    this.#out.append(`${formatSeries(labels, this.#escaping)} ${formatValue(value)}${ending}`);
+  /** Readers cut `seconds * 1000` down to milliseconds; the shortest text of the quotient survives it. */
+  protected writeTime(out: Buffer, at: number, time: number): number {
+    out[at++] = 0x20;
+    return writeSeconds(out, at, time);
   }
-
-  end(): void {
-    this.#out.append('# EOF\n');
-    this.#out.flush();
-  }
-}
-
-/** Collects lines, and hands them over as chunks. */
-class ChunkWriter {
-  readonly #write: ChunkSink;
-  #pending = '';
-
-  constructor(write: ChunkSink) {
-    this.#write = write;
-  }
-
-  append(line: string): void {
-    this.#pending += line;
-    if (this.#pending.length >= PENDING_UNITS_MAX) this.flush();
-  }
-
-  flush(): void {
-    if (this.#pending === '') return;
-    const bytes = Buffer.from(this.#pending, 'utf8');
-    this.#pending = '';
-    for (let start = 0; start < bytes.length; start += CHUNK_BYTES_MAX) {
-      this.#write(bytes.subarray(start, start + CHUNK_BYTES_MAX));
-    }
-  }
-}
-
-function familyName(name: string, escaping: EscapingScheme): string {
-  return isLegacyMetricName(name) ? name : escapedOrQuoted(name, escaping);
-}
-
-const escapedOrQuoted = (name: string, escaping: EscapingScheme): string =>
-  escaping === 'allow-utf-8' ? quote(name) : escapeName(name, escaping);
-
-/** A series as it stands in a sample line: `name{a="b"}`, or `{"my.name",a="b"}`. */
-export function formatSeries(labels: Labels, escaping: EscapingScheme = 'allow-utf-8'): string {
-  const name = labelValue(labels, METRIC_NAME);
-  const bare = isLegacyMetricName(name) || escaping !== 'allow-utf-8';
-  let inside = bare ? '' : quote(name);
-  for (let i = 0; i < labels.length; i += 2) {
-    const label = labels[i];
-    if (label === METRIC_NAME) continue;
-    if (inside !== '') inside += ',';
-    const shown = isLegacyLabelName(label) ? label : escapedLabel(label, labels, escaping);
-    inside += `${shown}=${quote(labels[i + 1])}`;
-  }
-  if (!bare) return `{${inside}}`;
-  const shown = familyName(name, escaping);
-  return inside === '' ? shown : `${shown}{${inside}}`;
-}
-
-function escapedLabel(label: string, labels: Labels, escaping: EscapingScheme): string {
-  if (escaping === 'allow-utf-8') return quote(label);
-  const shown = escapeLabel(label, escaping);
-  for (let i = 0; i < labels.length; i += 2) {
-    const other = labels[i];
-    // Two labels of one name would make the whole body unreadable.
-    if (other !== label && escapeLabel(other, escaping) === shown)
-      return escapeLabel(label, 'values');
-  }
-  return shown;
-}
-
-/** The schemes are for names of metrics, which may have colons. */
-const escapeLabel = (label: string, escaping: EscapingScheme): string =>
-  isLegacyLabelName(label) ? label : escapeName(label, escaping).replaceAll(':', '_');
-
-const quote = (text: string): string => `"${escapeQuoted(text)}"`;
-
-function escapeQuoted(text: string): string {
-  if (!/[\\\n"]/.test(text)) return text;
-  return text.replace(/[\\\n"]/g, (c) => (c === '\n' ? '\\n' : `\\${c}`));
-}
-
-function escapeHelp(text: string): string {
-  if (!/[\\\n]/.test(text)) return text;
-  return text.replace(/[\\\n]/g, (c) => (c === '\n' ? '\\n' : '\\\\'));
 }

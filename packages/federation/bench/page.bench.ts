@@ -5,6 +5,7 @@
  */
 import { brotliCompressSync, constants, gzipSync } from 'node:zlib';
 import { TextEncoder004 } from '@canopy/exposition';
+import { ListedLabels } from '@canopy/exposition/testing';
 import { type ApplyTotals, type JournalEntry, labelsFromObject } from '@canopy/model';
 import { VirtualClock } from '@canopy/model/testing';
 import { FixtureJournal } from '../src/testing/fixture-journal.js';
@@ -90,14 +91,16 @@ let text = 0;
 let zipped = 0;
 const [, writing] = await timed(async () => {
   const chunks: Buffer[] = [];
-  const encoder = new TextEncoder004((chunk) => void chunks.push(chunk));
+  const listed = new ListedLabels();
+  const encoder = new TextEncoder004(listed);
   for (let g = 0; g < GROUPS; g++) {
     for (let i = 0; i < SLOTS; i++) {
       const labels = labelsFromObject({ ...names[i], job: 'test', instance: `i${g}` });
-      encoder.sample(labels, columns[g][i], 1_700_000_000_000);
+      encoder.sample(listed.add(labels), columns[g][i], 1_700_000_000_000);
+      if (encoder.full) chunks.push(Buffer.from(encoder.take()));
     }
   }
-  encoder.end();
+  chunks.push(encoder.take());
   const whole = Buffer.concat(chunks);
   text = whole.length;
   zipped = gzipSync(whole, { level: 1 }).length;

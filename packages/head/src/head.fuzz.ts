@@ -15,6 +15,8 @@ import {
   NAMES,
   TileStore,
   answerOf,
+  lastOf,
+  newestIn,
   plainAnswer,
   randomOf,
 } from './testing/index.js';
@@ -38,7 +40,9 @@ it(
           const range = world.range();
           const snapshot = world.head.snapshot();
           const answer = plainAnswer(world.groups, range);
-          expect(await answerOf(snapshot, range), `round ${round} step ${step}`).toEqual(answer);
+          const message = `round ${round} step ${step}`;
+          expect(await answerOf(snapshot, range), message).toEqual(answer);
+          expect(await lastOf(snapshot, range), message).toEqual(newestIn(answer));
           if (pinned === undefined && world.random(2) === 0) {
             pinned = { snapshot, head: world.head, range, answer };
           } else snapshot.release();
@@ -47,6 +51,7 @@ it(
           const { snapshot, range, answer } = pinned;
           const message = `pinned, round ${round} step ${step}`;
           expect(await answerOf(snapshot, range), message).toEqual(answer);
+          expect(await lastOf(snapshot, range), message).toEqual(newestIn(answer));
           snapshot.release();
           pinned = undefined;
         }
@@ -108,6 +113,7 @@ it(
       const snapshot = head.snapshot();
       const range = { minTime: asTime(0), maxTime: asTime(8.64e15) };
       expect(await answerOf(snapshot, range), `round ${round}`).toEqual(expected);
+      expect(await lastOf(snapshot, range), `round ${round}`).toEqual(newestIn(expected));
       snapshot.release();
     }
   },

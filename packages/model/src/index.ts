@@ -4,6 +4,7 @@ export * from './errors.js';
 export * from './hierarchy.js';
 export * from './journal.js';
 export * from './labels.js';
+export * from './last-samples.js';
 export * from './ledger.js';
 export * from './ledger-report.js';
 export * from './matcher.js';

@@ -5,13 +5,15 @@
  * which go in whole blocks.
  */
 import { MemoryStore } from '@canopy/federation/testing';
-import { Head, type HeadOptions } from '@canopy/head';
+import { Head, type HeadOptions, type HeadSnapshot } from '@canopy/head';
 import {
   type Answer,
   type ModelLeaf,
   ModelWorld,
   RUN_BREAK,
   answerOf,
+  lastOf,
+  newestIn,
   plainAnswer,
 } from '@canopy/head/testing';
 import {
@@ -20,7 +22,6 @@ import {
   type JournalPosition,
   type JournalRef,
   type Lease,
-  type Snapshot,
   type StoredTile,
   type TimeRange,
   asDuration,
@@ -186,7 +187,7 @@ class StoreWorld extends ModelWorld {
 }
 
 interface Pinned {
-  readonly snapshot: Snapshot;
+  readonly snapshot: HeadSnapshot;
   readonly head: Head;
   readonly range: TimeRange;
   readonly answer: Answer;
@@ -204,6 +205,9 @@ it('gives the answers that plain arrays give', async () => {
         const snapshot = world.head.snapshot();
         const answer = plainAnswer(world.groups, range);
         expect(await answerOf(snapshot, range), `round ${round} step ${step}`).toEqual(answer);
+        expect(await lastOf(snapshot, range), `round ${round} step ${step}`).toEqual(
+          newestIn(answer),
+        );
         const names = await snapshot.labelValues('__name__', [], range);
         expect(names, `round ${round} step ${step}`).toEqual(
           expect.arrayContaining(Object.keys(answer)),
@@ -220,6 +224,7 @@ it('gives the answers that plain arrays give', async () => {
       if (isKept && !isOver) {
         const message = `pinned, round ${round} step ${step}`;
         expect(await answerOf(snapshot, range), message).toEqual(answer);
+        expect(await lastOf(snapshot, range), message).toEqual(newestIn(answer));
       }
       snapshot.release();
       pinned = undefined;

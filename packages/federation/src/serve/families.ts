@@ -3,34 +3,15 @@
  * sources say of them.
  */
 import { type EscapingScheme, escapeName } from '@canopy/exposition';
-import {
-  type Family,
-  type Labels,
-  METRIC_NAME,
-  type MetricType,
-  compareUtf8,
-  isLegacyMetricName,
-  labelValue,
-  labelsKey,
-} from '@canopy/model';
+import { type Family, type MetricType, compareUtf8, isLegacyMetricName } from '@canopy/model';
 
-/** One series as it will be written. */
-export interface LastSample {
-  readonly labels: Labels;
-  readonly family: Family | undefined;
-  readonly time: number;
-  readonly value: number;
-}
-
-export interface NamedMetric {
-  readonly name: string;
-  readonly samples: LastSample[];
-}
+/** How many series of a metric have each description; undefined: none. */
+export type FamilyCounts = Map<Family | undefined, number>;
 
 export interface FamilyPlan {
   readonly header: Family;
-  /** By name. */
-  readonly metrics: NamedMetric[];
+  /** Names, sorted. */
+  readonly metrics: string[];
 }
 
 /** How a text format puts metrics under families. */
@@ -61,39 +42,55 @@ export const OPENMETRICS_DIALECT: Dialect = {
 };
 
 /**
- * Samples by their metric's name as it will be written; labels' names are the encoder's. Names that become one stand
- * together. Returns `metrics` where nothing changes.
+ * Series by their metric's name as it will be written. Names that become one stand together. Returns `metrics`
+ * where nothing changes.
  */
 export function withEscapedNames(
-  metrics: ReadonlyMap<string, LastSample[]>,
+  metrics: ReadonlyMap<string, Uint32Array>,
   escaping: EscapingScheme,
-): ReadonlyMap<string, LastSample[]> {
+): ReadonlyMap<string, Uint32Array> {
   if (escaping === 'allow-utf-8' || [...metrics.keys()].every(isLegacyMetricName)) return metrics;
-  const escaped = new Map<string, LastSample[]>();
-  for (const [name, samples] of metrics) {
-    const shown = isLegacyMetricName(name) ? name : escapeName(name, escaping);
-    const families = new Map<Family | undefined, Family | undefined>();
-    const renamed =
-      shown === name ? samples : samples.map((sample) => rename(sample, shown, escaping, families));
-    escaped.set(shown, [...(escaped.get(shown) ?? []), ...renamed]);
+  const escaped = new Map<string, Uint32Array>();
+  for (const [name, series] of metrics) {
+    const shown = escapedName(name, escaping);
+    const others = escaped.get(shown);
+    escaped.set(shown, others === undefined ? series : joined([others, series]));
   }
   return escaped;
 }
 
-function rename(
-  sample: LastSample,
-  shown: string,
-  escaping: EscapingScheme,
-  families: Map<Family | undefined, Family | undefined>,
-): LastSample {
-  const { labels, family } = sample;
-  let described = families.get(family);
-  if (family !== undefined && described === undefined) {
-    described = { ...family, name: escapeName(family.name, escaping) };
-    families.set(family, described);
+export const escapedName = (name: string, escaping: EscapingScheme): string =>
+  isLegacyMetricName(name) ? name : escapeName(name, escaping);
+
+/** One list after the other; fresh. */
+export function joined(lists: readonly Uint32Array[]): Uint32Array {
+  const all = new Uint32Array(lists.reduce((sum, list) => sum + list.length, 0));
+  let at = 0;
+  for (const list of lists) {
+    all.set(list, at);
+    at += list.length;
   }
-  const at = labels.indexOf(METRIC_NAME);
-  return { ...sample, labels: labels.with(at + 1, shown), family: described };
+  return all;
+}
+
+/**
+ * Metric names that may come to stand under one header are planned together, whatever else there is: those
+ * with the same stem. Stems are sorted.
+ */
+export function byStem(names: Iterable<string>, dialect: Dialect): Array<[string, string[]]> {
+  const suffixes = [...new Set(Object.values(dialect.suffixes).flat())].filter((s) => s !== '');
+  const stems = new Map<string, string[]>();
+  for (const name of names) {
+    let stem = name;
+    for (let end: string | undefined = ''; end !== undefined; ) {
+      stem = stem.slice(0, stem.length - end.length);
+      end = suffixes.find((suffix) => stem.endsWith(suffix));
+    }
+    const known = stems.get(stem);
+    if (known === undefined) stems.set(stem, [name]);
+    else known.push(name);
+  }
+  return [...stems].sort(([a], [b]) => (a < b ? -1 : a > b ? 1 : 0));
 }
 
 /** Descriptions with the number of series that have them, by a key equal for equal ones. */
@@ -117,10 +114,7 @@ function winner(votes: Votes): Family {
 }
 
 /** What the series of one name say of their family. */
-function descriptions(name: string, samples: readonly LastSample[], dialect: Dialect): Votes {
-  // Fast path: series of one group share the object, so few texts are compared.
-  const counts = new Map<Family | undefined, number>();
-  for (const { family } of samples) counts.set(family, (counts.get(family) ?? 0) + 1);
+function descriptions(name: string, counts: FamilyCounts, dialect: Dialect): Votes {
   const votes: Votes = new Map();
   for (const [family, count] of counts) {
     const header = headerOf(name, family, dialect);
@@ -135,17 +129,17 @@ function descriptions(name: string, samples: readonly LastSample[], dialect: Dia
 }
 
 /**
- * Families sorted by name. Where series of one name come with different descriptions, the most
+ * Families sorted by name, of metrics that have samples. Where series of one name come with different descriptions, the most
  * common wins; a family whose members disagree on its type counts as one conflict.
  */
 export function planFamilies(
-  metrics: ReadonlyMap<string, LastSample[]>,
+  metrics: ReadonlyMap<string, FamilyCounts>,
   dialect: Dialect = TEXT_DIALECT,
 ): { families: FamilyPlan[]; conflicts: number } {
   const headers = new Map<string, Poll>();
   const chosen = new Map<string, Family>();
-  for (const [name, samples] of metrics) {
-    const said = descriptions(name, samples, dialect);
+  for (const [name, counts] of metrics) {
+    const said = descriptions(name, counts, dialect);
     const header = winner(said);
     chosen.set(name, header);
     let poll = headers.get(header.name);
@@ -176,15 +170,15 @@ export function planFamilies(
     types.set(name, belongsTo(name, own, dialect) ? own : plain(name));
   }
   const families = new Map<string, FamilyPlan>();
-  for (const [name, samples] of metrics) {
+  for (const name of metrics.keys()) {
     const wanted = types.get(chosen.get(name)!.name)!;
     const header = belongsTo(name, wanted, dialect) ? wanted : plain(name);
     const family = families.get(header.name) ?? { header, metrics: [] };
     families.set(header.name, family);
-    family.metrics.push({ name, samples });
+    family.metrics.push(name);
   }
   const sorted = [...families.values()].sort((a, b) => compareUtf8(a.header.name, b.header.name));
-  for (const family of sorted) family.metrics.sort((a, b) => compareUtf8(a.name, b.name));
+  for (const family of sorted) family.metrics.sort(compareUtf8);
   return { families: sorted, conflicts };
 }
 
@@ -206,55 +200,4 @@ function belongsTo(name: string, header: Pick<Family, 'name' | 'type'>, dialect:
   const suffixes = dialect.suffixes[header.type];
   if (suffixes === undefined) return name === header.name;
   return suffixes.includes(name.slice(header.name.length));
-}
-
-/** The label that tells the lines of one metric apart, for types that have several. */
-const LINE_LABEL: Readonly<Partial<Record<MetricType, string>>> = {
-  histogram: 'le',
-  gaugehistogram: 'le',
-  summary: 'quantile',
-};
-
-/**
- * Puts the lines of a histogram or summary together, its bounds in ascending order, as both formats
- * want them; of other types, samples stay as they came.
- */
-export class LineOrder {
-  readonly #label: string | undefined;
-  readonly #groups = new Map<string, LastSample[]>();
-  readonly #plain: LastSample[] = [];
-
-  constructor(type: MetricType) {
-    this.#label = LINE_LABEL[type];
-  }
-
-  add(sample: LastSample): void {
-    if (this.#label === undefined) return void this.#plain.push(sample);
-    const rest: string[] = [];
-    const { labels } = sample;
-    for (let i = 0; i < labels.length; i += 2) {
-      if (labels[i] !== METRIC_NAME && labels[i] !== this.#label)
-        rest.push(labels[i], labels[i + 1]);
-    }
-    const key = labelsKey(rest);
-    const group = this.#groups.get(key);
-    if (group === undefined) this.#groups.set(key, [sample]);
-    else group.push(sample);
-  }
-
-  *samples(): Iterable<LastSample> {
-    yield* this.#plain;
-    const label = this.#label!;
-    // Lines without a bound (`_sum`, `_count`) come last, in the order in which they were added.
-    const bound = ({ labels }: LastSample): number => {
-      const text = labelValue(labels, label);
-      return text === '' ? Infinity : text === '+Inf' ? Number.MAX_VALUE : Number(text);
-    };
-    for (const group of this.#groups.values()) {
-      yield* group.sort((a, b) => {
-        const [x, y] = [bound(a), bound(b)];
-        return x < y ? -1 : x > y ? 1 : 0;
-      });
-    }
-  }
 }

@@ -4,15 +4,17 @@ import type { AddressInfo } from 'node:net';
 import { gunzipSync } from 'node:zlib';
 import {
   type Family,
-  type Matcher,
+  type LastQueryable,
+  METRIC_NAME,
   type MetricType,
-  type Queryable,
   SampleState,
   type SelectedSeries,
   asDuration,
+  labelValue,
   labelsFromObject,
   matchesAll,
 } from '@canopy/model';
+import { ListedLabels } from '@canopy/exposition/testing';
 import { VirtualClock } from '@canopy/model/testing';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { parseSelector } from '../testing/rig.js';
@@ -51,26 +53,45 @@ const LATENCY = family('latency_seconds', 'histogram');
 const RPC = family('rpc_seconds', 'summary');
 let all: SelectedSeries[] = [];
 let opened = 0;
-const queryable: Queryable = {
+/** Numbers are places in `all`. */
+const queryable: LastQueryable = {
   snapshot: () => {
     opened++;
     return {
-      select: async (matchers: readonly Matcher[]) =>
-        all.filter((one) => matchesAll(matchers, one.labels)),
-      series: async () => [],
-      labelNames: async () => [],
-      labelValues: async () => [],
+      last: async (sets) => {
+        const listed = new ListedLabels();
+        const metrics = new Map<string, Uint32Array>();
+        all.forEach(({ labels }, i) => {
+          listed.add(labels);
+          if (!sets.some((set) => matchesAll(set, labels))) return;
+          const name = labelValue(labels, METRIC_NAME);
+          metrics.set(name, Uint32Array.from([...(metrics.get(name) ?? []), i]));
+        });
+        const seriesCount = [...metrics.values()].reduce((sum, { length }) => sum + length, 0);
+        return {
+          ...{ metrics, seriesCount, labels: listed },
+          read: async (numbers, from, count, out) => {
+            for (let i = 0; i < count; i++) {
+              const { values, states, times, to, family: said } = all[numbers[from + i]];
+              const isValue = states === null || states[to - 1] === SampleState.value;
+              out.values[i] = values[to - 1];
+              out.times[i] = isValue ? times[to - 1] : NaN;
+              out.families[i] = said;
+            }
+          },
+        };
+      },
       release: () => void opened--,
     };
   },
-  metadata: () => new Map(),
 };
 
 let http: Server;
 let url = '';
+const clock = new VirtualClock(NOW);
 const text = new TextFederation({
   queryable,
-  clock: new VirtualClock(NOW),
+  clock,
   lookback: asDuration(300_000),
   parseSelector,
   seriesMax: 5000,
@@ -316,6 +337,26 @@ slow{instance="x"} 0.25 ${at}
     });
     expect(gunzipSync(zipped).toString()).toBe(plain);
     expect(plain.split('\n').length).toBe(5002);
+  });
+
+  it('gives up a client that takes nothing', async () => {
+    // More than sockets hold.
+    const filler = 'f'.repeat(10_000);
+    all = Array.from({ length: 5000 }, (_, i) =>
+      series({ __name__: 'm', i: String(i), filler }, undefined, i),
+    );
+    const before = text.totals.refused;
+    const response = await fetch(`${url}?match[]=m`, {
+      headers: { 'accept-encoding': 'identity' },
+    });
+    expect([response.status, opened]).toEqual([200, 1]);
+    while (opened > 0) {
+      await new Promise((resolve) => setTimeout(resolve, 10));
+      await clock.advance(asDuration(30_000));
+    }
+    expect(text.totals.refused - before).toBe(1);
+    await expect(response.text()).rejects.toThrow();
+    clock.stepWallClock(NOW - clock.now());
   });
 
   it('stops when the client goes away', async () => {

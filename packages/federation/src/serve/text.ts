@@ -3,9 +3,7 @@
  * As Prometheus answers it (web/federate.go), but with types, help and contiguous families.
  */
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { type Gzip, createGzip } from 'node:zlib';
 import {
-  type ChunkSink,
   type EscapingScheme,
   type FamilyEncoder,
   OpenMetricsEncoder,
@@ -15,36 +13,36 @@ import {
   CanopyError,
   type Clock,
   type DurationMs,
-  type Labels,
-  METRIC_NAME,
+  type Family,
+  type LabelNumbers,
+  type LastColumns,
+  type LastQueryable,
+  type LastSamples,
   type Matcher,
   type Milliseconds,
-  type Queryable,
-  SampleState,
-  type SelectedSeries,
-  type Snapshot,
   asTime,
-  compareUtf8,
   errorText,
-  labelValue,
-  labelsKey,
 } from '@canopy/model';
 import type { Log } from '../log.js';
 import {
   type Dialect,
+  type FamilyCounts,
   type FamilyPlan,
-  type LastSample,
-  LineOrder,
   OPENMETRICS_DIALECT,
   TEXT_DIALECT,
+  byStem,
+  escapedName,
+  joined,
   planFamilies,
   withEscapedNames,
 } from './families.js';
+import { lineOrder } from './line-order.js';
 import { type TextChoice, textChoice } from './negotiate.js';
+import { Outlet } from './outlet.js';
 import { acceptsCoding, sendError } from './reply.js';
 
 export interface TextFederationOptions {
-  readonly queryable: Queryable;
+  readonly queryable: LastQueryable;
   readonly clock: Clock;
   /** A series whose last sample is older is left out. */
   readonly lookback: DurationMs;
@@ -59,25 +57,32 @@ export interface TextFederationOptions {
 interface Format {
   readonly contentType: string;
   readonly dialect: Dialect;
-  encoder(write: ChunkSink, escaping: EscapingScheme): FamilyEncoder;
+  encoder(labels: LabelNumbers, escaping: EscapingScheme): FamilyEncoder;
 }
 
+/**
+ * As Prometheus: a series without `instance` gets an empty one, so that the scraper does not put
+ * its own there.
+ */
+const ALWAYS = 'instance';
 const FORMATS: Readonly<Record<TextChoice['format'], Format>> = {
   text: {
     contentType: 'text/plain; version=0.0.4; charset=utf-8',
     dialect: TEXT_DIALECT,
-    encoder: (write, escaping) => new TextEncoder004(write, escaping),
+    encoder: (labels, escaping) => new TextEncoder004(labels, ALWAYS, escaping),
   },
   openmetrics: {
     contentType: 'application/openmetrics-text; version=1.0.0; charset=utf-8',
     dialect: OPENMETRICS_DIALECT,
-    encoder: (write, escaping) => new OpenMetricsEncoder(write, escaping),
+    encoder: (labels, escaping) => new OpenMetricsEncoder(labels, ALWAYS, escaping),
   },
 };
 const METHODS: ReadonlySet<string | undefined> = new Set(['GET', 'HEAD']);
 const SELECTORS_MAX = 64;
-/** Written before others get their turn. */
-const SERIES_AT_ONCE = 2000;
+/** Read at once; a chunk's worth of lines is a part of it. */
+const SERIES_AT_ONCE = 8192;
+/** The event loop is held no longer than this. */
+const HOLD_MS = 10;
 
 /** Answers `/federate` as text 0.0.4, or as OpenMetrics where that is preferred. */
 export class TextFederation {
@@ -131,153 +136,166 @@ export class TextFederation {
     sets: ReadonlyArray<readonly Matcher[]>,
     signal: AbortSignal,
   ): Promise<void> {
-    // Values are copied out of the snapshot, so that a slow client does not hold it.
-    const choice = textChoice(req);
-    const format = FORMATS[choice.format];
-    const metrics = await this.#select(sets, signal);
-    const named = withEscapedNames(metrics, choice.escaping);
-    const { families, conflicts } = planFamilies(named, format.dialect);
-    this.totals.typeConflicts += conflicts;
-    res.statusCode = 200;
-    res.setHeader('Content-Type', `${format.contentType}; escaping=${choice.escaping}`);
-    res.setHeader('Cache-Control', 'no-store');
-    res.setHeader('Vary', 'Accept, Accept-Encoding');
-    if (req.method === 'HEAD') {
-      res.end();
-      return;
-    }
-    let zip: Gzip | null = null;
-    if (acceptsCoding(req, 'gzip')) {
-      zip = createGzip({ level: 1 });
-      res.setHeader('Content-Encoding', 'gzip');
-      zip.pipe(res);
-    }
-    await this.#write(
-      (write) => format.encoder(write, choice.escaping),
-      families,
-      zip ?? res,
-      signal,
-    );
-    (zip ?? res).end();
-  }
-
-  /** Last samples by metric name, from one pinned snapshot. */
-  async #select(
-    sets: ReadonlyArray<readonly Matcher[]>,
-    signal: AbortSignal,
-  ): Promise<Map<string, LastSample[]>> {
     const { queryable, clock, lookback, seriesMax } = this.#options;
-    const metrics = new Map<string, LastSample[]>();
     const now = clock.now();
     const range = { minTime: asTime(now - lookback), maxTime: now as Milliseconds };
-    const snapshot: Snapshot = queryable.snapshot();
+    const snapshot = queryable.snapshot();
     try {
-      // One selector selects each series once; several may overlap.
-      const seen = sets.length > 1 ? new Set<string>() : null;
-      let count = 0;
-      for (const set of sets) {
-        const selected = await snapshot.select(set, range, signal);
-        for (const series of selected) {
-          if (seen !== null) {
-            const key = labelsKey(series.labels);
-            if (seen.has(key)) continue;
-            seen.add(key);
-          }
-          const last = lastSample(series);
-          if (last === null) continue;
-          if (++count > seriesMax) {
-            throw new CanopyError('limit', `match[] selects more than ${seriesMax} series`);
-          }
-          const name = labelValue(last.labels, METRIC_NAME);
-          const bucket = metrics.get(name);
-          if (bucket === undefined) metrics.set(name, [last]);
-          else bucket.push(last);
-          if (count % SERIES_AT_ONCE === 0) await pause(signal);
-        }
+      const last = await snapshot.last(sets, range, signal);
+      if (last.seriesCount > seriesMax) {
+        throw new CanopyError('limit', `match[] selects more than ${seriesMax} series`);
       }
+      const choice = textChoice(req);
+      const { contentType } = FORMATS[choice.format];
+      res.statusCode = 200;
+      res.setHeader('Content-Type', `${contentType}; escaping=${choice.escaping}`);
+      res.setHeader('Cache-Control', 'no-store');
+      res.setHeader('Vary', 'Accept, Accept-Encoding');
+      if (req.method === 'HEAD') return void res.end();
+      const outlet = new Outlet(res, acceptsCoding(req, 'gzip'), clock, signal);
+      const answer = new TextAnswer(last, choice, outlet, clock, signal);
+      await answer.write();
+      this.totals.samples += answer.samples;
+      this.totals.typeConflicts += answer.conflicts;
     } finally {
       snapshot.release();
     }
-    return metrics;
+  }
+}
+
+/** One answer: family after family is counted, planned and written, so that no more is held than a part of one. */
+class TextAnswer {
+  samples = 0;
+  conflicts = 0;
+  readonly #last: LastSamples;
+  readonly #dialect: Dialect;
+  readonly #escaping: EscapingScheme;
+  /** By name as it is written. */
+  readonly #metrics: ReadonlyMap<string, Uint32Array>;
+  /** Families under the names that are written. */
+  readonly #shown = new Map<Family, Family>();
+  readonly #encoder: FamilyEncoder;
+  readonly #outlet: Outlet;
+  readonly #clock: Clock;
+  readonly #signal: AbortSignal;
+  #since: number;
+  readonly #columns: LastColumns = {
+    values: new Float64Array(SERIES_AT_ONCE),
+    times: new Float64Array(SERIES_AT_ONCE),
+    families: Array.from({ length: SERIES_AT_ONCE }, () => undefined),
+  };
+  /** What the columns have. */
+  #series: Uint32Array | undefined;
+  #from = 0;
+
+  constructor(
+    last: LastSamples,
+    { format, escaping }: TextChoice,
+    outlet: Outlet,
+    clock: Clock,
+    signal: AbortSignal,
+  ) {
+    this.#last = last;
+    this.#dialect = FORMATS[format].dialect;
+    this.#escaping = escaping;
+    this.#metrics = withEscapedNames(last.metrics, escaping);
+    this.#encoder = FORMATS[format].encoder(last.labels, escaping);
+    this.#outlet = outlet;
+    this.#clock = clock;
+    this.#signal = signal;
+    this.#since = clock.monotonic();
   }
 
-  async #write(
-    encoderTo: (write: ChunkSink) => FamilyEncoder,
-    families: readonly FamilyPlan[],
-    out: ServerResponse | Gzip,
-    signal: AbortSignal,
-  ): Promise<void> {
-    let isFull = false;
-    const encoder = encoderTo((chunk) => {
-      isFull = !out.write(chunk);
-    });
-    let count = 0;
-    let lines = 0;
-    for (const { header, metrics } of families) {
-      encoder.beginFamily(header);
-      const order = new LineOrder(header.type);
-      for (const { samples } of metrics) {
-        for (const sample of samples) {
-          order.add(sample);
-          if (++count % SERIES_AT_ONCE === 0) await pause(signal);
-        }
+  async write(): Promise<void> {
+    for (const [, names] of byStem(this.#metrics.keys(), this.#dialect)) {
+      const counts = new Map<string, FamilyCounts>();
+      for (const name of names) {
+        const own = await this.#count(this.#metrics.get(name)!);
+        if (own.size > 0) counts.set(name, own);
       }
-      for (const { labels, value, time } of order.samples()) {
-        encoder.sample(withInstance(labels), value, time);
-        if (isFull) {
-          await drained(out, signal);
-          isFull = false;
+      if (counts.size === 0) continue;
+      const { families, conflicts } = planFamilies(counts, this.#dialect);
+      this.conflicts += conflicts;
+      for (const family of families) await this.#writeFamily(family);
+    }
+    this.#encoder.end();
+    await this.#outlet.send(this.#encoder.take());
+    this.#outlet.end();
+  }
+
+  /** What series with a sample say of their families. */
+  async #count(series: Uint32Array): Promise<FamilyCounts> {
+    const counts: FamilyCounts = new Map();
+    const { families, times } = this.#columns;
+    const add = (family: Family | undefined, run: number): void => {
+      if (run === 0) return;
+      const shown = this.#asShown(family);
+      counts.set(shown, (counts.get(shown) ?? 0) + run);
+    };
+    for (let from = 0; from < series.length; from += SERIES_AT_ONCE) {
+      const count = await this.#read(series, from);
+      // Fast path: neighbours mostly share the object.
+      let current: Family | undefined;
+      let run = 0;
+      for (let i = 0; i < count; i++) {
+        if (Number.isNaN(times[i])) continue;
+        if (families[i] !== current) {
+          add(current, run);
+          current = families[i];
+          run = 0;
         }
-        if (++lines % SERIES_AT_ONCE === 0) await pause(signal);
+        run++;
+      }
+      add(current, run);
+    }
+    return counts;
+  }
+
+  #asShown(family: Family | undefined): Family | undefined {
+    if (family === undefined) return undefined;
+    const name = escapedName(family.name, this.#escaping);
+    if (name === family.name) return family;
+    let shown = this.#shown.get(family);
+    if (shown === undefined) this.#shown.set(family, (shown = { ...family, name }));
+    return shown;
+  }
+
+  async #writeFamily({ header, metrics }: FamilyPlan): Promise<void> {
+    const encoder = this.#encoder;
+    encoder.beginFamily(header);
+    const lists = metrics.map((name) => this.#metrics.get(name)!);
+    const all = lists.length === 1 ? lists[0] : joined(lists);
+    const series = await lineOrder(all, header.type, this.#last.labels, this.#pause);
+    const { values, times } = this.#columns;
+    for (let from = 0; from < series.length; from += SERIES_AT_ONCE) {
+      const count = await this.#read(series, from);
+      for (let i = 0; i < count; i++) {
+        if (Number.isNaN(times[i])) continue;
+        encoder.sample(series[from + i], values[i], times[i]);
+        this.samples++;
+        if (!encoder.full) continue;
+        await this.#outlet.send(encoder.take());
+        await this.#pause();
       }
     }
-    encoder.end();
-    this.totals.samples += count;
   }
-}
 
-/** The newest sample of the range; null where the series ended with a stale mark or has none. */
-function lastSample(series: SelectedSeries): LastSample | null {
-  const { labels, family, times, values, states, from, to } = series;
-  for (let i = to - 1; i >= from; i--) {
-    if (states !== null && states[i] === SampleState.none) continue;
-    if (states !== null && states[i] === SampleState.stale) return null;
-    return { labels, family, time: times[i], value: values[i] };
+  /** Into the columns, where they do not have it; returns how many there are. */
+  async #read(series: Uint32Array, from: number): Promise<number> {
+    const count = Math.min(SERIES_AT_ONCE, series.length - from);
+    if (series === this.#series && from === this.#from) return count;
+    await this.#pause();
+    await this.#last.read(series, from, count, this.#columns);
+    this.#series = series;
+    this.#from = from;
+    return count;
   }
-  return null;
-}
 
-/**
- * As Prometheus: a series without `instance` gets an empty one, so that the scraper does not put
- * its own there.
- */
-function withInstance(labels: Labels): Labels {
-  let at = 0;
-  for (; at < labels.length; at += 2) {
-    if (labels[at] === 'instance') return labels;
-    if (compareUtf8(labels[at], 'instance') > 0) break;
-  }
-  return [...labels.slice(0, at), 'instance', '', ...labels.slice(at)];
-}
-
-async function pause(signal: AbortSignal): Promise<void> {
-  await new Promise((resolve) => setImmediate(resolve));
-  signal.throwIfAborted();
-}
-
-/** Resolves when `out` takes more; rejects when the client went away. */
-function drained(out: ServerResponse | Gzip, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve, reject) => {
-    if (signal.aborted) return reject(signal.reason as Error);
-    const onDrain = (): void => {
-      signal.removeEventListener('abort', onAbort);
-      resolve();
-    };
-    const onAbort = (): void => {
-      out.off('drain', onDrain);
-      reject(signal.reason as Error);
-    };
-    out.once('drain', onDrain);
-    signal.addEventListener('abort', onAbort, { once: true });
-  });
+  /** Lets others have the event loop where it is time to. */
+  readonly #pause = async (): Promise<void> => {
+    if (this.#clock.monotonic() - this.#since < HOLD_MS) return;
+    await new Promise((resolve) => setImmediate(resolve));
+    this.#since = this.#clock.monotonic();
+    this.#signal.throwIfAborted();
+  };
 }

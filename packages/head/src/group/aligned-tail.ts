@@ -3,7 +3,7 @@ import { type AlignedFrame, AlignedTileEncoder } from '@canopy/encoding';
 import { invariant } from '@canopy/model';
 import { Pack, PackPiece } from './pack.js';
 import type { Piece } from './piece.js';
-import { Rows } from './rows.js';
+import { Rows, type RowsView } from './rows.js';
 
 /** Cells of a tile at which it closes without a key frame. */
 const CELLS_MAX = 1 << 26;
@@ -100,6 +100,11 @@ export class AlignedTail {
     if (row >= rowsMax || count === 0) return;
     if (times[count - 1] >= minTime && times[0] <= maxTime)
       out.push(this.#rows.piece(rowsMax - row));
+  }
+
+  /** The newest rows up to `maxTime` among the first `rowsMax`; null where those are packed. */
+  newest(maxTime: number, rowsMax: number): RowsView | null {
+    return this.#rows.newest(rowsMax - this.#packedRows, maxTime);
   }
 
   get cells(): number {

@@ -208,10 +208,7 @@ export class Group implements GroupPin {
       this.minTime = Math.min(this.minTime, meta.minTime);
     }
     this.tiles.sort((a, b) => a.meta.firstSequence - b.meta.firstSequence);
-    if (this.meta.kind === 'aligned') {
-      this.#growSlots();
-      this.#lastTimes.fill(this.lastTime);
-    }
+    this.#boundLastTimes();
   }
 
   /** A finished block has frames up to here: what the journal still has of them is not added again. */
@@ -219,6 +216,7 @@ export class Group implements GroupPin {
     this.storedSequence = Math.max(this.storedSequence, lastSequence);
     this.lastSequence = Math.max(this.lastSequence, lastSequence);
     this.lastTime = Math.max(this.lastTime, lastTime);
+    this.#boundLastTimes();
   }
 
   /** Tiles of a block that was mounted. */
@@ -343,6 +341,14 @@ export class Group implements GroupPin {
   }
 
   /**
+   * Loose: the value of a slot's newest entry; undefined where that is a stale mark, or there is none. What
+   * was before this process is not known.
+   */
+  lastLooseValue(slot: number): number | undefined {
+    return this.#lastStates[slot] === SampleState.value ? this.#lastValues[slot] : undefined;
+  }
+
+  /**
    * Ends what is open: a loose tile is there at once (null where it would be empty); an aligned one is
    * `sealed`, for `encodeSealed`. None may be yet. `pinned`: a snapshot is open.
    */
@@ -444,6 +450,13 @@ export class Group implements GroupPin {
     this.#lastTimes[slot] = time;
     this.#lastValues[slot] = value;
     this.#lastStates[slot] = state;
+  }
+
+  /** Which slots had the newest sample from before this process is not known. */
+  #boundLastTimes(): void {
+    if (this.meta.kind === 'loose') return;
+    this.#growSlots();
+    this.#lastTimes.fill(this.lastTime);
   }
 
   #growSlots(): void {

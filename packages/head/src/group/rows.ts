@@ -6,7 +6,7 @@ import { RowsPiece } from './piece.js';
 /** Cells of the uncompressed rows of one group: 32 MiB of values. Wide groups are packed sooner. */
 const CELLS_MAX = 1 << 22;
 
-/** Rows for the time of one call. */
+/** Some of the rows. */
 export interface RowsView {
   readonly count: number;
   /** Row i of slot s at `i * stride + s`. */
@@ -72,9 +72,20 @@ export class Rows {
     return new RowsPiece(this.times, count, this.stride, this.#values, this.#states);
   }
 
+  /** All of them, for the time of one call. */
   view(): RowsView {
     const { count, stride, times } = this;
     return { count, stride, times, values: this.#values, states: this.#states };
+  }
+
+  /**
+   * The first `countMax` rows up to `maxTime`, as they are: stays right while rows are added, not after `clear`.
+   * Null where there are none.
+   */
+  newest(countMax: number, maxTime: number): RowsView | null {
+    let count = Math.min(countMax, this.count);
+    while (count > 0 && this.times[count - 1] > maxTime) count--;
+    return count > 0 ? { ...this.view(), count } : null;
   }
 
   /** Sets `last[slot]` to the time of the slot's newest entry, where it has one here. */

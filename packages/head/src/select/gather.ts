@@ -1,10 +1,20 @@
 /** Columns of one group in a stretch of time, wherever they lie. */
 import type { TileReader } from '@canopy/encoding';
-import { FormatError, type JournalRef, SampleState, type TileMeta } from '@canopy/model';
+import {
+  FormatError,
+  type JournalRef,
+  SampleState,
+  type TileMeta,
+  type TimeRange,
+} from '@canopy/model';
 import type { Group, GroupPin } from '../group/group.js';
 import type { LooseColumn } from '../group/loose-log.js';
 import { type Piece, TilePiece } from '../group/piece.js';
 import type { Tile } from '../group/tile.js';
+import type { PinSet } from './pins.js';
+
+/** Groups without an interval: a series is gone after PromQL's usual lookback. Milliseconds. */
+const RUN_BREAK_UNKNOWN = 300_000;
 
 /** A group as one snapshot sees it. */
 export interface Source {
@@ -15,6 +25,37 @@ export interface Source {
   /** Extent of what it sees, what is mounted of blocks included. */
   readonly minTime: number;
   readonly lastTime: number;
+}
+
+/** A group that the snapshot sees something of. */
+export interface Known extends Source {
+  /** In the range, or so near that it matters there. */
+  readonly near: boolean;
+}
+
+/** A silence longer than this ends a run of samples. Milliseconds. */
+export const runBreakOf = ({ meta }: Group): number =>
+  meta.interval > 0 ? meta.interval * 2 : RUN_BREAK_UNKNOWN;
+
+/** `version`: of the archive's catalogue. Null where the snapshot sees nothing of the group at all. */
+export function lookAt(
+  group: Group,
+  pins: PinSet,
+  version: number,
+  range: TimeRange,
+): Known | null {
+  const pin = pins.view(group);
+  let { lastTime } = pin;
+  let { minTime } = group;
+  for (const { meta, archived } of group.archived) {
+    if (!archived!.isSeen(version)) continue;
+    lastTime = Math.max(lastTime, meta.maxTime);
+    minTime = Math.min(minTime, meta.minTime);
+  }
+  if (lastTime === Number.NEGATIVE_INFINITY) return null;
+  const margin = runBreakOf(group);
+  const near = lastTime >= range.minTime - margin && minTime <= range.maxTime + margin;
+  return { group, pin, version, minTime, lastTime, near };
 }
 
 /** Bytes of tiles that have been read back from the store for this select. */

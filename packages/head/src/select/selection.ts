@@ -9,13 +9,16 @@ import type { Origins } from '../series/origins.js';
 import type { SeriesIndex } from '../series/series-index.js';
 import type { Breath } from './breath.js';
 import {
+  type Known,
   type ReadCounts,
   type Source,
   alignedPieces,
   joinTimes,
+  lookAt,
   looseColumn,
   lowerBound,
   readPieces,
+  runBreakOf,
   tilesIn,
   upperBound,
 } from './gather.js';
@@ -37,12 +40,6 @@ export interface SelectInput {
 const COLD_BYTES_MAX = 16 << 20;
 /** Entries of one allocation that columns are cut from: 1 MiB of values. */
 const SLAB_ENTRIES = 1 << 17;
-/** Groups without an interval: a series is gone after PromQL's usual lookback. Milliseconds. */
-const RUN_BREAK_UNKNOWN = 300_000;
-
-const runBreakOf = ({ meta }: Group): number =>
-  meta.interval > 0 ? meta.interval * 2 : RUN_BREAK_UNKNOWN;
-
 /** Series that have their samples in the same groups. */
 interface Bucket {
   /** By time of their oldest sample. */
@@ -54,12 +51,6 @@ interface Bucket {
   readonly newestTime: number;
 }
 
-/** A group that the snapshot sees something of. */
-interface Known extends Source {
-  /** In the range, or so near that it matters there. */
-  readonly near: boolean;
-}
-
 export class Selection {
   readonly #input: SelectInput;
   readonly #pins: PinSet;
@@ -68,6 +59,8 @@ export class Selection {
   readonly #breath: Breath;
   readonly #known = new Map<number, Known | null>();
   readonly #out: SelectedSeries[] = [];
+  /** The series of each answer. */
+  readonly refs: number[] = [];
   #cold = new Map<Tile, Uint8Array>();
 
   /** `version`: of the archive's catalogue. */
@@ -125,26 +118,10 @@ export class Selection {
     let known = this.#known.get(handle);
     if (known === undefined) {
       const group = this.#input.groups[handle];
-      known = group === undefined ? null : this.#look(group);
+      known = group === undefined ? null : lookAt(group, this.#pins, this.#version, this.#range);
       this.#known.set(handle, known);
     }
     return known;
-  }
-
-  #look(group: Group): Known | null {
-    const pin = this.#pins.view(group);
-    let { lastTime } = pin;
-    let { minTime } = group;
-    for (const { meta, archived } of group.archived) {
-      if (!archived!.isSeen(this.#version)) continue;
-      lastTime = Math.max(lastTime, meta.maxTime);
-      minTime = Math.min(minTime, meta.minTime);
-    }
-    if (lastTime === Number.NEGATIVE_INFINITY) return null;
-    const margin = runBreakOf(group);
-    const range = this.#range;
-    const near = lastTime >= range.minTime - margin && minTime <= range.maxTime + margin;
-    return { group, pin, version: this.#version, minTime, lastTime, near };
   }
 
   /** Reads tiles of the bucket that only the store has, and of the next ones while there is room. */
@@ -328,6 +305,7 @@ export class Selection {
   ): void {
     const labels = this.#input.series.labels(ref);
     const family = group.layout.family(slot);
+    this.refs.push(ref);
     this.#out.push({ labels, family, times, values, states, from, to });
   }
 }

@@ -2,6 +2,8 @@
 import {
   type Clock,
   type Labels,
+  type LastSamples,
+  type LastSnapshot,
   type Matcher,
   type SelectedSeries,
   type SeriesOrigin,
@@ -17,10 +19,11 @@ import type { Archive, ArchiveView } from '../archive/archive.js';
 import type { Group } from '../group/group.js';
 import { union } from '../series/postings.js';
 import { Breath } from './breath.js';
+import { NewestSamples } from './last-samples.js';
 import type { PinSet } from './pins.js';
 import { type SelectInput, Selection } from './selection.js';
 
-export class HeadSnapshot implements Snapshot {
+export class HeadSnapshot implements Snapshot, LastSnapshot {
   readonly #input: SelectInput;
   readonly #clock: Clock;
   readonly #pins: PinSet;
@@ -54,6 +57,18 @@ export class HeadSnapshot implements Snapshot {
     await this.#archive.mount(this.#view, [matchers], range, breath);
     const refs = this.#input.series.match(matchers);
     return new Selection(this.#input, this.#pins, this.#view.version, range, breath).run(refs);
+  }
+
+  async last(
+    matcherSets: ReadonlyArray<readonly Matcher[]>,
+    range: TimeRange,
+    signal?: AbortSignal,
+  ): Promise<LastSamples> {
+    invariant(!this.#released, 'BUG: a released snapshot is used');
+    const breath = new Breath(this.#clock, signal);
+    await this.#archive.mount(this.#view, matcherSets, range, breath);
+    const { version } = this.#view;
+    return NewestSamples.find(this.#input, this.#pins, version, matcherSets, range, breath);
   }
 
   async series(
@@ -178,7 +193,10 @@ export class HeadSnapshot implements Snapshot {
     const breath = new Breath(this.#clock);
     const sets = matcherSets.length === 0 ? [[]] : matcherSets;
     if (mounts) await this.#archive.mount(this.#view, sets, range, breath);
-    const refs = union(sets.map((matchers) => series.match(matchers)));
+    const refs = union(
+      sets.map((matchers) => series.match(matchers)),
+      series.bound,
+    );
     for (let i = 0; i < refs.length; i++) {
       if ((i & 1023) === 1023) await breath.take();
       if (this.#visible(refs[i], range)) visit(refs[i]);

@@ -11,7 +11,8 @@ it('has the set operations right', () => {
     expect([...intersect(a, b)]).toEqual(left.filter((ref) => right.includes(ref)));
     expect([...subtract(a, b)]).toEqual(left.filter((ref) => !right.includes(ref)));
     const both = [...new Set([...left, ...right])].sort((x, y) => x - y);
-    expect([...union([a, b])]).toEqual(both);
+    // Few of many, and many of few.
+    for (const bound of [1 << 20, 1000]) expect([...union([a, b], bound)]).toEqual(both);
     const rest = subtract(b, a);
     expect([...joinDisjoint([a, rest], 1000)]).toEqual(both); // dense
     expect([...joinDisjoint([a, rest], 100_000)]).toEqual(both); // sparse

@@ -96,15 +96,8 @@ export function subtract(a: Uint32Array, b: Uint32Array): Uint32Array {
 export function joinDisjoint(lists: ReadonlyArray<ArrayLike<number>>, bound: number): Uint32Array {
   let total = 0;
   for (const list of lists) total += list.length;
+  if (lists.length > 1 && total * 16 > bound) return swept(lists, bound, total);
   const out = new Uint32Array(total);
-  if (lists.length > 1 && total * 16 > bound) {
-    // Dense: marking and sweeping is cheaper than sorting.
-    const marks = new Uint8Array(bound);
-    for (const list of lists) for (let i = 0; i < list.length; i++) marks[list[i]] = 1;
-    let count = 0;
-    for (let ref = 0; ref < bound; ref++) if (marks[ref] === 1) out[count++] = ref;
-    return out;
-  }
   let at = 0;
   for (const list of lists) {
     out.set(list, at);
@@ -113,10 +106,12 @@ export function joinDisjoint(lists: ReadonlyArray<ArrayLike<number>>, bound: num
   return lists.length > 1 ? out.sort() : out;
 }
 
-/** Refs of any of the lists, ascending, each once; fresh. */
-export function union(lists: readonly Uint32Array[]): Uint32Array {
+/** Refs of any of the lists, ascending, each once; fresh. Refs are below `bound`. */
+export function union(lists: readonly Uint32Array[], bound: number): Uint32Array {
   if (lists.length === 1) return lists[0].slice();
-  const all = new Uint32Array(lists.reduce((total, list) => total + list.length, 0));
+  const total = lists.reduce((sum, list) => sum + list.length, 0);
+  if (total * 16 > bound) return swept(lists, bound, total);
+  const all = new Uint32Array(total);
   let at = 0;
   for (const list of lists) {
     all.set(list, at);
@@ -128,6 +123,28 @@ export function union(lists: readonly Uint32Array[]): Uint32Array {
     if (i === 0 || all[i] !== all[i - 1]) all[count++] = all[i];
   }
   return all.subarray(0, count);
+}
+
+/** Of many refs: marking and sweeping is cheaper than sorting. */
+function swept(
+  lists: ReadonlyArray<ArrayLike<number>>,
+  bound: number,
+  countMax: number,
+): Uint32Array {
+  const marks = new Uint8Array(bound);
+  for (const list of lists) for (let i = 0; i < list.length; i++) marks[list[i]] = 1;
+  const out = new Uint32Array(Math.min(bound, countMax));
+  let count = 0;
+  for (let ref = 0; ref < bound; ref++) if (marks[ref] === 1) out[count++] = ref;
+  return out.subarray(0, count);
+}
+
+/** Refs of a list that are marked with 1, in its order; fresh. */
+export function refsIn(list: ArrayLike<number>, marks: Uint8Array): Uint32Array {
+  const out = new Uint32Array(list.length);
+  let count = 0;
+  for (let i = 0; i < list.length; i++) if (marks[list[i]] === 1) out[count++] = list[i];
+  return count === out.length ? out : out.slice(0, count);
 }
 
 /** First index from `from` on with `list[index] >= value`. */

@@ -28,6 +28,7 @@ export class SeriesIndex {
   #free: number[] = [];
   #count = 0;
   #bound = 0;
+  #removals = 0;
 
   /** Label sets: at `#offsets[ref]` the number of symbols, then name, value, name, … Offset 0: no series. */
   #pool = new Uint32Array(4096);
@@ -127,6 +128,25 @@ export class SeriesIndex {
     return found ?? this.#all.view().slice();
   }
 
+  /** Grows whenever the number of a text may have changed. */
+  get symbolsVersion(): number {
+    return this.#removals;
+  }
+
+  /** Copies the symbol numbers of a series to `out` where they fit; returns how many there are. */
+  copySymbols(ref: number, out: Uint32Array): number {
+    const pool = this.#pool;
+    const offset = this.#offsets[ref];
+    const length = pool[offset];
+    if (length > out.length) return length;
+    for (let i = 0; i < length; i++) out[i] = pool[offset + 1 + i];
+    return length;
+  }
+
+  get symbols(): Pick<Symbols, 'text' | 'find'> {
+    return this.#symbols;
+  }
+
   /** Label names of all series, in no order. */
   names(): string[] {
     return [...this.#names.keys()].map((id) => this.#symbols.text(id));
@@ -155,6 +175,7 @@ export class SeriesIndex {
   /** Forgets series. Their refs may be given again at once. */
   remove(refs: readonly number[]): void {
     if (refs.length === 0) return;
+    this.#removals++;
     const dead = new Uint8Array(this.#bound);
     const touched = new Map<number, Set<number>>();
     for (const ref of refs) {

@@ -16,6 +16,8 @@ export {
   NAMES,
   RUN_BREAK,
   answerOf,
+  lastOf,
+  newestIn,
   plainAnswer,
   randomOf,
 } from './model-world.js';

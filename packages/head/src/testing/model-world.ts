@@ -5,6 +5,7 @@
 import {
   type JournalEntry,
   type JournalRef,
+  type LastSnapshot,
   type Snapshot,
   type StoredTile,
   type TimeRange,
@@ -287,4 +288,24 @@ export async function answerOf(snapshot: Snapshot, range: TimeRange): Promise<An
     if (samples.length > 0) answer[labels[1]] = samples;
   }
   return answer;
+}
+
+/** What `last` says in place of an answer: the newest sample of each series, but for those that are stale. */
+export async function lastOf(snapshot: LastSnapshot, range: TimeRange): Promise<Answer> {
+  const answer: Answer = {};
+  const last = await snapshot.last([[]], range);
+  const columns = { values: new Float64Array(9), times: new Float64Array(9), families: [] };
+  for (const [name, series] of last.metrics) {
+    await last.read(series, 0, series.length, columns);
+    last.labels.load(series[0]);
+    if (last.labels.text(last.labels.numbers[1]) !== name) throw new Error(`no name of ${name}`);
+    if (!Number.isNaN(columns.times[0])) answer[name] = [[columns.times[0], columns.values[0]]];
+  }
+  return answer;
+}
+
+/** The same of an answer. */
+export function newestIn(answer: Answer): Answer {
+  const newest = Object.entries(answer).map(([name, samples]) => [name, samples.slice(-1)]);
+  return Object.fromEntries(newest.filter(([, [sample]]) => sample[1] !== null)) as Answer;
 }
