@@ -38,10 +38,12 @@ export interface SelectedSeries {
  * Every method may yield. Each label set comes once (origins are merged), in no order.
  */
 export interface Snapshot {
+  /** `onRead` is told of entries as they are read into memory; what it throws ends the select. */
   select(
     matchers: readonly Matcher[],
     range: TimeRange,
     signal?: AbortSignal,
+    onRead?: (entries: number) => void,
   ): Promise<SelectedSeries[]>;
   /** Label sets of series with a sample in the range (approximately) that match any of the sets. */
   series(matcherSets: ReadonlyArray<readonly Matcher[]>, range: TimeRange): Promise<Labels[]>;

@@ -148,6 +148,10 @@ it('holds no more samples than it may', async () => {
   expect(await codeOf(range(engine, 'm_total', 99, 1))).toBe(tooMany);
   expect(await codeOf(engine.instant('m_total[60s]', T(60)))).toBe(tooMany);
   expect(await codeOf(engine.instant('sum(sum_over_time(m_total[50s:1s]))', T(60)))).toBe(tooMany);
+  // A hundred samples are held, four thousand read for them.
+  const reads = testEngine(filled(100, 100), { maxRead: 4000 });
+  expect((await reads.instant('count_over_time(m_total[40s])', T(60))).stats.peakSamples).toBe(100);
+  expect(await codeOf(reads.instant('count_over_time(m_total[41s])', T(60)))).toBe(tooMany);
   expect(engine.totals.failed).toEqual({ execution: 5 });
 });
 

@@ -53,6 +53,8 @@ export interface EngineOptions {
   readonly timeout: DurationMs;
   /** Samples a query may hold at once. */
   readonly maxSamples: number;
+  /** Entries of 9 bytes that its selectors may read into memory. */
+  readonly maxRead: number;
   /** Queries evaluated at once; others wait. */
   readonly maxConcurrency: number;
   /** By their flags in Prometheus: what may still change. */
@@ -200,6 +202,7 @@ export class Engine implements QueryEngine {
       clock,
       signal: life.signal,
       maxSamples: this.#options.maxSamples,
+      maxRead: this.#options.maxRead,
       yieldEveryMs: this.#options.yieldEveryMs,
       rules: this.#options.features,
       tally: new SampleTally(byStep ? grid.count : null),
@@ -207,7 +210,7 @@ export class Engine implements QueryEngine {
     let snapshot: Snapshot | undefined;
     try {
       snapshot = this.#options.queryable.snapshot();
-      const loaded = await load(plan, snapshot, life.signal);
+      const loaded = await load(plan, snapshot, budget);
       watch.lap('preparationTime');
       const annotations = new Annotations(text);
       const evaluator = new Evaluator(plan, loaded, budget, annotations);
@@ -242,12 +245,13 @@ function cutGrid(grid: Grid, step: number, upTo: number): Grid {
 async function load(
   plan: Plan,
   snapshot: Snapshot,
-  signal: AbortSignal,
+  budget: Budget,
 ): Promise<ReadonlyArray<readonly SelectedSeries[]>> {
   return Promise.all(
-    plan.loads.map(({ matchers, minTime, maxTime }) =>
-      snapshot.select(matchers, { minTime: asTime(minTime), maxTime: asTime(maxTime) }, signal),
-    ),
+    plan.loads.map(({ matchers, minTime, maxTime }) => {
+      const range = { minTime: asTime(minTime), maxTime: asTime(maxTime) };
+      return snapshot.select(matchers, range, budget.signal, (entries) => budget.read(entries));
+    }),
   );
 }
 

@@ -57,6 +57,7 @@ export class Selection {
   readonly #range: TimeRange;
   readonly #version: number;
   readonly #breath: Breath;
+  readonly #onRead: ((entries: number) => void) | undefined;
   readonly #known = new Map<number, Known | null>();
   readonly #out: SelectedSeries[] = [];
   /** The series of each answer. */
@@ -64,7 +65,15 @@ export class Selection {
   #cold = new Map<Tile, Uint8Array>();
 
   /** `version`: of the archive's catalogue. */
-  constructor(input: SelectInput, pins: PinSet, version: number, range: TimeRange, breath: Breath) {
+  constructor(
+    input: SelectInput,
+    pins: PinSet,
+    version: number,
+    range: TimeRange,
+    breath: Breath,
+    onRead?: (entries: number) => void,
+  ) {
+    this.#onRead = onRead;
     this.#version = version;
     this.#input = input;
     this.#pins = pins;
@@ -305,6 +314,7 @@ export class Selection {
   ): void {
     const labels = this.#input.series.labels(ref);
     const family = group.layout.family(slot);
+    this.#onRead?.(values.length);
     this.refs.push(ref);
     this.#out.push({ labels, family, times, values, states, from, to });
   }

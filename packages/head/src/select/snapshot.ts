@@ -51,12 +51,14 @@ export class HeadSnapshot implements Snapshot, LastSnapshot {
     matchers: readonly Matcher[],
     range: TimeRange,
     signal?: AbortSignal,
+    onRead?: (entries: number) => void,
   ): Promise<SelectedSeries[]> {
     invariant(!this.#released, 'BUG: select on a released snapshot');
     const breath = new Breath(this.#clock, signal);
     await this.#archive.mount(this.#view, [matchers], range, breath);
     const refs = this.#input.series.match(matchers);
-    return new Selection(this.#input, this.#pins, this.#view.version, range, breath).run(refs);
+    const { version } = this.#view;
+    return new Selection(this.#input, this.#pins, version, range, breath, onRead).run(refs);
   }
 
   async last(

@@ -34,8 +34,10 @@ export class Budget {
   peakSamples = 0;
   readonly #clock: Clock;
   readonly #maxSamples: number;
+  readonly #maxRead: number;
   readonly #yieldEveryMs: number;
   #held = 0;
+  #read = 0;
   #work = 0;
   #lastYield: number;
 
@@ -43,6 +45,7 @@ export class Budget {
     clock: Clock;
     signal: AbortSignal;
     maxSamples: number;
+    maxRead: number;
     yieldEveryMs: number;
     rules: Rules;
     tally: SampleTally;
@@ -52,6 +55,7 @@ export class Budget {
     this.rules = options.rules;
     this.tally = options.tally;
     this.#maxSamples = options.maxSamples;
+    this.#maxRead = options.maxRead;
     this.#yieldEveryMs = options.yieldEveryMs;
     this.#lastYield = options.clock.monotonic();
   }
@@ -93,6 +97,12 @@ export class Budget {
   release(columns: Columns): void {
     this.#held -= columns.held;
     columns.held = 0;
+  }
+
+  /** Counts entries that selectors read. @throws CanopyError `execution` over the limit. */
+  read(entries: number): void {
+    this.#read += entries;
+    if (this.#read > this.#maxRead) tooManySamples();
   }
 
   hold(samples: number): void {

@@ -90,6 +90,7 @@ it('sorts in turns as at once', async () => {
     clock,
     signal,
     maxSamples: 1,
+    maxRead: 1,
     yieldEveryMs: 0,
     rules: NO_FEATURES,
     tally: new SampleTally(null),

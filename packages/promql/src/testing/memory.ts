@@ -108,13 +108,19 @@ class MemorySnapshot implements Snapshot {
     this.#series = series;
   }
 
-  async select(matchers: readonly Matcher[], range: TimeRange): Promise<SelectedSeries[]> {
+  async select(
+    matchers: readonly Matcher[],
+    range: TimeRange,
+    _signal?: AbortSignal,
+    onRead?: (entries: number) => void,
+  ): Promise<SelectedSeries[]> {
     const found: SelectedSeries[] = [];
     for (const { labels, ...columns } of this.#series) {
       const { times } = columns;
       if (!matchesAll(matchers, labels)) continue;
       const from = firstAtLeast(times, range.minTime);
       const to = firstAtLeast(times, range.maxTime + 1);
+      if (to > from) onRead?.(to - from);
       if (to > from) found.push({ labels, family: undefined, ...columns, from, to });
     }
     return found;

@@ -32,6 +32,7 @@ export function testEngine(
     lookback: asDuration(300_000),
     timeout: asDuration(60_000),
     maxSamples: 50_000_000,
+    maxRead: 100_000_000,
     maxConcurrency: 20,
     features: NO_FEATURES,
     yieldEveryMs: 10,

@@ -1,0 +1,46 @@
+import { asDuration, asTime, makeMatcher } from '@canopy/model';
+import { VirtualClock } from '@canopy/model/testing';
+import { expect, it } from 'vitest';
+import { Head } from '../head.js';
+import { JournalScript, TileStore } from '../testing/index.js';
+
+const START = 1_700_000_000_000;
+
+it('tells what it reads into memory, and ends where that is refused', async () => {
+  const head = new Head({
+    clock: new VirtualClock(START),
+    windowMs: asDuration(3_600_000),
+    tileFrames: 8,
+    outOfOrderWindow: asDuration(10_000),
+    onTileClosed: () => undefined,
+    tileSource: new TileStore(),
+    maxSeries: 1000,
+  });
+  const journal = new JournalScript('a');
+  const names = Array.from({ length: 300 }, (_none, i) => ({ __name__: `m${i}` }));
+  const group = journal.group().add(...names);
+  for (let second = 0; second < 20; second++) {
+    group.frame(
+      START + second * 1000,
+      names.map((_name, i) => i + second),
+    );
+  }
+  head.apply(journal.ref, journal.entries);
+  const snapshot = head.snapshot();
+  const range = { minTime: asTime(START), maxTime: asTime(START + 3_600_000) };
+  const matchers = [makeMatcher('__name__', '=~', 'm.*')];
+  let read = 0;
+  const selected = await snapshot.select(matchers, range, undefined, (entries) => {
+    read += entries;
+  });
+  expect(selected).toHaveLength(300);
+  expect(read).toBe(300 * 20);
+  read = 0;
+  const tooMuch = snapshot.select(matchers, range, undefined, (entries) => {
+    read += entries;
+    if (read > 1000) throw new Error('enough');
+  });
+  await expect(tooMuch).rejects.toThrow('enough');
+  expect(read).toBe(1020);
+  snapshot.release();
+});
