@@ -23,4 +23,11 @@ export const WHOLE_AT: u32 = RESIDUALS_AT + 8 * COUNT_MAX;
 export const ULPS_AT: u32 = WHOLE_AT + 8 * COUNT_MAX;
 /** f64: the values of a slot that has other states too. */
 export const KEPT_AT: u32 = ULPS_AT + 8 * COUNT_MAX;
-export const MEMORY_END: u32 = KEPT_AT + 8 * COUNT_MAX;
+/** Of a prefix code: u32 how often each class is there, u8 lengths and codes; u32 and u8 of the nodes of its tree; u16, its table. */
+export const CODE_COUNTS_AT: u32 = KEPT_AT + 8 * COUNT_MAX;
+export const CODE_LENGTHS_AT: u32 = CODE_COUNTS_AT + 4 * 64;
+export const CODE_CODES_AT: u32 = CODE_LENGTHS_AT + 64;
+export const CODE_WEIGHTS_AT: u32 = CODE_CODES_AT + 64;
+export const CODE_PARENTS_AT: u32 = CODE_WEIGHTS_AT + 4 * 128;
+export const CODE_TABLE_AT: u32 = CODE_PARENTS_AT + 128;
+export const MEMORY_END: u32 = CODE_TABLE_AT + 2 * 256;

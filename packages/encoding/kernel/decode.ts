@@ -3,7 +3,17 @@
  * One column of bytes to doubles: `decodeColumn` of `src/column.ts`. Whatever is not as a writer writes
  * it is left to the twin, which knows what to say. Sums are of doubles, as the twin's.
  */
-import { COUNT_MAX, OUT_AT, OUT_SIZE, ULPS_AT, VALUES_AT } from './areas';
+import { CODE_TABLE_AT, COUNT_MAX, OUT_AT, OUT_SIZE, ULPS_AT, VALUES_AT } from './areas';
+import {
+  COUNT_BITS,
+  LENGTH_BITS,
+  LOWEST_BITS,
+  beginCode,
+  fillTable,
+  highest,
+  lowest,
+  setLength,
+} from './codes';
 import { SCALE_COUNT, scaleOf } from './scales';
 
 const CODING_CONSTANT: u32 = 1;
@@ -20,6 +30,10 @@ const ULPS_MAX: f64 = 1023;
 const QUOTIENT_MAX: u32 = 23;
 const RAW_BITS: u32 = 53;
 const RICE: u32 = 64;
+const CLASSES: u32 = 120;
+const GAPS: u32 = 128;
+/** Bits: no slot has so many. */
+const TOO_MANY: u32 = 16 * OUT_SIZE;
 
 /** In place of an address: the twin must read it. */
 const FAILED: u32 = 0;
@@ -30,6 +44,8 @@ let numberEnd: u32 = 0;
 /** Residuals: what they are counted from, and how they are written. */
 let origin: f64 = 0;
 let width: u32 = 0;
+/** What a Rice code holds. */
+let riceZ: f64 = 0;
 
 function signed(from: u32): void {
   let at = from;
@@ -102,13 +118,27 @@ function decodePlain(from: u32, end: u32, out: u32, count: u32): u32 {
   at = numberEnd;
   if (at == FAILED) return FAILED;
   width = <u32>load<u8>(at++);
-  if (width >= RICE ? width > RICE + RAW_BITS : width > RAW_BITS) return FAILED;
+  const hasGaps = width >= GAPS;
+  if (hasGaps) {
+    width -= GAPS;
+    if (coding != CODING_STEPS) return FAILED;
+  }
+  if (width != CLASSES && (width >= RICE ? width > RICE + RAW_BITS : width > RAW_BITS)) {
+    return FAILED;
+  }
+  let gapParameter: u32 = 0;
+  if (hasGaps) {
+    gapParameter = <u32>load<u8>(at++);
+    if (gapParameter > RAW_BITS) return FAILED;
+  }
   const bits =
     coding == CODING_PACKED
       ? unpack(at, end, out, count, false, 0)
       : coding == CODING_DELTAS
         ? unpack(at, end, out, count, true, value)
-        : unpackSteps(at, end, out, count, value);
+        : hasGaps
+          ? unpackGaps(at, end, out, count, value, gapParameter)
+          : unpackSteps(at, end, out, count, value);
   const to = at + ((bits + 7) >> 3);
   if (to > end) return FAILED;
   if (scale != 1) {
@@ -122,6 +152,17 @@ function decodePlain(from: u32, end: u32, out: u32, count: u32): u32 {
 
 function fill(out: u32, value: f64, count: u32): void {
   for (let i: u32 = 0; i < count; i++) store<f64>(out + (i << 3), value);
+}
+
+/** Bits of one Rice code, and its number in `riceZ`. */
+function riceZAt(base: u32, position: u32, parameter: u32, unit: f64, mask: u64): u32 {
+  const ones = <u32>ctz<u64>(~bitsAt(base, position, 0xffffff));
+  if (ones > QUOTIENT_MAX) {
+    riceZ = <f64>bitsAt(base, position + QUOTIENT_MAX + 1, (1 << 53) - 1);
+    return QUOTIENT_MAX + 1 + RAW_BITS;
+  }
+  riceZ = <f64>ones * unit + <f64>bitsAt(base, position + ones + 1, mask);
+  return ones + 1 + parameter;
 }
 
 /** Bits of one Rice code, and its residual in `number`. */
@@ -139,6 +180,36 @@ function riceAt(base: u32, position: u32, parameter: u32, unit: f64, mask: u64):
   const half = floor<f64>(z * 0.5);
   number = origin + (z == 2 * half ? half : -half - 1);
   return taken;
+}
+
+/** Bits of the head of a code of classes, which fills the table; more than there can be where no writer makes it. */
+function classHeadAt(base: u32, position: u32): u32 {
+  const from = <u32>bitsAt(base, position, maskOf(LOWEST_BITS));
+  const count = <u32>bitsAt(base, position + LOWEST_BITS, maskOf(COUNT_BITS));
+  if (!beginCode(from, count)) return TOO_MANY;
+  let taken = LOWEST_BITS + COUNT_BITS;
+  for (let c = lowest; c <= highest; c++) {
+    setLength(c, <u32>bitsAt(base, position + taken, maskOf(LENGTH_BITS)));
+    taken += LENGTH_BITS;
+  }
+  return fillTable() ? taken : TOO_MANY;
+}
+
+/** Bits of one number with the code of its class, and its residual in `number`. */
+function classAt(base: u32, position: u32): u32 {
+  const word = load<u64>(base + (position >> 3)) >> <u64>(position & 7);
+  const entry = <u32>load<u16>(CODE_TABLE_AT + ((<u32>(word & 255)) << 1));
+  const c = <u64>(entry & 255);
+  const length = entry >> 8;
+  if (c <= 1) {
+    // Zigzag: 1 is -1.
+    number = c == 0 ? origin : origin - 1;
+    return length;
+  }
+  const top = (<u64>1) << (c - 1);
+  const z = top | ((word >> <u64>length) & (top - 1));
+  number = origin + <f64>(<i64>(z >> 1) ^ -(<i64>(z & 1)));
+  return length + <u32>c - 1;
 }
 
 /** Packed numbers or deltas; returns the bits taken. */
@@ -162,6 +233,15 @@ function unpack(base: u32, end: u32, out: u32, count: u32, isDeltas: bool, start
       store<f64>(out + (i << 3), value);
     }
     return position;
+  }
+  if (width == CLASSES) {
+    position = classHeadAt(base, position);
+    for (; i < count && position < limit; i++) {
+      position += classAt(base, position);
+      value = isDeltas ? value + number : number;
+      store<f64>(out + (i << 3), value);
+    }
+    return i < count ? limit + 8 : position;
   }
   const parameter = width - RICE;
   const unit = <f64>((<u64>1) << (<u64>parameter));
@@ -195,6 +275,18 @@ function unpackSteps(base: u32, end: u32, out: u32, count: u32, start: f64): u32
     }
     return position;
   }
+  if (width == CLASSES) {
+    position += classHeadAt(base, position);
+    for (let i: u32 = 1; i < count; i++) {
+      if (bitsAt(base, i - 1, 1) != 0) {
+        if (position >= limit) return limit + 8;
+        position += classAt(base, position);
+        value += number;
+      }
+      store<f64>(out + (i << 3), value);
+    }
+    return position;
+  }
   const parameter = width - RICE;
   const unit = <f64>((<u64>1) << (<u64>parameter));
   const mask = maskOf(parameter);
@@ -205,6 +297,37 @@ function unpackSteps(base: u32, end: u32, out: u32, count: u32, start: f64): u32
       value += number;
     }
     store<f64>(out + (i << 3), value);
+  }
+  return position;
+}
+
+/** Each gap, then the step behind it; returns the bits taken. */
+function unpackGaps(base: u32, end: u32, out: u32, count: u32, start: f64, parameter: u32): u32 {
+  const limit = (end - base) << 3;
+  const gapUnit = <f64>((<u64>1) << (<u64>parameter));
+  const gapMask = maskOf(parameter);
+  const bits = width < RICE ? width : width - RICE;
+  const unit = <f64>((<u64>1) << (<u64>bits));
+  const mask = maskOf(bits);
+  let position = width == CLASSES ? classHeadAt(base, 0) : 0;
+  let value = start;
+  store<f64>(out, value);
+  for (let i: u32 = 1; i < count; ) {
+    if (position >= limit) return limit + 8;
+    position += riceZAt(base, position, parameter, gapUnit, gapMask);
+    if (riceZ > <f64>(count - i)) return limit + 8;
+    const to = i + <u32>riceZ;
+    for (; i < to; i++) store<f64>(out + (i << 3), value);
+    if (i == count) break;
+    if (position > limit) return limit + 8;
+    if (width == CLASSES) position += classAt(base, position);
+    else if (width >= RICE) position += riceAt(base, position, bits, unit, mask);
+    else {
+      number = origin + <f64>bitsAt(base, position, mask);
+      position += bits;
+    }
+    value += number;
+    store<f64>(out + (i++ << 3), value);
   }
   return position;
 }

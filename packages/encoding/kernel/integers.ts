@@ -1,5 +1,20 @@
 /** A column of integers (INTEGERS_AT) to bytes: `encodeIntegers` of `src/column.ts`. */
 import { INTEGERS_AT, RESIDUALS_AT } from './areas';
+import {
+  CLASSES_MAX,
+  COUNT_BITS,
+  LENGTH_BITS,
+  LOWEST_BITS,
+  NO_CODE,
+  assignCodes,
+  clearCounts,
+  codeAt,
+  countClass,
+  highest,
+  lengthAt,
+  lowest,
+  makeCode,
+} from './codes';
 import { putSigned } from './put';
 import { encodeXor } from './xor';
 
@@ -16,6 +31,8 @@ const RANGE_MAX: i64 = 1 << 50;
 /** Above this an integer coding is compared with exclusive-or. Bits a value. */
 const WIDE: u32 = 30;
 const RICE: u32 = 64;
+const CLASSES: u32 = 120;
+const GAPS: u32 = 128;
 const RICE_BITS_MIN: u32 = 160;
 const PARAMETER_MAX: u32 = 44;
 /** Where a Rice code's quotient would be longer, the number follows as it is. */
@@ -30,6 +47,15 @@ let bestWidth: u32 = 0;
 let riceOrigin: i64 = 0;
 let riceBits: u32 = 0;
 let riceWidth: u32 = 0;
+/** How a column of steps says where they are: bits, and the parameter of the Rice code of gaps, -1 for a bit each. */
+let marksBits: u32 = 0;
+let gapParameter: i32 = -1;
+/** All codings are weighed. */
+let isKept: bool = false;
+
+export function weighAll(kept: bool): void {
+  isKept = kept;
+}
 
 function integer(i: u32): i64 {
   return load<i64>(INTEGERS_AT + (i << 3));
@@ -81,8 +107,10 @@ export function encodeIntegers(to: u32, values: u32, count: u32, scale: u32): u3
   let at = to + 1;
   if (bestCoding != CODING_PACKED) at = putSigned(at, integer(0));
   at = putSigned(at, bestOrigin);
-  store<u8>(at++, bestWidth);
-  return putBits(at, count);
+  const hasGaps = bestCoding == CODING_STEPS && gapParameter >= 0;
+  store<u8>(at++, hasGaps ? bestWidth | GAPS : bestWidth);
+  if (hasGaps) store<u8>(at++, gapParameter);
+  return hasGaps ? putGaps(at, count) : putBits(at, count);
 }
 
 /** Sets the best plan: the cheapest of fixed widths, then of Rice codes near it. */
@@ -96,7 +124,8 @@ function weigh(count: u32, min: i64, max: i64, minStep: i64, maxStep: i64, steps
   const delta = widthOf(maxDelta - minDelta);
   const deltaBits = delta * (count - 1);
   const step = widthOf(maxStep - minStep);
-  const stepBits = count - 1 + step * steps;
+  planMarks(steps, count);
+  const stepBits = marksBits + step * steps;
   bestCoding = CODING_PACKED;
   bestBits = packedBits;
   bestOrigin = min;
@@ -121,16 +150,75 @@ function weigh(count: u32, min: i64, max: i64, minStep: i64, maxStep: i64, steps
 }
 
 function isNear(bits: u32): bool {
-  return !(<f64>bits > 1.1 * <f64>bestBits);
+  return isKept || !(<f64>bits > 1.1 * <f64>bestBits);
 }
 
 function weighRice(coding: u32, count: u32): void {
-  planRice(coding, count);
-  if (riceBits >= bestBits) return;
+  const marks = coding == CODING_STEPS ? marksBits : 0;
+  const entries = fillResiduals(coding, count);
+  planRice(entries);
+  weighPlan(coding, marks + riceBits, riceWidth);
+  if (!isKept) return;
+  const bits = countClasses(entries, riceOrigin);
+  if (bits != NO_CODE) weighPlan(coding, marks + bits, CLASSES);
+}
+
+function weighPlan(coding: u32, bits: u32, width: u32): void {
+  if (bits >= bestBits) return;
   bestCoding = coding;
-  bestBits = riceBits;
+  bestBits = bits;
   bestOrigin = riceOrigin;
-  bestWidth = riceWidth;
+  bestWidth = width;
+}
+
+/** Makes the code of classes for the residuals; bits with its head, or NO_CODE. */
+function countClasses(entries: u32, from: i64): u32 {
+  clearCounts();
+  for (let i: u32 = 0; i < entries; i++) {
+    const c = classOf(zigzag(residual(i) - from));
+    if (c >= CLASSES_MAX) return NO_CODE;
+    countClass(c);
+  }
+  return makeCode();
+}
+
+function classOf(z: u64): u32 {
+  return 64 - <u32>clz<u64>(z);
+}
+
+/** Gaps between steps where those are few, else a bit for each entry. */
+function planMarks(steps: u32, count: u32): void {
+  marksBits = count - 1;
+  gapParameter = -1;
+  if (!isKept || steps << 1 >= count) return;
+  const mean = widthOf(<i64>((count - 1 - steps) / (steps + 1)));
+  const least = mean > 2 ? mean - 2 : 0;
+  // With the byte that holds the parameter.
+  let bits0: u64 = 8;
+  let bits1: u64 = 8;
+  let bits2: u64 = 8;
+  let gap: u64 = 0;
+  for (let i: u32 = 1; i <= count; i++) {
+    if (i < count && integer(i) == integer(i - 1)) {
+      gap++;
+      continue;
+    }
+    // Behind the last step only where any stand still.
+    if (i == count && gap == 0) break;
+    bits0 += bitsOf(gap, least);
+    bits1 += bitsOf(gap, least + 1);
+    bits2 += bitsOf(gap, least + 2);
+    gap = 0;
+  }
+  chooseGaps(bits0, least);
+  chooseGaps(bits1, least + 1);
+  chooseGaps(bits2, least + 2);
+}
+
+function chooseGaps(bits: u64, parameter: u32): void {
+  if (bits >= <u64>marksBits) return;
+  marksBits = <u32>bits;
+  gapParameter = <i32>parameter;
 }
 
 /** Fills RESIDUALS_AT with the numbers that a coding writes; returns how many there are. */
@@ -161,8 +249,7 @@ function round(x: f64): f64 {
  * Rice codes around the mean without the two extremes, the parameter by the mean distance. Sums are of
  * doubles, in the twin's order: they may round.
  */
-function planRice(coding: u32, count: u32): void {
-  const kept = fillResiduals(coding, count);
+function planRice(kept: u32): void {
   let sum: f64 = 0;
   let min: i64 = i64.MAX_VALUE;
   let max: i64 = i64.MIN_VALUE;
@@ -199,7 +286,6 @@ function planRice(coding: u32, count: u32): void {
     bits1 += bitsOf(z, k1);
     bits2 += bitsOf(z, k2);
   }
-  const marks: u32 = coding == CODING_STEPS ? count - 1 : 0;
   let bits = bits2;
   let width = least;
   if (bits1 < bits) {
@@ -211,7 +297,7 @@ function planRice(coding: u32, count: u32): void {
     width = parameter;
   }
   riceOrigin = from;
-  riceBits = <u32>bits + marks;
+  riceBits = <u32>bits;
   riceWidth = RICE + width;
 }
 
@@ -252,6 +338,13 @@ function putBits(to: u32, count: u32): u32 {
       waiting >>= whole << 3;
       bits &= 7;
     }
+  } else if (bestWidth == CLASSES) {
+    bitAt = at;
+    bitWaiting = waiting;
+    bitCount = bits;
+    putClassHead(kept);
+    for (let i: u32 = 0; i < kept; i++) putClass(zigzag(residual(i) - origin));
+    return finishBits();
   } else {
     const parameter = <u64>(bestWidth - RICE);
     const mask = ((<u64>1) << parameter) - 1;
@@ -278,4 +371,76 @@ function putBits(to: u32, count: u32): u32 {
   }
   if (bits > 0) store<u8>(at++, <u32>waiting);
   return at;
+}
+
+/** Bits on their way: where the next byte goes, and up to 7 that wait. */
+let bitAt: u32 = 0;
+let bitWaiting: u64 = 0;
+let bitCount: u64 = 0;
+
+/** The low bits of `value`, which has no others; width ≤ 56. */
+function put(value: u64, width: u64): void {
+  bitWaiting |= value << bitCount;
+  bitCount += width;
+  store<u64>(bitAt, bitWaiting);
+  const whole = bitCount >> 3;
+  bitAt += <u32>whole;
+  bitWaiting >>= whole << 3;
+  bitCount &= 7;
+}
+
+function finishBits(): u32 {
+  if (bitCount > 0) store<u8>(bitAt++, <u32>bitWaiting);
+  return bitAt;
+}
+
+function putRice(z: u64, parameter: u64): void {
+  const quotient = z >> parameter;
+  if (quotient > QUOTIENT_MAX) {
+    put(((<u64>1) << (QUOTIENT_MAX + 1)) - 1, QUOTIENT_MAX + 1);
+    put(z, RAW_BITS);
+    return;
+  }
+  put(((<u64>1) << quotient) - 1, quotient + 1);
+  put(z & (((<u64>1) << parameter) - 1), parameter);
+}
+
+/** Makes the code of the residuals again and writes its head. */
+function putClassHead(entries: u32): void {
+  countClasses(entries, bestOrigin);
+  assignCodes();
+  put(lowest, LOWEST_BITS);
+  put(highest - lowest, COUNT_BITS);
+  for (let c = lowest; c <= highest; c++) put(lengthAt(c), LENGTH_BITS);
+}
+
+function putClass(z: u64): void {
+  const c = classOf(z);
+  put(codeAt(c), lengthAt(c));
+  if (c > 1) put(z - ((<u64>1) << (c - 1)), c - 1);
+}
+
+/** A column of steps whose places are gaps: each gap, then the step. */
+function putGaps(to: u32, count: u32): u32 {
+  bitAt = to;
+  bitWaiting = 0;
+  bitCount = 0;
+  const entries = fillResiduals(CODING_STEPS, count);
+  if (bestWidth == CLASSES) putClassHead(entries);
+  let gap: u64 = 0;
+  let next: u32 = 0;
+  for (let i: u32 = 1; i < count; i++) {
+    if (integer(i) == integer(i - 1)) {
+      gap++;
+      continue;
+    }
+    putRice(gap, gapParameter);
+    gap = 0;
+    const apart = residual(next++) - bestOrigin;
+    if (bestWidth == CLASSES) putClass(zigzag(apart));
+    else if (bestWidth >= RICE) putRice(zigzag(apart), bestWidth - RICE);
+    else put(<u64>apart, bestWidth);
+  }
+  if (gap > 0) putRice(gap, gapParameter);
+  return finishBits();
 }

@@ -15,13 +15,14 @@ import {
   VALUES_AT,
 } from './areas';
 import { GIVEN_UP, encodeColumn } from './column';
+import { weighAll } from './integers';
 import { putVarint } from './put';
 
 export * from './areas';
 export { decodeSlot } from './decode';
 
 /** Raised when areas, arguments or results change their meaning. */
-export const VERSION: u32 = 1;
+export const VERSION: u32 = 2;
 
 /** What stands in the block for a slot: `src/slot-block.ts`. */
 const FORM_CONSTANT: u32 = 1;
@@ -38,10 +39,11 @@ function sizeMax(count: u32): u32 {
 /**
  * Encodes slots of the block from `first` on, each `count` entries. The bytes go to OUT_AT on, where each
  * slot ends after that, to ENDS_AT on, from the first. Returns how many slots it did: fewer than asked for where the room
- * may not be enough, or where the next one is left to the twin.
+ * may not be enough, or where the next one is left to the twin. `kept`: for a tile that is kept long.
  */
-export function encodeSlots(first: u32, slots: u32, count: u32): u32 {
+export function encodeSlots(first: u32, slots: u32, count: u32, kept: bool): u32 {
   let at: u32 = OUT_AT;
+  weighAll(kept);
   if (count > COUNT_MAX) return 0;
   for (let i: u32 = 0; i < slots; i++) {
     if (at + sizeMax(count) > OUT_AT + OUT_SIZE) return i;

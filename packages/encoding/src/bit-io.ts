@@ -85,6 +85,10 @@ export class BitReader {
     return value + this.#step(bits) * scale;
   }
 
+  fail(message: string): never {
+    throw new FormatError(message, this.#at);
+  }
+
   /** How many ones come before a zero, which is read too; at most `max`, then no zero is read. */
   ones(max: number): number {
     let count = 0;

@@ -9,21 +9,26 @@ import { unpack, unpackSteps } from './residuals.js';
 import type { ByteReader, ByteWriter } from './varint.js';
 import { decodeXor, encodeXor } from './xor.js';
 
-/** Writes the first `count` entries of `values`. */
-export function encodeColumn(writer: ByteWriter, values: Float64Array, count: number): void {
+/** Writes the first `count` entries of `values`; `kept`: for a tile that is kept long, see tile.format.md. */
+export function encodeColumn(
+  writer: ByteWriter,
+  values: Float64Array,
+  count: number,
+  kept = false,
+): void {
   if (count === 0) {
     writer.u8(Coding.empty);
     return;
   }
   const scale = toIntegers(values, count);
-  if (scale >= 0 && encodeIntegers(writer, values, count, scale)) return;
+  if (scale >= 0 && encodeIntegers(writer, values, count, scale, kept)) return;
   if (isOneValue(values, count)) {
     writer.u8(Coding.constantBits);
     writer.f64(values[0]);
     return;
   }
   const before = writer.length;
-  const near = encodeNear(writer, values, count);
+  const near = encodeNear(writer, values, count, kept);
   const nearSize = writer.length - before;
   writer.u8(Coding.xor);
   encodeXor(writer, values, count);
@@ -40,7 +45,12 @@ export function encodeColumn(writer: ByteWriter, values: Float64Array, count: nu
 const NEAR_EXPONENTS = [3, 6, 9];
 
 /** A column of integers and one of doubles between; false where nothing was written. */
-function encodeNear(writer: ByteWriter, values: Float64Array, count: number): boolean {
+function encodeNear(
+  writer: ByteWriter,
+  values: Float64Array,
+  count: number,
+  kept: boolean,
+): boolean {
   for (const exponent of NEAR_EXPONENTS) {
     const scale = SCALES[exponent];
     let i = 0;
@@ -53,8 +63,8 @@ function encodeNear(writer: ByteWriter, values: Float64Array, count: number): bo
       ulps[i] = ulpsBetween(values[i], whole[i] / scale);
     }
     writer.u8((exponent << SCALE_SHIFT) | Coding.near);
-    encodeColumn(writer, whole, count);
-    encodeColumn(writer, ulps, count);
+    encodeColumn(writer, whole, count, kept);
+    encodeColumn(writer, ulps, count, kept);
     return true;
   }
   return false;

@@ -29,7 +29,7 @@ export interface SlotCoder {
   reserve(count: number): SlotBlock;
   /**
    * Appends slots `first` to `first + slots` of the block and notes where each ends, from `ends[at]` on. Returns how
-   * many it did, at least one.
+   * many it did, at least one. `kept`: for a tile that is kept long.
    */
   encode(
     first: number,
@@ -38,6 +38,7 @@ export interface SlotCoder {
     writer: ByteWriter,
     ends: Uint32Array,
     at: number,
+    kept: boolean,
   ): number;
   /**
    * Decodes the column that the rest of `reader` is, its first byte read already, to `count` values from

@@ -3,7 +3,7 @@
  * of what they say elsewhere. See tile.format.md, "Relations". For tiles that are written once and kept long.
  */
 import { integerScale } from './column-head.js';
-import { encodeColumn } from './column.js';
+import { type SlotCoder, SlotForm } from './slot-block.js';
 import { ByteWriter } from './varint.js';
 
 /** A slot's first byte where it is told by others; no column begins with it. */
@@ -26,6 +26,7 @@ const INTEGER_MAX = 2 ** 50;
 const SAMPLES = 48;
 
 const REST = new ByteWriter(1 << 12);
+const REST_END = new Uint32Array(1);
 
 /** A slot that stands for itself, of integers. */
 interface Known {
@@ -39,6 +40,8 @@ interface Relation {
   readonly firstSign: 1 | -1;
   readonly second: Known | null;
   readonly secondSign: 1 | -1;
+  /** The rest is one number for all entries. */
+  readonly isConstant: boolean;
 }
 
 export class SlotRelations {
@@ -51,17 +54,19 @@ export class SlotRelations {
   #next = 0;
   readonly #weights: Int32Array;
   readonly #places: Int32Array;
-  readonly #rest: Float64Array;
+  readonly #coder: SlotCoder;
+  readonly #spare: number;
 
-  /** `count`: entries of each slot. */
-  constructor(count: number) {
+  /** `count`: entries of each slot. `spare`: a slot of the coder's block that nobody else uses. */
+  constructor(count: number, coder: SlotCoder, spare: number) {
     this.#count = count;
+    this.#coder = coder;
+    this.#spare = spare;
     this.#window = Math.min(WINDOW, Math.floor(CELLS_MAX / Math.max(1, count)));
     this.#hashes = new Int32Array(this.#window);
     this.#weights = Int32Array.from({ length: count }, (_, i) => weightOf(i));
     const stride = (count - 1) / SAMPLES;
     this.#places = Int32Array.from({ length: SAMPLES }, (_, k) => 1 + Math.floor(k * stride));
-    this.#rest = new Float64Array(count);
   }
 
   /**
@@ -144,8 +149,8 @@ export class SlotRelations {
       const known = this.#known[at];
       const relation: Relation =
         first === null
-          ? { first: known, firstSign: sign, second: null, secondSign: 1 }
-          : { first, firstSign, second: known, secondSign: sign };
+          ? { first: known, firstSign: sign, second: null, secondSign: 1, isConstant: true }
+          : { first, firstSign, second: known, secondSign: sign, isConstant: true };
       if (isExact(column, relation)) return relation;
     }
     return null;
@@ -161,7 +166,8 @@ export class SlotRelations {
       best = cost;
       first = known;
     }
-    return first === null ? null : { first, firstSign: 1, second: null, secondSign: 1 };
+    if (first === null) return null;
+    return { first, firstSign: 1, second: null, secondSign: 1, isConstant: false };
   }
 
   /** False, with nothing changed, where it would not save enough. */
@@ -172,12 +178,15 @@ export class SlotRelations {
     writer: ByteWriter,
     from: number,
   ): boolean {
-    const { first, firstSign, second, secondSign } = relation;
-    const rest = this.#rest;
-    for (let i = 0; i < rest.length; i++) {
+    const { first, firstSign, second, secondSign, isConstant } = relation;
+    const { values, forms } = this.#coder.reserve(this.#count);
+    const at = this.#spare * this.#count;
+    for (let i = 0; i < this.#count; i++) {
       const told = firstSign * first.integers[i];
-      rest[i] = column.integers[i] - told - (second === null ? 0 : secondSign * second.integers[i]);
+      values[at + i] =
+        column.integers[i] - told - (second === null ? 0 : secondSign * second.integers[i]);
     }
+    forms[this.#spare] = isConstant ? SlotForm.constant : SlotForm.values;
     REST.clear();
     REST.u8(HAS_RELATION);
     REST.u8(
@@ -189,7 +198,7 @@ export class SlotRelations {
     REST.varint(column.slot - first.slot - 1);
     if (second !== null) REST.varint(column.slot - second.slot - 1);
     const columnFrom = REST.length;
-    encodeColumn(REST, rest, rest.length);
+    this.#coder.encode(this.#spare, 1, this.#count, REST, REST_END, 0, true);
     if (integerScale(REST.view()[columnFrom]) === undefined) return false;
     if (REST.length > (1 - WORTH) * (writer.length - from)) return false;
     writer.advance(from);

@@ -36,9 +36,10 @@ export class TwinCoder implements SlotCoder {
     writer: ByteWriter,
     ends: Uint32Array,
     at: number,
+    kept: boolean,
   ): number {
     for (let i = 0; i < slots; i++) {
-      encodeBlockSlot(this.#block, first + i, count, writer);
+      encodeBlockSlot(this.#block, first + i, count, writer, kept);
       ends[at + i] = writer.length;
     }
     return slots;
@@ -63,20 +64,27 @@ export function encodeBlockSlot(
   slot: number,
   count: number,
   writer: ByteWriter,
+  kept: boolean,
 ): void {
   const from = slot * count;
   const form = forms[slot];
-  if (form === SlotForm.states) encodeSlot(writer, states, values, from, count);
-  else encodeValues(writer, values, from, form === SlotForm.constant ? 1 : count);
+  if (form === SlotForm.states) encodeSlot(writer, states, values, from, count, kept);
+  else encodeValues(writer, values, from, form === SlotForm.constant ? 1 : count, kept);
 }
 
-function encodeValues(writer: ByteWriter, values: Float64Array, from: number, count: number): void {
+function encodeValues(
+  writer: ByteWriter,
+  values: Float64Array,
+  from: number,
+  count: number,
+  kept: boolean,
+): void {
   reserveScratch(count);
   for (let i = 0; i < count; i++) {
     scratch[i] = values[from + i];
     if (scratch[i] !== scratch[i]) setNormalNan(scratchBits, i);
   }
-  encodeColumn(writer, scratch, count);
+  encodeColumn(writer, scratch, count, kept);
 }
 
 function reserveScratch(count: number): void {
@@ -92,21 +100,22 @@ export function encodeSlot(
   values: Float64Array,
   from: number,
   length: number,
+  kept = false,
 ): void {
   reserveScratch(length);
-  let kept = 0;
+  let entries = 0;
   for (let i = from; i < from + length; i++) {
     if (states[i] !== SampleState.value) continue;
-    scratch[kept] = values[i];
-    if (values[i] !== values[i]) setNormalNan(scratchBits, kept);
-    kept++;
+    scratch[entries] = values[i];
+    if (values[i] !== values[i]) setNormalNan(scratchBits, entries);
+    entries++;
   }
-  const allValues = kept === length;
+  const allValues = entries === length;
   if (!allValues) {
     writer.u8(HAS_STATES);
     writeStates(writer, states, from, length);
   }
-  encodeColumn(writer, scratch, kept);
+  encodeColumn(writer, scratch, entries, kept);
 }
 
 /** Runs of one state each: (length - 1) * 4 + state. */

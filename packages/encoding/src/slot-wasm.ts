@@ -9,7 +9,7 @@ import type { ByteReader, ByteWriter } from './varint.js';
 
 /** Beside the sources and beside what is compiled from them alike. */
 const KERNEL = new URL('../dist/kernel.wasm', import.meta.url);
-const VERSION = 1;
+const VERSION = 2;
 /** Fewer bytes are quicker copied one by one. */
 const COPY_BYTES_MIN = 96;
 
@@ -21,7 +21,7 @@ declare const WebAssembly: {
 
 interface KernelExports {
   readonly memory: { readonly buffer: ArrayBuffer };
-  encodeSlots(first: number, slots: number, count: number): number;
+  encodeSlots(first: number, slots: number, count: number, kept: boolean): number;
   decodeSlot(size: number, count: number): number;
 }
 
@@ -82,10 +82,11 @@ export class WasmCoder implements SlotCoder {
     writer: ByteWriter,
     ends: Uint32Array,
     at: number,
+    kept: boolean,
   ): number {
-    const done = this.#exports.encodeSlots(first, slots, count);
+    const done = this.#exports.encodeSlots(first, slots, count, kept);
     if (done === 0) {
-      encodeBlockSlot(this.#block, first, count, writer);
+      encodeBlockSlot(this.#block, first, count, writer, kept);
       ends[at] = writer.length;
       return 1;
     }

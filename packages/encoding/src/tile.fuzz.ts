@@ -18,7 +18,7 @@ const ROUNDS = Number(process.env.CANOPY_FUZZ_ROUNDS ?? 300);
 
 /** A column that keeps one habit for a while, as series do. */
 function fillValues(rng: Rng, values: Float64Array, from: number, count: number): void {
-  const habit = rng.below(6);
+  const habit = rng.below(8);
   const scale = rng.pick([1, 10, 100, 1000, 1e6]);
   let value = rng.below(rng.pick([10, 1e6, 2 ** 45]));
   for (let i = from; i < from + count; i++) {
@@ -26,6 +26,9 @@ function fillValues(rng: Rng, values: Float64Array, from: number, count: number)
     if (habit === 1) value += rng.below(100);
     if (habit === 2) value = rng.below(1000) / scale;
     if (habit === 3) value += rng();
+    // Rarely a step; steps of very different sizes.
+    if (habit === 6 && rng() < 0.03) value += rng.below(3);
+    if (habit === 7 && rng() < 0.7) value += Math.round(2 ** (rng() * rng() * 49));
     values[i] = habit === 4 || rng() < 0.01 ? anyValue(rng) : value;
     if (habit === 5 && rng() < 0.2) value += (rng() - 0.5) * 2 ** 40;
   }
@@ -46,7 +49,7 @@ function fillTold(rng: Rng, values: Float64Array, slot: number, count: number): 
 function randomColumns(rng: Rng): TileColumns {
   const loose = rng() < 0.3;
   const slotCount = rng.below(8);
-  const count = rng.below(rng.pick([3, 40, 130, 300]));
+  const count = rng.below(rng.pick([3, 3, 40, 40, 130, 300]));
   const times = new Float64Array(loose ? slotCount * count : count);
   for (let i = 0, time = rng.below(2 ** 41); i < times.length; i++) {
     time += rng() < 0.8 ? 5000 : 1 + rng.below(10_000);

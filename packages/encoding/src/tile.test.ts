@@ -18,18 +18,23 @@ function cells(states: Uint8Array, values: Float64Array): Cell[] {
   return Array.from(states, (state, i) => (state === 1 ? values[i] : state === 2 ? 'x' : '.'));
 }
 
-/** Slots come back; `size` is that of the whole tile less its shared parts. */
+/** Slots come back, from a tile of either version. */
 function check(slot: Cell[], times = slot.map((_, i) => 1_700_000_000_000 + 15_000 * i)): void {
+  for (const kept of [false, true]) checkTile(slot, times, kept);
+}
+
+function checkTile(slot: Cell[], times: number[], kept: boolean): void {
   const rows = [slot, slot.map(() => 5), slot];
   const count = slot.length;
   const tile = new TileReader(
-    encodeTile({
-      kind: 'aligned',
-      slotCount: 3,
-      count,
-      times: Float64Array.from(times),
-      ...columns(rows),
-    }),
+    encodeTile(
+      {
+        ...{ kind: 'aligned', slotCount: 3, count },
+        ...{ times: Float64Array.from(times), ...columns(rows) },
+      },
+      null,
+      kept,
+    ),
   );
   expect([tile.kind, tile.slotCount, tile.count]).toEqual(['aligned', 3, count]);
   expect([tile.minTime, tile.maxTime]).toEqual([times[0] ?? 0, times.at(-1) ?? 0]);
@@ -65,6 +70,16 @@ it('keeps columns of every shape', () => {
   check(jitter.map((noise) => 4096 * noise)); // whole pages
   check(jitter.map((noise) => 1024 * noise - 2 ** 50)); // whole KiB
   check([5, 5, 5, 5, 5, 9, 9, 9, 9, 9, 9, 9, 9, 10, 10]); // steps
+  // Rarely a step: at the very first, the last, few far apart, many.
+  const stepsAt = (...places: number[]): number[] =>
+    jitter.map((_, i) => 7 + places.filter((place) => place <= i).length);
+  for (const places of [[1], [99], [1, 99], [98, 99], [30, 31, 77], [50]])
+    check(stepsAt(...places));
+  check(jitter.map((noise, i) => Math.floor(i / 3) * 100 + (noise > 55 ? 2 ** 40 : 0)));
+  check(stepsAt(9, 33, 60).map((x) => 5 ** x)); // steps of very different sizes
+  check(jitter.map((noise, i) => 2 ** (noise / 2) * (i % 2 === 0 ? 1 : -1)).map(Math.round)); // classes
+  check(jitter.map((noise) => (noise === 0 ? 2 ** 46 : noise === 1 ? -(2 ** 46) : noise % 3)));
+  check(jitter.map((noise) => (noise === 0 ? 2 ** 50 : noise === 1 ? -(2 ** 50) : noise % 3)));
   check([0.1, 0.25, 1, 17.5]); // decimals of several lengths
   check([1 / 3, 2 / 3, Math.PI, Math.PI, 1e300]); // exclusive-or
   check([Infinity, 1, -Infinity, 5e-324, NaN, 1e22, -1]);
@@ -139,7 +154,7 @@ it('writes the bytes of its format page', () => {
     ]),
   });
   const page = readFileSync(new URL('./tile.format.md', import.meta.url), 'utf8');
-  expect([bytes, tileToKeep()]).toEqual(exampleBytes(page));
+  expect([bytes, tileToKeep(), tileOfSteps()]).toEqual(exampleBytes(page));
 });
 
 /** Random steps, the same ones each time. */
@@ -160,9 +175,10 @@ function checkTold(rows: number[][], told: number): void {
   const values = new Float64Array(count);
   const states = new Uint8Array(count);
   for (const [slot, row] of rows.entries()) {
-    expect(tile.readSlot(slot, values, states, 0)).toEqual({ present: count, statesNull: true });
-    expect(values, `slot ${slot}`).toEqual(Float64Array.from(row));
-    expect(states.every((state) => state === 1)).toBe(true);
+    const { present, statesNull } = tile.readSlot(slot, values, states, 0);
+    const isAll = statesNull && present === count && states.every((state) => state === 1);
+    const isSame = Buffer.from(values.buffer).equals(Buffer.from(Float64Array.from(row).buffer));
+    expect([slot, isAll, isSame]).toEqual([slot, true, true]);
   }
   // Each takes a byte that says so, and begins where the one before it ends.
   const size = encodeTile({ ...given, ...columns(rows) }, null, false).length - bytes.length;
@@ -192,9 +208,10 @@ it('tells a slot by one or two others', () => {
   checkTold([a.map((x) => x / 3), a.map((x) => x / 3)], 0);
   checkTold([a.map((x) => x * 2 ** 30 + 1), a.map((x) => x * 2 ** 30)], 0);
   // More slots than are compared.
-  const many = Array.from({ length: 300 }, (_, i) => walk(120, 10 + i, 1e5));
-  checkTold([a, ...many, a], 0);
-  checkTold([...many, a, a], 1);
+  const many = Array.from({ length: 260 }, (_, i) => walk(50, 10 + i, 1e5));
+  const short = walk(50, 1, 1000);
+  checkTold([short, ...many, short], 0);
+  checkTold([...many, short, short], 1);
 });
 
 /** That of the format page's second example. */
@@ -207,20 +224,40 @@ function tileToKeep(): Uint8Array {
   return encodeTile({ ...given, ...columns([a, b, told]) }, null, true);
 }
 
+/** That of the format page's third example: gaps, and classes. */
+function tileOfSteps(): Uint8Array {
+  const steps = Array.from({ length: 24 }, (_, i) => (i < 20 ? 7 : 9));
+  const far: Record<number, number> = { 5: 70_000, 11: -70_000, 17: 3000, 23: -3000 };
+  const values = steps.map((_, i) => 1000 + (i % 4) + (far[i] ?? 0));
+  const times = Float64Array.from(steps, (_, i) => 1000 * i);
+  const given = { kind: 'aligned', slotCount: 2, count: 24, times } as const;
+  return encodeTile({ ...given, ...columns([steps, values]) }, null, true);
+}
+
+/** Reads a slot of a tile with one byte changed. */
+function checkChanged(
+  bytes: Uint8Array,
+  slot: number,
+  [place, byte]: readonly [number, number],
+  expected: RegExp | null,
+): void {
+  const changed = bytes.slice();
+  changed[place] = byte;
+  const crc = crc32c(changed, 0, changed.length - 4);
+  new DataView(changed.buffer).setUint32(changed.length - 4, crc, true);
+  const tile = new TileReader(changed);
+  const read = (): void => {
+    tile.readSlot(slot, new Float64Array(tile.count), new Uint8Array(tile.count), 0);
+  };
+  if (expected === null) read();
+  else expect(read).toThrow(expected);
+}
+
 it('refuses relations that do not hold', () => {
   const bytes = tileToKeep();
   const at = bytes.lastIndexOf(0x81);
-  const check = (place: number, byte: number, expected: RegExp | null): void => {
-    const changed = bytes.slice();
-    changed[place] = byte;
-    const crc = crc32c(changed, 0, changed.length - 4);
-    new DataView(changed.buffer).setUint32(changed.length - 4, crc, true);
-    const read = (): void => {
-      new TileReader(changed).readSlot(2, new Float64Array(8), new Uint8Array(8), 0);
-    };
-    if (expected === null) read();
-    else expect(read).toThrow(expected);
-  };
+  const check = (place: number, byte: number, expected: RegExp | null): void =>
+    checkChanged(bytes, 2, [place, byte], expected);
   check(at, 0x81, null);
   check(at + 1, 0x7a, /unknown scale/); // number 15
   check(at + 1, 0xfa, /unknown scale/);
@@ -231,6 +268,25 @@ it('refuses relations that do not hold', () => {
   check(at + 4, 6, /not of integers/);
   check(bytes.indexOf(4, 30), 6, /not of integers/); // what it is told by
   check(2, 1, /./); // version 1 has none
+});
+
+it('refuses gaps and classes that no writer makes', () => {
+  const bytes = tileOfSteps();
+  const check = (slot: number, place: number, byte: number, expected: RegExp | null): void =>
+    checkChanged(bytes, slot, [place, byte], expected);
+  const steps = bytes.indexOf(0x80, 30) - 3;
+  check(0, steps + 3, 0x80, null);
+  check(0, steps + 3, 0x80 + 54, /width/);
+  check(0, steps, 0x04, /width/); // gaps of what has no steps
+  check(0, steps + 4, 54, /width/);
+  check(0, steps + 4, 6, /gap out of range/);
+  const classes = bytes.indexOf(120, 30);
+  check(1, classes, 121, /width/);
+  check(1, classes + 1, 0x3f, /classes out of range/);
+  check(1, classes + 2, 0x94, /too long/);
+  check(1, classes + 2, 0x24, /fill up/);
+  check(1, classes + 2, 0x44, /fill up/);
+  check(1, bytes.length - 6, 20, /./); // slot 0 ends later
 });
 
 it('skips sections of later versions', () => {

@@ -126,6 +126,7 @@ export class AlignedTileEncoder {
   readonly #coder: SlotCoder;
   readonly #data = new ByteWriter(1 << 12);
   readonly #ends: Uint32Array;
+  readonly #kept: boolean;
   readonly #relations: SlotRelations | null;
   /** Slots added so far. */
   slots = 0;
@@ -149,7 +150,11 @@ export class AlignedTileEncoder {
     this.slotsAtOnce = Math.max(1, Math.floor(this.block.values.length / Math.max(1, count)));
     this.slotsAtOnce = Math.min(this.slotsAtOnce, this.block.forms.length);
     this.#ends = new Uint32Array(slotCount);
-    this.#relations = kept ? new SlotRelations(count) : null;
+    this.#kept = kept;
+    // One slot of the block is for relations.
+    const hasRoom = kept && this.slotsAtOnce > 1;
+    if (hasRoom) this.slotsAtOnce--;
+    this.#relations = hasRoom ? new SlotRelations(count, this.#coder, this.slotsAtOnce) : null;
   }
 
   get slotCount(): number {
@@ -166,26 +171,27 @@ export class AlignedTileEncoder {
     invariant(slots <= this.slotsAtOnce, 'BUG: more slots than fit the block');
     invariant(this.slots + slots <= this.#ends.length, 'BUG: tile with too many slots');
     const count = this.#times.length;
+    const kept = this.#kept;
     const atOnce = this.#relations === null ? slots : 1;
     for (let done = 0; done < slots; ) {
       const some = Math.min(atOnce, slots - done);
       const from = this.#data.length;
       const at = this.slots + done;
-      const coded = this.#coder.encode(done, some, count, this.#data, this.#ends, at);
-      if (this.#relations !== null) this.#relate(done, from);
+      const coded = this.#coder.encode(done, some, count, this.#data, this.#ends, at, kept);
+      if (this.#relations !== null) this.#relate(this.#relations, done, from);
       done += coded;
     }
     this.slots += slots;
   }
 
   /** The slot that was encoded last: `done` in the block, its bytes from `from` on. */
-  #relate(done: number, from: number): void {
+  #relate(relations: SlotRelations, done: number, from: number): void {
     const { values, forms } = this.block;
     if (forms[done] === SlotForm.constant) return;
     const count = this.#times.length;
     const column = values.subarray(done * count, (done + 1) * count);
     const slot = this.slots + done;
-    this.#relations!.shorten(slot, column, this.#data, from);
+    relations.shorten(slot, column, this.#data, from);
     this.#ends[slot] = this.#data.length;
   }
 
@@ -196,7 +202,7 @@ export class AlignedTileEncoder {
     const count = times.length;
     const [minTime, maxTime] = count > 0 ? [times[0], times[count - 1]] : [0, 0];
     const extent = { slotCount: this.slots, count, minTime, maxTime };
-    const version = this.#relations === null ? VERSION : VERSION_KEPT;
+    const version = this.#kept ? VERSION_KEPT : VERSION;
     return writeTile(version, extent, times, this.#data, this.#ends);
   }
 }
