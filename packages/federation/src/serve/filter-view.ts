@@ -1,5 +1,5 @@
 /**
- * A journal through a filter. Matchers are evaluated once a series, when its layout record passes.
+ * A journal through a filter. Matchers are evaluated once a series, when its layout record passes first (verdicts.ts).
  * Frames of a group that passes whole go through byte for byte, those of a group of which nothing
  * passes are left out, and the others are decoded and encoded again with the slot numbers they had.
  *
@@ -29,12 +29,11 @@ import {
   type JournalPosition,
   type LayoutRecord,
   type LayoutSlot,
-  type Matcher,
   SampleState,
   asTime,
   comparePositions,
 } from '@canopy/model';
-import { isSelected } from './selection.js';
+import type { LayoutFilter } from './verdicts.js';
 
 /** How many slots of a group there are, and how many of them pass. */
 interface SlotCounts {
@@ -79,7 +78,7 @@ const keyOf = (epoch: Epoch, group: GroupId) => `${epoch}/${group}`;
 export class FilterView {
   /** Frames that could not be decoded because their key frame is gone or their bytes are wrong. */
   undecodable = 0;
-  readonly #matcherSets: ReadonlyArray<readonly Matcher[]>;
+  readonly #filter: LayoutFilter;
   /** Groups of the current epoch: those of an earlier one are not written any more. */
   #groups = new Map<GroupId, FilteredGroup>();
   #epoch: Epoch = 0;
@@ -94,12 +93,12 @@ export class FilterView {
    * `start` must then be offered one by one. `isWhole`: none of them needs one before `start`.
    */
   constructor(
-    matcherSets: ReadonlyArray<readonly Matcher[]>,
+    filter: LayoutFilter,
     layouts: readonly JournalEntry[],
     start: JournalPosition,
     isWhole: boolean,
   ) {
-    this.#matcherSets = matcherSets;
+    this.#filter = filter;
     this.#position = start;
     this.#epoch = start.epoch;
     for (const entry of layouts) {
@@ -110,7 +109,7 @@ export class FilterView {
     for (const entry of layouts) {
       if (entry.epoch !== start.epoch || comparePositions(entry, start) > 0) continue;
       const layout = readLayout(entry);
-      if (layout !== null) this.#addLayout(layout, !isWhole);
+      if (layout !== null) this.#addLayout(entry, layout, !isWhole);
     }
   }
 
@@ -143,7 +142,7 @@ export class FilterView {
     // Where it was partial before, the place to start from was chosen with its key frame in mind.
     if (isPartial(group)) return undefined;
     const layout = readLayout(entry);
-    if (layout === null || !isPartial(this.#countAfter(group, layout))) return undefined;
+    if (layout === null || !isPartial(this.#countAfter(group, entry, layout))) return undefined;
     if (group.keySequence === 0) return { from: null };
     // Others may turn with it (one release, many targets): not one view made again for each.
     let sequence = Math.min(this.replayFrom().sequence, group.keySequence - 1);
@@ -207,14 +206,14 @@ export class FilterView {
     const layout = readLayout(entry);
     // What we cannot read, the reader may (a later version); its frames go where their group goes.
     if (layout === null) return entry;
-    const kept = this.#addLayout(layout, false);
-    const passesWhole = kept.every((keep) => keep);
+    const kept = this.#addLayout(entry, layout, false);
+    const passesWhole = !kept.includes(0);
     // The reader needs every version of a layout, also one that adds nothing it sees.
     if (passesWhole) return entry;
     const slots: LayoutSlot[] = [];
     const slotNumbers: number[] = [];
     for (let i = 0; i < layout.slots.length; i++) {
-      if (!kept[i]) continue;
+      if (kept[i] === 0) continue;
       slots.push(layout.slots[i]);
       slotNumbers.push(slotNumber(layout, i));
     }
@@ -311,7 +310,7 @@ export class FilterView {
    * Takes a layout record in; says for each of its slots whether it passes. `blind` holds where the
    * group is new to the view.
    */
-  #addLayout(layout: LayoutRecord, blind: boolean): boolean[] {
+  #addLayout(entry: JournalEntry, layout: LayoutRecord, blind: boolean): Uint8Array {
     let group = this.#groups.get(layout.group);
     if (group === undefined) {
       group = newGroup(layout.meta, blind);
@@ -322,10 +321,10 @@ export class FilterView {
       mask.set(group.mask);
       group.mask = mask;
     }
-    const kept = layout.slots.map((slot) => isSelected(this.#matcherSets, slot.labels));
+    const kept = this.#filter(entry, layout);
     for (let i = 0; i < kept.length; i++) {
       group.present++;
-      if (!kept[i]) continue;
+      if (kept[i] === 0) continue;
       group.kept++;
       group.mask[slotNumber(layout, i)] = 1;
     }
@@ -336,18 +335,15 @@ export class FilterView {
 
   #countEventual(entry: JournalEntry, layout: LayoutRecord): void {
     const key = keyOf(entry.epoch, entry.group);
-    this.#eventual.set(
-      key,
-      this.#countAfter(this.#eventual.get(key) ?? { present: 0, kept: 0 }, layout),
-    );
+    const before = this.#eventual.get(key) ?? { present: 0, kept: 0 };
+    this.#eventual.set(key, this.#countAfter(before, entry, layout));
   }
 
-  #countAfter(before: SlotCounts, layout: LayoutRecord): SlotCounts {
+  #countAfter(before: SlotCounts, entry: JournalEntry, layout: LayoutRecord): SlotCounts {
     let { present, kept } = before;
-    for (const slot of layout.slots) {
-      present++;
-      if (isSelected(this.#matcherSets, slot.labels)) kept++;
-    }
+    const passing = this.#filter(entry, layout);
+    present += passing.length;
+    for (const passes of passing) kept += passes;
     return { present, kept };
   }
 }

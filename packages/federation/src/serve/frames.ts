@@ -112,6 +112,7 @@ export class FrameServer {
     epochBreaks: 0,
     undecodable: 0,
     replays: 0,
+    evaluated: 0,
   };
   readonly #options: FrameServerOptions;
   readonly #layouts: LayoutReader;
@@ -209,6 +210,7 @@ export class FrameServer {
     this.#views.retain((reader) => this.#readers.has(reader));
     this.totals.undecodable = this.#views.undecodable;
     this.totals.replays = this.#views.replays;
+    this.totals.evaluated = this.#views.evaluated;
     const report = this.#report(request.reader);
     return { serverName: name, serverTime: clock.now(), report, excluded, journals };
   }
@@ -220,7 +222,7 @@ export class FrameServer {
     const parts = {
       store,
       layouts: this.#layouts,
-      views: matcherSets === null ? null : this.#views.of(request.reader.key, matcherSets),
+      views: matcherSets === null ? null : this.#views.of(request.reader.key, request.selection),
       now: () => clock.now(),
       monotonic: () => clock.monotonic(),
     };

@@ -8,15 +8,19 @@ import {
   type JournalPosition,
   type JournalRef,
   type JournalState,
-  type Matcher,
   type Store,
   comparePositions,
 } from '@canopy/model';
 import { FilterView } from './filter-view.js';
 import type { LayoutReader } from './layouts.js';
+import type { Selection } from './selection.js';
+import { Verdicts } from './verdicts.js';
 
 /** Read before others get their turn. */
 const CHUNK = { maxBytes: 256 * 1024, maxEntries: 2048 };
+
+/** Kept of which series pass: a byte each. */
+const VERDICT_BYTES_MAX = 16 * 1024 * 1024;
 
 /** Where a view has to be, and how many sequence numbers before that it has to start. */
 export interface ViewPlace {
@@ -48,6 +52,7 @@ export class Views {
   readonly #clock: Clock;
   readonly #layouts: LayoutReader;
   readonly #viewsMax: number;
+  readonly #verdicts = new Verdicts(VERDICT_BYTES_MAX);
   /**
    * By reference and position (where it is, or will be when it is made); least recently used first.
    */
@@ -66,13 +71,18 @@ export class Views {
   }
 
   /** Readers have views of their own: two at the same place would take them from each other. */
-  of(reader: string, matcherSets: ReadonlyArray<readonly Matcher[]>): ViewSource {
+  of(reader: string, selection: Selection): ViewSource {
     return {
       at: (stored, ref, place, deadline) => {
-        return this.#at(reader, ref, matcherSets, stored, place, deadline);
+        return this.#at(reader, ref, selection, stored, place, deadline);
       },
       keep: (ref, position, view) => this.#keep(keyOf(reader, ref, position), view),
     };
+  }
+
+  /** Series that matchers were asked about since the start. */
+  get evaluated(): number {
+    return this.#verdicts.evaluated;
   }
 
   /** Forgets what is kept for readers that are not there any more. */
@@ -83,7 +93,7 @@ export class Views {
   async #at(
     reader: string,
     ref: JournalRef,
-    matcherSets: ReadonlyArray<readonly Matcher[]>,
+    selection: Selection,
     stored: JournalState,
     place: ViewPlace,
     deadline: number,
@@ -102,7 +112,8 @@ export class Views {
       // Frames before `trimmed` are gone, those of another epoch not needed.
       const isWhole = comparePositions(start, stored.trimmed) <= 0 || start.sequence === 0;
       const layouts = await this.#layouts.all(stored.ref);
-      view = new FilterView(matcherSets, layouts, start, isWhole);
+      const filter = this.#verdicts.of(selection, stored.ref);
+      view = new FilterView(filter, layouts, start, isWhole);
     }
     const done = await this.#catchUp(view, stored.ref, place.position, deadline);
     if (done) return view;
