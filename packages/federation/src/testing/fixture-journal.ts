@@ -302,7 +302,13 @@ export class RecordingAppender implements Appender {
   }
 
   #gap(ref: JournalRef, entry: JournalEntry): void {
-    const gap = decodeGap(entryPayload(entry));
+    let gap: GapRecord;
+    try {
+      gap = decodeGap(entryPayload(entry));
+    } catch (error) {
+      if (!(error instanceof FormatError)) throw error;
+      return this.#lose(entry);
+    }
     this.gaps.push(gap);
     const of = `${ref}/${entry.epoch}/`;
     for (const [key, group] of this.#groups) {
