@@ -303,6 +303,11 @@ export class TileReader {
     this.#offsetWidth = this.#findSections(reader);
   }
 
+  /** Of the encoded tile. */
+  get byteLength(): number {
+    return this.#bytes.length;
+  }
+
   /** Returns the bytes of one offset. */
   #findSections(reader: ByteReader): number {
     let width = 0;

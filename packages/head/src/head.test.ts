@@ -127,7 +127,7 @@ it('closes tiles at key frames and says what may be trimmed', async () => {
 });
 
 it('reads tiles back that have left memory, and forgets what retention dropped', async () => {
-  const { head, store } = makeHead();
+  const { head, store } = makeHead({ tileCacheBytesMax: 1 });
   const journal = new JournalScript('a');
   const group = journal.group().add({ __name__: 'x' }, { __name__: 'y' });
   for (let i = 0; i < 20; i++) group.frame(at(i), [i, i], i % 8 === 0);

@@ -25,6 +25,7 @@ import {
 } from '@canopy/model';
 import { Archive, type ArchiveHost } from './archive/archive.js';
 import { HeadBlocks } from './archive/head-blocks.js';
+import { ColumnCache } from './archive/column-cache.js';
 import { TileCache } from './archive/tile-cache.js';
 import { Group } from './group/group.js';
 import type { SharedIndex } from './group/layout.js';
@@ -62,7 +63,7 @@ export class Head implements Appender, Queryable {
   /** By handle. */
   readonly #groups: Array<Group | undefined> = [];
   readonly #archive: Archive;
-  readonly #tileCache: TileCache;
+  readonly #caches: { readonly tileCache: TileCache; readonly columnCache: ColumnCache };
   readonly #reclaim: Reclaim;
   readonly blocks: HeadBlocks;
   readonly #pins = new Pins();
@@ -96,7 +97,7 @@ export class Head implements Appender, Queryable {
       origins: new Origins(),
       families: new Families(),
     };
-    const { tileSource, archiveBytesMax, tileCacheBytesMax } = options;
+    const { tileSource, archiveBytesMax, tileCacheBytesMax, columnCacheBytesMax } = options;
     this.#archive = new Archive(this.#archiveHost(), tileSource, archiveBytesMax);
     this.blocks = new HeadBlocks(this.#archive, this.#journals, (ref) => this.#journal(ref));
     const { series, origins } = this.#index;
@@ -104,7 +105,10 @@ export class Head implements Appender, Queryable {
     const parts = { clock, journals: this.#journals, groups: this.#groups, series, origins };
     this.provenance = new Provenance(parts);
     this.#reclaim = new Reclaim(this.#pins, series, origins);
-    this.#tileCache = new TileCache(tileCacheBytesMax);
+    this.#caches = {
+      tileCache: new TileCache(tileCacheBytesMax),
+      columnCache: new ColumnCache(columnCacheBytesMax),
+    };
   }
 
   /** As of now; a fresh object. Takes time in proportion to groups and tiles, not to series. */
@@ -126,7 +130,8 @@ export class Head implements Appender, Queryable {
     return {
       ...counts,
       ...this.#archive.stats,
-      ...this.#tileCache.stats,
+      ...this.#caches.tileCache.stats,
+      columnCacheBytes: this.#caches.columnCache.bytes,
       ...sizes,
       series: this.#index.series.count,
       openSnapshots: this.#pins.count,
@@ -268,7 +273,8 @@ export class Head implements Appender, Queryable {
     const pins = this.#pins.open(clock.monotonic());
     const input = {
       ...this.#index,
-      ...{ groups: this.#groups, tileSource, tileCache: this.#tileCache, counts: this.#counts },
+      ...this.#caches,
+      ...{ groups: this.#groups, tileSource, counts: this.#counts },
     };
     return new HeadSnapshot(input, clock, pins, this.#archive, () => {
       this.#pins.close(pins);

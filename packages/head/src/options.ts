@@ -59,8 +59,10 @@ export interface HeadOptions {
   readonly tileCellsAtOnce?: number;
   /** Bytes of blocks' indexes and mounted groups that stay when nobody uses them; undefined: 64 MiB. */
   readonly archiveBytesMax?: number;
-  /** Bytes of blocks' tiles that are kept once read; undefined: 64 MiB. */
+  /** Bytes of tiles that are kept once they were read back; undefined: 64 MiB. */
   readonly tileCacheBytesMax?: number;
+  /** Bytes of columns that are kept once they were decoded; undefined: 96 MiB. */
+  readonly columnCacheBytesMax?: number;
   /** Series in the index. Over it new series are not indexed; their samples count as `series_limit`. */
   readonly maxSeries: number;
 }
@@ -94,11 +96,13 @@ export interface HeadStats {
   /** Blocks in the store, and their bytes. */
   blocks: number;
   blockBytes: number;
-  /** Indexes of blocks and mounted groups in memory, roughly; tiles of blocks that are kept. */
+  /** Indexes of blocks and mounted groups in memory, roughly; tiles of the store that are kept. */
   archiveBytes: number;
   tileCacheBytes: number;
   tileCacheHits: number;
   tileCacheMisses: number;
+  /** Columns of tiles that are kept decoded, and the tiles they are of. */
+  columnCacheBytes: number;
   /** Indexes of blocks read, and those that were gone or failed their checks. */
   indexesRead: number;
   indexesUnreadable: number;

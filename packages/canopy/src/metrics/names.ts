@@ -92,7 +92,7 @@ export const METRICS = {
   canopy_blocks_reclaimed_bytes_total: { type: 'counter', help: 'Bytes that merging made free.' },
   canopy_cache_bytes: {
     type: 'gauge',
-    help: 'Memory for what was read of blocks: indexes with what they brought into the series index, and tiles.',
+    help: 'Memory for what was read: indexes of blocks with what they brought into the series index, tiles of the store, decoded columns.',
     labels: ['what'],
   },
   canopy_retention_dropped_bytes_total: {

@@ -178,6 +178,7 @@ function bindBlocks(metrics: SelfMetrics, { head, blocks, retention }: MetricSou
   metrics.readings('canopy_cache_bytes', () => [
     [['index'], head.stats.archiveBytes],
     [['tiles'], head.stats.tileCacheBytes],
+    [['columns'], head.stats.columnCacheBytes],
   ]);
 }
 

@@ -1,10 +1,12 @@
-/** Tiles read back from blocks, the least recently used dropped first. */
-import type { BlockId, JournalRef } from '@canopy/model';
+/** Tiles read back from the store, checked and open; the least recently used are dropped first. */
+import type { TileReader } from '@canopy/encoding';
+import type { JournalRef } from '@canopy/model';
+import type { Tile } from '../group/tile.js';
 
 export class TileCache {
   readonly #bytesMax: number;
   /** In order of use. */
-  readonly #tiles = new Map<string, Uint8Array>();
+  readonly #tiles = new Map<string, TileReader>();
   #bytes = 0;
   #hits = 0;
   #misses = 0;
@@ -22,31 +24,35 @@ export class TileCache {
     };
   }
 
-  get(ref: JournalRef, block: BlockId, position: number): Uint8Array | undefined {
-    const key = keyOf(ref, block, position);
-    const bytes = this.#tiles.get(key);
-    if (bytes === undefined) {
+  get(ref: JournalRef, tile: Tile): TileReader | undefined {
+    const key = keyOf(ref, tile);
+    const reader = this.#tiles.get(key);
+    if (reader === undefined) {
       this.#misses++;
       return undefined;
     }
     this.#hits++;
     this.#tiles.delete(key);
-    this.#tiles.set(key, bytes);
-    return bytes;
+    this.#tiles.set(key, reader);
+    return reader;
   }
 
-  add(ref: JournalRef, block: BlockId, position: number, bytes: Uint8Array): void {
-    const key = keyOf(ref, block, position);
-    if (bytes.length > this.#bytesMax || this.#tiles.has(key)) return;
-    this.#tiles.set(key, bytes);
-    this.#bytes += bytes.length;
-    for (const [oldest, { length }] of this.#tiles) {
+  add(ref: JournalRef, tile: Tile, reader: TileReader): void {
+    const key = keyOf(ref, tile);
+    if (reader.byteLength > this.#bytesMax || this.#tiles.has(key)) return;
+    this.#tiles.set(key, reader);
+    this.#bytes += reader.byteLength;
+    for (const [oldest, { byteLength }] of this.#tiles) {
       if (this.#bytes <= this.#bytesMax) break;
       this.#tiles.delete(oldest);
-      this.#bytes -= length;
+      this.#bytes -= byteLength;
     }
   }
 }
 
-const keyOf = (ref: JournalRef, block: BlockId, position: number): string =>
-  `${ref}/${block}/${position}`;
+/** By where the bytes lie: in a block, or among the store's tiles. */
+function keyOf(ref: JournalRef, { place, meta }: Tile): string {
+  return place === null
+    ? `${ref}/${meta.epoch}/${meta.group}/${meta.firstSequence}`
+    : `${ref}/${place.block}/${place.position}`;
+}

@@ -56,6 +56,7 @@ it('rows come back from packs, alone and in blocks', () => {
       );
       expect(pack.times).toEqual(times);
       for (let slot = 0; slot < stride; slot++) {
+        column.states.fill(SampleState.value);
         pack.read(slot, count, column.values, column.states, 0);
         for (let i = 0; i < count; i++) {
           const at = (from + i) * stride + slot;

@@ -81,7 +81,7 @@ export class Pack {
     return this.#view.byteLength;
   }
 
-  /** Writes the first `count` entries of a slot. Returns whether all are values. */
+  /** Writes the first `count` entries of a slot, and their states where not all are values. Returns whether they are. */
   read(
     slot: number,
     count: number,
@@ -98,11 +98,7 @@ export class Pack {
     const kind = this.#view.getUint8(this.#kindsAt + slot);
     const at = kind === Kind.same ? 0 : this.#place(slot);
     const states = this.#readValues(kind, slot, at, count, outValues, offset);
-    if (kind < STATES) {
-      // So few that a call of `fill` costs more.
-      for (let to = offset; to < end; to++) outStates[to] = SampleState.value;
-      return true;
-    }
+    if (kind < STATES) return true;
     for (let i = 0; i < count; i++) outStates[offset + i] = this.#view.getUint8(states + i);
     return false;
   }
@@ -133,6 +129,7 @@ export class Pack {
       const form = kind < STATES ? forms[k] : SlotForm.states;
       if (form === SlotForm.states) {
         if (forms[k] !== SlotForm.states) states.fill(SampleState.value, to, to + offset);
+        states.fill(SampleState.value, to + offset, to + offset + count);
         forms[k] = SlotForm.states;
         this.read(slot, count, values, states, to + offset);
         continue;

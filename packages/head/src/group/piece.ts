@@ -1,6 +1,7 @@
 /** A run of rows of one aligned group, as selects read it. */
 import { SampleState } from '@canopy/model';
 import type { TileReader } from '@canopy/encoding';
+import type { DecodedTile } from '../archive/column-cache.js';
 
 /** Stays readable though the group goes on: what it refers to is not changed afterwards. */
 export interface Piece {
@@ -8,7 +9,8 @@ export interface Piece {
   readonly times: Float64Array;
   readonly count: number;
   /**
-   * Writes `count` entries of a slot into the out arrays from `offset` on.
+   * Writes `count` entries of a slot into the out arrays from `offset` on; of `outStates`, which come filled with
+   * `value`, what is to be something else.
    * Returns whether all are values.
    * @throws FormatError where stored bytes are wrong.
    */
@@ -42,9 +44,39 @@ export class TilePiece implements Piece {
     const states = new Uint8Array(reader.count);
     const { statesNull } = reader.readSlot(slot, values, states, 0);
     outValues.set(values.subarray(0, this.count), offset);
-    if (statesNull) outStates.fill(SampleState.value, offset, offset + this.count);
-    else outStates.set(states.subarray(0, this.count), offset);
+    if (!statesNull) outStates.set(states.subarray(0, this.count), offset);
     return statesNull;
+  }
+}
+
+/** The same, of a tile whose columns are kept once they are decoded. */
+export class DecodedPiece implements Piece {
+  readonly times: Float64Array;
+  readonly count: number;
+  readonly #tile: DecodedTile;
+
+  constructor(tile: DecodedTile, countMax: number) {
+    this.#tile = tile;
+    this.times = tile.reader.times();
+    this.count = Math.min(countMax, tile.reader.count);
+  }
+
+  read(slot: number, outValues: Float64Array, outStates: Uint8Array, offset: number): boolean {
+    const { reader } = this.#tile;
+    if (slot >= reader.slotCount) {
+      // The slot was added after this tile.
+      outStates.fill(SampleState.none, offset, offset + this.count);
+      return this.count === 0;
+    }
+    const { values, states } = this.#tile.column(slot);
+    if (this.count === reader.count) {
+      outValues.set(values, offset);
+      if (states !== null) outStates.set(states, offset);
+    } else {
+      outValues.set(values.subarray(0, this.count), offset);
+      if (states !== null) outStates.set(states.subarray(0, this.count), offset);
+    }
+    return states === null;
   }
 }
 
@@ -84,7 +116,6 @@ export class RowsPiece implements Piece {
     let from = slot;
     if (states === null) {
       for (let to = offset; to < end; to++, from += stride) outValues[to] = values[from];
-      outStates.fill(SampleState.value, offset, end);
       return true;
     }
     let allValues = true;

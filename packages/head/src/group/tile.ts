@@ -38,13 +38,10 @@ export class Tile {
     this.stored = stored;
   }
 
-  /**
-   * A reader over its own bytes, or over `bytes` read from the store.
-   * @throws FormatError
-   */
-  reader(bytes: Uint8Array): TileReader {
-    if (bytes !== this.bytes) return new TileReader(bytes);
-    this.#reader ??= new TileReader(bytes);
+  /** A reader over the bytes in memory; undefined where only the store has them. @throws FormatError */
+  reader(): TileReader | undefined {
+    if (this.bytes === null) return undefined;
+    this.#reader ??= new TileReader(this.bytes);
     return this.#reader;
   }
 

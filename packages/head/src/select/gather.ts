@@ -7,9 +7,10 @@ import {
   type TileMeta,
   type TimeRange,
 } from '@canopy/model';
+import type { DecodedTile } from '../archive/column-cache.js';
 import type { Group, GroupPin } from '../group/group.js';
 import type { LooseColumn } from '../group/loose-log.js';
-import { type Piece, TilePiece } from '../group/piece.js';
+import { DecodedPiece, type Piece, TilePiece } from '../group/piece.js';
 import type { Tile } from '../group/tile.js';
 import type { PinSet } from './pins.js';
 
@@ -58,8 +59,8 @@ export function lookAt(
   return { group, pin, version, minTime, lastTime, near };
 }
 
-/** Bytes of tiles that have been read back from the store for this select. */
-export type ColdTiles = ReadonlyMap<Tile, Uint8Array>;
+/** Tiles that have been read back from the store for this select. */
+export type ColdTiles = ReadonlyMap<Tile, TileReader>;
 
 /** What a select counts. */
 export interface ReadCounts {
@@ -112,10 +113,8 @@ function openTile(
   cold: ColdTiles,
   counts: ReadCounts,
 ): TileReader | undefined {
-  const bytes = tile.bytes ?? cold.get(tile);
-  if (bytes === undefined) return undefined;
   try {
-    return tile.reader(bytes);
+    return tile.reader() ?? cold.get(tile);
   } catch (error) {
     if (!(error instanceof FormatError)) throw error;
     counts.tilesUnreadable++;
@@ -124,18 +123,22 @@ function openTile(
   }
 }
 
-/** Pieces of an aligned group, in order of time. */
+/** Pieces of an aligned group, in order of time. `decoded` gives what is kept of a tile's columns. */
 export function alignedPieces(
   source: Source,
   minTime: number,
   maxTime: number,
   cold: ColdTiles,
   counts: ReadCounts,
+  decoded: (reader: TileReader) => DecodedTile | null,
 ): Piece[] {
   const pieces: Piece[] = [];
   for (const tile of tilesIn(source, minTime, maxTime)) {
     const reader = openTile(source, tile, cold, counts);
-    if (reader !== undefined) pieces.push(new TilePiece(reader, visibleRows(tile, source.pin)));
+    if (reader === undefined) continue;
+    const rows = visibleRows(tile, source.pin);
+    const known = decoded(reader);
+    pieces.push(known === null ? new TilePiece(reader, rows) : new DecodedPiece(known, rows));
   }
   for (const tail of [source.group.sealed, source.group.aligned]) {
     tail?.pieces(minTime, maxTime, source.pin.rowCount - tail.start.row, pieces);
@@ -155,7 +158,10 @@ export function joinTimes(pieces: readonly Piece[]): Float64Array {
   return times;
 }
 
-/** Reads one slot from pieces, from entry `offset` on. Returns whether all are values. */
+/**
+ * Reads one slot from pieces, from entry `offset` on; states, which come filled with `value`, where they are others.
+ * Returns whether all are values.
+ */
 export function readPieces(
   pieces: readonly Piece[],
   slot: number,

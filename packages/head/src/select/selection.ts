@@ -1,8 +1,17 @@
 /** One select: from series numbers to columns. */
-import type { JournalRef, SelectedSeries, TileMeta, TimeRange } from '@canopy/model';
-import { SampleState } from '@canopy/model';
+import {
+  FormatError,
+  type JournalRef,
+  SampleState,
+  type SelectedSeries,
+  type TileMeta,
+  type TimeRange,
+} from '@canopy/model';
+import { TileReader } from '@canopy/encoding';
+import type { ColumnCache, DecodedTile } from '../archive/column-cache.js';
 import type { TileCache } from '../archive/tile-cache.js';
 import type { Group } from '../group/group.js';
+import type { Piece } from '../group/piece.js';
 import type { Tile } from '../group/tile.js';
 import type { TileSource } from '../options.js';
 import type { Origins } from '../series/origins.js';
@@ -33,6 +42,7 @@ export interface SelectInput {
   readonly groups: ReadonlyArray<Group | undefined>;
   readonly tileSource: TileSource | null;
   readonly tileCache: TileCache;
+  readonly columnCache: ColumnCache;
   readonly counts: ReadCounts;
 }
 
@@ -62,7 +72,9 @@ export class Selection {
   readonly #out: SelectedSeries[] = [];
   /** The series of each answer. */
   readonly refs: number[] = [];
-  #cold = new Map<Tile, Uint8Array>();
+  /** Of decoded columns that are kept. */
+  #entries = 0;
+  #cold = new Map<Tile, TileReader>();
 
   /** `version`: of the archive's catalogue. */
   constructor(
@@ -92,6 +104,7 @@ export class Selection {
         await this.#readMerged(buckets[i]);
       }
     }
+    this.#input.columnCache.trim();
     return this.#out;
   }
 
@@ -168,33 +181,40 @@ export class Selection {
 
   /** What a block has got meanwhile is read there. */
   async #readTiles(ref: JournalRef, tiles: readonly Tile[]): Promise<void> {
-    const alone = tiles.filter(({ place }) => place === null);
+    const { tileCache, tileSource } = this.#input;
+    const asked = tiles.filter((tile) => {
+      const reader = tileCache.get(ref, tile);
+      if (reader !== undefined) this.#cold.set(tile, reader);
+      return reader === undefined;
+    });
+    const alone = asked.filter(({ place }) => place === null);
     if (alone.length > 0) {
       const metas: TileMeta[] = alone.map((tile) => tile.meta);
-      const read = await this.#input.tileSource!.readTiles(ref, metas);
-      this.#keep(alone, read);
+      this.#keep(ref, alone, await tileSource!.readTiles(ref, metas));
     }
-    const placed = tiles.filter((tile) => tile.place !== null && !this.#cold.has(tile));
-    const { tileCache } = this.#input;
-    const asked = placed.filter((tile) => {
-      const bytes = tileCache.get(ref, tile.place!.block, tile.place!.position);
-      if (bytes !== undefined) this.#cold.set(tile, bytes);
-      return bytes === undefined;
-    });
-    if (asked.length === 0) return;
-    const pieces = asked.map(({ place, meta }) => ({ ...place!, byteLength: meta.byteLength }));
-    const read = await this.#input.tileSource!.readBlocks(ref, pieces);
-    this.#keep(asked, read);
-    pieces.forEach(({ block, position }, i) => {
-      const bytes = read[i];
-      if (bytes !== undefined) tileCache.add(ref, block, position, bytes);
-    });
+    const placed = asked.filter((tile) => tile.place !== null && !this.#cold.has(tile));
+    if (placed.length === 0) return;
+    const pieces = placed.map(({ place, meta }) => ({ ...place!, byteLength: meta.byteLength }));
+    this.#keep(ref, placed, await tileSource!.readBlocks(ref, pieces));
   }
 
-  #keep(tiles: readonly Tile[], read: ReadonlyArray<Uint8Array | undefined>): void {
+  #keep(
+    ref: JournalRef,
+    tiles: readonly Tile[],
+    read: ReadonlyArray<Uint8Array | undefined>,
+  ): void {
+    const { tileCache, counts } = this.#input;
     tiles.forEach((tile, i) => {
       const bytes = read[i];
-      if (bytes !== undefined) this.#cold.set(tile, bytes);
+      if (bytes === undefined) return;
+      try {
+        const reader = new TileReader(bytes);
+        this.#cold.set(tile, reader);
+        tileCache.add(ref, tile, reader);
+      } catch (error) {
+        if (!(error instanceof FormatError)) throw error;
+        counts.onTileCorrupt(ref, tile.meta);
+      }
     });
   }
 
@@ -222,7 +242,7 @@ export class Selection {
     const { sources, refs, slots } = bucket;
     const { counts } = this.#input;
     const reach = this.#reach(bucket);
-    const parts = sources.map((source) => alignedPieces(source, ...reach, this.#cold, counts));
+    const parts = this.#pieces(sources, reach, refs.length);
     const times = joinTimes(parts.flat());
     const from = lowerBound(times, this.#range.minTime);
     const to = upperBound(times, this.#range.maxTime);
@@ -237,7 +257,7 @@ export class Selection {
         await this.#breath.take();
         const count = Math.min(perSlab, refs.length - i) * length;
         values = new Float64Array(count);
-        states = new Uint8Array(count);
+        states = new Uint8Array(count).fill(SampleState.value);
       }
       const start = inSlab * length;
       let offset = start;
@@ -264,6 +284,24 @@ export class Selection {
     }
   }
 
+  /** Of each of some aligned groups, in order of time. */
+  #pieces(
+    sources: readonly Source[],
+    [minTime, maxTime]: readonly [number, number],
+    series: number,
+  ): Piece[][] {
+    const { counts, columnCache } = this.#input;
+    const decoded = (reader: TileReader): DecodedTile | null => {
+      const entries = this.#entries + series * reader.count;
+      if (!columnCache.admits(entries)) return null;
+      this.#entries = entries;
+      return columnCache.tile(reader);
+    };
+    return sources.map((source) =>
+      alignedPieces(source, minTime, maxTime, this.#cold, counts, decoded),
+    );
+  }
+
   async #readMerged(bucket: Bucket): Promise<void> {
     const { sources, refs, slots } = bucket;
     const { counts } = this.#input;
@@ -272,11 +310,11 @@ export class Selection {
       if (source.group.meta.kind === 'loose') {
         return (slot: number) => looseColumn(source, slot, minTime, maxTime, this.#cold, counts);
       }
-      const pieces = alignedPieces(source, minTime, maxTime, this.#cold, counts);
+      const [pieces] = this.#pieces([source], [minTime, maxTime], refs.length);
       const times = joinTimes(pieces);
       return (slot: number) => {
         const values = new Float64Array(times.length);
-        const states = new Uint8Array(times.length);
+        const states = new Uint8Array(times.length).fill(SampleState.value);
         const allValues = readPieces(pieces, slot, values, states, 0, counts);
         return { times, values, states: allValues ? null : states };
       };

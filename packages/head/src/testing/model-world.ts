@@ -135,6 +135,7 @@ export class ModelWorld {
       // With little room what was mounted leaves as soon as nobody uses it.
       archiveBytesMax: [1, 2000, 1 << 20][this.random(3)],
       tileCacheBytesMax: [1, 200, 1 << 20][this.random(3)],
+      columnCacheBytesMax: [1, 20_000, 1 << 24][this.random(3)],
       // Sealed until the next one closes: the clock fires no timers here.
       tileCellsAtOnce: [1, 12, 1000][this.random(3)],
     });
