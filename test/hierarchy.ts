@@ -26,6 +26,7 @@ export type SourceLedger = Ledger & { readonly position: JournalPosition };
 
 interface Source {
   readonly name: string;
+  readonly url: string;
   readonly journals: ReadonlyArray<{
     readonly ref: string;
     readonly position: JournalPosition;
@@ -33,12 +34,16 @@ interface Source {
   }>;
 }
 
-async function sourceOf(base: string, name: string): Promise<Source | undefined> {
+async function sourcesOf(base: string): Promise<readonly Source[]> {
   const body = JSON.parse(await get(`${base}/api/v1/status/hierarchy`)) as {
     data: { sources: Source[] };
   };
-  return body.data.sources.find((source) => source.name === name);
+  return body.data.sources;
 }
+
+/** Two sources may call themselves the same. */
+const journalsOf = (sources: readonly Source[], name: string): readonly Source['journals'][0][] =>
+  sources.filter((source) => source.name === name).flatMap(({ journals }) => journals);
 
 /** Waits until `base` is complete for each source, or one journal of it, up to `time` (Unix seconds). */
 export async function completeUpTo(
@@ -48,12 +53,18 @@ export async function completeUpTo(
   ref?: string,
 ): Promise<void> {
   await eventually(30_000, `${base} complete up to ${time}`, async () => {
+    const all = await sourcesOf(base);
     for (const name of sources) {
-      const journals = (await sourceOf(base, name))?.journals ?? [];
+      const journals = journalsOf(all, name);
       const asked = ref === undefined ? journals : journals.filter((one) => one.ref === ref);
       const marks = asked.map((journal) => journal.ledger.watermark);
       if (marks.length === 0 || Math.min(...marks) < time * 1000) {
-        throw new Error(`${name}: ${JSON.stringify(marks)}`);
+        const there = all.map((one) => [
+          one.name,
+          one.url,
+          one.journals.map(({ ref: its }) => its),
+        ]);
+        throw new Error(`${name} ${ref ?? ''}: ${marks.join()} of ${JSON.stringify(there)}`);
       }
     }
   });
@@ -61,13 +72,13 @@ export async function completeUpTo(
 
 /** Every gap that `base` names for a source. */
 export async function gapsOf(base: string, name: string): Promise<readonly Gap[]> {
-  const source = await sourceOf(base, name);
-  return source?.journals.flatMap((journal) => journal.ledger.gaps) ?? [];
+  const journals = journalsOf(await sourcesOf(base), name);
+  return journals.flatMap((journal) => journal.ledger.gaps);
 }
 
 /** What `base` has counted of a source's journal. */
 export async function ledgerOf(base: string, name: string, ref: string): Promise<SourceLedger> {
-  const journals = (await sourceOf(base, name))?.journals ?? [];
+  const journals = journalsOf(await sourcesOf(base), name);
   const journal = journals.find((one) => one.ref === ref);
   if (journal === undefined) throw new Error(`${base} has no journal ${ref} of ${name}`);
   return { ...journal.ledger, position: journal.position };

@@ -4,10 +4,11 @@
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+
+export { freePort } from './ports.js';
 
 export const MAIN = fileURLToPath(new URL('../packages/canopy/dist/main.js', import.meta.url));
 
@@ -16,18 +17,6 @@ export function isWithout(peer: string): boolean {
   const isLeftOut = (process.env.CANOPY_TEST_WITHOUT ?? '').split(',').includes(peer);
   if (isLeftOut) console.log(`Left out: tests that need ${peer} (--without ${peer}).`);
   return isLeftOut;
-}
-
-/** A loopback port nobody listens on at the moment. */
-export function freePort(): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const server = createServer();
-    server.once('error', reject);
-    server.listen(0, '127.0.0.1', () => {
-      const address = server.address();
-      server.close(() => resolve(typeof address === 'object' && address ? address.port : 0));
-    });
-  });
 }
 
 export const sleep = (ms: number): Promise<void> => new Promise((done) => setTimeout(done, ms));

@@ -19,6 +19,7 @@ export default defineConfig({
           include: [
             'packages/*/src/**/*.test.ts',
             'packages/*/src/**/*.fuzz.ts',
+            'test/*.test.ts',
             'test/architecture/**/*.test.ts',
             'test/deploy/**/*.test.ts',
             'test/simulation/**/*.test.ts',

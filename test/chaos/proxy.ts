@@ -3,11 +3,14 @@ import { type AddressInfo, type Server, type Socket, connect, createServer } fro
 
 /**
  * `reset`: connections, old and new, are reset. `swallow`: nothing is answered and nothing ends; what was swallowed
- * stays silent for ever. `flaky`: each connection is refused, cut somewhere, or late, as chance will have it.
+ * stays silent for ever. `half`: as `swallow`, once an answer has begun. `flaky`: each connection is refused, cut
+ * somewhere, or late, as chance will have it.
  */
-export type Network = 'sound' | 'reset' | 'swallow' | 'flaky';
+export type Network = 'sound' | 'reset' | 'swallow' | 'half' | 'flaky';
 
 const FLAKY = { refused: 0.25, cut: 0.35, delayMsMax: 150, bytesMax: 6000 };
+/** Of each new connection; enough for whoever reads it to believe that the answer is on its way. */
+const HALF_BYTES = 6000;
 
 export class Proxy {
   readonly #targetPort: number;
@@ -37,7 +40,8 @@ export class Proxy {
     if (network === 'sound') return;
     for (const socket of this.#sockets) {
       this.harmed++;
-      if (network === 'swallow') socket.unpipe().removeAllListeners('data').pause();
+      if (network === 'swallow' || network === 'half')
+        socket.unpipe().removeAllListeners('data').pause();
       else this.#reset(socket);
     }
   }
@@ -62,7 +66,18 @@ export class Proxy {
     server.once('close', () => client.destroySoon());
     client.pipe(server);
     if (this.#network === 'flaky') this.#forwardBadly(server, client);
+    else if (this.#network === 'half') this.#forwardHalf(server, client);
     else server.pipe(client);
+  }
+
+  #forwardHalf(server: Socket, client: Socket): void {
+    let left = HALF_BYTES;
+    server.on('data', (chunk) => {
+      if (left <= 0) return;
+      client.write(chunk.subarray(0, left));
+      left -= chunk.length;
+      if (left <= 0) this.harmed++;
+    });
   }
 
   /** Late, and perhaps not all of it. */

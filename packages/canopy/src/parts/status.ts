@@ -129,7 +129,20 @@ function sources(parts: StatusParts, targets: readonly TargetStatus[]): SourceSt
       });
     }
   }
-  return [...found.values()].sort((a, b) => (a.name < b.name ? -1 : 1));
+  return namedApart([...found.values()]).sort((a, b) => (a.name < b.name ? -1 : 1));
+}
+
+/**
+ * Names are labels of metrics, where the last one would stand for all: sources that call themselves the same are called by
+ * their addresses, too.
+ */
+export function namedApart<S extends Pick<SourceStatus, 'name' | 'url'>>(all: readonly S[]): S[] {
+  const counts = new Map<string, number>();
+  for (const { name } of all) counts.set(name, (counts.get(name) ?? 0) + 1);
+  return all.map((source) => {
+    if (counts.get(source.name) === 1) return source;
+    return { ...source, name: `${source.name} (${new URL(source.url).host})` };
+  });
 }
 
 /** What the store has of a leaf that this process does not pull: a standby's knowledge of it. */
