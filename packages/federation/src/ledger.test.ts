@@ -26,8 +26,15 @@ afterEach(async () => {
   for (const rig of rigs.splice(0)) await rig.close();
 });
 
-const serve = async (store: MemoryStore, clock: VirtualClock, own: JournalId, name: string) => {
-  const rig = new ServerRig(store, clock, own, { name, watermark: () => T0 });
+const serve = async (
+  store: MemoryStore,
+  clock: VirtualClock,
+  own: JournalId,
+  name: string,
+  pulled?: PullRig,
+) => {
+  const trail = (ref: JournalRef) => pulled?.puller.ledgerOf(ref)?.trail ?? [];
+  const rig = new ServerRig(store, clock, own, { name, watermark: () => T0, trail });
   rigs.push(rig);
   return rig.listen();
 };
@@ -128,6 +135,32 @@ it('passes the counts of every level on', async () => {
   expect(trail.map(({ windows }) => windows.length)).toEqual([1, 0]);
   expect(trail[0].jobs.test).toMatchObject({ scraped: 13, missed: 2 });
   expect(balance).toEqual({ stored: { test: 10 }, refused: {}, before: {} });
+});
+
+it('passes on what is said of a journal that has fallen silent: nothing is stored with it', async () => {
+  const { clock, journal, server } = await leaf();
+  await fill(journal, 0, 10);
+  const midStore = new MemoryStore(clock);
+  const mid = new PullRig(midStore, clock);
+  await mid.pull(server.target());
+  await fill(journal, 10, 5);
+  await mid.pull(server.target()); // says nothing of these: it was told just now
+  await clock.advance(20_000);
+  await mid.pull(server.target());
+  const midServer = await serve(midStore, clock, id('b'), 'mid', mid);
+  const topStore = new MemoryStore(clock);
+  await new PullRig(topStore, clock).pull(midServer.target());
+  const { trail } = await ledgerOf(topStore, journal.ref);
+  expect(trail.map(({ name, frames }) => `${name} ${frames}`)).toEqual(['leaf 15', 'mid 15']);
+});
+
+it('tells a reader that begins anew at once', async () => {
+  const { clock, journal, server } = await leaf();
+  await fill(journal, 0, 10);
+  await new PullRig(new MemoryStore(clock), clock).pull(server.target());
+  const store = new MemoryStore(clock);
+  await new PullRig(store, clock).pull(server.target());
+  expect((await ledgerOf(store, journal.ref)).balance).not.toBeNull();
 });
 
 it('names the job of a gap in one group', async () => {

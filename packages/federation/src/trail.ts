@@ -23,16 +23,18 @@ export const TRAIL_BYTES_MAX = 256 * 1024;
 
 /**
  * The way of a journal up to the process `name`, which has it in `state`; of the writer's windows those that a reader
- * with frames up to `since` (ms since epoch) may not have been told in full. Empty where the way is not known: `isOwn` says
- * whether this process writes the journal.
+ * with frames up to `since` (ms since epoch) may not have been told in full. `heard`: what was said since, of a journal that
+ * nothing was written to any more. Empty where the way is not known: `isOwn` says whether this process writes the journal.
  */
 export function trailOf(
   name: string,
   state: JournalState,
   isOwn: boolean,
   since: number,
+  heard: readonly TrailLevel[],
 ): TrailLevel[] {
-  const { trail, frames, jobs, windows: all } = parseLedger(state.ledger);
+  const { trail: stored, frames, jobs, windows: all } = parseLedger(state.ledger);
+  const trail = heard.length > 0 ? heard : stored;
   if (!isOwn && trail.length === 0) return [];
   const own: TrailLevel = {
     ...{ name: name.slice(0, NAME_LENGTH_MAX), position: state.position, frames, jobs },

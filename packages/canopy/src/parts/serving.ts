@@ -26,6 +26,7 @@ export function startServing(process: CanopyProcess, options: ServingOptions): F
     breakEpoch: (above) => options.journal.breakEpoch(above),
     report: () => reportOf(process.hierarchy()),
     watermark: options.watermark,
+    trail: (ref) => process.puller?.ledgerOf(ref)?.trail ?? [],
     keptFor: options.keptFor,
     get reorder() {
       const timeouts = process.config.scrapeConfigs.map((job) => job.scrapeTimeout as number);

@@ -52,6 +52,8 @@ export interface FrameServerOptions {
   report(): HierarchyStatus | undefined;
   /** Up to when a journal is complete at its stored position (ms since epoch); 0 unknown. */
   watermark(ref: JournalRef): number;
+  /** What was said last of a journal that is pulled, also where the store does not have it yet; else empty. */
+  trail(ref: JournalRef): readonly TrailLevel[];
   /** How long an entry written to a journal now will be kept here; -1 unknown. */
   keptFor(ref: JournalRef): DurationMs;
   /**
@@ -282,13 +284,14 @@ export class FrameServer {
     }
   }
 
-  /** Now and then only, as reports: it may be larger than the frames of a page. */
+  /** Now and then only, as reports: it may be larger than the frames of a page. One that begins anew knows nothing. */
   #trail({ told }: Reader, stored: JournalState, since: number): TrailLevel[] {
     const { clock, name, ownJournal } = this.#options;
     const before = told.get(stored.ref) ?? 0;
-    if (Math.abs(clock.now() - before) < REPORT_INTERVAL_MS) return [];
+    if (since > 0 && Math.abs(clock.now() - before) < REPORT_INTERVAL_MS) return [];
     const isOwn = (stored.ref as string) === ownJournal;
-    const trail = trailOf(name, stored, isOwn, Math.min(since, before));
+    const heard = this.#options.trail(stored.ref);
+    const trail = trailOf(name, stored, isOwn, Math.min(since, before), heard);
     if (trail.length > 0 && trail[0].frames > 0) told.set(stored.ref, clock.now());
     return trail;
   }
