@@ -35,6 +35,7 @@ it('says of each job whether its frames add up', () => {
     const report = ledgerReport(status(undefined, journal(ledger, ref)));
     expect(report.journals.length).toBe(1);
     expect(report.journals[0].path).toEqual(['leaf', 'top']);
+    expect(report.journals[0].saidAt).toEqual([{ epoch: 1, sequence: 20 }]);
     const [job] = report.journals[0].jobs;
     expect(job.verdict).toBe(verdict);
     expect(job.scraped).toBe(20);
@@ -50,6 +51,7 @@ it('says of each job whether its frames add up', () => {
   jobIn(silent, 'node').frames = 3; // its source has said nothing yet
   const [report] = ledgerReport(status(undefined, journal(silent))).journals;
   expect(report.path).toEqual(['leaf', 'top']);
+  expect(report.saidAt).toEqual([]);
   expect(report.jobs).toMatchObject([{ job: 'node', scraped: 0, verdict: 'unknown' }]);
 });
 

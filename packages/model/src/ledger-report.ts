@@ -44,6 +44,8 @@ export interface JournalReport {
   readonly ref: JournalRef;
   /** The way of the journal: names of processes, the writer first, this one last. */
   readonly path: readonly string[];
+  /** Of each process on the way before this one: the position for which it last said what it has. */
+  readonly saidAt: readonly JournalPosition[];
   readonly position: JournalPosition;
   readonly watermark: number;
   readonly lagSeconds: number;
@@ -88,6 +90,7 @@ function journalReport(
   const { jobs, windows: _, trail, balance: __, forged: ___, ...counts } = ledger;
   const way = trail.length === 0 && source !== undefined ? [source] : trail.map(({ name }) => name);
   const path = [...way, own];
+  const saidAt = trail.map((level) => level.position);
   const names = new Set([
     ...Object.keys(jobs),
     ...trail.flatMap((level) => Object.keys(level.jobs)),
@@ -98,7 +101,10 @@ function journalReport(
     .map((job) =>
       source === undefined ? ownJob(ledger, job) : pulledJob(ledger, job, isFiltered),
     );
-  return { source: source ?? own, ref, path, position, lagSeconds, ...counts, jobs: reports };
+  return {
+    ...{ source: source ?? own, ref, path, saidAt, position, lagSeconds, ...counts },
+    jobs: reports,
+  };
 }
 
 const total = (counts: Readonly<Record<string, number>>): number =>
