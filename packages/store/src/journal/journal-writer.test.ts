@@ -33,6 +33,8 @@ let clock: VirtualClock;
 let committed: JournalEntry[];
 let ledgers: Ledger[];
 let messages: string[];
+/** Debug messages, with the sequence they name. */
+let commits: string[];
 
 const openStore = async (): Promise<void> => {
   lmdb = await openEmbeddedStore({
@@ -51,6 +53,7 @@ beforeEach(async () => {
   committed = [];
   ledgers = [];
   messages = [];
+  commits = [];
   await openStore();
 });
 afterEach(async () => {
@@ -74,7 +77,10 @@ const open = (more: Partial<JournalWriterOptions> = {}): Promise<JournalWriter> 
       ledgers.push(structuredClone(ledger));
     },
     completeUpTo: () => clock.now(),
-    log: (_level, message) => messages.push(message),
+    log: (level, message, fields) => {
+      if (level === 'debug') commits.push(`${message}: ${String(fields?.sequence)}`);
+      else messages.push(message);
+    },
     pathIdentity: '',
     ...more,
   });
@@ -354,6 +360,14 @@ describe('JournalWriter', () => {
       'the store does not take journal commits: down',
       'the store takes journal commits again',
     ]);
+    // What a kill would have cost at any moment can be read from these: nothing is synced that did not begin.
+    expect(commits.filter((text) => text.includes('synced'))).toEqual([
+      'a commit is synced: 2',
+      'a commit is synced: 3',
+    ]);
+    expect(commits.indexOf('a commit begins: 3')).toBe(
+      commits.indexOf('a commit is synced: 2') + 1,
+    );
     await journal.close();
   });
 

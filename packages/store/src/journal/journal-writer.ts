@@ -330,11 +330,12 @@ export class JournalWriter implements Journal {
 
   /** One try of one commit. False where the store did not take it; it stays for the next try. */
   async #commitOnce(): Promise<boolean> {
-    const { store, clock } = this.#options;
+    const { store, clock, log } = this.#options;
     if (this.#breakAbove !== undefined && this.#batch === undefined) this.#applyBreak();
     this.#batch ??= this.#makeBatch();
     if (this.#batch === undefined) return true;
     const begun = clock.monotonic();
+    log('debug', 'a commit begins', { ...this.#batch.position });
     try {
       await this.#renewLease();
       const outcome = await store.commit(commitOf(this.#batch, this.#lease));
@@ -409,6 +410,7 @@ export class JournalWriter implements Journal {
     if (this.#failure !== '') log('info', 'the store takes journal commits again');
     this.#failure = '';
     this.#retryMs = RETRY_MS_MIN;
+    log('debug', 'a commit is synced', { ...batch.position });
     this.index.observe(batch.entries);
     onCommitted(this.ref, batch.entries, ledger);
     this.#settle();
