@@ -48,6 +48,7 @@ export class Program {
   readonly #command: string;
   readonly #args: readonly string[];
   #child: ChildProcess | undefined;
+  #isDrained = false;
   output = '';
 
   constructor(name: string, command: string, args: readonly string[]) {
@@ -79,6 +80,8 @@ export class Program {
     child.stderr?.on('data', keep);
     child.once('error', (error) => keep(Buffer.from(`${this.name}: ${error.message}\n`)));
     this.#child = child;
+    this.#isDrained = false;
+    child.once('close', () => (this.#isDrained = true));
     return this;
   }
 
@@ -89,6 +92,13 @@ export class Program {
     if (child.exitCode !== null) return Promise.resolve(child.exitCode);
     if (child.signalCode !== null) return Promise.resolve(child.signalCode);
     return new Promise((done) => child.once('exit', (code, signal) => done(code ?? signal ?? 0)));
+  }
+
+  /** Resolves once all it had written before it ended is in `output`. */
+  drained(): Promise<void> {
+    const child = this.#child;
+    if (child === undefined || this.#isDrained) return Promise.resolve();
+    return new Promise((done) => child.once('close', () => done()));
   }
 
   /** Ctrl-C in a terminal: the signal goes to the program and all it started in its group. */

@@ -1,11 +1,13 @@
 /** Short forms of all scenarios, and proof that the checker would see what is wrong. */
-import type { JobReport } from '@canopy/model';
+import { type JobReport, type JournalReport, comparePositions } from '@canopy/model';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { isWithout } from '../processes.js';
 import { type ChaosResult, runChaos } from './chaos.js';
-import { SHARED_TARGET, faultsOf, gapFaults } from './checker.js';
-import type { Evidence, ParentEvidence } from './evidence.js';
-import type { Frame } from './oracle.js';
+import { faultsOf } from './checker.js';
+import { gapFaults } from './copies.js';
+import type { Evidence, Kill, ParentEvidence } from './evidence.js';
+import { SHARED_TARGET, scrapeNumber } from './frame-facts.js';
+import type { EntryMark, Frame } from './oracle.js';
 import { planOf } from './plan.js';
 import { RANDOM, SCENARIOS } from './scenarios.js';
 
@@ -89,8 +91,12 @@ class Spoilt {
     return this.parent.copies[0].ledger as Writable<ParentEvidence['copies'][0]['ledger']>;
   }
 
+  get report() {
+    return this.parent.copies[0].report as Writable<JournalReport>;
+  }
+
   get job() {
-    return this.parent.copies[0].report.jobs[0] as Writable<JobReport>;
+    return this.report.jobs[0] as Writable<JobReport>;
   }
 
   /** A scrape in the middle of the window that ended no series. */
@@ -113,10 +119,28 @@ class Spoilt {
     return [...this.parent.samples].find(([key]) => is(key))![1];
   }
 
+  /** The newest entry that the parent has counted, as it hands it on. */
+  get mark() {
+    const { ledger, marks } = this.parent.copies[0];
+    const { position: end } = ledger;
+    const isCounted = ({ position }: EntryMark) => comparePositions(position, end) <= 0;
+    return marks.findLast(isCounted) as Writable<EntryMark>;
+  }
+
   removeFrame(): void {
     const { frame } = this;
     this.journal.frames = this.journal.frames.filter((other) => other !== frame);
   }
+}
+
+/** A kill, and what the leaf's log has of the commit before it. */
+function killed(
+  sent: number,
+  ...lines: ReadonlyArray<readonly [at: number, isEnd: boolean]>
+): Kill {
+  const position = { epoch: 0, sequence: 1 };
+  const commits = lines.map(([at, isEnd]) => ({ at, isEnd, position }));
+  return { started: sent - 9000, sent, at: sent, commits };
 }
 
 const CANARIES: ReadonlyArray<[string, (spoilt: Spoilt) => void, RegExp]> = [
@@ -176,13 +200,13 @@ const CANARIES: ReadonlyArray<[string, (spoilt: Spoilt) => void, RegExp]> = [
   ],
   [
     'a mark of an end has moved to the next scrape',
-    (spoilt) => {
-      const { frames } = spoilt.journal;
-      const from = frames.findLastIndex(
-        ({ stale, target }, i) => stale.length === 1 && target === '0' && i < frames.length - 20,
+    ({ journal }) => {
+      const own = journal.frames.filter(({ target }) => target === '0');
+      const isPlain = ({ stale, values }: Frame) => stale.length === 0 && values.size > 10;
+      const from = own.findLastIndex(
+        ({ stale }, i) => stale.length === 1 && i < own.length - 5 && isPlain(own[i + 1]),
       );
-      const frame = frames[from] as Writable<Frame>;
-      const next = frames.slice(from + 1).find(({ target }) => target === '0') as Writable<Frame>;
+      const [frame, next] = own.slice(from) as Writable<Frame>[];
       next.stale = frame.stale;
       frame.stale = [];
     },
@@ -215,7 +239,7 @@ const CANARIES: ReadonlyArray<[string, (spoilt: Spoilt) => void, RegExp]> = [
   [
     'a scrape was never answered',
     ({ evidence, frame }) => {
-      const number = [...frame.values].find(([key]) => key.includes('scrape_number'))![1];
+      const number = scrapeNumber(frame);
       const own = evidence.answered as Writable<Evidence['answered'][0]>[];
       own.find((scrape) => scrape.target === '0' && scrape.number === number)!.number = -1;
     },
@@ -224,16 +248,37 @@ const CANARIES: ReadonlyArray<[string, (spoilt: Spoilt) => void, RegExp]> = [
   [
     'a scrape has the time of another',
     ({ frame }) => void (frame.time -= 11_000),
-    /asked for 1\d{4} ms late/,
+    /asked at \d+, not in/,
   ],
   [
-    'a gap reaches further back before the kill than commits are apart',
-    ({ journal, evidence }) => {
-      const kill = evidence.window.to - 100;
-      journal.kills = [kill];
-      journal.gaps = [{ cause: 'restart', from: kill - 6000, to: kill + 50 }];
+    'a scrape has a later time within its interval',
+    ({ evidence: { answered }, frame }) => {
+      const number = scrapeNumber(frame);
+      frame.time = answered.find((one) => one.target === '0' && one.number === number)!.at + 6;
     },
-    /6000 ms were lost before the kill/,
+    /asked at \d+, not in/,
+  ],
+  [
+    'a gap reaches further back than the last commit',
+    ({ journal, evidence: { window } }) => {
+      const sent = window.to - 100;
+      journal.kills = [killed(sent, [sent - 600, false], [sent - 590, true])];
+      journal.gaps = [{ cause: 'restart', from: sent - 3000, to: sent + 50 }];
+    },
+    /2400 ms before the last commit/,
+  ],
+  [
+    'the log says that something was synced, and it is not there',
+    ({ journal, evidence: { window } }) => {
+      const { epoch } = journal.marks.at(-1)!.position;
+      const kill = killed(window.to - 100, [window.to - 600, false], [window.to - 590, true]);
+      const commits = kill.commits.map((line) => ({
+        ...line,
+        position: { epoch, sequence: 2 ** 40 },
+      }));
+      journal.kills = [{ ...kill, commits }];
+    },
+    /was synced 490 ms before the kill, and lost/,
   ],
   [
     'a gap comes from nowhere',
@@ -256,9 +301,14 @@ const CANARIES: ReadonlyArray<[string, (spoilt: Spoilt) => void, RegExp]> = [
   ['the ledger counts a frame twice', ({ ledger }) => void ledger.frames++, /ledger: \d+ frames/],
   ['the ledger counts too few bytes', ({ ledger }) => void ledger.bytes--, /ledger: \d+ bytes/],
   [
+    'the ledger counts more samples than there are',
+    ({ ledger }) => void (ledger.samples += 1_000_000),
+    /ledger: \d+ samples of/,
+  ],
+  [
     'the ledger says that the leaf scraped once more',
     ({ job }) => void job.scraped++,
-    /journalled or refused of/,
+    /report of farm: \d+ scrapes that came to an end/,
   ],
   [
     'the ledger says that the leaf journalled what it did not',
@@ -266,19 +316,42 @@ const CANARIES: ReadonlyArray<[string, (spoilt: Spoilt) => void, RegExp]> = [
       job.scraped++;
       job.journalled++;
     },
-    /scrapes, \d+ samples: at no position/,
+    /report of farm: \d+ scrapes, not/,
   ],
-  ['the ledger says that frames are missing', ({ job }) => void job.missing++, /, 1 missing/],
+  ['samples are lost', ({ job }) => void job.samples--, /report of farm: \d+ samples, not/],
+  [
+    'the source has a frame more',
+    ({ job }) => void job.pulled++,
+    /report of farm: \d+ frames at the source/,
+  ],
+  ['a frame was not stored', ({ job }) => void job.stored--, /report of farm: \d+ frames here/],
+  [
+    'all that is said of another position',
+    ({ report, journal: { tallies } }) => {
+      const [{ sequence }] = report.saidAt;
+      const i = tallies.findIndex(({ position }) => position.sequence === sequence);
+      report.saidAt = report.saidAt.map(() => tallies[i - 3].position);
+    },
+    /report of farm: \d+ frames here, not/,
+  ],
+  ['frames are missing', ({ job }) => void job.missing++, /report of farm: 1 frames missing/],
+  ['frames lie before the beginning', ({ job }) => void (job.before = 3), /: 3 frames before/],
+  ['nobody has said what there is', ({ job }) => void (job.verdict = 'unknown'), /farm: unknown/],
+  ['it is of another', ({ report }) => void (report.path = ['near']), /report: not of leaf/],
+  [
+    'half a scrape was shown for a moment',
+    ({ evidence: { views } }) => void (views.at(-8) as { count: number }).count--,
+    /showed \d+ of \d+ series at/,
+  ],
   [
     'an entry is not handed on',
-    ({ parent }) => void (parent.copies[0].marks as object[]).splice(-8, 1),
+    (spoilt) => {
+      const { marks } = spoilt.parent.copies[0];
+      (marks as object[]).splice(marks.indexOf(spoilt.mark), 1);
+    },
     /entry \d+\/\d+ missing/,
   ],
-  [
-    'an entry has changed on its way',
-    ({ parent }) => void ((parent.copies[0].marks.at(-8)! as { crc: number }).crc ^= 1),
-    /other bytes/,
-  ],
+  ['an entry has changed on its way', ({ mark }) => void (mark.crc ^= 1), /other bytes/],
   [
     'a shared series has a sample that nobody journalled',
     (spoilt) => void spoilt.samples('constant', SHARED_TARGET).times[5]++,

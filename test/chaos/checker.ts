@@ -1,16 +1,15 @@
 /**
- * Judges the evidence of one stretch of a run. Each promise is a function that says what is wrong, and each is
- * seen to fail in checker.test.ts.
+ * Judges the evidence of one stretch of a run. Each promise is a function that says what is wrong, and each is seen to fail in
+ * chaos.test.ts. What scrapes were lost is judged in loss.ts, what parents hold and count in copies.ts.
  *
  * Does not check: what lies before the window, but that a parent shows nothing of it that was not journalled; samples
- * that a parent scraped itself; how long anything took.
+ * that a parent scraped itself; how long anything took; which of two leaves is shown where both have a target's
+ * sample (packages/head has tests of that), but that one of them is.
  */
-import { type JournalPosition, type JournalReport, comparePositions } from '@canopy/model';
-import type { Gap, SourceLedger } from '../hierarchy.js';
+import { copyFaults } from './copies.js';
 import {
   type Answered,
   type Answers,
-  type Copy,
   type Evidence,
   type JournalEvidence,
   type Metadata,
@@ -18,26 +17,23 @@ import {
   type Window,
   numberOf,
 } from './evidence.js';
+import {
+  SHARED_TARGET,
+  VIEWED_TARGET,
+  askedBetween,
+  at,
+  isReport,
+  nameOf,
+  scrapeNumber,
+  targetOf,
+} from './frame-facts.js';
+import { lostFaults, syncedFaults, tailFaults } from './loss.js';
 import { type Frame, type SeriesKey, seriesKey } from './oracle.js';
 
-/**
- * What a kill may cost: the commit interval, one scrape that was under way, and what a machine that does many things
- * adds to both. Milliseconds.
- */
-const TAIL_MS_MAX = 4000;
-/** A scrape's time is that of its tick; it is asked for after it, and soon. Milliseconds. */
-const EARLY_MS = 20;
-const LATE_MS = 10_000;
 /** How far back PromQL looks. */
 const LOOKBACK_MS = 300_000;
 /** Of each kind; what follows is the same again. */
 const FAULTS_MAX = 8;
-/** A parent lists at most so many gaps, the newest. */
-const GAPS_LISTED_MAX = 200;
-/** The target that two leaves scrape: its samples are merged, not copied. */
-export const SHARED_TARGET = 'shared';
-
-const REPORT = ['up', 'scrape_'];
 
 /** What is wrong; empty where every promise was kept. */
 export function faultsOf(evidence: Evidence): string[] {
@@ -45,9 +41,11 @@ export function faultsOf(evidence: Evidence): string[] {
   const faults = [
     ...cut(bodyFaults(evidence)),
     ...cut(lostFaults(evidence)),
+    ...cut(viewFaults(evidence)),
     ...journals.flatMap((journal) => [
       ...cut(endFaults(journal, window)),
-      ...cut(tailFaults(journal, window)),
+      ...cut(tailFaults(journal, evidence)),
+      ...cut(syncedFaults(journal)),
     ]),
   ];
   for (const answers of [...evidence.leaves, ...evidence.parents]) {
@@ -71,26 +69,13 @@ export function faultsOf(evidence: Evidence): string[] {
 
 const cut = (faults: readonly string[]): readonly string[] => faults.slice(0, FAULTS_MAX);
 
-const nameOf = (key: SeriesKey): string => /\["__name__","([^"]*)"\]/.exec(key)?.[1] ?? '';
-const targetOf = (key: SeriesKey): string => /\["n","([^"]*)"\]/.exec(key)?.[1] ?? '';
-const isReport = (key: SeriesKey): boolean =>
-  REPORT.some((name) => isReportName(nameOf(key), name));
-const isReportName = (name: string, report: string): boolean =>
-  name !== 'scrape_number' && name.startsWith(report);
-const at = ({ time, target }: Frame): string => `${target} at ${time}`;
-
-/** The number of a scrape that succeeded. */
-function scrapeNumber(frame: Frame): number | undefined {
-  for (const [key, value] of frame.values) if (nameOf(key) === 'scrape_number') return value;
-  return undefined;
-}
-
-/** A scrape is journalled whole, once, with the values that the exporter gave, soon after it was asked for. */
+/** A scrape is journalled whole, once, with the values that the exporter gave, at the time at which it was asked. */
 function bodyFaults({ answered, journals }: Evidence): string[] {
   const faults: string[] = [];
   const bodies = new Map(answered.map((scrape) => [`${scrape.target} ${scrape.number}`, scrape]));
   const seen = new Set<string>();
   for (const { leaf, clockOffset, frames } of journals) {
+    const spans = askedBetween(frames, clockOffset);
     for (const frame of frames) {
       const number = scrapeNumber(frame);
       if (number === undefined) {
@@ -106,9 +91,9 @@ function bodyFaults({ answered, journals }: Evidence): string[] {
         faults.push(`${leaf}: scrape ${id} was never answered`);
         continue;
       }
-      const delay = scrape.at + clockOffset - frame.time;
-      if (delay < -EARLY_MS || delay > LATE_MS)
-        faults.push(`scrape ${id}: asked for ${delay} ms late`);
+      const { from, to } = spans.get(frame)!;
+      if (scrape.at < from || scrape.at > to)
+        faults.push(`scrape ${id}: asked at ${scrape.at}, not in ${from} to ${to}`);
       faults.push(...oneBodyFaults(`${leaf}: scrape ${id}`, scrape, frame));
     }
   }
@@ -143,95 +128,6 @@ function targetLabels(frame: Frame): Array<[string, string]> {
   }
   return [];
 }
-
-/**
- * What the exporter answered is journalled; or it came too late and is an `up` 0; or it lies in a named gap, and no
- * longer before a kill than the journal's commits are apart.
- */
-function lostFaults({ answered, journals, window }: Evidence): string[] {
-  const faults: string[] = [];
-  for (const target of new Set(answered.map((scrape) => scrape.target))) {
-    const frames = journals
-      .flatMap((journal) => journal.frames.map((frame) => ({ journal, frame })))
-      .filter(({ frame }) => frame.target === target);
-    const trueTime = (item: (typeof frames)[number]): number =>
-      item.frame.time - item.journal.clockOffset;
-    frames.sort((a, b) => trueTime(a) - trueTime(b));
-    const numbers = new Set(frames.map(({ frame }) => scrapeNumber(frame)));
-    const failures = frames.filter((item) => scrapeNumber(item.frame) === undefined);
-    const missing = answered.filter(
-      (scrape) =>
-        scrape.target === target &&
-        !numbers.has(scrape.number) &&
-        scrape.at > window.from &&
-        // Its tick may be later than it by a little, and so beyond the window.
-        scrape.at <= window.to - EARLY_MS,
-    );
-    const used = new Set<object>();
-    for (const scrape of missing) {
-      if (isInTail(scrape.at, journals)) continue;
-      // It was asked for at the tick of the failed one.
-      const failed = failures.find(
-        (item) =>
-          !used.has(item) &&
-          trueTime(item) <= scrape.at + EARLY_MS &&
-          scrape.at - trueTime(item) < LATE_MS,
-      );
-      if (failed !== undefined) used.add(failed);
-      else faults.push(lostText(scrape, window, journals));
-    }
-  }
-  return faults;
-}
-
-const lostText = (
-  { target, number, at: time }: Answered,
-  { from, to }: Window,
-  journals: readonly JournalEvidence[],
-): string => {
-  const kills = journals.flatMap((journal) => journal.kills.map((kill) => kill - time));
-  const near = kills.filter((kill) => Math.abs(kill) < LATE_MS).join();
-  return `scrape ${target} ${number} at ${time}: no gap, no up 0; ${time - from} ms in the window, ${to - time} before its end, kills ${near} ms after it`;
-};
-
-function isInTail(time: number, journals: readonly JournalEvidence[]): boolean {
-  return journals.some(({ gaps, kills, clockOffset }) => {
-    const isNamed = gaps.some(
-      ({ cause, from, to }) =>
-        cause === 'restart' && from < time + clockOffset + EARLY_MS && time + clockOffset < to,
-    );
-    return isNamed && kills.some((kill) => kill >= time && kill - time <= TAIL_MS_MAX);
-  });
-}
-
-/** Gaps of a leaf in the window: each of them from a kill, and none longer before it than the commits are apart. */
-function tailFaults({ leaf, gaps, kills, clockOffset }: JournalEvidence, window: Window): string[] {
-  const faults: string[] = [];
-  for (const gap of gaps) {
-    if (gap.to <= window.from + clockOffset) continue;
-    // A target that came late after the start: no scrape of it was answered.
-    if (gaps.some((other) => other !== gap && other.to === gap.from)) continue;
-    const tail = tailMs(gap, kills, clockOffset);
-    const text = `${leaf}: gap ${gapText(gap)}`;
-    if (gap.cause !== 'restart' || tail === undefined) faults.push(`${text}: nobody was killed`);
-    else if (tail > TAIL_MS_MAX) faults.push(`${text}: ${tail} ms were lost before the kill`);
-  }
-  return faults;
-}
-
-/** From the last scrape that is there to the first kill in the gap; undefined where there was none. */
-export function tailMs(
-  gap: Gap,
-  kills: readonly number[],
-  clockOffset: number,
-): number | undefined {
-  const within = kills
-    .map((kill) => kill + clockOffset)
-    .filter((kill) => kill >= gap.from && kill <= gap.to);
-  return within.length === 0 ? undefined : Math.min(...within) - gap.from;
-}
-
-const gapText = ({ cause, from, to }: Gap): string => `${cause} ${from} ${to}`;
 
 /** A series ends in the journal in the first scrape in which it is not, and times ascend. */
 function endFaults({ leaf, frames, gaps }: JournalEvidence, window: Window): string[] {
@@ -399,6 +295,23 @@ function sharedFaults({ journals, window }: Evidence, { who, samples }: Answers)
   return faults;
 }
 
+/** Whoever asked in the middle of it all saw each scrape whole, or not yet. */
+function viewFaults({ journals, views, window }: Evidence): string[] {
+  const sizes = new Map<string, number>();
+  for (const { leaf, frames } of journals)
+    for (const { target, time, values } of frames) {
+      for (const who of [leaf, ''])
+        if (target === VIEWED_TARGET) sizes.set(`${who} ${time}`, values.size);
+    }
+  const faults: string[] = [];
+  for (const { who, time, count } of views) {
+    if (time <= window.from || time > window.to) continue;
+    const size = sizes.get(`${isParent(who) ? '' : who} ${time}`) ?? 0;
+    if (count !== size) faults.push(`${who}: showed ${count} of ${size} series at ${time}`);
+  }
+  return faults;
+}
+
 /** TYPE, HELP and UNIT are those of the newest body of each target. */
 function metadataFaults(answered: readonly Answered[], { who, metadata }: Answers): string[] {
   const newest = new Map(answered.map((scrape) => [scrape.target, scrape.body]));
@@ -437,84 +350,4 @@ function metadataOf(body: string): Map<string, Metadata> {
   for (const name of found.keys())
     if (!new RegExp(`^${name}[ {]`, 'm').test(body)) found.delete(name);
   return found;
-}
-
-/** A parent has each entry it has not cut, byte for byte, and counts what it took in. */
-function copyFaults(journal: JournalEvidence, { ledger, report, trimmed, marks }: Copy): string[] {
-  const faults = gapFaults(ledger.gaps, journal.gapsBefore, journal.gaps);
-  const key = ({ epoch, sequence }: JournalPosition): string => `${epoch}/${sequence}`;
-  const have = new Map(marks.map(({ position, crc }) => [key(position), crc]));
-  if (have.size !== marks.length) faults.push('entries twice');
-  for (const { position, crc } of journal.marks) {
-    if (comparePositions(position, trimmed) <= 0) continue;
-    if (comparePositions(position, ledger.position) > 0) break;
-    const its = have.get(key(position));
-    if (its === undefined) {
-      const kept = `trimmed ${key(trimmed)}, stored ${key(ledger.position)}, read ${marks.length}`;
-      faults.push(`entry ${key(position)} missing; ${kept}`);
-    } else if (its !== crc) faults.push(`entry ${key(position)} has other bytes`);
-  }
-  return [...faults, ...ledgerFaults(journal, ledger), ...verdictFaults(journal, report)];
-}
-
-/** What a ledger counts is what the journal has up to its position. */
-function ledgerFaults({ tallies }: JournalEvidence, ledger: SourceLedger): string[] {
-  const faults: string[] = [];
-  const { epoch, sequence } = ledger.position;
-  const here = tallies.find(
-    ({ position }) => position.epoch === epoch && position.sequence === sequence,
-  );
-  for (const what of ['frames', 'bytes'] as const) {
-    if (ledger[what] !== here?.[what]) {
-      faults.push(`ledger: ${ledger[what]} ${what}, not ${here?.[what]}`);
-    }
-  }
-  for (const reason of Object.keys(ledger.refused)) faults.push(`ledger: refused ${reason}`);
-  if (ledger.collisionsTotal > 0) faults.push('ledger: a collision');
-  return faults;
-}
-
-/** What the leaf says of its scrapes is what it journalled of those that the exporter was asked for, up to some position. */
-function verdictFaults(
-  { leaf, tallies }: JournalEvidence,
-  { jobs, path }: JournalReport,
-): string[] {
-  // Levels say it once in a while: a further one may not have heard of the leaf yet.
-  if (path[0] !== leaf) return [];
-  const faults: string[] = [];
-  for (const { job, scraped, journalled, refused, samples, verdict, missing } of jobs) {
-    const came = Object.values(refused).reduce((sum, count) => sum + count, journalled);
-    const text = `${scraped} scrapes, ${samples} samples`;
-    if (came !== scraped) faults.push(`ledger of ${job}: ${came} journalled or refused of ${text}`);
-    const isKnown = tallies.some((one) => one.scrapes === scraped && one.samples === samples);
-    if (!isKnown && scraped > 0) faults.push(`ledger of ${job}: ${text}: at no position`);
-    // After FLUSHALL it is not known until the source says it again.
-    if ((verdict !== 'balanced' && verdict !== 'unknown') || missing !== 0) {
-      faults.push(`ledger of ${job}: ${verdict}, ${missing} missing`);
-    }
-  }
-  return faults;
-}
-
-/** A parent lists what was journalled before it was asked, and nothing that was not journalled after. */
-export function gapFaults(
-  listed: readonly Gap[],
-  before: readonly Gap[],
-  after: readonly Gap[],
-): string[] {
-  const count = (gaps: readonly Gap[]): Map<string, number> => {
-    const counts = new Map<string, number>();
-    for (const gap of gaps) counts.set(gapText(gap), (counts.get(gapText(gap)) ?? 0) + 1);
-    return counts;
-  };
-  const [have, must, may] = [count(listed), count(before), count(after)];
-  const faults: string[] = [];
-  for (const [gap, times] of have) {
-    if (times > (may.get(gap) ?? 0)) faults.push(`gap ${gap}: not journalled ${times} times`);
-  }
-  if (before.length > GAPS_LISTED_MAX) return faults;
-  for (const [gap, times] of must) {
-    if (times > (have.get(gap) ?? 0)) faults.push(`gap ${gap}: not listed`);
-  }
-  return faults;
 }

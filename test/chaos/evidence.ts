@@ -21,6 +21,31 @@ export interface Answered {
   readonly body: string;
 }
 
+/** A line of a leaf's log: all up to `position` is about to be synced, or is. Time by the farm's clock. */
+export interface CommitLine {
+  readonly at: number;
+  readonly isEnd: boolean;
+  readonly position: JournalPosition;
+}
+
+/** By the farm's clock, ms since epoch. */
+export interface Kill {
+  /** When the process that was killed was ready. */
+  readonly started: number;
+  /** When the signal was sent, and when the process was seen to be gone. */
+  readonly sent: number;
+  readonly at: number;
+  /** Of that process, in order; old ones may be left out. */
+  readonly commits: readonly CommitLine[];
+}
+
+/** So many series of one target were shown at one time, at some moment in the middle of it all. */
+export interface View {
+  readonly who: string;
+  readonly time: number;
+  readonly count: number;
+}
+
 /** Times in ms since epoch. */
 export interface Window {
   /** From here on (exclusive) all must be there. */
@@ -35,8 +60,7 @@ export interface JournalEvidence {
   readonly ref: string;
   /** By how much the leaf's clock is ahead of the farm's. Milliseconds. */
   readonly clockOffset: number;
-  /** When the leaf was killed, by the farm's clock. */
-  readonly kills: readonly number[];
+  readonly kills: readonly Kill[];
   /** Of the window and some before it. */
   readonly frames: readonly Frame[];
   readonly marks: readonly EntryMark[];
@@ -87,6 +111,7 @@ export interface Evidence {
   /** Leaves, asked by PromQL about what they scrape. */
   readonly leaves: readonly Answers[];
   readonly parents: readonly ParentEvidence[];
+  readonly views: readonly View[];
 }
 
 const SELECTOR = '{job="farm"}';
@@ -183,7 +208,7 @@ export async function copiesOf(
 /** Of a journal, what concerns the window. */
 export function journalOf(
   oracle: Oracle,
-  leaf: { readonly name: string; readonly clockOffset: number; readonly kills: readonly number[] },
+  leaf: { readonly name: string; readonly clockOffset: number; readonly kills: readonly Kill[] },
   { from, to }: Window,
   gapsBefore: readonly Gap[],
 ): JournalEvidence {

@@ -1,7 +1,7 @@
 /** Who takes part: the farm, leaves, parents with what they keep their data in. Real processes, each with its own ways to fail. */
 import { execFileSync } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
-import { completeUpTo } from '../hierarchy.js';
+import { completeUpTo, reportOf } from '../hierarchy.js';
 import {
   MAIN,
   type Program,
@@ -11,7 +11,7 @@ import {
   get,
   waitReady,
 } from '../processes.js';
-import type { Answered } from './evidence.js';
+import type { Answered, CommitLine, Kill } from './evidence.js';
 import { Oracle } from './oracle.js';
 import type { StoreKind } from './plan.js';
 import { Proxy } from './proxy.js';
@@ -19,6 +19,8 @@ import { Proxy } from './proxy.js';
 const FARM = fileURLToPath(new URL('farm.mjs', import.meta.url));
 const CLOCK_AHEAD = fileURLToPath(new URL('clock-ahead.mjs', import.meta.url));
 export const READY_MS = 60_000;
+/** Of a log. UTF-16 units. */
+const LOG_SHOWN = 3000;
 
 /** The exporters. */
 export class Farm {
@@ -61,8 +63,7 @@ export class Leaf {
   readonly name: string;
   /** By how much its clock is ahead. Milliseconds. */
   readonly clockOffset: number;
-  /** When it was killed; ms since epoch. */
-  readonly kills: number[] = [];
+  readonly kills: Kill[] = [];
   readonly oracle: Oracle;
   readonly proxy: Proxy;
   readonly #site: Site;
@@ -70,6 +71,7 @@ export class Leaf {
   readonly #port: number;
   readonly #intervalMs: number;
   #program: Program | undefined;
+  #started = 0;
 
   private constructor(
     name: string,
@@ -140,18 +142,23 @@ export class Leaf {
     const flags = [
       ...['leaf', '--config.file', this.#site.path(`${this.name}.yml`)],
       ...['--storage.path', this.#site.path(this.name), '--leaf.name', this.name],
-      ...['--web.listen-address', `127.0.0.1:${this.#port}`],
+      ...['--web.listen-address', `127.0.0.1:${this.#port}`, '--log.level', 'debug'],
     ];
     const ahead = this.clockOffset === 0 ? [] : ['--import', CLOCK_AHEAD];
     process.env.CHAOS_CLOCK_AHEAD_MS = String(this.clockOffset);
     this.#program = this.#site.program(this.name, process.execPath, ...ahead, MAIN, ...flags);
     await waitReady(this.base, READY_MS);
+    this.#started = Date.now();
   }
 
   async kill(): Promise<void> {
+    const started = this.#started;
+    const sent = Date.now();
     await this.#program?.kill('SIGKILL');
-    // Not before: it may answer and scrape until the signal is there.
-    this.kills.push(Date.now());
+    // It may scrape until the signal is there.
+    const at = Date.now();
+    await this.#program?.drained();
+    this.kills.push({ started, sent, at, commits: commitLines(this.#program?.output ?? '') });
   }
 
   /** Ends it as an operator does. */
@@ -172,6 +179,18 @@ export class Leaf {
       if (watermark < until) throw new Error(`complete up to ${watermark}`);
     });
   }
+}
+
+/** The newest lines of a log may be all that is kept of it, and the last one cut off. */
+function commitLines(output: string): CommitLine[] {
+  const line =
+    /"ts":"([^"]+)".*"epoch":(\d+),"sequence":(\d+),"msg":"a commit (begins|is synced)"\}$/;
+  return output.split('\n').flatMap((text) => {
+    const [, ts, epoch, sequence, what] = line.exec(text) ?? [];
+    if (ts === undefined) return [];
+    const position = { epoch: Number(epoch), sequence: Number(sequence) };
+    return { at: Date.parse(ts), isEnd: what !== 'begins', position };
+  });
 }
 
 export interface ParentCounts {
@@ -227,8 +246,15 @@ export class Parent {
     return `http://127.0.0.1:${this.#port}`;
   }
 
-  get output(): string {
-    return this.#parent?.output ?? '';
+  /** What it says of its pulls, and the end of its log: for a fault. */
+  async lastWords(): Promise<string> {
+    const pulls = await get(`${this.base}/api/v1/targets?state=active`)
+      .then((text) => {
+        const { data } = JSON.parse(text) as { data: { activeTargets: object[] } };
+        return data.activeTargets.map((target) => JSON.stringify(target)).join('\n');
+      })
+      .catch(String);
+    return `${this.name}: ${pulls}\n${this.#parent?.output.slice(-LOG_SHOWN) ?? ''}`;
   }
 
   async open(): Promise<void> {
@@ -294,6 +320,17 @@ export class Parent {
     }
   }
 
+  /** Waits until it was told what each leaf counts: levels say so now and then, and what a store lost is told again. */
+  async isTold(leaves: readonly Leaf[]): Promise<void> {
+    for (const { name, oracle } of leaves) {
+      await eventually(READY_MS, `${this.name} is told by ${name}`, async () => {
+        const { path, jobs } = await reportOf(this.base, oracle.ref);
+        const isKnown = jobs.length > 0 && jobs.every(({ verdict }) => verdict !== 'unknown');
+        if (path[0] !== name || !isKnown) throw new Error(JSON.stringify({ path, jobs }));
+      });
+    }
+  }
+
   /** Name of what it has a leaf's journal from. */
   sourceOf({ name }: Leaf): string {
     return this.below?.leafName ?? name;
@@ -309,6 +346,7 @@ export class Parent {
     counts.blocksSealed += value('canopy_blocks_sealed_total');
     counts.blocksMerged += value('canopy_blocks_merged_total');
     counts.bytesDropped += value('canopy_retention_dropped_bytes_total');
-    counts.retentionRuns += this.output.split('"retention dropped samples"').length - 1;
+    counts.retentionRuns +=
+      (this.#parent?.output ?? '').split('"retention dropped samples"').length - 1;
   }
 }

@@ -1,6 +1,6 @@
 /** What is done to the hierarchy. Each scenario is played, then everything is compared (world.ts). */
 import { sleep } from '../processes.js';
-import { SHARED_TARGET } from './checker.js';
+import { SHARED_TARGET } from './frame-facts.js';
 import type { Parent } from './members.js';
 import { type ParentStep, planOf } from './plan.js';
 import type { World } from './world.js';

@@ -4,10 +4,12 @@
  * with everybody.
  */
 import { eventually, get, type Site } from '../processes.js';
-import { faultsOf, tailMs } from './checker.js';
+import { faultsOf } from './checker.js';
 import { type Evidence, answersOf, copiesOf, journalOf, stepTimesOf } from './evidence.js';
+import { tailMs } from './loss.js';
 import { Farm, Leaf, Parent, READY_MS } from './members.js';
 import { type StoreKind, makeRandom } from './plan.js';
+import { Watch } from './watch.js';
 
 const TARGETS = ['0', '1', 'om'];
 /** What retention may drop while everybody is asked. Milliseconds. */
@@ -55,6 +57,7 @@ export class World {
   readonly #known = new Map<string, Leaf>();
   /** From here on all is compared. */
   #start = 0;
+  #watch: Watch | undefined;
 
   private constructor(options: WorldOptions, site: Site) {
     this.#options = options;
@@ -96,6 +99,8 @@ export class World {
       await oracle.pull();
       if (oracle.frames.length === 0) throw new Error('nothing journalled');
     });
+    this.#watch = new Watch([...this.leaves, ...this.parents]);
+    this.#watch.start();
   }
 
   async #openTop(flags: readonly string[]): Promise<void> {
@@ -108,6 +113,7 @@ export class World {
   }
 
   async close(): Promise<void> {
+    await this.#watch?.stop();
     await Promise.all([...this.#known.values()].map(({ proxy }) => proxy.close()));
   }
 
@@ -175,7 +181,7 @@ export class World {
       this.#count(this.evidence);
       for (const fault of faultsOf(this.evidence)) this.faults.push(`${what}: ${fault}`);
     } catch (error) {
-      const said = this.parents.map(({ name, output }) => `${name}: ${output.slice(-1500)}`);
+      const said = await Promise.all(this.parents.map((parent) => parent.lastWords()));
       this.faults.push([`${what}: ${String(error)}`, ...said].join('\n'));
     }
     for (const fault of this.faults.slice(before)) this.say(`  ${fault}`);
@@ -188,6 +194,7 @@ export class World {
     for (const leaf of leaves) await leaf.readUpTo(to);
     const gapsBefore = leaves.map(({ oracle }) => [...oracle.gaps]);
     await Promise.all(parents.map((parent) => parent.completeUpTo(to, leaves)));
+    await Promise.all(parents.map((parent) => parent.isTold(leaves)));
     const window = { from: Math.max(this.#start, this.#oldestKept()), to };
     const stepTimes = stepTimesOf(window);
     const answered = await Promise.all(
@@ -212,6 +219,7 @@ export class World {
       journals: leaves.map((leaf, i) => journalOf(leaf.oracle, leaf, window, gapsBefore[i])),
       leaves: [leafAnswers],
       parents: answered,
+      views: this.#watch!.take(window),
     };
   }
 
