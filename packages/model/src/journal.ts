@@ -167,6 +167,12 @@ export interface Journal {
   countLeftOut(reason: string, count: number): void;
   /** Counts ticks of a job that passed without a scrape; as `countRefused`. */
   countMissed(job: string, count: number): void;
+  /**
+   * To be awaited before a target is scraped for the first time; `time`: of its first frame. Resolves when a start after a
+   * kill -9 would know that scrapes may have been answered, though none is synced yet; where the store does not take
+   * that it resolves all the same, and tries again at the next call. Costs one small write in the life of a journal.
+   */
+  expectScrapes(time: Milliseconds): Promise<void>;
   /** Resolves when everything written before the call is synced. */
   flush(): Promise<void>;
 }

@@ -217,6 +217,7 @@ export class ScrapeLoop {
       return;
     }
     totals.scrapes++;
+    if (this.#firstTime === undefined) await this.#world.journal.expectScrapes(time);
     const started = clock.monotonic();
     const report: ScrapeReport = {
       up: 0,

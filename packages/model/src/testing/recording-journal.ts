@@ -41,6 +41,8 @@ export class RecordingJournal implements Journal {
     if (count > 0) addCount(this.missed, job, count);
   }
 
+  async expectScrapes(): Promise<void> {}
+
   async flush(): Promise<void> {}
 
   /** All samples in the order written. */

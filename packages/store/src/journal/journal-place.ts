@@ -19,6 +19,7 @@ import {
 } from '@canopy/model';
 import { START } from '../commit.js';
 import type { StoreLog } from '../health.js';
+import { ExpectedScrapes } from './expected-scrapes.js';
 import {
   type GroupColumns,
   type Predecessor,
@@ -114,6 +115,7 @@ export interface Recovered {
   readonly index: JournalIndex;
   /** The process before ended by `close`. */
   readonly clean: boolean;
+  readonly expected: ExpectedScrapes;
 }
 
 /** The position that the writer goes on from. */
@@ -128,12 +130,14 @@ export function beginning(
 }
 
 /** Reads the end of the journal, from the last checkpoint on. */
-export async function recover(store: Store, ref: JournalRef): Promise<Recovered> {
+export async function recover(store: Store, ref: JournalRef, log: StoreLog): Promise<Recovered> {
   const state = await store.journal(ref);
   const index = new JournalIndex();
   const cleanText = await store.getDocument(CLEAN_DOCUMENT);
   if (cleanText !== undefined) await store.putDocument(CLEAN_DOCUMENT, undefined);
-  if (state === undefined) return { state, index, clean: false };
+  const clean = cleanText === cleanMark(ref, state?.position ?? START);
+  const expected = await ExpectedScrapes.load(store, ref, log);
+  if (state === undefined) return { state, index, clean, expected };
   const checkpoint = await store.getDocument(CHECKPOINT_DOCUMENT);
   const usable =
     checkpoint !== undefined &&
@@ -153,7 +157,7 @@ export async function recover(store: Store, ref: JournalRef): Promise<Recovered>
     const { epoch, sequence } = entries[entries.length - 1];
     after = { epoch, sequence };
   }
-  return { state, index: base, clean: cleanText === cleanMark(ref, state.position) };
+  return { state, index: base, clean, expected };
 }
 
 /**
@@ -198,15 +202,17 @@ export function rememberClosed(
  * the watermark must pass no hole that is not named. Undefined where nothing was scraped then.
  */
 export function gapSinceBefore(
-  index: JournalIndex,
-  clean: boolean,
+  { index, clean, expected }: Omit<Recovered, 'state'>,
   { watermark }: Readonly<Ledger>,
   now: Milliseconds,
 ): QueuedRecord | undefined {
-  const wasScraping = [...index.groups.values()].some(
+  const hasScrapes = [...index.groups.values()].some(
     (track) => track.lastTime > 0 && !isPushed(track),
   );
-  const from = asTime(watermark > 0 ? watermark : index.newest);
+  // Of scrapes that were answered and never synced there is nothing but the word that they were coming.
+  const wasScraping = hasScrapes || (expected.from !== undefined && !clean);
+  const synced = watermark > 0 ? watermark : index.newest;
+  const from = asTime(hasScrapes ? synced : Math.max(synced, expected.from ?? 0));
   if (!wasScraping || from >= now) return undefined;
   if (clean) return gapRecord(0, from, now, 'stopped', 0, undefined);
   return gapRecord(0, from, now, 'restart', -1, undefined);

@@ -2,7 +2,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { randomBytes } from 'node:crypto';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import {
   CanopyError,
   type Family,
@@ -270,6 +270,60 @@ describe('JournalWriter', () => {
       await second.close();
       await clock.advance(60_000);
     }
+  });
+
+  it('names what may have been answered before the first commit, once, and only where it was lost', async () => {
+    const gapsAfter = async (run: (journal: JournalWriter) => Promise<void>) => {
+      const journal = await open();
+      await run(journal);
+      await crash();
+      await clock.advance(10_000);
+      const next = await open();
+      await next.flush();
+      const { gaps } = await read(next);
+      await next.close();
+      return gaps;
+    };
+    // Nobody scraped.
+    expect(await gapsAfter(async () => {})).toEqual([]);
+    // It was answered, and its frame was not synced.
+    const killed = await gapsAfter(async (journal) => {
+      await journal.expectScrapes(at(12_000));
+      const group = openGroup(journal);
+      addSeries(group, 'm');
+      write(group, 12_000, 1);
+    });
+    expect(killed).toEqual([
+      { group: 0, from: at(11_999), to: at(20_000), cause: 'restart', frames: -1 },
+    ]);
+    // A word that was given once holds: the next kill before a first frame is named as well, from where it was complete.
+    const again = await gapsAfter((journal) => journal.expectScrapes(at(32_000)));
+    expect(again.slice(1)).toMatchObject([{ group: 0, to: at(30_000), cause: 'restart' }]);
+  });
+
+  it('names nothing after a clean end without a frame', async () => {
+    const first = await open();
+    await first.expectScrapes(at(0));
+    await first.close();
+    await clock.advance(10_000);
+    const second = await open();
+    await second.flush();
+    expect((await read(second)).gaps).toEqual([]);
+    await second.close();
+  });
+
+  it('tries again to say that scrapes are coming, and lets them come meanwhile', async () => {
+    const journal = await open();
+    vi.spyOn(store, 'putDocument').mockRejectedValueOnce(DOWN);
+    await journal.expectScrapes(at(0));
+    expect(messages.join()).toContain('scrapes are coming');
+    await journal.expectScrapes(at(1000));
+    await crash();
+    await clock.advance(10_000);
+    const second = await open();
+    await second.flush();
+    expect((await read(second)).gaps).toMatchObject([{ from: at(999), cause: 'restart' }]);
+    await second.close();
   });
 
   it('moves the watermark past no hole that is not named, whoever comes back', async () => {

@@ -25,6 +25,7 @@ import {
 } from '@canopy/model';
 import type { StoreHealth } from '../health.js';
 import { type Batch, commitOf, makeBatch } from './batch.js';
+import type { ExpectedScrapes } from './expected-scrapes.js';
 import {
   GroupColumns,
   type GroupHost,
@@ -48,6 +49,7 @@ import {
 } from './journal-place.js';
 import { type JournalWriterOptions, type JournalWriterStats, emptyStats } from './options.js';
 import { type QueuedRecord, RecordQueue } from './record-queue.js';
+import { SyncWaiters } from './sync-waiters.js';
 import { Tally } from './tally.js';
 
 const CHECKPOINT_EVERY_MS = 60_000;
@@ -74,6 +76,7 @@ export class JournalWriter implements Journal {
   #epoch: Epoch;
   #sequence: Sequence;
   #nextGroup: GroupId;
+  readonly #expected: ExpectedScrapes;
   #ledger: Ledger;
   /** Not in `#ledger` or a commit yet. */
   #tally = new Tally();
@@ -90,14 +93,14 @@ export class JournalWriter implements Journal {
   #checkpointAt: number;
   /** Records handed in since the start. */
   #enqueued = 0;
-  #waiters: Array<{ readonly target: number; readonly done: () => void }> = [];
+  readonly #waiters = new SyncWaiters();
   #closed: Promise<void> | undefined;
 
   private constructor(
     options: JournalWriterOptions,
     id: JournalId,
     lease: Lease,
-    { state, index, clean }: Recovered,
+    { state, index, clean, expected }: Recovered,
   ) {
     this.#options = options;
     this.id = id;
@@ -111,7 +114,8 @@ export class JournalWriter implements Journal {
     this.#nextGroup = index.nextGroup;
     this.#ledger = parseLedger(state?.ledger ?? '');
     this.#host = this.#makeHost();
-    const gap = gapSinceBefore(index, clean, this.#ledger, options.clock.now());
+    this.#expected = expected;
+    const gap = gapSinceBefore({ index, clean, expected }, this.#ledger, options.clock.now());
     this.#predecessors = predecessorsOf(index, clean, this.#ledger, gap?.entry.time);
     if (gap !== undefined) this.#enqueue(gap);
   }
@@ -124,7 +128,7 @@ export class JournalWriter implements Journal {
     const { store, clock, owner, leaseTtl, pathIdentity, randomBytes, log } = options;
     const id = await findJournalId(store, pathIdentity, randomBytes, log);
     const lease = await takeLease(store, journalRef(id), owner, leaseTtl, clock);
-    return new JournalWriter(options, id, lease, await recover(store, journalRef(id)));
+    return new JournalWriter(options, id, lease, await recover(store, journalRef(id), log));
   }
 
   get stats(): Readonly<JournalWriterStats> {
@@ -195,13 +199,16 @@ export class JournalWriter implements Journal {
     this.#gaps.nameIn(this.#ledger);
   }
 
+  expectScrapes(time: Milliseconds): Promise<void> {
+    return this.#expected.tell(time);
+  }
+
   flush(): Promise<void> {
     const target = this.#enqueued;
     if (this.#waitingRecords() === 0 || this.#closed !== undefined) return Promise.resolve();
-    return new Promise((done) => {
-      this.#waiters.push({ target, done });
-      if (this.#failure === '') this.#start();
-    });
+    const synced = this.#waiters.wait(target);
+    if (this.#failure === '') this.#start();
+    return synced;
   }
 
   /**
@@ -248,7 +255,7 @@ export class JournalWriter implements Journal {
       log('warn', `the journal could not be closed cleanly: ${errorText(error)}`);
     }
     if (left > 0) log('error', 'the store did not take the last records', { records: left });
-    for (const { done } of this.#waiters.splice(0)) done();
+    this.#waiters.settle(this.#enqueued);
   }
 
   #makeHost(): GroupHost {
@@ -309,7 +316,7 @@ export class JournalWriter implements Journal {
     for (;;) {
       if (!(await this.#commitOnce())) return false;
       if (this.#batch !== undefined) continue;
-      const waited = this.#waiters.length > 0;
+      const waited = !this.#waiters.isEmpty;
       if (this.#queue.length === 0) return true;
       if (!waited && this.#queue.bytes < this.#options.commitBytes) return true;
     }
@@ -321,7 +328,7 @@ export class JournalWriter implements Journal {
     if (this.#failure !== '') {
       this.#timer = clock.after(asDuration(this.#retryMs), () => this.#start());
       this.#retryMs = Math.min(RETRY_MS_MAX, this.#retryMs * 2);
-    } else if (this.#waiters.length > 0) {
+    } else if (!this.#waiters.isEmpty) {
       this.#start();
     } else if (this.#queue.length > 0) {
       this.#timer = clock.after(commitInterval, () => this.#start());
@@ -392,6 +399,7 @@ export class JournalWriter implements Journal {
       case 'absent':
         // The documents went with it: the next process must find this journal, not make another.
         await saveJournalId(this.#options.store, this.id, this.#options.pathIdentity);
+        await this.#expected.tellAgain();
         this.#storeWentBack(null, '');
         return true;
     }
@@ -431,9 +439,8 @@ export class JournalWriter implements Journal {
   }
 
   #noteFailure(error: unknown): void {
-    const { log } = this.#options;
+    const [{ log }, text] = [this.#options, errorText(error)];
     this.#stats.commitFailures++;
-    const text = errorText(error);
     if (!(error instanceof CanopyError)) {
       log('error', `BUG: a journal commit failed: ${text}`, { stack: (error as Error)?.stack });
     } else if (this.#failure === '') {
@@ -462,11 +469,10 @@ export class JournalWriter implements Journal {
     const above = this.#breakAbove;
     this.#breakAbove = undefined;
     if (above === undefined || above.epoch < this.#epoch) return;
-    const { epoch, sequence } = above;
     this.#options.log('warn', 'a reader has seen more of this journal: a new epoch begins', {
-      seen: `${epoch}-${sequence}`,
+      seen: `${above.epoch}-${above.sequence}`,
     });
-    this.#newEpoch(epoch);
+    this.#newEpoch(above.epoch);
   }
 
   /** Groups begin anew with their next frame; frames that wait build on what is gone. */
@@ -488,10 +494,6 @@ export class JournalWriter implements Journal {
 
   /** Lets those go on whose records are synced or dropped. */
   #settle(): void {
-    if (this.#waiters.length === 0) return;
-    const settled = this.#enqueued - this.#waitingRecords();
-    const done = this.#waiters.filter(({ target }) => target <= settled);
-    this.#waiters = this.#waiters.filter(({ target }) => target > settled);
-    for (const waiter of done) waiter.done();
+    this.#waiters.settle(this.#enqueued - this.#waitingRecords());
   }
 }
