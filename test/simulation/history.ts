@@ -4,7 +4,6 @@ import { parseCursors } from '@canopy/federation/testing';
 import {
   EntryKind,
   type JournalCommit,
-  type JournalEntry,
   type JournalPosition,
   type JournalRef,
   comparePositions,
@@ -43,8 +42,6 @@ export class History {
   /** Name of the machine whose own journal a database holds. */
   writerOf: (database: Database) => string = () => '';
   /** By database or reader and journal: the last position, and for which of the store's falls it went back. */
-  readonly #begun = new Set<string>();
-  readonly #firsts = new Map<string, JournalPosition>();
   readonly #places = new Map<string, { position: JournalPosition; wentBack: number }>();
 
   fault(checker: string, text: string): void {
@@ -68,7 +65,6 @@ export class History {
       return;
     }
     this.entriesPulled += entries.length;
-    this.#noteFirst(name, journalIdOf(ref) as string as JournalRef, entries);
     // A filter's view has layouts and frames of its own.
     if ((ref as string) !== journalIdOf(ref)) return;
     const truth = this.truths.get(ref);
@@ -79,23 +75,6 @@ export class History {
       if (known !== undefined && Buffer.from(known.bytes).equals(entry.bytes)) continue;
       this.fault('origins', `${name}: ${originKey(entry)} is not what was journalled`);
     }
-  }
-
-  /**
-   * Where a reader that came late began: what had been cut by then it was never owed. Undefined where it had everything
-   * from the beginning.
-   */
-  beganAt(database: Database, ref: JournalRef): JournalPosition | undefined {
-    return this.#firsts.get(`${database.options.name} ${ref}`);
-  }
-
-  #noteFirst(name: string, ref: JournalRef, entries: readonly JournalEntry[]): void {
-    const place = `${name.split(' ')[0]} ${ref}`;
-    if (this.#begun.has(place)) return;
-    const first = entries.find(({ kind }) => kind === EntryKind.frame);
-    if (first === undefined) return;
-    this.#begun.add(place);
-    if (this.trimmed.has(ref)) this.#firsts.set(place, first);
   }
 
   storeWentBack(database: Database): void {

@@ -76,10 +76,4 @@ export async function readLevel(machine: Machine, takes: Level['takes']): Promis
   return { machine, series, ledgers, states, takes };
 }
 
-/** Frames of several groups stand in a journal by when they were written: one that is missing may be this much older. */
-const REORDER_MS = 10_000;
-
-export function covers({ cause, from, to }: GapRecord, time: number): boolean {
-  const since = cause === 'trimmed' ? from - REORDER_MS : from;
-  return since < time && time < to;
-}
+export const covers = ({ from, to }: GapRecord, time: number): boolean => from < time && time < to;

@@ -134,7 +134,10 @@ export class Machine implements Machinery {
     const { life, process } = this;
     this.#site.trace.note(`${this.name} is stopped`);
     await process?.life.stop();
-    if (this.life === life) this.#end();
+    if (this.life !== life) return;
+    this.#end();
+    // It was started again while it came to its end.
+    if (!this.isOff) this.start();
   }
 
   #end(): void {

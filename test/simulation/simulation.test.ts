@@ -5,13 +5,7 @@ import { planOf } from './plan.js';
 import { simulate } from './simulation.js';
 
 /** Found by hand: with a standby, a level above, a filter, a store that falls back, kills (before a first commit, too), clocks. */
-const SEEDS = [3, 4, 5, 6, 8, 12, 16, 53];
-/** Each canary in one of them: there is something that it can spoil. */
-const CANARY_SEEDS: Readonly<Record<CanaryName, number>> = {
-  ...{ unwritten: 3, retimed: 8, forged: 4, unjournalled: 8, halved: 4, unstale: 8 },
-  ...{ redescribed: 4, fallen: 6, eager: 4, miscounted: 6, leaking: 4, silent: 5 },
-};
-
+const SEEDS = [8, 4, 6, 3, 5, 12, 16, 53];
 describe('a simulated hierarchy', () => {
   it('one seed gives one plan', () => {
     expect(planOf(5)).toEqual(planOf(5));
@@ -33,12 +27,15 @@ describe('a simulated hierarchy', () => {
     expect(samples).toBeGreaterThan(100);
   });
 
-  // The same seeds without them are above: nothing but the canary makes the checker speak.
+  // The same seeds without it are above: nothing but the canary makes the checker speak.
   it.each(Object.entries(CANARIES))('sees the fault on purpose %s: %s', async (name, checker) => {
-    const canary = name as CanaryName;
-    const seed = CANARY_SEEDS[canary];
-    expect(SEEDS).toContain(seed);
-    const { faults } = await simulate({ seed, canary });
-    expect(faults.filter((fault) => fault.startsWith(`${checker}: `))).not.toEqual([]);
+    const seen: string[] = [];
+    for (const seed of SEEDS) {
+      const { faults } = await simulate({ seed, canary: name as CanaryName });
+      seen.push(...faults.filter((fault) => fault.startsWith(`${checker}: `)));
+      // Not every seed has what it spoils.
+      if (seen.length > 0) break;
+    }
+    expect(seen).not.toEqual([]);
   });
 });

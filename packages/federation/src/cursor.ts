@@ -30,14 +30,12 @@ export interface Cursor {
   /** What was sent (or filtered out) up to here. */
   readonly position: JournalPosition;
   /**
-   * Newest frame time sent; the gap begins there where the journal is trimmed meanwhile. 0: none
-   * yet.
+   * No frame after `position` is of this time or before (ms since epoch): a gap begins there where the journal is trimmed
+   * meanwhile. 0: not known.
    */
-  readonly lastTime: number;
+  readonly complete: number;
   /**
-   * Of what is trimmed up to here the reader misses nothing it was not told of: a gap was sent, or
-   * it was gone when the reader began. Counts while `position` is below it: its layouts are still
-   * coming.
+   * Of what is trimmed up to here a gap was sent. Counts while `position` is below it: its layouts are still coming.
    */
   readonly told: JournalPosition;
   /** A filtered view is rebuilt from this many sequence numbers before `position`. */
@@ -51,7 +49,7 @@ export function encodeCursor(cursor: Cursor): string {
   writer.u8(hasTold ? TOLD : 0);
   writeRef(writer, cursor.ref);
   writePosition(writer, cursor.position);
-  writer.signed(cursor.lastTime);
+  writer.signed(cursor.complete);
   writer.varint(cursor.replay);
   if (hasTold) writePosition(writer, cursor.told);
   return Buffer.from(writer.view()).toString('base64url');
@@ -67,11 +65,11 @@ export function decodeCursor(text: string): Cursor {
   const flags = reader.u8();
   const ref = readRef(reader);
   const position = readPosition(reader);
-  const lastTime = reader.signed();
+  const complete = reader.signed();
   const replay = reader.varint();
   const told = (flags & TOLD) === 0 ? position : readPosition(reader);
   reader.end();
-  return { ref, position, lastTime, told, replay };
+  return { ref, position, complete, told, replay };
 }
 
 /** The header of a reader that holds these cursors. */

@@ -147,7 +147,7 @@ it('cursors: both laws', () => {
   const cursor = fc.record({
     ref,
     position,
-    lastTime: time,
+    complete: time,
     told: position,
     replay: fc.maxSafeNat(),
   });

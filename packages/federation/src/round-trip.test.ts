@@ -168,7 +168,8 @@ describe('pages round trip', () => {
 
 describe('what a journal no longer has', () => {
   it('names the gap for a reader that stayed away, and sends the layouts it needs', async () => {
-    const { clock, journal, server } = await leaf();
+    const { clock, journal, server } = await leaf({ watermark: () => T0 + 3500 });
+    await clock.advance(4000);
     await fill(journal, 4);
     const store = new MemoryStore(clock);
     const parent = new PullRig(store, clock);
@@ -184,7 +185,7 @@ describe('what a journal no longer has', () => {
     const samples = parent.appender.samples.length;
     expect(samples).toBe(4 * 4 + 4 * 4 + 1);
     expect(parent.appender.gaps).toEqual([
-      { group: 0, from: T0 + 3001, to: T0 + 12_000, cause: 'trimmed', frames: -1 },
+      { group: 0, from: T0 + 3500, to: T0 + 12_000, cause: 'trimmed', frames: -1 },
     ]);
     expect((await ledgerOf(store, journal.ref)).gaps).toEqual(parent.appender.gaps);
     expect(parent.appender.totals.undecodable).toBe(0);
@@ -192,14 +193,44 @@ describe('what a journal no longer has', () => {
     expect(parent.appender.gaps.length).toBe(1);
   });
 
-  it('gives a fresh reader of a trimmed journal its layouts and no gap', async () => {
+  it('begins a gap where frames may have stood late, or the clock was set back', async () => {
+    const { clock, journal, server } = await leaf();
+    await fill(journal, 20);
+    const parent = new PullRig(new MemoryStore(clock), clock);
+    await parent.pullAll(server.target());
+    await fill(journal, 4, 20);
+    await journal.trim(journal.position);
+    await clock.advance(60_000);
+    await parent.pullAll(server.target());
+    // No watermark: by up to ten seconds, here.
+    const late = { group: 0, from: T0 + 9001, to: T0 + 60_001, cause: 'trimmed', frames: -1 };
+    expect(parent.appender.gaps).toEqual([late]);
+    // A new run, in the past; of it, and of a minute that the clock was ahead, nothing is left.
+    const clockGap = { group: 1, from: T0 + 90_000, to: T0 + 5000, cause: 'clock', frames: 0 };
+    journal.ledger = { gaps: [clockGap] } as never;
+    journal.nextEpoch();
+    journal.newest = T0 + 4999;
+    journal.layout(7, ['anew']);
+    journal.frame(7, T0 + 5000, [1]);
+    await journal.commit();
+    await journal.trim(journal.position);
+    await parent.pullAll(server.target());
+    expect(parent.appender.gaps.slice(1)).toEqual([
+      { group: 0, from: T0 + 4999, to: T0 + 90_001, cause: 'trimmed', frames: -1 },
+    ]);
+  });
+
+  it('gives a fresh reader of a trimmed journal its layouts, and names what is gone', async () => {
     const { clock, journal, server } = await leaf({ pageBytes: 1 });
     await fill(journal, 12);
     await journal.trim({ epoch: 1, sequence: 18 });
     const parent = new PullRig(new MemoryStore(clock), clock);
     await parent.pullAll(server.target());
     expect(parent.appender.samples.length).toBe(16);
-    expect(parent.appender.gaps).toEqual([]);
+    // It cannot know whether it had that once, and lost it with its store.
+    expect(parent.appender.gaps).toEqual([
+      { group: 0, from: 0, to: T0 + 8000, cause: 'trimmed', frames: -1 },
+    ]);
     expect(parent.appender.totals.undecodable).toBe(0);
     expect(server.server.totals.layoutDumps).toBeGreaterThan(0);
   });
@@ -235,10 +266,9 @@ describe('what a journal no longer has', () => {
     expect(parent.appender.gaps).toEqual([
       { group: 0, from: 0, to: T0 + 5001, cause: 'trimmed', frames: -1 },
     ]);
-    // One that comes now misses nothing: it never had a part of this journal.
     const late = new PullRig(new MemoryStore(clock), clock);
     await late.pullAll(server.target());
-    expect(late.appender.gaps).toEqual([]);
+    expect(late.appender.gaps).toEqual(parent.appender.gaps);
     journal.layout(1, ['a']);
     journal.frame(1, T0 + 6000, [2]);
     await journal.commit();
@@ -246,7 +276,7 @@ describe('what a journal no longer has', () => {
       await reader.pullAll(server.target());
       expect(reader.appender.samples).toEqual([`a{instance="i1", job="test"} @${T0 + 6000} 2`]);
     }
-    expect([parent.appender.gaps.length, late.appender.gaps.length]).toEqual([1, 0]);
+    expect([parent.appender.gaps.length, late.appender.gaps.length]).toEqual([1, 1]);
   });
 
   it('takes no frame after a gap for the next step of one before it', async () => {
@@ -312,7 +342,7 @@ describe('what a journal no longer has', () => {
   });
 
   it('calls no frame lost that is there behind many layouts', async () => {
-    const { clock, journal, server } = await leaf();
+    const { clock, journal, server } = await leaf({ watermark: () => T0 });
     await fill(journal, 4);
     const parent = new PullRig(new MemoryStore(clock), clock);
     await parent.pullAll(server.target());
@@ -324,7 +354,7 @@ describe('what a journal no longer has', () => {
     await clock.advance(60_000);
     await parent.pullAll(server.target());
     expect(parent.appender.gaps).toEqual([
-      { group: 0, from: T0 + 3001, to: T0 + 9000, cause: 'trimmed', frames: -1 },
+      { group: 0, from: T0, to: T0 + 9000, cause: 'trimmed', frames: -1 },
     ]);
   });
 
@@ -400,6 +430,25 @@ describe('a store that is elsewhere', () => {
     expect(gaps).toEqual([
       { group: 0, from: 0, to: asTime(T0 + 4000), cause: 'trimmed', frames: -1 },
     ]);
+  });
+
+  it('is complete up to what it has again after the store was wiped, no further', async () => {
+    const watermark = T0 + 100_000;
+    const { clock, journal, server } = await leaf({ watermark: () => watermark, pageBytes: 1 });
+    const store = new MemoryStore(clock);
+    const parent = new PullRig(store, clock);
+    await fill(journal, 20);
+    await parent.pullAll(server.target());
+    expect(parent.puller.watermark(journal.ref)).toBe(watermark);
+    store.wipe();
+    await fill(journal, 1, 20);
+    // The first finds it out, the second begins anew.
+    for (let i = 0; i < 2; i++) await parent.pull(server.target());
+    expect(parent.puller.totals.absent).toBe(1);
+    expect(parent.puller.watermark(journal.ref)).toBe(0);
+    expect((await ledgerOf(store, journal.ref)).watermark).toBe(0);
+    await parent.pullAll(server.target());
+    expect(parent.puller.watermark(journal.ref)).toBe(watermark);
   });
 
   it('does not write a journal that another process pulls', async () => {

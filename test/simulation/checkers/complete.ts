@@ -2,8 +2,8 @@
  * Every journalled sample is at every level above, once, at its time, with its state and exact value, or in a gap that
  * the level's ledger names for its journal. Nothing is there that was not journalled.
  *
- * Does not check: what had been cut before a level asked for the first time; what a store lost of its own writer's journal before others had it (it may be there or not; a gap
- * is asked for by `answered`); which of two runs wins where they have a series at the same time, only that one does.
+ * Does not check: what a store lost of its own writer's journal before others had it (it may be there or not; a gap is
+ * asked for by `answered`); which of two runs wins where they have a series at the same time, only that one does.
  */
 import { type GapRecord, SampleState, comparePositions } from '@canopy/model';
 import { type Level, type ReadSeries, covers } from '../level.js';
@@ -84,8 +84,6 @@ function compare(
   for (const sample of owed) {
     if (there.has(sample.time) || sample.isLost) continue;
     const { run, time, position } = sample;
-    const began = outcome.history.beganAt(level.machine.options.database, run.ref);
-    if (began !== undefined && comparePositions(position, began) < 0) continue;
     if (isHidden(runs, run, time, newest) || isNamed(outcome, level, run, time)) continue;
     const place = `${run.ref.slice(0, 4)} ${position.epoch}-${position.sequence}`;
     faults.push(`missing at ${time} (${place}, ${textOf([sample])})`);

@@ -13,6 +13,15 @@ const FAULTS_MAX = 3;
 export const watermarks: Checker = (outcome) =>
   outcome.probes.flatMap((probe) => unseen(outcome, probe).slice(0, FAULTS_MAX));
 
+/** Of one of those that write the journal: a standby has its store. */
+function isClockSet(outcome: Outcome, writer: string): boolean {
+  const { machines } = outcome.hierarchy;
+  return [...machines.values()].some(
+    ({ name, options }) =>
+      options.database.options.name === writer && hasFault(outcome, 'clock', name),
+  );
+}
+
 function unseen(
   outcome: Outcome,
   { machine, at, series, watermarks: marks, takes }: Probe,
@@ -21,9 +30,8 @@ function unseen(
   const level = outcome.levels.find((other) => other.machine === machine);
   for (const [ref, mark] of marks) {
     const truth = outcome.history.truths.get(ref);
-    if (truth === undefined || hasFault(outcome, 'clock', truth.writer.slice(2))) continue;
-    const began = outcome.history.beganAt(machine.options.database, ref);
-    if (began !== undefined || truth.wentBack) continue;
+    if (truth === undefined || isClockSet(outcome, truth.writer)) continue;
+    if (truth.wentBack) continue;
     const gaps = [...(level?.ledgers.get(ref)?.gaps ?? []), ...truth.gaps];
     for (const [key, { labels, samples }] of truth.series) {
       if (!takes(labels.get('__name__')!)) continue;

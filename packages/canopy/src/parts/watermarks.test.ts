@@ -41,4 +41,6 @@ it('holds queries to the journal furthest behind, and waits for none that is los
   await check(T0 - 4000, Number.MAX_SAFE_INTEGER); // of no interest there
   marks.note(WEST, clock.now() - 700);
   await check(clock.now(), clock.now() - 1001);
+  marks.goBack(WEST, T0 - 50_000); // the store lost it; it is waited for
+  await check(clock.now(), T0 - 50_000);
 });

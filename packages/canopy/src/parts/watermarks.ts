@@ -48,6 +48,11 @@ export class Watermarks {
     this.#marks.set(ref, { time, movedAt: this.#parts.clock.monotonic() });
   }
 
+  /** The store lost what it had of a journal, and the head with it: it has all up to `time`. */
+  goBack(ref: JournalRef, time: number): void {
+    this.#marks.set(ref, { time, movedAt: this.#parts.clock.monotonic() });
+  }
+
   /** Up to when all is there that `reads` may find; the reads' own end where that is earlier. */
   async complete(reads: readonly QueryRead[]): Promise<Completeness> {
     const end = Math.max(0, ...reads.map(({ maxTime }) => maxTime));

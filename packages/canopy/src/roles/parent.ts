@@ -263,6 +263,7 @@ function startPulling(
     onStoreWentBack: async (ref, state) => {
       tiles.forget(ref);
       rest.blocks.forget(ref);
+      process.watermarks.goBack(ref, parseLedger(state?.ledger ?? '').watermark);
       await recoverAgain(store, head, ref, state, log);
       warming.start();
     },

@@ -66,8 +66,6 @@ export class JournalIntake {
   readonly #totals: PullTotals;
   /** What the store has; null: nothing; undefined: not asked yet. */
   #known: Known | null | undefined;
-  /** The store had this journal, and lost it. */
-  #wiped = false;
   #lease: Lease | undefined;
   #isReleased = false;
   /** Clock.monotonic() from which the lease is to be renewed. */
@@ -182,7 +180,6 @@ export class JournalIntake {
     const { kept: entries, refused, found } = withoutForged(sent, labels, ledger, this.#jobs);
     countRefused(ledger, refused);
     countInto(ledger, entries, this.#jobs);
-    if (known === null && this.#wiped) nameWiped(ledger, section, entries);
     ledger.watermark = Math.max(ledger.watermark, section.watermark);
     balance(ledger, section.trail);
     const outcome = await this.#commit(section, known, entries, JSON.stringify(ledger));
@@ -194,7 +191,7 @@ export class JournalIntake {
     if (outcome.outcome === 'absent') {
       this.#totals.absent++;
       this.#known = null;
-      this.#wiped = true;
+      this.#watermark = 0;
       this.#forgetPending();
       await this.#options.onStoreWentBack(this.#ref, undefined);
       return null;
@@ -212,7 +209,6 @@ export class JournalIntake {
       ledger,
       entryBytes,
     };
-    this.#wiped = false;
     this.#noteForged(found);
     this.#forgetPending();
     this.#gaps.forget(ledger);
@@ -301,6 +297,7 @@ export class JournalIntake {
     // What was applied before is in the stored ledger, or was not written at all.
     this.#forgetPending();
     if (comparePositions(state.position, before) < 0) {
+      this.#watermark = this.#known.ledger.watermark;
       await this.#options.onStoreWentBack(this.#ref, state);
       return;
     }
@@ -317,9 +314,8 @@ export class JournalIntake {
     const state = await this.#options.store.journal(this.#ref);
     if (state !== undefined) await this.#options.onLoaded(state);
     this.#known = state === undefined ? null : knownFrom(state);
-    if (this.#known !== null) {
-      this.#watermark = Math.max(this.#watermark, this.#known.ledger.watermark);
-    }
+    // Not what was true before: the store may have less now.
+    this.#watermark = this.#known?.ledger.watermark ?? 0;
     return this.#known;
   }
 
@@ -407,18 +403,6 @@ function countInto(ledger: Ledger, entries: readonly JournalEntry[], jobs: Group
       addCount(ledger.refused, 'unknown_gap', 1);
     }
   }
-}
-
-/** After the store was wiped: what the source does not hold any more is not there again. */
-function nameWiped(
-  ledger: Ledger,
-  section: JournalSection,
-  entries: readonly JournalEntry[],
-): void {
-  if (comparePositions(section.trimmed, START) <= 0) return;
-  const first = entries.find((entry) => entry.kind === EntryKind.frame);
-  const to = first?.time ?? entries.at(-1)?.time ?? asTime(0);
-  addGap(ledger, { group: 0, from: asTime(0), to, cause: 'trimmed', frames: -1 });
 }
 
 function knownFrom(state: JournalState): Known {

@@ -191,7 +191,7 @@ export class FrameServer {
   }
 
   async #page(request: Request): Promise<Page> {
-    const { clock, pageTime, pageBytes, name, reorder } = this.#options;
+    const { clock, pageTime, pageBytes, name } = this.#options;
     const deadline = clock.monotonic() + pageTime;
     const { opened, excluded } = await this.#open(request);
     const budget = { bytes: pageBytes, entries: PAGE_ENTRIES_MAX / 2, deadline };
@@ -201,7 +201,7 @@ export class FrameServer {
       await read.verify();
       const isBroken = read.isBeyond && this.#breakEpoch(stored.ref, read.from);
       const keptFor = this.#options.keptFor(stored.ref);
-      const section = read.finish(watermark, keptFor, isBroken, reorder, (since) =>
+      const section = read.finish(watermark, keptFor, isBroken, (since) =>
         this.#trail(request.reader, stored, since),
       );
       journals.push(section);
@@ -219,11 +219,12 @@ export class FrameServer {
 
   /** Opens what the store has, most lagging reader's place first. */
   async #open(request: Request): Promise<{ opened: Open[]; excluded: JournalId[] }> {
-    const { store, clock } = this.#options;
+    const { store, clock, reorder } = this.#options;
     const { matcherSets } = request.selection;
     const parts = {
       store,
       layouts: this.#layouts,
+      reorder,
       views: matcherSets === null ? null : this.#views.of(request.reader.key, request.selection),
       now: () => clock.now(),
       monotonic: () => clock.monotonic(),
@@ -252,7 +253,7 @@ export class FrameServer {
       needs.set(stored.ref, read.needs);
     }
     await this.#readers.save();
-    opened.sort((a, b) => a.read.lastTime - b.read.lastTime);
+    opened.sort((a, b) => a.read.complete - b.read.complete);
     return { opened, excluded: [...excluded] };
   }
 

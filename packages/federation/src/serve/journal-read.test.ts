@@ -40,13 +40,13 @@ async function page(
   });
   const parts = {
     ...{ store: odd, layouts: new LayoutReader(odd, clock), views: null },
-    ...{ now: () => asTime(T0), monotonic: () => clock.monotonic() },
+    ...{ now: () => asTime(T0), monotonic: () => clock.monotonic(), reorder: 0 },
   };
   const read = new JournalRead(parts, stored, stored.ref, undefined);
   const budget = { bytes: 1e6, entries: 1000, deadline: clock.monotonic() + 1000 };
   while (await read.step(budget));
   await read.verify();
-  const { entries, position, more } = read.finish(T0, -1, false, 0, () => []);
+  const { entries, position, more } = read.finish(T0, -1, false, () => []);
   return { entries: entries.length, position, more };
 }
 

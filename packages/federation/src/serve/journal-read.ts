@@ -14,6 +14,7 @@ import {
   type TrailLevel,
   asTime,
   comparePositions,
+  parseLedger,
 } from '@canopy/model';
 import { type Cursor, encodeCursor } from '../cursor.js';
 import type { JournalSection } from '../page-types.js';
@@ -41,6 +42,8 @@ export interface ReadParts {
   readonly views: ViewSource | null;
   now(): Milliseconds;
   monotonic(): number;
+  /** A frame may stand in a journal this much later than a frame that is younger. Milliseconds. */
+  readonly reorder: number;
 }
 
 /** Counts of one section. */
@@ -58,7 +61,8 @@ export class JournalRead {
   readonly #cursor: Cursor;
   readonly #from: JournalPosition;
   #position = START;
-  #lastTime = 0;
+  /** No frame after `position` is of this time or before, unless the clock stepped back. */
+  #complete = 0;
   #told = START;
   #replay = 0;
   #newest: JournalPosition;
@@ -72,9 +76,8 @@ export class JournalRead {
     this.#parts = parts;
     this.#stored = stored;
     this.#ref = ref;
-    // Who begins is owed what is kept now, and all of that from now on.
-    const told = stored.trimmed;
-    this.#cursor = cursor ?? { ref, position: START, lastTime: 0, told, replay: 0 };
+    // Who begins may have lost what it had (its store was wiped while it was down): it is told what is gone, as everybody.
+    this.#cursor = cursor ?? { ref, position: START, complete: 0, told: START, replay: 0 };
     this.#from = this.#cursor.position;
     this.#rewind();
     this.#newest = stored.position;
@@ -83,9 +86,9 @@ export class JournalRead {
   }
 
   #rewind(): void {
-    const { position, lastTime, told, replay } = this.#cursor;
+    const { position, complete, told, replay } = this.#cursor;
     this.#position = position;
-    this.#lastTime = lastTime;
+    this.#complete = complete;
     this.#told = told;
     this.#replay = replay;
   }
@@ -110,8 +113,8 @@ export class JournalRead {
   }
 
   /** How old what the reader has is; readers without anything come first. */
-  get lastTime(): number {
-    return this.#lastTime;
+  get complete(): number {
+    return this.#complete;
   }
 
   /** Reads one step; takes what it took off the budget. False when there is nothing to read now. */
@@ -133,13 +136,9 @@ export class JournalRead {
     watermark: number,
     keptFor: number,
     epochBreak: boolean,
-    reorder: number,
     trail: (since: number) => readonly TrailLevel[],
   ): JournalSection {
     const isWhole = comparePositions(this.#position, this.#stored.position) >= 0;
-    // On the way, frames that are older than the last one may still come, but not by more than
-    // `reorder`.
-    const reached = this.#lastTime > reorder ? this.#lastTime - reorder : 0;
     if (this.#view !== null && this.#parts.views !== null) {
       const { sequence } = this.#view.replayFrom();
       this.#replay = this.#position.sequence - sequence;
@@ -151,14 +150,14 @@ export class JournalRead {
       position: this.#position,
       newest: this.#newest,
       trimmed: this.#trimmed,
-      watermark: isWhole ? watermark : Math.min(watermark, reached),
+      watermark: isWhole ? watermark : Math.min(watermark, this.#complete),
       keptFor,
       more: this.#open,
       epochBreak,
       cursor: encodeCursor({
         ref: this.#ref,
         position: this.#position,
-        lastTime: this.#lastTime,
+        complete: isWhole ? this.#completeAtEnd(watermark) : this.#complete,
         told: this.#told,
         replay: this.#replay,
       }),
@@ -166,7 +165,7 @@ export class JournalRead {
       behindBytes: this.#behindBytes(),
       trail:
         comparePositions(this.#position, this.#stored.position) === 0
-          ? trail(this.#cursor.lastTime)
+          ? trail(this.#cursor.complete)
           : [],
     };
   }
@@ -195,6 +194,18 @@ export class JournalRead {
     this.#view = null;
     this.#rewind();
     this.#open = now !== undefined;
+  }
+
+  /** A watermark of a time to come was true before the clock was set back. */
+  #completeAtEnd(watermark: number): number {
+    return watermark <= this.#parts.now() ? Math.max(watermark, this.#complete) : this.#complete;
+  }
+
+  /** Frames that are older than the one before may still come, but not by more than `reorder`. */
+  #noteFrame(time: number): void {
+    const reached = Math.max(0, time - this.#parts.reorder);
+    // A frame that should not have come: the clock stepped back.
+    this.#complete = time > this.#complete ? Math.max(this.#complete, reached) : reached;
   }
 
   /** Layouts of what is trimmed, and a gap where the reader should have had frames of it. */
@@ -227,7 +238,8 @@ export class JournalRead {
   /**
    * What was lost, as an entry in the place of one that is not there any more, so that it travels
    * on like any other. Null where nothing was, or it was told already. A reader that had no frame
-   * yet (only layouts: its page was full, or there was no more) gets one from time 0.
+   * yet gets one from time 0. Where the clock stepped back what was lost may be older than what the reader has: then a
+   * group began anew, and its layout is kept.
    */
   async #gapBefore(layouts: readonly JournalEntry[]): Promise<JournalEntry | null> {
     const isTold = comparePositions(this.#told, this.#position) > 0;
@@ -235,16 +247,28 @@ export class JournalRead {
     if (comparePositions(this.#trimmed, after) <= 0) return null;
     const place = freePlace(after, this.#trimmed, layouts);
     if (place === null) return null;
-    const to = Math.max(await this.#oldestTime(), this.#lastTime + 1);
+    let from = this.#complete;
+    let to = Math.max(await this.#oldestTime(), from + 1, this.#newestBeforeStep() + 1);
+    for (const entry of layouts) {
+      if (comparePositions(entry, after) <= 0) continue;
+      from = Math.max(0, Math.min(from, entry.time - 1));
+      to = Math.max(to, entry.time + 1);
+    }
     const gap = {
       group: 0,
-      from: asTime(this.#lastTime),
+      from: asTime(from),
       to: asTime(to),
       cause: 'trimmed' as const,
       frames: -1,
     };
     const fields = { kind: EntryKind.gap, group: 0, time: gap.to, key: false };
     return encodeEntry({ ...place, ...fields }, encodeGap(gap));
+  }
+
+  /** What was lost before a clock was set back may be younger than all that is kept. */
+  #newestBeforeStep(): number {
+    const steps = parseLedger(this.#stored.ledger).gaps.filter(({ cause }) => cause === 'clock');
+    return steps.reduce((newest, { from }) => Math.max(newest, from), 0);
   }
 
   /** Time of the oldest frame kept; where there is none, the first that is still to come. */
@@ -310,7 +334,7 @@ export class JournalRead {
   #take(entry: JournalEntry, budget: Budget): void {
     const { epoch, sequence } = entry;
     this.#position = { epoch, sequence };
-    if (entry.kind === EntryKind.frame && entry.time > this.#lastTime) this.#lastTime = entry.time;
+    if (entry.kind === EntryKind.frame) this.#noteFrame(entry.time);
     const sent = this.#view === null ? entry : this.#view.offer(entry);
     // What is read costs too: a filter that lets little through must not hold the page for ever.
     budget.bytes -= sent === null ? entry.bytes.length >> 2 : sent.bytes.length;
@@ -333,9 +357,10 @@ function freePlace(
   for (let sequence = trimmed.sequence; sequence > lowest; sequence--) {
     if (isFree(trimmed.epoch, sequence)) return { epoch: trimmed.epoch, sequence };
   }
-  if (after.epoch === trimmed.epoch) return null;
-  // All of this epoch's trimmed part is layouts; how far the one before went nobody knows.
-  let sequence = after.sequence + 1;
-  while (!isFree(after.epoch, sequence)) sequence++;
-  return { epoch: after.epoch, sequence };
+  // All of this epoch's trimmed part is layouts; how far one before went nobody knows, only that it was there.
+  const before = after.epoch > 0 ? after.epoch : Math.min(...layouts.map(({ epoch }) => epoch));
+  if (before >= trimmed.epoch) return null;
+  let sequence = before === after.epoch ? after.sequence + 1 : 1;
+  while (!isFree(before, sequence)) sequence++;
+  return { epoch: before, sequence };
 }

@@ -59,6 +59,8 @@ export class FixtureJournal {
   readonly #groups = new Map<number, FixtureGroup>();
   #lease: Lease | undefined;
   #queue: JournalEntry[] = [];
+  /** Of the frames; a layout has the time of the frame that it was made for, which comes after it. */
+  newest = 0;
   #stored: JournalPosition | null = null;
   epoch = 1;
   sequence = 0;
@@ -107,7 +109,7 @@ export class FixtureJournal {
       }),
       family: families.length === 0 ? -1 : 0,
     }));
-    this.#push(EntryKind.layout, group, 0, false, () =>
+    this.#push(EntryKind.layout, group, this.newest && this.newest + 1, false, () =>
       encodeLayout({
         group,
         version: known.version,
@@ -132,6 +134,7 @@ export class FixtureJournal {
     const known = this.#groups.get(group)!;
     const { states, values } = columns(cells);
     const key = known.frames++ % this.keyEvery === 0;
+    this.newest = Math.max(this.newest, time);
     known.written.push({ sequence: this.sequence + 1, key });
     this.#push(EntryKind.frame, group, time, key, () =>
       known.encoder.encodeAligned(known.version, known.slotCount, states, values, key),
