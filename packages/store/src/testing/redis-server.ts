@@ -33,6 +33,12 @@ export interface ServerTls {
 }
 
 const START_MS_MAX = 10_000;
+const testClients = new WeakSet<Redis>();
+
+/** Of a test itself, not of what it tests. */
+export function isTestClient(client: Redis): boolean {
+  return testClients.has(client);
+}
 
 /** `CANOPY_TEST_WITHOUT=redis` leaves tests on a real Redis out. */
 export function redisIsLeftOut(): boolean {
@@ -69,6 +75,16 @@ export async function startRedis(
   process.once('exit', onExit);
   const clientTls =
     tls === undefined ? {} : { tls: { ca: tls.ca, cert: tls.clientCert, key: tls.clientKey } };
+  const makeClient = (): Redis => {
+    const client = new Redis(chosen, '127.0.0.1', {
+      ...{ lazyConnect: true, retryStrategy: () => null, enableReadyCheck: false },
+      ...clientTls,
+      ...(password === '' ? {} : { password }),
+    });
+    client.on('error', () => {});
+    testClients.add(client);
+    return client;
+  };
   return {
     url: `${tls === undefined ? 'redis' : 'rediss'}://127.0.0.1:${chosen}`,
     port: chosen,
@@ -77,12 +93,7 @@ export async function startRedis(
     },
     folder,
     async command(name, ...rest) {
-      const client = new Redis(chosen, '127.0.0.1', {
-        ...{ lazyConnect: true, retryStrategy: () => null, enableReadyCheck: false },
-        ...clientTls,
-        ...(password === '' ? {} : { password }),
-      });
-      client.on('error', () => {});
+      const client = makeClient();
       try {
         await client.connect();
         return await client.call(name, ...rest);
