@@ -191,7 +191,10 @@ export interface Store extends AsyncDisposable {
   /** Drops the journal with all that belongs to it. */
   dropJournal(lease: Lease): Promise<void>;
 
-  /** Writing the same tile again replaces it; its `maxTime` stays within its window. */
+  /**
+   * Writing the same tile again replaces it; its `maxTime` stays within its window. Tiles are taken also where commits
+   * are refused for want of room: the journal can be cut behind them.
+   */
   putTiles(lease: Lease, tiles: readonly StoredTile[]): Promise<void>;
   /** Extents of all tiles of a journal, in no order. */
   tiles(ref: JournalRef): Promise<TileMeta[]>;

@@ -111,7 +111,8 @@ class StoreWorld extends ModelWorld {
       ...common,
       head: () => this.head,
       retention: asDuration(RETENTION),
-      bytesMax: () => Promise.resolve(0),
+      bytesMax: () => 0,
+      tiles: { write: () => Promise.resolve(), hold: (task) => task() },
     });
   }
 

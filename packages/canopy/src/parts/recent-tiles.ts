@@ -58,8 +58,10 @@ export class RecentTiles {
       oldestReader: () => undefined,
       onCovered: (ref, upTo) => this.#note(ref, upTo),
     });
-    const never = () => Promise.resolve(0);
-    this.retention = new Retention({ ...options, retention: options.window, bytesMax: never });
+    this.retention = new Retention({
+      ...{ ...options, retention: options.window },
+      ...{ bytesMax: () => 0, tiles: this.keeper },
+    });
     this.#warming = new Warming({ ...options, bytesMax: WARM_BYTES_MAX });
   }
 

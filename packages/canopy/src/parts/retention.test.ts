@@ -33,7 +33,8 @@ async function rig(given: Partial<RetentionOptions> = {}) {
     owner: 'me',
     leaseTtl: asDuration(15_000),
     retention: asDuration(0),
-    bytesMax: () => Promise.resolve(0),
+    bytesMax: () => 0,
+    tiles: { write: () => Promise.resolve(), hold: (task) => task() },
     log: (level, message) => void said.push(`${level} ${message}`),
     ...given,
   });
@@ -82,8 +83,37 @@ it('drops what is past its retention, in every journal it may', async () => {
   expect([droppedBlocks, droppedTiles, droppedBytes, failures]).toEqual([1, 1, 200, 1]);
 });
 
-it('makes room oldest first, and never takes what is young', async () => {
-  const rigged = await rig({ bytesMax: () => Promise.resolve(1000) });
+it('takes what is young, too, where the store is full of what is ours', async () => {
+  const rigged = await rig({ bytesMax: () => 1000 });
+  const { clock, store, retention, put, said, left } = rigged;
+  const now = clock.now();
+  const minutes = [30, 20, 10];
+  await put(A, ...minutes.map((ago, i) => tile(i + 1, now - ago * 60_000, 300)));
+  store.usage = () => Promise.resolve({ usedBytes: 1200, limitBytes: 0 });
+  await retention.run(clock.now());
+  expect(await left(A)).toEqual(['2', '3']);
+  // Others come: what they leave is not taken for them.
+  store.usage = () => Promise.resolve({ usedBytes: 1200, limitBytes: 0 });
+  await retention.run(clock.now());
+  expect(await left(A)).toEqual(['2', '3']);
+  expect(said.filter((line) => line.startsWith('error'))).toHaveLength(1);
+  // It is not said again, nor every extent read, each time it is looked at.
+  let reads = 0;
+  const { tiles } = store;
+  store.tiles = (ref) => {
+    reads++;
+    return tiles.call(store, ref);
+  };
+  await retention.run(clock.now());
+  expect(reads).toBe(0);
+  await clock.advance(60_000);
+  await retention.run(clock.now());
+  expect(reads).toBe(2);
+  expect(said.filter((line) => line.startsWith('error'))).toHaveLength(2);
+});
+
+it('makes room oldest first, and never takes what is young for others', async () => {
+  const rigged = await rig({ bytesMax: () => 1000 });
   const { clock, store, retention, put, putBlock, said, left } = rigged;
   const now = clock.now();
   await putBlock(A, now - 9 * HOUR, 300);

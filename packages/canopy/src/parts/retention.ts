@@ -13,6 +13,7 @@ import {
   errorText,
 } from '@canopy/model';
 import type { Log } from '../log.js';
+import type { TileKeeper } from './tile-keeper.js';
 
 export interface RetentionOptions {
   readonly store: Store;
@@ -23,15 +24,21 @@ export interface RetentionOptions {
   readonly leaseTtl: DurationMs;
   /** 0: no limit. */
   readonly retention: DurationMs;
-  /** Bytes of the store above which the oldest samples go; read each time, 0: no limit. */
-  bytesMax(): Promise<number>;
+  /** Bytes of the store above which the oldest samples go, of a store that takes so many; asked each time, 0: no limit. */
+  bytesMax(limitBytes: number): number;
+  /** Written before room is made, for the journal is cut behind them; not while the oldest are looked for. */
+  readonly tiles: Pick<TileKeeper, 'write' | 'hold'>;
   readonly log: Log;
 }
 
 /** Space is made below the limit, so that not every minute drops a little. */
 const LOW_WATER = 0.95;
-/** What is younger is never dropped for want of room: the reason is elsewhere then. */
+/** What is younger is not dropped for want of room where others fill the store: they would fill that room, too. */
 const KEPT_MS = 2 * 3_600_000;
+/** Others: more than this share of the limit is neither a tile nor a block nor a journal. */
+const OTHERS_MAX = 0.5;
+/** Where others fill the store it is looked at again after this long: reading every extent is not cheap. */
+const STUCK_MS = 60_000;
 
 /** What is dropped whole. */
 interface Dated {
@@ -46,6 +53,10 @@ export class Retention {
   readonly #options: RetentionOptions;
   /** When the oldest is past its retention. */
   #nextDue = 0;
+  /** Others fill the store, and nothing can be done about it, until then. */
+  #stuckUntil = 0;
+  /** When it was said last that nothing more may be dropped. */
+  #saidAt = Number.NEGATIVE_INFINITY;
   readonly stats = { droppedBytes: 0, droppedTiles: 0, droppedBlocks: 0, failures: 0 };
 
   constructor(options: RetentionOptions) {
@@ -53,28 +64,49 @@ export class Retention {
   }
 
   async run(now: Milliseconds): Promise<void> {
-    const limit = await this.#options.bytesMax();
-    let used = limit === 0 ? 0 : (await this.#options.store.usage()).usedBytes;
-    if (limit > 0 && used > limit) used -= await this.#sweep();
-    const isOver = limit > 0 && used > limit;
+    const { bytesMax, tiles } = this.#options;
+    const usage = await this.#options.store.usage();
+    const limit = bytesMax(usage.limitBytes);
+    let used = usage.usedBytes;
+    if (limit > 0 && used > limit) {
+      await tiles.write();
+      used = (await this.#options.store.usage()).usedBytes;
+      if (used > limit && now >= this.#stuckUntil) used -= await this.#sweep();
+    }
+    const isOver = limit > 0 && used > limit && now >= this.#stuckUntil;
     // Reading every extent is not cheap: not before the oldest is due.
     if (!isOver && now < this.#nextDue) return;
-    const all = await this.#all();
+    await tiles.hold(() => this.#dropOldest(now, used, limit, isOver));
+  }
+
+  async #dropOldest(
+    now: Milliseconds,
+    used: number,
+    limit: number,
+    isOver: boolean,
+  ): Promise<void> {
+    const { all, journalBytes } = await this.#all();
     const { retention, log } = this.#options;
+    const target = isOver ? limit * LOW_WATER : limit;
+    const own = all.reduce((sum, { bytes }) => sum + bytes, journalBytes);
+    const areOthers = used - own > limit * OTHERS_MAX;
+    const keepFrom = areOthers ? now - KEPT_MS : Number.POSITIVE_INFINITY;
     let count = 0;
     let freed = 0;
-    const target = isOver ? limit * LOW_WATER : limit;
     while (count < all.length) {
       const { maxTime, bytes } = all[count];
       const isPast = retention > 0 && maxTime < now - retention;
-      const isTooMuch = isOver && used - freed > target && maxTime < now - KEPT_MS;
+      const isTooMuch = isOver && used - freed > target && maxTime < keepFrom;
       if (!isPast && !isTooMuch) break;
       freed += bytes;
       count++;
     }
     if (isOver && used - freed > target) {
-      const fields = { usedBytes: used, limitBytes: limit };
-      log('error', 'the store is over its limit with what retention may not drop', fields);
+      if (areOthers) this.#stuckUntil = now + STUCK_MS;
+      const fields = { usedBytes: used, limitBytes: limit, samplesBytes: own };
+      const level = now >= this.#saidAt + STUCK_MS ? 'error' : 'debug';
+      if (level === 'error') this.#saidAt = now;
+      log(level, 'the store is over its limit with what retention may not drop', fields);
     }
     const before = { ...this.stats };
     await this.#drop(all.slice(0, count));
@@ -99,11 +131,13 @@ export class Retention {
     return freed;
   }
 
-  /** Everything that can be dropped, the oldest first. */
-  async #all(): Promise<Dated[]> {
+  /** Everything that can be dropped, the oldest first; and what cannot be, but is ours. */
+  async #all(): Promise<{ readonly all: Dated[]; readonly journalBytes: number }> {
     const { store } = this.#options;
     const all: Dated[] = [];
-    for (const { ref } of await store.journals()) {
+    let journalBytes = 0;
+    for (const { ref, entryBytes } of await store.journals()) {
+      journalBytes += entryBytes;
       for (const block of await store.blocks(ref)) {
         const bytes = block.tileBytes + block.indexBytes;
         all.push({ ref, maxTime: block.maxTime, bytes, block });
@@ -112,7 +146,7 @@ export class Retention {
         all.push({ ref, maxTime: tile.maxTime, bytes: tile.byteLength, tile });
       }
     }
-    return all.sort((a, b) => a.maxTime - b.maxTime);
+    return { all: all.sort((a, b) => a.maxTime - b.maxTime), journalBytes };
   }
 
   async #drop(items: readonly Dated[]): Promise<void> {

@@ -9,6 +9,7 @@ import { corruptBlock, corruptTile } from './corrupt-records.js';
 import type { Chore } from './housekeeping.js';
 import { type CanopyProcess, LEASE_TTL } from './process.js';
 import { Retention } from './retention.js';
+import type { TileKeeper } from './tile-keeper.js';
 
 const MINUTE = 60_000;
 /** Blocks of one window (two hours) at first, then of four, then of twelve: longer ones would only make retention coarser. */
@@ -23,6 +24,7 @@ const MERGED_BYTES_MAX = 1024 * 1024 * 1024;
 const MERGED_SHARE = 1 / 16;
 /** Share of the store's limit that samples may take when `--retention.bytes` is 0. */
 const DEFAULT_SHARE = 0.7;
+const ROOM = '*/2 * * * * *';
 const OFTEN = '*/5 * * * * *';
 
 export class SamplesAtRest {
@@ -33,12 +35,12 @@ export class SamplesAtRest {
 
   readonly #clock: Clock;
 
-  constructor(process: CanopyProcess) {
+  constructor(process: CanopyProcess, tiles: TileKeeper) {
     const { store, clock, owner, log, settings } = process;
     this.#clock = clock;
     const { blocksWindow: window } = settings;
-    const bytesMax = async (): Promise<number> =>
-      settings.retentionBytes || Math.floor(DEFAULT_SHARE * (await store.usage()).limitBytes);
+    const bytesMax = (limitBytes: number): number =>
+      settings.retentionBytes || Math.floor(DEFAULT_SHARE * limitBytes);
     const common = { store, clock, owner, log, leaseTtl: LEASE_TTL, head: () => process.head };
     this.#isShort = window < 10 * MINUTE;
     this.blocks = new BlockKeeper({
@@ -50,11 +52,13 @@ export class SamplesAtRest {
       onBlockCorrupt: (ref, meta) => process.noteCorrupt(corruptBlock(ref, meta)),
       grace: asDuration(Math.min(GRACE_MAX, window)),
       mergeBytesMax: async () => {
-        const limit = await bytesMax();
+        const limit = bytesMax((await store.usage()).limitBytes);
         return limit === 0 ? MERGED_BYTES_MAX : Math.min(MERGED_BYTES_MAX, limit * MERGED_SHARE);
       },
     });
-    this.retention = new Retention({ ...common, bytesMax, retention: settings.retentionRaw });
+    this.retention = new Retention({
+      ...{ ...common, bytesMax, tiles, retention: settings.retentionRaw },
+    });
   }
 
   /** For as long as this parent writes the store. */
@@ -69,7 +73,8 @@ export class SamplesAtRest {
     return [
       {
         name: 'retention',
-        when: this.#isShort ? OFTEN : '0 * * * * *',
+        // Room is made before a write would be refused, and where somebody lowered the limit soon after.
+        when: ROOM,
         run: () => inTurn(drop),
       },
       {

@@ -40,3 +40,16 @@ it('writes every journal it may, and says of one that it may not', async () => {
   expect(keeper.pending).toBe(1);
   expect(said).toEqual(['warn tiles could not be written; they are kept and written later']);
 });
+
+it('writes nothing while it is held', async () => {
+  const { keeper, left } = await rig();
+  keeper.add(A, tile(1, 1));
+  let release = (): void => {};
+  const held = keeper.hold(() => new Promise<void>((done) => (release = done)));
+  const writing = keeper.write();
+  await new Promise((done) => setImmediate(done));
+  expect(await left(A)).toEqual([]);
+  release();
+  await Promise.all([held, writing]);
+  expect(await left(A)).toEqual([1]);
+});

@@ -41,6 +41,8 @@ export class TileKeeper {
   readonly #options: TileKeeperOptions;
   readonly #pending: Array<{ readonly ref: JournalRef; readonly tile: StoredTile }> = [];
   #running: Promise<void> | undefined;
+  /** The last of what goes one after the other. */
+  #turn: Promise<unknown> = Promise.resolve();
   readonly stats = { stored: 0, bytesStored: 0, failures: 0, trimmedBytes: 0 };
 
   constructor(options: TileKeeperOptions) {
@@ -78,10 +80,17 @@ export class TileKeeper {
 
   /** Writes what is pending, then trims. One run at a time; a failure leaves the rest for the next. */
   write(): Promise<void> {
-    this.#running ??= this.#write().finally(() => {
+    this.#running ??= this.hold(() => this.#write()).finally(() => {
       this.#running = undefined;
     });
     return this.#running;
+  }
+
+  /** Runs a task, which must not wait for `write`, while no tile is written. */
+  hold<T>(task: () => Promise<T>): Promise<T> {
+    const turn = this.#turn.then(task);
+    this.#turn = turn.catch(() => undefined);
+    return turn;
   }
 
   async #write(): Promise<void> {
@@ -116,8 +125,9 @@ export class TileKeeper {
       }
       this.stats.stored += batch.length;
       this.#remove(new Set(batch));
+      // After each of them: a store that is full takes tiles because the journal behind them goes.
+      await this.#trim(ref);
     }
-    await this.#trim(ref);
   }
 
   /** Pending tiles of one journal, up to a batch. */

@@ -67,7 +67,7 @@ export async function startParent(
   const { store, clock, owner } = process;
   const registry = makeRegistry(process, () => parts.leadership);
   const tiles = makeTileKeeper(process);
-  const rest = new SamplesAtRest(process);
+  const rest = new SamplesAtRest(process, tiles);
   const follower = new Follower({
     ...{ store, log, clock, every: FOLLOW_EVERY },
     head: () => process.head,

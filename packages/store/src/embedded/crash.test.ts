@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { asDuration } from '@canopy/model';
+import { asDuration, asTime } from '@canopy/model';
 import { systemClock, testEntry, testJournal } from '../testing/index.js';
 import { type EmbeddedStore, openEmbeddedStore } from './embedded-store.js';
 
@@ -184,6 +184,20 @@ describe('a full embedded store', () => {
     expect(full.usedBytes).toBeLessThanOrEqual(full.limitBytes);
     expect(full.usedBytes).toBeGreaterThan(0.9 * full.limitBytes);
     await expect(add()).rejects.toMatchObject({ code: 'storage_full' });
+    // Tiles have a reserve, for the journal is cut behind them; that is bounded, too.
+    const putTile = (firstSequence: number): Promise<void> => {
+      const times = { minTime: asTime(1), maxTime: asTime(2) };
+      const meta = { epoch: 1, group: 1, firstSequence, lastSequence: firstSequence, ...times };
+      const bytes = new Uint8Array(100_000);
+      return store.putTiles(lease, [{ meta: { ...meta, byteLength: bytes.length }, bytes }]);
+    };
+    for (let tile = 1; tile <= 3; tile++) await putTile(tile);
+    const tooMany = Array.from({ length: 100 }, (_, i) => putTile(10 + i));
+    const refused = (await Promise.allSettled(tooMany)).filter(
+      ({ status }) => status === 'rejected',
+    );
+    expect(refused.length).toBeGreaterThan(0);
+    await store.dropTiles(lease, await store.tiles(lease.journal));
     expect((await store.journal(lease.journal))!.position.sequence).toBe(sequence);
     await store.trimJournal(lease, { epoch: 1, sequence: sequence - 10 });
     expect(await fill()).toBeGreaterThan(20);

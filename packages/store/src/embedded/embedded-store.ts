@@ -130,7 +130,7 @@ export class LmdbStore implements EmbeddedStore {
     this.#entries = tables.get('entries');
     this.#layouts = tables.get('layouts');
     this.#records = new Records(tables, options.onCorrupt);
-    const write: Write = (added, puts) => this.#write(added, puts);
+    const write: Write = (added, puts, reserve) => this.#write(added, puts, reserve);
     this.#tiles = new EmbeddedTiles(tables, write, options.onCorrupt);
     this.#blocks = new EmbeddedBlocks(tables, options.clock, write, options.onCorrupt);
     for (const [key, text] of wholeRecords(tables, 'states')) {
@@ -454,13 +454,13 @@ export class LmdbStore implements EmbeddedStore {
     }
   }
 
-  async #write(addedBytes: number, puts: () => void): Promise<void> {
+  async #write(addedBytes: number, puts: () => void, reserve = 0): Promise<void> {
     if (this.#closed !== undefined) {
       throw new CanopyError('storage_unavailable', 'the store is closed');
     }
     if (this.#failure !== '') throw new CanopyError('storage_unavailable', this.#failure);
     const { maxBytes } = this.#options;
-    if (addedBytes > 0 && this.#tables.usedBytes() + addedBytes > maxBytes) {
+    if (addedBytes > 0 && this.#tables.usedBytes() + addedBytes > maxBytes + reserve) {
       throw new CanopyError('storage_full', `the store has reached its limit of ${maxBytes} bytes`);
     }
     await this.#tables.write(puts);

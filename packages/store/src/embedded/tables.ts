@@ -22,8 +22,8 @@ export type TableName = (typeof TABLE_NAMES)[number];
 /** Pages, keys and headers that a record costs besides its own bytes. */
 export const RECORD_OVERHEAD_BYTES = 64;
 
-/** Writes in one transaction; refused where `addedBytes` have no room. */
-export type Write = (addedBytes: number, puts: () => void) => Promise<void>;
+/** Writes in one transaction; refused where `addedBytes` have no room, and `reserve` beyond the limit does not help. */
+export type Write = (addedBytes: number, puts: () => void, reserve?: number) => Promise<void>;
 
 /** A disk that does not finish a flush for this long does not answer. */
 const FLUSH_TIMEOUT_MS = asDuration(60_000);

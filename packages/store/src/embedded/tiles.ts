@@ -9,6 +9,8 @@ import { RECORD_OVERHEAD_BYTES, type Tables, type Write } from './tables.js';
 
 /** Deletions in one transaction. */
 const STEP_DELETIONS = 4000;
+/** Tiles may take the store over its limit by so much (the map has more): the journal is cut behind them. */
+const RESERVE_BYTES = 8 * 1024 * 1024;
 
 export class EmbeddedTiles {
   readonly #tiles: Table;
@@ -28,13 +30,14 @@ export class EmbeddedTiles {
     const prefix = journalPrefix(ref);
     let bytes = 0;
     for (const tile of tiles) bytes += tile.bytes.length + 2 * RECORD_OVERHEAD_BYTES;
-    await this.#write(bytes, () => {
+    const puts = (): void => {
       for (const { meta, bytes: tile } of tiles) {
         const key = groupKey(prefix, meta.epoch, meta.group, meta.firstSequence);
         this.#tiles.put(key, tile);
         this.#metas.put(key, extent(meta));
       }
-    });
+    };
+    await this.#write(bytes, puts, RESERVE_BYTES);
   }
 
   /** As in Store. */
