@@ -3,6 +3,7 @@ import {
   type BlockId,
   type BlockMeta,
   type BlockPiece,
+  CanopyError,
   type DurationMs,
   type JournalRef,
   type Lease,
@@ -60,12 +61,28 @@ export class RedisBlocks {
 
   /** As in Store. */
   async next(lease: Lease): Promise<BlockId> {
-    const { building, next } = await this.#fields(lease.journal);
+    const fields = await this.#fields(lease.journal);
+    const { building, next = '1' } = fields;
+    const key = this.#keys.blocks(lease.journal);
+    const numbers = Object.keys(fields).flatMap(
+      (field) => /^(?:gone:)?(\d+)$/.exec(field)?.[1] ?? [],
+    );
+    const newest = Math.max(0, ...numbers.map(Number));
+    if (!Number.isSafeInteger(Number(next)) || Number(next) <= newest) {
+      throw damaged(key, 'next', `HSET it to ${newest + 1}`);
+    }
     if (building !== undefined) {
       const [block, chunks] = building.split(' ').map(Number);
+      if (!isNumber(building.split(' ')[0]) || fields[block] !== undefined || !isCount(chunks)) {
+        throw damaged(
+          key,
+          'building',
+          'HDEL it: chunks of a block that was never finished may stay',
+        );
+      }
       await this.#remove(lease, [['building', block, chunks]]);
     }
-    return Number(next ?? 1);
+    return Number(next);
   }
 
   /** As in Store. */
@@ -147,6 +164,9 @@ export class RedisBlocks {
     const parts = (reply as Array<string | Buffer>).map(String);
     const old: Leftover[] = [];
     for (let i = 0; i < parts.length; i += 2) {
+      if (parts[i + 1] === '' || !isCount(Number(parts[i + 1]))) {
+        throw damaged(keys[1], parts[i], 'HDEL it: chunks of a block that was replaced may stay');
+      }
       old.push([parts[i], Number(parts[i].slice(GONE.length)), Number(parts[i + 1])]);
     }
     if (old.length === 0) return 0;
@@ -201,3 +221,16 @@ export class RedisBlocks {
 
 /** Field of the record, number of the block, number of chunks. */
 type Leftover = [field: string, block: BlockId, chunks: number];
+
+/** Chunks of the largest block that could be: 16 GiB. */
+const CHUNKS_MAX = 65_536;
+
+const isNumber = (text: string): boolean => /^\d+$/.test(text);
+const isCount = (chunks: number): boolean =>
+  Number.isInteger(chunks) && chunks >= 0 && chunks <= CHUNKS_MAX;
+
+/** What stands there could make blocks that are whole be written over or removed. */
+function damaged(key: string, field: string, help: string): CanopyError {
+  const text = `${key} in Redis is damaged (field ${field}). ${help}`;
+  return new CanopyError('storage_corrupt', text);
+}

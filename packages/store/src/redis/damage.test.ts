@@ -124,6 +124,143 @@ if (!redisIsLeftOut()) {
       expect(await add(store, lease, 4)).toBe('applied');
     });
 
+    it.each([
+      ['fence', 'x'],
+      ['fence', '1e300'],
+      ['fence', '-3'],
+      ['fence', '1.5'],
+      ['until', 'x'],
+      ['until', '99999999999999'],
+    ])('a lease whose %s is %s is named, and taken anew once it is gone', async (field, value) => {
+      const lease = await takeLease(store);
+      expect(await add(store, lease, 1)).toBe('applied');
+      const key = keyOf(lease.journal, 'lease');
+      await server.command('hset', key, field, value);
+      for (const owner of ['one', 'two']) {
+        const asked = store.acquireLease(lease.journal, owner, asDuration(60_000));
+        await expect(asked).rejects.toMatchObject({
+          ...CORRUPT,
+          message: `${key} in Redis is damaged. UNLINK it: the lease is then taken anew`,
+        });
+      }
+      await server.command('unlink', key);
+      const two = await store.acquireLease(lease.journal, 'two', asDuration(60_000));
+      expect(await add(store, lease, 2)).toBe('fenced');
+      expect(two.granted && (await add(store, two.lease, 2))).toBe('applied');
+    });
+
+    it.each([
+      ['slice', 'x'],
+      ['slice', '0'],
+      ['slice', '1'],
+      ['slice', '3'],
+      ['slice', '1e300'],
+      ['sliceBytes', 'x'],
+      ['sliceBytes', '7'],
+      ['sliceBytes', '-1'],
+      ['sliceSince', 'x'],
+      ['entryBytes', 'nan'],
+      ['entryBytes', '-5'],
+    ])('a state whose %s is %s takes no commit, and says so', async (field, value) => {
+      const lease = await takeLease(store);
+      for (let sequence = 1; sequence <= 5; sequence++) await add(store, lease, sequence);
+      const key = keyOf(lease.journal, 'state');
+      expect(Number(await server.command('hget', key, 'slice'))).toBe(2);
+      await server.command('hset', key, field, value);
+      const said = expect.stringContaining(`${key} in Redis is damaged (slice`) as string;
+      await expect(add(store, lease, 6)).rejects.toMatchObject({
+        ...CORRUPT,
+        ...(field === 'entryBytes' ? {} : { message: said }),
+      });
+      // What came before is whole and can be read.
+      const entries = await store.readEntries(lease.journal, { epoch: 0, sequence: 0 }, NO_LIMITS);
+      expect(entries.map(({ sequence }) => sequence)).toEqual([1, 2, 3, 4, 5]);
+    });
+
+    it('first positions of slices that are damaged hide no entry, and none is cut for them', async () => {
+      const lease = await takeLease(store);
+      const ref = lease.journal;
+      for (let sequence = 1; sequence <= 13; sequence++) await add(store, lease, sequence);
+      const key = keyOf(ref, 'slices');
+      const whole = String(await server.command('hget', key, '3'));
+      const first = Number(/^1-(\d+) /.exec(whole)![1]);
+      const read = async (after: number): Promise<number[]> =>
+        (await store.readEntries(ref, { epoch: 1, sequence: after }, NO_LIMITS)).map(
+          ({ sequence }) => sequence,
+        );
+      const all = Array.from({ length: 13 }, (_, i) => i + 1);
+      // It seems to begin before the one before it has ended, or later than it does.
+      for (const damaged of [first - 2, first + 2]) {
+        await server.command('hset', key, '3', whole.replace(/^1-\d+/, `1-${damaged}`));
+        for (const after of all) expect(await read(after)).toEqual(all.slice(after));
+      }
+      await server.command('hset', key, '3', whole.replace(/^1-\d+/, `1-${first - 2}`));
+      const trim = store.trimJournal(lease, { epoch: 1, sequence: first - 2 });
+      await expect(trim).rejects.toMatchObject(CORRUPT);
+      expect((await read(0)).at(-1)).toBe(13);
+      expect(await read(first - 2)).toEqual(all.slice(first - 2));
+      // Of another kind than a position, or out of order: nothing can be said.
+      for (const damaged of ['x 10', '1-1 10', whole.replace(/\d+$/, 'x')]) {
+        await server.command('hset', key, '3', damaged);
+        await expect(read(0)).rejects.toMatchObject(CORRUPT);
+        await expect(store.journal(ref)).rejects.toMatchObject(CORRUPT);
+      }
+      // The others go on.
+      const other = await takeLease(store);
+      expect(await add(store, other, 1)).toBe('applied');
+      expect(await refs()).toContain(other.journal);
+      expect(await refs()).not.toContain(ref);
+    });
+
+    it('numbers of blocks that are damaged write over none and remove none', async () => {
+      const lease = await takeLease(store);
+      const ref = lease.journal;
+      const key = keyOf(ref, 'blocks');
+      await add(store, lease, 1);
+      const finish = async (blocks: readonly BlockMeta[] = []): Promise<BlockMeta> => {
+        const meta = blockMeta(await store.nextBlock(lease));
+        await store.putBlockChunks(lease, meta.id, 0, [new Uint8Array(10).fill(meta.id)]);
+        await store.finishBlock(lease, meta, { tiles: [], blocks });
+        return meta;
+      };
+      const one = await finish();
+      const two = await finish();
+      const three = await finish([one]);
+      const check = async (
+        field: string,
+        value: string,
+        help: RegExp,
+        attempt: () => Promise<unknown>,
+      ): Promise<void> => {
+        const before = (await server.command('hget', key, field)) as string | null;
+        await server.command('hset', key, field, value);
+        await expect(attempt()).rejects.toMatchObject({
+          ...CORRUPT,
+          message: expect.stringMatching(help) as string,
+        });
+        if (before === null) await server.command('hdel', key, field);
+        else await server.command('hset', key, field, before);
+      };
+      const next = () => store.nextBlock(lease);
+      const sweep = () => store.sweepBlocks(lease, asDuration(-5000));
+      await check('next', '2', /field next\)\. HSET it to 4/, next);
+      await check('next', 'x', /field next/, next);
+      await check('next', '1e300', /field next/, next);
+      await check('building', `${two.id} 1`, /field building\)\. HDEL it/, next);
+      await check('building', 'x 1', /field building/, next);
+      await check('building', '9 99999999', /field building/, next);
+      await check(`gone:${two.id}`, '1 1', /field gone:2\)\. HDEL it/, sweep);
+      await check(`gone:${one.id}`, '1 x', /field gone:1/, sweep);
+      await check(`gone:${one.id}`, '99999999 1', /field gone:1/, sweep);
+      await check(`gone:${one.id}`, '1 99999999999999', /field gone:1/, sweep);
+      await check('gone:x', '1 1', /field gone:x/, sweep);
+      expect(await store.blocks(ref)).toEqual([two, three]);
+      const pieces = [two, three].map(({ id }) => ({ block: id, position: 0, byteLength: 1 }));
+      expect((await store.readBlocks(ref, pieces)).map((bytes) => bytes?.[0])).toEqual([2, 3]);
+      expect(await sweep()).toBe(10);
+      expect((await finish()).id).toBe(4);
+    });
+
     it('refuses another form in words, and writes nothing to it', async () => {
       const url = server.url;
       const check = async (prefix: string, members: string[], words: RegExp): Promise<void> => {

@@ -12,7 +12,7 @@ import { type ReadEntry, fillCorrupt, timelessGap } from '../corrupt.js';
 import type { CorruptRecord } from '../health.js';
 import type { RedisConnection } from './connection.js';
 import { type RedisKeys, formatPosition, parseField, parsePosition } from './keys.js';
-import { firstSliceAfter, sortedSlices } from './slices.js';
+import { firstSliceToRead, sortedSlices } from './slices.js';
 
 /** Entries asked for at first; then as many as fit by the size of those before. */
 const FIRST_COUNT = 64;
@@ -45,11 +45,11 @@ export class RedisReader {
   ): Promise<JournalEntry[]> {
     const slicesKey = this.#keys.slices(ref);
     const fields = await this.#connection.run((client) => client.hgetall(slicesKey), slicesKey);
-    const slices = sortedSlices(fields);
+    const slices = sortedSlices(slicesKey, fields);
     const found: JournalEntry[] = [];
     let bytes = 0;
     let from = after;
-    for (let at = firstSliceAfter(slices, after); at < slices.length; ) {
+    for (let at = firstSliceToRead(slices, after); at < slices.length; ) {
       const average = found.length === 0 ? 0 : bytes / found.length;
       const wanted = average === 0 ? FIRST_COUNT : (limits.maxBytes - bytes) / average + 1;
       const count = Math.ceil(Math.min(wanted, limits.maxEntries - found.length, COUNT_MAX));

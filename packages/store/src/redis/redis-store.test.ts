@@ -13,7 +13,7 @@ import {
 import { NO_LIMITS, add, redisOptions, takeLease, until } from '../testing/redis-options.js';
 import { findComplaint, parseInfo } from './inspect.js';
 import { type RedisStore, openRedisStore } from './redis-store.js';
-import { firstSliceAfter, planTrim, sortedSlices } from './slices.js';
+import { firstSliceToRead, planTrim, sortedSlices } from './slices.js';
 
 const START = { epoch: 0, sequence: 0 };
 
@@ -240,7 +240,11 @@ if (!redisIsLeftOut()) {
       });
       const ref = lease.journal;
       expect(await store.acquireLease(ref, 'one', asDuration(60_000))).toMatchObject({ lease });
-      await store.dropTiles(lease, [meta]);
+      // Tiles get through as well: the journal is cut behind them.
+      const next = { ...meta, firstSequence: 2, lastSequence: 2 };
+      await store.putTiles(lease, [{ meta: next, bytes: new Uint8Array(1e6) }]);
+      expect(await store.tiles(ref)).toHaveLength(2);
+      await store.dropTiles(lease, [meta, next]);
       expect(await store.tiles(ref)).toEqual([]);
       expect(await store.trimJournal(lease, { epoch: 1, sequence: 1 })).toBeGreaterThan(0);
       await store[Symbol.asyncDispose]();
@@ -278,18 +282,37 @@ describe('findComplaint', () => {
 });
 
 describe('slices', () => {
-  const slices = sortedSlices({ 10: '1-100 30', 9: '1-50 20', 8: '1-1 10', 11: '2-1 5' });
+  const slices = sortedSlices('p{r}:slices', {
+    ...{ 10: '1-100 30', 9: '1-50 20', 8: '1-1 10', 11: '2-1 5' },
+  });
   const at = (epoch: number, sequence: number): JournalPosition => ({ epoch, sequence });
   it('finds where to read', () => {
     const check = (after: JournalPosition, expected: number): void => {
-      expect(slices[firstSliceAfter(slices, after)].slice).toBe(expected);
+      expect(slices[firstSliceToRead(slices, after)].slice).toBe(expected);
     };
+    // One before the first that may hold some.
     check(at(0, 0), 8);
     check(at(1, 49), 8);
-    check(at(1, 50), 9);
-    check(at(1, 1000), 10);
-    check(at(2, 0), 10);
-    check(at(9, 9), 11);
+    check(at(1, 50), 8);
+    check(at(1, 1000), 9);
+    check(at(2, 0), 9);
+    check(at(9, 9), 10);
+  });
+  it('are refused where they cannot be', () => {
+    const check = (fields: Record<string, string>, field: string): void => {
+      expect(() => sortedSlices('p{r}:slices', fields)).toThrow(
+        `p{r}:slices in Redis is damaged (${field}). Restore a copy, or UNLINK all keys of the journal (p{r}:*)`,
+      );
+    };
+    check({ 1: '1-1 10', 3: '1-5 10' }, '3');
+    check({ 1: '1-5 10', 2: '1-1 10' }, '2');
+    check({ 1: '1-5 10', 2: '1-5 10' }, '2');
+    check({ 1: '1-1 x' }, '1');
+    check({ 1: '1-1' }, '1');
+    check({ 1: 'x 10' }, '1');
+    check({ 0: '1-1 10' }, '0');
+    check({ x: '1-1 10' }, 'x');
+    check({ '-1': '1-1 10' }, '-1');
   });
   it('plans a trim', () => {
     const check = (upTo: JournalPosition, expected: string[]): void => {

@@ -45,7 +45,7 @@ import {
   runWrite,
   scriptForms,
 } from './scripts.js';
-import { type Slice, planTrim, sortedSlices } from './slices.js';
+import { type Slice, damagedJournal, planTrim, sortedSlices } from './slices.js';
 import { STATE_FIELDS, parseState, sealTrimmed, stateCheck } from './state.js';
 
 export interface RedisStoreOptions extends ConnectionOptions {
@@ -98,6 +98,8 @@ class StreamStore implements RedisStore {
   readonly #blocks: RedisBlocks;
   /** The slice each journal was at when last heard; a guess, the script checks it. */
   readonly #slices = new Map<JournalRef, number>();
+  /** Those that this process has put on the list; a lease that is taken anew is listed again. */
+  readonly #listed = new Set<JournalRef>();
   /** The form of what is there is ours: nobody is written to before. */
   #isFormKnown = false;
 
@@ -118,6 +120,8 @@ class StreamStore implements RedisStore {
 
   async journals(): Promise<JournalState[]> {
     const refs = (await this.checkForm()).filter(isJournalRef);
+    // In a cluster the list can be lost where the journals are not.
+    for (const ref of this.#listed) if (!refs.includes(ref)) await this.#list(ref);
     const states = await Promise.all(refs.map((ref) => this.#journalIfWhole(ref)));
     return states.filter((state) => state !== undefined);
   }
@@ -144,19 +148,31 @@ class StreamStore implements RedisStore {
 
   async journal(ref: JournalRef): Promise<JournalState | undefined> {
     const key = this.#keys.state(ref);
-    const fields = await this.#connection.run((client) => client.hmget(key, ...STATE_FIELDS), key);
-    return fields[0] === null ? undefined : parseState(ref, key, fields);
+    const slicesKey = this.#keys.slices(ref);
+    const [fields, slices] = await this.#connection.run(
+      (client) => Promise.all([client.hmget(key, ...STATE_FIELDS), client.hgetall(slicesKey)]),
+      key,
+    );
+    if (fields[0] === null) return undefined;
+    sortedSlices(slicesKey, slices);
+    return parseState(ref, key, fields);
   }
 
   async acquireLease(ref: JournalRef, owner: string, ttl: DurationMs): Promise<LeaseOutcome> {
-    await this.#list(ref);
-    const args = [owner, Math.ceil(ttl)];
-    const reply = (await this.#run('lease', [this.#keys.lease(ref)], args)) as [
+    if (!this.#isFormKnown) await this.checkForm();
+    const key = this.#keys.lease(ref);
+    const reply = (await this.#run('lease', [key], [owner, Math.ceil(ttl)])) as [
       number,
       number | string,
       number,
     ];
+    if (reply[0] === -1) {
+      const text = `${key} in Redis is damaged. UNLINK it: the lease is then taken anew`;
+      throw new CanopyError('storage_corrupt', text);
+    }
     if (reply[0] === 1) {
+      // One that was held before is listed, or its holder lists it with its first renewal.
+      if (reply[2] === 1 || !this.#listed.has(ref)) await this.#list(ref);
       return { granted: true, lease: { journal: ref, owner, fence: Number(reply[1]) } };
     }
     return { granted: false, heldBy: String(reply[1]), expiresIn: asDuration(Number(reply[2])) };
@@ -165,9 +181,9 @@ class StreamStore implements RedisStore {
   /** Out of memory a journal that is there stays listed, and a new one could not be written anyway. */
   async #list(ref: JournalRef): Promise<void> {
     const key = this.#keys.journals();
-    if (!this.#isFormKnown) await this.checkForm();
     try {
       await this.#connection.run((client) => client.sadd(key, ref, FORM_MEMBER), key);
+      this.#listed.add(ref);
     } catch (error) {
       if (!(error instanceof CanopyError) || error.code !== 'storage_full') throw error;
     }
@@ -186,6 +202,8 @@ class StreamStore implements RedisStore {
       const outcome = reply[0];
       if (outcome === 'slice') {
         this.#slices.set(ref, Number(reply[1]));
+      } else if (outcome === 'damaged') {
+        throw damagedJournal(this.#keys.state(ref), String(reply[1]));
       } else if (outcome === 'behind') {
         return { outcome, state: parseState(ref, this.#keys.state(ref), reply.slice(1)) };
       } else {
@@ -246,6 +264,7 @@ class StreamStore implements RedisStore {
       ];
       const reply = Number(await this.#run('trim', keys, args));
       if (reply === -1) throw leaseLost(journal);
+      if (reply === -2) throw damagedJournal(keys[2], String(slice));
       freed += reply;
     }
     return freed;
@@ -268,6 +287,7 @@ class StreamStore implements RedisStore {
     const reply = await this.#run('journal_drop', keys, leaseArguments(lease));
     if (reply === -1) throw leaseLost(journal);
     this.#slices.delete(journal);
+    this.#listed.delete(journal);
     const list = this.#keys.journals();
     await this.#connection.run((client) => client.srem(list, journal), list);
   }
@@ -386,7 +406,7 @@ class StreamStore implements RedisStore {
 
   async #readSlices(ref: JournalRef): Promise<Slice[]> {
     const key = this.#keys.slices(ref);
-    return sortedSlices(await this.#connection.run((client) => client.hgetall(key), key));
+    return sortedSlices(key, await this.#connection.run((client) => client.hgetall(key), key));
   }
 
   #run(

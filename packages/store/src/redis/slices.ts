@@ -1,5 +1,5 @@
 /** Slices of a journal: streams that follow one another, so that old ones can be dropped whole. */
-import { type JournalPosition, comparePositions } from '@canopy/model';
+import { CanopyError, type JournalPosition, comparePositions } from '@canopy/model';
 import { formatPosition, parsePosition } from './keys.js';
 
 export interface Slice {
@@ -9,17 +9,46 @@ export interface Slice {
   readonly bytes: number;
 }
 
-/** From the fields of the slices' hash: number → `<first position> <bytes>`. */
-export function sortedSlices(fields: Readonly<Record<string, string>>): Slice[] {
+/**
+ * From the fields of the slices' hash: number → `<first position> <bytes>`; `key`: of that hash.
+ * @throws CanopyError `storage_corrupt` where they cannot be: numbers and first positions follow one another.
+ */
+export function sortedSlices(key: string, fields: Readonly<Record<string, string>>): Slice[] {
   const slices = Object.entries(fields).map(([slice, text]) => {
+    if (!/^[1-9]\d*$/.test(slice)) throw damagedJournal(key, slice);
+    if (!/^\d+-\d+ \d+$/.test(text)) throw damagedJournal(key, slice);
     const [first, bytes] = text.split(' ');
     return { slice: Number(slice), first: parsePosition(first), bytes: Number(bytes) };
   });
-  return slices.sort((a, b) => a.slice - b.slice);
+  slices.sort((a, b) => a.slice - b.slice);
+  for (let i = 1; i < slices.length; i++) {
+    const [before, own] = [slices[i - 1], slices[i]];
+    const follows = own.slice === before.slice + 1;
+    if (!follows || comparePositions(before.first, own.first) >= 0) {
+      throw damagedJournal(key, String(own.slice));
+    }
+  }
+  return slices;
+}
+
+/** Also of what a script found. `field`: of the hash `key`, as far as it is known. */
+export function damagedJournal(key: string, field: string): CanopyError {
+  const text =
+    `${key} in Redis is damaged (${field}). Restore a copy, or UNLINK all keys of the journal ` +
+    `(${key.slice(0, key.lastIndexOf(':'))}:*): what others still hold is pulled again`;
+  return new CanopyError('storage_corrupt', text);
+}
+
+/**
+ * Index of the first slice to read for entries after `after`: the one before the first that may hold some, for the
+ * positions that tell have no checks.
+ */
+export function firstSliceToRead(slices: readonly Slice[], after: JournalPosition): number {
+  return Math.max(0, firstSliceAfter(slices, after) - 1);
 }
 
 /** Index of the first slice that may hold entries after `after`. */
-export function firstSliceAfter(slices: readonly Slice[], after: JournalPosition): number {
+function firstSliceAfter(slices: readonly Slice[], after: JournalPosition): number {
   let index = 0;
   while (index + 1 < slices.length && comparePositions(slices[index + 1].first, after) <= 0) {
     index++;

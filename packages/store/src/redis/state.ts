@@ -1,7 +1,8 @@
 /** A journal's state as it lies in Redis: what is handed out has passed its checks. */
-import { CanopyError, type JournalRef, type JournalState } from '@canopy/model';
+import type { JournalRef, JournalState } from '@canopy/model';
 import { sealText, textCheck, unsealText } from '../seal.js';
 import { parsePosition } from './keys.js';
+import { damagedJournal } from './slices.js';
 
 /** As commit.lua answers them, too. */
 export const STATE_FIELDS = [
@@ -31,11 +32,10 @@ export function parseState(
   );
   const trimmed = unsealText(`${key} trimmed`, sealedTrimmed);
   if (trimmed === undefined || check !== stateCheck(key, position, cursor, ledger)) {
-    const text =
-      `${key} in Redis is damaged. Restore a copy, or UNLINK all keys of the journal ` +
-      `(${key.slice(0, key.lastIndexOf(':'))}:*): what others still hold is pulled again`;
-    throw new CanopyError('storage_corrupt', text);
+    throw damagedJournal(key, 'its check');
   }
   const [at, cut] = [parsePosition(position), parsePosition(trimmed)];
-  return { ref, position: at, trimmed: cut, cursor, ledger, entryBytes: Number(entryBytes) };
+  const bytes = Number(entryBytes);
+  if (!Number.isSafeInteger(bytes) || bytes < 0) throw damagedJournal(key, 'entryBytes');
+  return { ref, position: at, trimmed: cut, cursor, ledger, entryBytes: bytes };
 }

@@ -11,7 +11,7 @@ local building = redis.call('HGET', KEYS[2], 'building')
 if building and string.match(building, '^%d+') ~= ARGV[3] then
   return -2
 end
-local known = tonumber(redis.call('HGET', KEYS[2], 'next') or '1')
+local known = tonumber(redis.call('HGET', KEYS[2], 'next') or '1') or 1
 if not building and tonumber(ARGV[3]) < known then
   return -2
 end

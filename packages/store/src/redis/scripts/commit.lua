@@ -6,7 +6,8 @@
 --       this connection wrote, so a repeat writes something, too), 12 check of position, cursor and ledger;
 --       then for each entry: id, field among the layouts ('' for entries of another kind), group, bytes
 -- Returns {'applied'}, {'already_applied'}, {'absent'}, {'fenced'},
---         {'behind', position, trimmed, cursor, ledger, entry bytes, check}, or {'slice', the current slice}: call again.
+--         {'behind', position, trimmed, cursor, ledger, entry bytes, check}, {'slice', the current slice}: call again,
+--         or {'damaged', field}: what the state says of slices cannot be.
 -- Repeating: {'already_applied'}.
 local held = redis.call('HMGET', KEYS[2], 'owner', 'fence')
 local state = redis.call('HMGET', KEYS[1], 'position', 'trimmed', 'cursor', 'ledger', 'entryBytes',
@@ -33,16 +34,33 @@ elseif position ~= ARGV[3] then
 end
 
 local slice = tonumber(state[6] or '1')
+local bytes = tonumber(state[7] or '0')
+local since = tonumber(state[8] or '0')
+local entryBytes = tonumber(state[5] or '0')
+local isCount = function(value, least)
+  return value and value >= least and value < 2 ^ 53 and value % 1 == 0
+end
+if not isCount(slice, 1) then
+  return {'damaged', 'slice'}
+elseif not isCount(bytes, 0) or not isCount(since, 0) then
+  return {'damaged', 'sliceBytes or sliceSince'}
+elseif not isCount(entryBytes, 0) then
+  return {'damaged', 'entryBytes'}
+end
 if slice ~= tonumber(ARGV[7]) then
   return {'slice', slice}
 end
 local t = redis.call('TIME')
 local now = t[1] * 1000 + math.floor(t[2] / 1000)
-local bytes = tonumber(state[7] or '0')
-local since = tonumber(state[8] or '0')
+-- The newest slice has as many bytes as its record says, and nothing comes after it: readers would pass entries over.
+local known = redis.call('HMGET', KEYS[3], slice, slice + 1)
+local begun, counted = string.match(known[1] or '', '^(%d+%-%d+) (%d+)$')
+if known[2] or ((known[1] or bytes > 0) and tonumber(counted) ~= bytes) then
+  return {'damaged', 'slice'}
+end
 local entries = KEYS[5]
 if bytes > 0 and (bytes >= tonumber(ARGV[8]) or now - since >= tonumber(ARGV[9])) then
-  slice, bytes, entries = slice + 1, 0, KEYS[6]
+  slice, bytes, entries, begun = slice + 1, 0, KEYS[6], nil
 end
 local first = #ARGV >= 13 and ARGV[13] or false
 local added = 0
@@ -59,14 +77,12 @@ end
 if first then
   if bytes == 0 then
     since = now
-    redis.call('HSETNX', KEYS[3], slice, first .. ' 0')
   end
   bytes = bytes + added
-  local entry = redis.call('HGET', KEYS[3], slice) or (first .. ' 0')
-  redis.call('HSET', KEYS[3], slice, string.match(entry, '^%S+') .. ' ' .. string.format('%.0f', bytes))
+  redis.call('HSET', KEYS[3], slice, (begun or first) .. ' ' .. string.format('%.0f', bytes))
 end
 redis.call('HSET', KEYS[1], 'position', ARGV[4], 'cursor', ARGV[5], 'ledger', ARGV[6], 'check', ARGV[12],
-  'entryBytes', string.format('%.0f', tonumber(state[5] or '0') + added),
+  'entryBytes', string.format('%.0f', entryBytes + added),
   'slice', slice, 'sliceBytes', string.format('%.0f', bytes),
   'sliceSince', string.format('%.0f', since))
 if not position then

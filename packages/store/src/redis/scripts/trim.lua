@@ -2,7 +2,8 @@
 -- KEYS  1 state, 2 lease, 3 slices, 4 entries of the slice
 -- ARGV  1 owner, 2 fence, 3 position up to which is dropped, with its check, 4 the first id that stays ('' drops the slice),
 --       5 the slice
--- Returns the bytes freed (for a part of a slice in proportion to its entries), or -1: lease lost.
+-- Returns the bytes freed (for a part of a slice in proportion to its entries), -1: lease lost, or -2: what is said
+--         of slices is damaged: one that would go whole has later entries, or its bytes are no number.
 -- Repeating: 0.
 local held = redis.call('HMGET', KEYS[2], 'owner', 'fence')
 if held[1] ~= ARGV[1] or held[2] ~= ARGV[2] then
@@ -13,9 +14,18 @@ if not entry then
   return 0
 end
 local first, bytes = string.match(entry, '^(%S+) (%d+)$')
+if not bytes then
+  return -2
+end
 bytes = tonumber(bytes)
 local state = redis.call('HMGET', KEYS[1], 'slice', 'entryBytes', 'sliceBytes')
 local freed
+if ARGV[4] == '' then
+  local limit = string.match(ARGV[3], '^%S+')
+  if #redis.call('XRANGE', KEYS[4], '(' .. limit, '+', 'COUNT', 1) > 0 then
+    return -2
+  end
+end
 if ARGV[4] == '' and state[1] ~= ARGV[5] then
   redis.call('UNLINK', KEYS[4])
   redis.call('HDEL', KEYS[3], ARGV[5])
@@ -35,5 +45,5 @@ else
   end
 end
 redis.call('HSET', KEYS[1], 'trimmed', ARGV[3], 'entryBytes',
-  string.format('%.0f', math.max(0, tonumber(state[2] or '0') - freed)))
+  string.format('%.0f', math.max(0, (tonumber(state[2] or '0') or 0) - freed)))
 return freed
