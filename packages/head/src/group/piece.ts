@@ -49,16 +49,20 @@ export class TilePiece implements Piece {
   }
 }
 
-/** The same, of a tile whose columns are kept once they are decoded. */
+/** Rows [from, to) of a tile whose columns are kept once they are decoded. */
 export class DecodedPiece implements Piece {
   readonly times: Float64Array;
   readonly count: number;
   readonly #tile: DecodedTile;
+  readonly #from: number;
+  readonly #to: number;
 
-  constructor(tile: DecodedTile, countMax: number) {
+  constructor(tile: DecodedTile, from: number, to: number) {
     this.#tile = tile;
-    this.times = tile.reader.times();
-    this.count = Math.min(countMax, tile.reader.count);
+    this.#from = from;
+    this.#to = to;
+    this.times = tile.reader.times().subarray(from, to);
+    this.count = to - from;
   }
 
   read(slot: number, outValues: Float64Array, outStates: Uint8Array, offset: number): boolean {
@@ -69,13 +73,9 @@ export class DecodedPiece implements Piece {
       return this.count === 0;
     }
     const { values, states } = this.#tile.column(slot);
-    if (this.count === reader.count) {
-      outValues.set(values, offset);
-      if (states !== null) outStates.set(states, offset);
-    } else {
-      outValues.set(values.subarray(0, this.count), offset);
-      if (states !== null) outStates.set(states.subarray(0, this.count), offset);
-    }
+    const isWhole = this.count === reader.count;
+    outValues.set(isWhole ? values : values.subarray(this.#from, this.#to), offset);
+    if (states !== null) outStates.set(states.subarray(this.#from, this.#to), offset);
     return states === null;
   }
 }

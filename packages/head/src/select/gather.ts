@@ -138,7 +138,13 @@ export function alignedPieces(
     if (reader === undefined) continue;
     const rows = visibleRows(tile, source.pin);
     const known = decoded(reader);
-    pieces.push(known === null ? new TilePiece(reader, rows) : new DecodedPiece(known, rows));
+    if (known === null) pieces.push(new TilePiece(reader, rows));
+    else {
+      const times = reader.times();
+      const from = lowerBound(times, minTime);
+      const to = Math.min(rows, upperBound(times, maxTime));
+      if (from < to) pieces.push(new DecodedPiece(known, from, to));
+    }
   }
   for (const tail of [source.group.sealed, source.group.aligned]) {
     tail?.pieces(minTime, maxTime, source.pin.rowCount - tail.start.row, pieces);

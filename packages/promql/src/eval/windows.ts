@@ -100,7 +100,8 @@ export class WindowFinder {
     if (known !== undefined && known.from === series.from && known.to === series.to) {
       return known.windows;
     }
-    const windows = known?.windows ?? newWindows(this.#refs.count);
+    // New ones: kernels keep what they found out about windows.
+    const windows = newWindows(this.#refs.count);
     slide(series, this.#refs, this.#rangeMs, windows);
     // Bounded: series that share nothing would otherwise each leave a pair of columns behind.
     if (this.#shared.size >= SHARED_MAX) this.#shared.clear();

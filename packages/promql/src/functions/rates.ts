@@ -14,26 +14,26 @@ export function findResets(call: RangeCall): number[] {
 
 const NO_RESETS: readonly number[] = [];
 
-/**
- * Extrapolates the change between the first and the last sample to the window's edges where they
- * are
- * near (within 1.1 average intervals), else by half an interval; counters never below zero.
- */
-function extrapolated(isCounter: boolean, perSecond: boolean): RangeKernel {
-  return (call) => {
-    const { times, values, lo, hi, rangeMs, refs } = call;
-    const resets = isCounter ? findResets(call) : NO_RESETS;
-    let nextReset = 0;
-    for (let k = 0; k < call.steps; k++) {
+/** What extrapolation takes from a group's windows: the same for all its series. */
+class WindowEdges {
+  /** What a change is multiplied by where nothing is cut at zero. */
+  readonly factors: Float64Array;
+  /** Seconds between first and last sample, and to the edges as far as they count. */
+  readonly sampled: Float64Array;
+  readonly toStarts: Float64Array;
+  readonly toEnds: Float64Array;
+  readonly #of: { readonly times: Float64Array; readonly lo: Int32Array };
+
+  constructor({ times, lo, hi, refs, rangeMs, steps }: RangeCall, unit: number) {
+    this.#of = { times, lo };
+    this.factors = new Float64Array(steps);
+    this.sampled = new Float64Array(steps);
+    this.toStarts = new Float64Array(steps);
+    this.toEnds = new Float64Array(steps);
+    for (let k = 0; k < steps; k++) {
       const first = lo[k];
       const last = hi[k] - 1;
       if (last <= first) continue;
-      let change = values[last] - values[first];
-      // Windows only move forward: resets before this one are behind all later ones.
-      while (nextReset < resets.length && resets[nextReset] <= first) nextReset++;
-      for (let r = nextReset; r < resets.length && resets[r] <= last; r++) {
-        change += values[resets[r] - 1];
-      }
       const rangeEnd = refs.start + k * refs.step;
       let toStart = (times[first] - (rangeEnd - rangeMs)) / 1000;
       let toEnd = (rangeEnd - times[last]) / 1000;
@@ -41,14 +41,54 @@ function extrapolated(isCounter: boolean, perSecond: boolean): RangeKernel {
       const average = sampled / (last - first);
       const threshold = average * 1.1;
       if (toStart >= threshold) toStart = average / 2;
-      if (isCounter && change > 0 && values[first] >= 0) {
-        const toZero = sampled * (values[first] / change);
-        if (toZero < toStart) toStart = toZero;
-      }
       if (toEnd >= threshold) toEnd = average / 2;
-      let factor = (sampled + toStart + toEnd) / sampled;
-      if (perSecond) factor /= rangeMs / 1000;
-      call.put(k, change * factor);
+      this.sampled[k] = sampled;
+      this.toStarts[k] = toStart;
+      this.toEnds[k] = toEnd;
+      this.factors[k] = (sampled + toStart + toEnd) / sampled / unit;
+    }
+  }
+
+  /** Windows of a search are not written to again while a series may share them. */
+  isOf({ times, lo }: RangeCall): boolean {
+    return this.#of.times === times && this.#of.lo === lo;
+  }
+}
+
+/**
+ * Extrapolates the change between the first and the last sample to the window's edges where they
+ * are
+ * near (within 1.1 average intervals), else by half an interval; counters never below zero.
+ */
+function extrapolated(isCounter: boolean, perSecond: boolean): RangeKernel {
+  let edges: WindowEdges | null = null;
+  return (call) => {
+    const { values, lo, hi, out, present, base, steps } = call;
+    const unit = perSecond ? call.rangeMs / 1000 : 1;
+    if (edges === null || !edges.isOf(call)) edges = new WindowEdges(call, unit);
+    const { factors, sampled, toStarts, toEnds } = edges;
+    const resets = isCounter ? findResets(call) : NO_RESETS;
+    let nextReset = 0;
+    for (let k = 0; k < steps; k++) {
+      const first = lo[k];
+      const last = hi[k] - 1;
+      if (last <= first) continue;
+      const least = values[first];
+      let change = values[last] - least;
+      // Windows only move forward: resets before this one are behind all later ones.
+      while (nextReset < resets.length && resets[nextReset] <= first) nextReset++;
+      for (let r = nextReset; r < resets.length && resets[r] <= last; r++) {
+        change += values[resets[r] - 1];
+      }
+      let factor = factors[k];
+      // Fast path: no division where zero is farther away than the samples reach.
+      const mayCut = isCounter && change > 0 && least >= 0;
+      if (mayCut && (least < change || sampled[k] < toStarts[k])) {
+        const toZero = sampled[k] * (least / change);
+        if (toZero < toStarts[k]) factor = (sampled[k] + toZero + toEnds[k]) / sampled[k] / unit;
+      }
+      out[base + k] = change * factor;
+      present[base + k] = 1;
     }
   };
 }
