@@ -21,12 +21,13 @@ export async function startBoth(site: Site): Promise<[prometheus: Server, canopy
     'prometheus',
     ...(['prometheus', `--config.file=${config}`, '--web.enable-remote-write-receiver'] as const),
     ...['--storage.tsdb.retention.time=100y', '--log.level=warn'],
-    '--enable-feature=promql-per-step-stats',
+    ...['--enable-feature=promql-per-step-stats', '--web.enable-admin-api'],
     ...[`--storage.tsdb.path=${site.path('tsdb')}`, `--web.listen-address=127.0.0.1:${one}`],
   );
   const canopy = site.canopy(
     'canopy',
     ...['parent', '--config.file', config, '--web.enable-remote-write-receiver'],
+    '--web.enable-admin-api',
     ...['--enable-feature', 'promql-per-step-stats', '--retention.raw', '0'],
     ...['--storage.path', site.path('canopy')],
     ...['--web.listen-address', `127.0.0.1:${other}`],

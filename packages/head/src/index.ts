@@ -3,6 +3,8 @@ export {
   /** Appender and Queryable over recent samples. */
   Head,
 } from './head.js';
+/** Hides what was deleted. */
+export { ErasedView, type Tombstone } from './select/erased.js';
 /** A pinned view, which knows where series come from, too. */
 export type { HeadSnapshot } from './select/snapshot.js';
 /** Who has what. */

@@ -1,6 +1,6 @@
 import { connect } from 'node:net';
 import { once } from 'node:events';
-import type { RequestListener } from 'node:http';
+import type { RequestListener, ServerResponse } from 'node:http';
 import { type Clock, asDuration, asTime } from '@canopy/model';
 import { afterEach, expect, it } from 'vitest';
 import { HttpServer, ListenError, formatHostPort } from './http-server.js';
@@ -83,15 +83,16 @@ it('closes at once with idle connections, and within its bound with busy ones', 
 });
 
 it('lets an answer under way finish, then does not wait for its connection', async () => {
-  let finish = (): void => undefined;
-  const server = makeServer((_req, res) => {
-    finish = () => res.end('late');
-  }, 30_000);
+  let arrived = (_res: ServerResponse): void => undefined;
+  const asked = new Promise<ServerResponse>((resolve) => {
+    arrived = resolve;
+  });
+  const server = makeServer((_req, res) => arrived(res), 30_000);
   const { port } = await server.listen('127.0.0.1', 0);
   const answer = fetch(`http://127.0.0.1:${port}/`);
-  await new Promise((resolve) => setTimeout(resolve, 50));
+  const res = await asked;
   const closing = server.close();
-  finish();
+  res.end('late');
   expect(await (await answer).text()).toBe('late');
   const started = performance.now();
   await closing;

@@ -52,6 +52,8 @@ export interface WebOptions {
    * wrong with the new configuration.
    */
   readonly lifecycle?: { reload(): void; quit(): void } | null;
+  /** `/api/v1/admin/tsdb/*`; null or absent: refused. */
+  readonly admin?: Admin | null;
   /** Command-line flags by name, without the dashes, secrets masked already. */
   flags(): Readonly<Record<string, string>>;
   /** Whether queries can be answered; `reason` is for people: why not, or what else is going on. */
@@ -74,6 +76,14 @@ export interface WebOptions {
   readonly lookback: DurationMs;
   /** Whether pages of this origin may read the API from a browser. */
   corsOrigin(origin: string): boolean;
+}
+
+export interface Admin {
+  /** Copies all data beside it; resolves with the name of the copy. */
+  snapshot(): Promise<string>;
+  /** Hides samples of matching series; selectors are checked, times inclusive. */
+  deleteSeries(selectors: readonly string[], start: number, end: number): Promise<void>;
+  cleanTombstones(): Promise<void>;
 }
 
 /** Requests answered on one route. Durations in seconds, from first byte to last. */

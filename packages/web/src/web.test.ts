@@ -27,8 +27,9 @@ it('answers health and readiness', async () => {
 
 it('refuses questions about samples until ready, and no others', async () => {
   await using web = await runWeb(NOT_READY);
-  for (const { path, needsData } of API_ROUTES) {
-    const response = await fetch(web.url + path.replace(':name', 'job'));
+  for (const { path, methods, needsData } of API_ROUTES) {
+    const [method] = methods;
+    const response = await fetch(web.url + path.replace(':name', 'job'), { method });
     const unavailable = response.status === 503;
     expect(unavailable, path).toBe(needsData);
     if (unavailable) expect(response.headers.get('content-type')).toContain('text/plain');

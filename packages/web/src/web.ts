@@ -7,7 +7,7 @@ import { constants } from 'node:zlib';
 import { CanopyError } from '@canopy/model';
 import compression from 'compression';
 import express, { type Express, type NextFunction, type Request, type Response } from 'express';
-import { errorAnswer, sendError, sendText, writeSuccess } from './api/answer.js';
+import { errorAnswer, sendError, sendText, writeSuccess, NO_CONTENT } from './api/answer.js';
 import type { Handler } from './api/call.js';
 import { JsonOutput } from './api/json-output.js';
 import { Params, readForm } from './api/params.js';
@@ -197,6 +197,10 @@ function refusedUnready(options: WebOptions, res: ServerResponse): boolean {
 
 function mountApi(app: Express, options: WebOptions, route: ApiRoute, count: Middleware): void {
   app.all(route.path, count, onlyMethods(...route.methods), async (req, res) => {
+    // A browser sends such a request from any page without asking.
+    if (route.changes && isForeign(req)) {
+      return sendText(res, 403, 'not for pages of another origin\n');
+    }
     if (route.needsData && refusedUnready(options, res)) return;
     await answerApi(options, route.handler, req, res);
   });
@@ -218,6 +222,10 @@ async function answerApi(
     const params = new Params(requestUrl(req).searchParams, form);
     const path = req.params as Record<string, string>;
     const answer = await handler({ options, params, path, signal });
+    if (answer === NO_CONTENT) {
+      res.statusCode = 204;
+      return void res.end();
+    }
     res.setHeader('Content-Type', 'application/json');
     await writeSuccess(new JsonOutput(res, signal), answer);
   } catch (error) {

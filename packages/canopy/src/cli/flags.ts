@@ -62,6 +62,13 @@ export const FLAGS: readonly Flag[] = [
     choices: ['true', 'false'],
   },
   {
+    name: 'web.enable-admin-api',
+    default: both('false'),
+    roles: BOTH,
+    help: 'Take snapshots and hide series on request, at POST /api/v1/admin/tsdb/…',
+    choices: ['true', 'false'],
+  },
+  {
     name: 'web.enable-remote-write-receiver',
     default: both('false'),
     roles: BOTH,

@@ -25,6 +25,7 @@ export interface Settings {
   readonly listenPort: number;
   readonly externalUrl: string;
   readonly webConfigFile: string | undefined;
+  readonly enableAdminApi: boolean;
   readonly enableLifecycle: boolean;
   readonly enableRemoteWriteReceiver: boolean;
   readonly corsOrigin: AnchoredRegexp;
@@ -102,6 +103,7 @@ export function settingsOf(role: Role, values: FlagValues, isSecure = false): Se
     listenPort: port,
     externalUrl,
     webConfigFile: values.get('web.config.file'),
+    enableAdminApi: values.get('web.enable-admin-api') === 'true',
     enableLifecycle: values.get('web.enable-lifecycle') === 'true',
     corsOrigin: read('web.cors.origin', compileRegexp),
     enableRemoteWriteReceiver: values.get('web.enable-remote-write-receiver') === 'true',

@@ -44,7 +44,7 @@ export async function openStore(
       log,
       onCorrupt,
     });
-    return { store, pathIdentity: store.identity };
+    return { store, pathIdentity: store.identity, backup: (folder) => store.backup(folder) };
   }
   const store = await openRedisStore({
     url: settings.storeUrl,

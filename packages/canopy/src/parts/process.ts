@@ -23,6 +23,7 @@ import {
   type JournalEntry,
   type JournalRef,
   type Milliseconds,
+  type Queryable,
   type StoredTile,
   type TargetStatus,
   type TargetsView,
@@ -41,15 +42,17 @@ import { LifeCycle } from '../life-cycle.js';
 import type { Log } from '../log.js';
 import { SelfMetrics } from '../metrics/registry.js';
 import { PROMETHEUS_VERSION, VERSION } from '../version.js';
+import { openAdministration } from './administration.js';
 import { Configuration, type RunningConfig } from './configuration.js';
 import { corruptBlock, corruptTile } from './corrupt-records.js';
+import type { Deletions } from './deletions.js';
 import { FoundGaps } from './found-gaps.js';
 import { makeEngine } from './query-engine.js';
 import { Rate } from './rate.js';
 import { nameOf, pathOf, storedLedger } from './journal-paths.js';
 import { StorePulse } from './store-pulse.js';
 import { Watermarks } from './watermarks.js';
-import { type Doors, type Listening, type World, tokenReader } from './world.js';
+import { type Doors, type Listening, type OpenedStore, type World, tokenReader } from './world.js';
 import { sayKernels } from './kernels.js';
 
 const SECOND = 1000;
@@ -90,6 +93,7 @@ export class CanopyProcess {
   readonly life: LifeCycle;
   readonly store: ReportingStore;
   readonly pathIdentity: string;
+  readonly #backup: OpenedStore['backup'];
   readonly pulse: StorePulse;
   readonly metrics: SelfMetrics;
   readonly startTime: Milliseconds;
@@ -115,6 +119,7 @@ export class CanopyProcess {
   puller: FramePuller | undefined;
   announcer: Announcer | undefined;
   remoteWrite: RemoteWriteReceiver | undefined;
+  deletions: Deletions | undefined;
   hierarchy: () => HierarchyStatus = () => {
     throw new CanopyError('unavailable', 'starting');
   };
@@ -131,8 +136,7 @@ export class CanopyProcess {
     world: World,
     configuration: Configuration,
     log: Log,
-    store: ReportingStore,
-    pathIdentity: string,
+    { store, pathIdentity, backup }: OpenedStore,
   ) {
     this.settings = settings;
     this.world = world;
@@ -145,6 +149,7 @@ export class CanopyProcess {
     this.life = new LifeCycle(log, world.clock, PART_STOP_MS);
     this.store = store;
     this.pathIdentity = pathIdentity;
+    this.#backup = backup;
     this.pulse = new StorePulse(store);
     this.watermarks = new Watermarks({
       clock: world.clock,
@@ -170,11 +175,9 @@ export class CanopyProcess {
     await checkTokenFile(settings);
     const configuration = new Configuration(settings, world, log);
     let made: CanopyProcess | undefined;
-    const { store, pathIdentity } = await world.openStore(settings, log, (record) =>
-      made?.noteCorrupt(record),
-    );
-    made = new CanopyProcess(settings, world, configuration, log, store, pathIdentity);
-    made.life.add('the store', async () => store[Symbol.asyncDispose]());
+    const opened = await world.openStore(settings, log, (record) => made?.noteCorrupt(record));
+    made = new CanopyProcess(settings, world, configuration, log, opened);
+    made.life.add('the store', async () => opened.store[Symbol.asyncDispose]());
     return made;
   }
 
@@ -238,12 +241,12 @@ export class CanopyProcess {
     return labelsFromObject({ ...configured, ...clusterLabel(this.settings) });
   }
 
-  #openEngine(head: Head): Engine {
+  #openEngine(queryable: Queryable): Engine {
     const activeQueries = this.world.openActiveQueries(this.settings, this.log);
     if (activeQueries !== undefined) {
       this.life.add('the log of queries', () => activeQueries.close());
     }
-    this.#engine = makeEngine(this.settings, head, this.clock, activeQueries);
+    this.#engine = makeEngine(this.settings, queryable, this.clock, activeQueries);
     return this.#engine;
   }
 
@@ -267,9 +270,15 @@ export class CanopyProcess {
     });
     this.#head = head;
     sayKernels(log);
-    const engine = this.#openEngine(head);
+    const { world, store } = this;
+    const { view, deletions, admin } = openAdministration({
+      ...{ settings, world, store, head, clock, log },
+      backup: this.#backup,
+    });
+    this.deletions = deletions;
+    const engine = this.#openEngine(view);
     const text = new TextFederation({
-      queryable: head,
+      queryable: view,
       clock,
       lookback: settings.lookback,
       parseSelector,
@@ -288,7 +297,7 @@ export class CanopyProcess {
       version: VERSION,
       prometheusVersion: PROMETHEUS_VERSION,
       engine,
-      queryable: head,
+      queryable: view,
       complete: (reads) => this.watermarks.complete(reads),
       completeByDefault: settings.queryComplete,
       origins: (...asked) => originsOf(head, ...asked),
@@ -298,6 +307,7 @@ export class CanopyProcess {
       configText: () => this.config.maskedText,
       flags: () => maskedFlags(settings.flags),
       configState: () => this.configuration.state,
+      admin,
       lifecycle: settings.enableLifecycle
         ? { reload: () => this.configuration.reload(), quit: () => this.quit() }
         : null,

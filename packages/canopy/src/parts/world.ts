@@ -16,6 +16,8 @@ export interface OpenedStore {
   readonly store: ReportingStore;
   /** Differs between a storage path and a copy of it; '' for a store that has no path. */
   readonly pathIdentity: string;
+  /** Copies the store into a folder that is not there yet; undefined where it has no files of its own. */
+  readonly backup?: ((folder: string) => Promise<void>) | undefined;
 }
 
 /** What answers requests; `handler` leads to the other two. */

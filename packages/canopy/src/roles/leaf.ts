@@ -77,6 +77,7 @@ export async function startLeaf(
 
   const up = async (signal: AbortSignal): Promise<void> => {
     await storeAnswers(store, clock, log, signal);
+    await process.deletions?.load();
     // Scraping and handing pages on do not wait for the head: it takes in the journal meanwhile.
     process.isLevel = false;
     const journal = await process.openJournal(life, () => false);

@@ -155,6 +155,7 @@ async function bringUp(
   const { store, clock, head, log, life, pulse } = process;
   process.notReady = 'waiting for the store';
   await storeAnswers(store, clock, log, signal);
+  await process.deletions?.load();
   process.notReady = 'recovering';
   await recoverHead({
     ...{ store, head, log },
@@ -166,6 +167,7 @@ async function bringUp(
     await pulse.beat();
     forgetGone(process);
     if (!leadership.leads) await registry.load();
+    await process.deletions?.follow();
   };
   await beat();
   life.add('the lease on the store', () => leadership.stop());

@@ -55,6 +55,8 @@ export interface EmbeddedStore extends ReportingStore {
   readonly kind: 'embedded';
   /** Differs between a folder and a copy of it. */
   readonly identity: string;
+  /** As `Tables.copyTo`: the folder can be opened as a store of its own. */
+  backup(folder: string): Promise<void>;
 }
 
 /**
@@ -77,8 +79,7 @@ export async function openEmbeddedStore(options: EmbeddedStoreOptions): Promise<
   let tables: Tables | undefined;
   try {
     const file = join(path, 'store.mdb');
-    const isDoubtful = lock.lastedMs !== undefined && lock.lastedMs < BRIEF_MS;
-    await tryToRead(file, clock, isDoubtful, log);
+    await tryToRead(file, clock, lock.lastedMs, log);
     tables = Tables.open(file, options.maxBytes, clock);
     if (!checkFormat(tables)) await writeFormat(tables);
     store = new LmdbStore(options, tables, lock, await tables.identity());
@@ -90,15 +91,13 @@ export async function openEmbeddedStore(options: EmbeddedStoreOptions): Promise<
   }
 }
 
-/** A process that ended sooner, in its recovery mostly, may have been ended by what it read. */
-const BRIEF_MS = 60_000;
-/** Deletions in one transaction. */
-const STEP_DELETIONS = 4000;
+const STEP_DELETIONS = 4000; // in one transaction
 
 /** `openEmbeddedStore` makes it. */
 export class LmdbStore implements EmbeddedStore {
   readonly kind = 'embedded';
   readonly identity: string;
+  readonly backup: EmbeddedStore['backup'];
   readonly #options: EmbeddedStoreOptions;
   readonly #tables: Tables;
   /** Null for a look at a store beside the process that has it. */
@@ -124,6 +123,7 @@ export class LmdbStore implements EmbeddedStore {
     identity: string,
   ) {
     this.#options = options;
+    this.backup = (folder) => tables.copyTo(folder);
     this.#tables = tables;
     this.#lock = lock;
     this.identity = identity;

@@ -1,5 +1,6 @@
 /** The LMDB file: its tables, its atomic writes, its size. The only place that knows lmdb. */
-import { stat } from 'node:fs/promises';
+import { mkdir, stat } from 'node:fs/promises';
+import { basename, join } from 'node:path';
 import { CanopyError, type Clock, asDuration, errorText } from '@canopy/model';
 import { crc32c } from '@canopy/encoding';
 import * as lmdb from 'lmdb';
@@ -104,6 +105,20 @@ export class Tables {
       throw await writeError(error, this.file);
     }
     await this.#within(flushed, 'the disk did not finish a flush');
+  }
+
+  /**
+   * Copies what is committed to a file of the same name in another folder, which is made; writes go on meanwhile.
+   * @throws CanopyError `storage_unavailable` where it cannot be written.
+   */
+  async copyTo(folder: string): Promise<void> {
+    try {
+      await mkdir(folder, { recursive: true });
+      await this.#root.backup(join(folder, basename(this.file)), true);
+    } catch (error) {
+      const text = `the copy in ${folder} cannot be written: ${errorText(error)}`;
+      throw new CanopyError('storage_unavailable', text, { cause: error });
+    }
   }
 
   /** Bytes of pages in use; free pages inside the file do not count. */

@@ -30,23 +30,27 @@ root.transactionSync(() => {
 });
 `;
 const SIGNALS = new Set<string | null>(['SIGBUS', 'SIGSEGV', 'SIGABRT', 'SIGILL', 'SIGFPE']);
+/** A process that ended sooner, in its recovery mostly, may have been ended by what it read. */
+const BRIEF_MS = 60_000;
 /** A pointer in a circle is read for ever. */
 const LIMIT_MS = 30_000;
 const SAID_MAX = 10_000;
 const LIMIT_BYTES_PER_MS = 20_000;
 
 /**
- * `isDoubtful`: the process before did not last. Once in doubt a file is tried until it is read whole.
+ * `lastedMs`: how long the process before lasted, where it did not end well. Once in doubt a file is tried until
+ * it is read whole.
  * @throws CanopyError `storage_corrupt` where reading the file ends a process, or does not end.
  */
 export async function tryToRead(
   file: string,
   clock: Clock,
-  isDoubtful: boolean,
+  lastedMs: number | undefined,
   log: StoreLog,
 ): Promise<void> {
   const doubt = `${file}-doubtful`;
   const [size, before] = await Promise.all([sizeOf(file), sizeOf(doubt)]);
+  const isDoubtful = lastedMs !== undefined && lastedMs < BRIEF_MS;
   if (size === undefined || (!isDoubtful && before === undefined)) return;
   await writeFile(doubt, '');
   log('info', 'the process before did not last: the whole store is read first', { bytes: size });

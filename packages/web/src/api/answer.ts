@@ -13,6 +13,9 @@ export interface Answer {
   readonly infos?: readonly string[];
 }
 
+/** 204, without a body. */
+export const NO_CONTENT: Answer = { data: '' };
+
 export const TRUNCATED = 'results truncated due to limit';
 
 /** An answer whose data is small enough for one text. */

@@ -141,12 +141,13 @@ export class Params {
 const FORM = 'application/x-www-form-urlencoded';
 
 /**
- * Reads the form of a POST; other bodies are left alone, as Prometheus does.
+ * Reads the form of a POST or PUT; other bodies are left alone, as Prometheus does.
  * @throws CanopyError `limit` over `bytesMax`.
  */
 export async function readForm(req: IncomingMessage, bytesMax: number): Promise<URLSearchParams> {
   const mediaType = (req.headers['content-type'] ?? '').split(';', 1)[0].trim().toLowerCase();
-  if (req.method !== 'POST' || mediaType !== FORM) return new URLSearchParams();
+  const hasForm = (req.method === 'POST' || req.method === 'PUT') && mediaType === FORM;
+  if (!hasForm) return new URLSearchParams();
   const chunks: Buffer[] = [];
   let bytes = 0;
   for await (const chunk of req as AsyncIterable<Buffer>) {

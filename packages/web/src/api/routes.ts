@@ -1,4 +1,5 @@
 /** The table of `/api/v1`. */
+import { cleanTombstones, deleteSeries, snapshot } from './admin.js';
 import type { Handler } from './call.js';
 import { ledger } from './ledger.js';
 import { formatQueryText, parsedQuery, query, queryExemplars, queryRange } from './queries.js';
@@ -9,14 +10,17 @@ import { alertmanagers, alerts, rules, scrapePools, targets } from './targets.js
 
 export interface ApiRoute {
   readonly path: string;
-  readonly methods: readonly ('GET' | 'POST')[];
+  readonly methods: readonly ('GET' | 'POST' | 'PUT')[];
   readonly handler: Handler;
   /** Answered with 503 until samples can be read. */
   readonly needsData: boolean;
+  /** Changes something: not for pages of another origin. */
+  readonly changes: boolean;
 }
 
 const GET = ['GET'] as const;
 const GET_OR_POST = ['GET', 'POST'] as const;
+const POST_OR_PUT = ['POST', 'PUT'] as const;
 
 function route(
   methods: ApiRoute['methods'],
@@ -24,7 +28,8 @@ function route(
   handler: Handler,
   needsData: 'data' | '',
 ): ApiRoute {
-  return { path: `/api/v1/${path}`, methods, handler, needsData: needsData === 'data' };
+  const changes = methods === POST_OR_PUT;
+  return { path: `/api/v1/${path}`, methods, handler, needsData: needsData === 'data', changes };
 }
 
 export const API_ROUTES: readonly ApiRoute[] = [
@@ -52,4 +57,7 @@ export const API_ROUTES: readonly ApiRoute[] = [
   route(GET, 'status/walreplay', walReplay, ''),
   route(GET, 'status/hierarchy', hierarchy, ''),
   route(GET, 'status/ledger', ledger, ''),
+  route(POST_OR_PUT, 'admin/tsdb/snapshot', snapshot, 'data'),
+  route(POST_OR_PUT, 'admin/tsdb/delete_series', deleteSeries, 'data'),
+  route(POST_OR_PUT, 'admin/tsdb/clean_tombstones', cleanTombstones, 'data'),
 ];
