@@ -13,9 +13,7 @@ import {
   EntryReader,
   FRAMES,
   IndependentReader,
-  Refused,
   ask,
-  crc,
   readEntry,
   readPage,
 } from './testing/independent-reader.js';

@@ -1,5 +1,5 @@
 import type { IncomingMessage } from 'node:http';
-import { LeafRegistry } from '@canopy/federation';
+import { LeafRegistry, type TokenRule } from '@canopy/federation';
 import {
   type CanopyError,
   type TargetStatus,
@@ -95,7 +95,7 @@ it('what a source may hand over', async () => {
 });
 
 it('what a remote write may say', async () => {
-  const tokens = [
+  const tokens: TokenRule[] = [
     { token: 'all', relays: true, labels: {} },
     { token: 'narrow', relays: false, labels: { cluster: ['x', 'y'], rack: ['1'] } },
   ];
