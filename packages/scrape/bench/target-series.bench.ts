@@ -26,6 +26,7 @@ const journal = {
   countRefused: () => {},
   countMissed: () => {},
   countLeftOut: () => {},
+  expectScrapes: async () => {},
   flush: async () => {},
   openGroup: () => {
     let slots = 0;
