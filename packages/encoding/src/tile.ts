@@ -18,6 +18,7 @@ import {
   RELATION_SECOND_MINUS,
   SlotRelations,
 } from './slot-relations.js';
+import { SIZES_AT_ONCE, Section, writeOffsets, writeSizes } from './tile-sections.js';
 import { HAS_STATES, encodeSlot } from './slot-twin.js';
 import { readStates, spread } from './states.js';
 import { ByteReader, ByteWriter } from './varint.js';
@@ -28,7 +29,6 @@ const VERSION = 1;
 const VERSION_KEPT = 2;
 const FLAG_LOOSE = 1;
 const CRC_SIZE = 4;
-const Section = { times: 1, slots: 2, offsets: 3 } as const;
 
 /**
  * Columns to encode; read during the call only. Aligned: `count` shared times, entry i of slot s
@@ -231,17 +231,6 @@ function writeTile(
   writer.varint(count);
   writer.f64(minTime);
   writer.f64(maxTime);
-  writeSections(writer, times, data, ends);
-  writer.u32(crc32c(writer.view()));
-  return writer.copy();
-}
-
-function writeSections(
-  writer: ByteWriter,
-  times: Float64Array | null,
-  data: ByteWriter,
-  ends: Uint32Array,
-): void {
   if (times !== null) {
     const column = new ByteWriter(64);
     encodeColumn(column, times, times.length);
@@ -250,13 +239,10 @@ function writeSections(
   }
   writer.u8(Section.slots);
   writer.bytes(data.view());
-  const size = data.length;
-  const width = size < 2 ** 8 ? 1 : size < 2 ** 16 ? 2 : size < 2 ** 24 ? 3 : 4;
-  writer.u8(Section.offsets);
-  writer.varint(ends.length * width);
-  for (let slot = 0; slot < ends.length; slot++) {
-    for (let shift = 0; shift < 8 * width; shift += 8) writer.u8((ends[slot] >>> shift) & 255);
-  }
+  if (version === VERSION_KEPT) writeSizes(writer, ends);
+  else writeOffsets(writer, data.length, ends);
+  writer.u32(crc32c(writer.view()));
+  return writer.copy();
 }
 
 /** Reads single slots out of an encoded tile, whose bytes it keeps. */
@@ -274,7 +260,9 @@ export class TileReader {
   #slotsFrom = -1;
   #slotsTo = -1;
   #offsetsFrom = -1;
-  readonly #offsetWidth: number;
+  #offsetWidth = 0;
+  /** Where slots end, where the tile tells their sizes. */
+  #ends: Uint32Array | null = null;
   readonly #isKept: boolean;
   #times: Float64Array | null = null;
   readonly #coder: SlotCoder;
@@ -300,17 +288,16 @@ export class TileReader {
     this.count = reader.count(ENTRIES_MAX);
     this.minTime = reader.f64();
     this.maxTime = reader.f64();
-    this.#offsetWidth = this.#findSections(reader);
+    this.#findSections(reader);
   }
 
-  /** Of the encoded tile. */
+  /** What it holds in memory: the encoded tile, and where its slots end where that was decoded. */
   get byteLength(): number {
-    return this.#bytes.length;
+    return this.#bytes.length + (this.#ends?.byteLength ?? 0);
   }
 
-  /** Returns the bytes of one offset. */
-  #findSections(reader: ByteReader): number {
-    let width = 0;
+  #findSections(reader: ByteReader): void {
+    let sizes: ByteReader | null = null;
     while (reader.remaining > 0) {
       const type = reader.varint();
       const size = reader.varint();
@@ -320,13 +307,41 @@ export class TileReader {
       else if (type === Section.slots) [this.#slotsFrom, this.#slotsTo] = [from, from + size];
       else if (type === Section.offsets) {
         this.#offsetsFrom = from;
-        width = this.slotCount === 0 ? 1 : size / this.slotCount;
+        const width = this.slotCount === 0 ? 1 : size / this.slotCount;
         if (!Number.isInteger(width) || width < 1 || width > 4) reader.fail('offsets do not fit');
+        this.#offsetWidth = width;
+      } else if (type === Section.sizes && this.#isKept) {
+        sizes = new ByteReader(this.#bytes, from, from + size);
       }
     }
-    if (this.#slotsFrom < 0 || this.#offsetsFrom < 0) reader.fail('tile without its slots');
+    const hasPlaces = this.#offsetsFrom >= 0 || sizes !== null;
+    if (this.#slotsFrom < 0 || !hasPlaces) reader.fail('tile without its slots');
     if (this.kind === 'aligned' && this.#timesFrom < 0) reader.fail('tile without times');
-    return width;
+    if (sizes !== null) this.#ends = this.#readSizes(sizes);
+  }
+
+  #readSizes(reader: ByteReader): Uint32Array {
+    const room = this.#slotsTo - this.#slotsFrom;
+    // Each has a byte at least.
+    if (this.slotCount > room) reader.fail('sizes do not fit');
+    const ends = new Uint32Array(this.slotCount);
+    let end = 0;
+    if (told.length < SIZES_AT_ONCE) told = new Float64Array(SIZES_AT_ONCE);
+    for (let from = 0; from < ends.length; from += SIZES_AT_ONCE) {
+      const count = Math.min(SIZES_AT_ONCE, ends.length - from);
+      const size = reader.varint();
+      const column = new ByteReader(this.#bytes, reader.position, reader.position + size);
+      reader.skip(size);
+      this.#readColumn(column, column.u8(), count, told, 0);
+      for (let i = 0; i < count; i++) {
+        end += told[i];
+        if (!(told[i] >= 1) || end !== Math.floor(end) || end > room)
+          reader.fail('sizes do not fit');
+        ends[from + i] = end;
+      }
+    }
+    reader.end();
+    return ends;
   }
 
   /**
@@ -434,6 +449,7 @@ export class TileReader {
   }
 
   #slotEnd(slot: number): number {
+    if (this.#ends !== null) return this.#ends[slot];
     const width = this.#offsetWidth;
     const at = this.#offsetsFrom + slot * width;
     let end = 0;
