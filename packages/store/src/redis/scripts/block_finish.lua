@@ -8,7 +8,7 @@ local held = redis.call('HMGET', KEYS[1], 'owner', 'fence')
 if held[1] ~= ARGV[1] or held[2] ~= ARGV[2] then
   return -1
 end
-if redis.call('HEXISTS', KEYS[2], ARGV[3]) == 1 then
+if redis.call('HGET', KEYS[2], ARGV[3]) then
   return 1
 end
 local building = redis.call('HGET', KEYS[2], 'building')
