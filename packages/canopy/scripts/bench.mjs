@@ -21,6 +21,8 @@ const PEERS = {
   leaf: BOTH,
   query: BOTH,
   federate: ['prometheus'],
+  'catch-up': ['redis'],
+  million: flags.includes('--hop') ? ['redis'] : [],
 };
 ensurePeers(file === undefined ? (PEERS[owner || 'hierarchy'] ?? []) : []);
 const args = ['--conditions=canopy-source', '--import', 'tsx', script, ...rest, ...flags];
