@@ -170,37 +170,68 @@ const mb = (bytes: number): string => `${(bytes / 1e6).toFixed(0)} MB`;
 const range = (values: readonly number[], digits: number): string =>
   `${quantile(values, 0.5).toFixed(digits)}, ${quantile(values, 0.99).toFixed(digits)}`;
 
-function tell(title: string, looks: readonly Look[]): void {
-  say(
-    `| ${title}: queries, ms, median, p99 | ${range(
-      looks.map((l) => l.queryMs),
-      1,
-    )} |`,
+function tell(when: string, looks: readonly Look[]): void {
+  const lines: Array<[string, (look: Look) => number]> = [
+    ['queries, ms', (look) => look.queryMs],
+    ['lag of the other leaf, s', (look) => look.smallLag],
+    ['event loop delay of the parent, longest of half a second, ms', (look) => look.parentHeldMs],
+    ['the same of the leaf', (look) => look.leafHeldMs],
+  ];
+  for (const [what, read] of lines) {
+    say(`| ${when}: ${what}, median, p99 | ${range(looks.map(read), 1)} |`);
+  }
+}
+
+interface Run {
+  readonly usually: readonly Look[];
+  readonly looks: readonly Look[];
+  readonly after: readonly Look[];
+  readonly seconds: number;
+  /** CPU seconds while catching up. */
+  readonly cpu: ReturnType<typeof cpuOf>;
+  readonly cpuUntilReady: number;
+}
+
+function report({ usually, looks, after, seconds, cpu, cpuUntilReady }: Run): void {
+  const last = looks[looks.length - 1];
+  const { samples } = last;
+  const pulled = looks[0].lag + seconds - last.lag;
+  const millions = (count: number): string => `${(count / 1e6).toFixed(2)} M`;
+  const each = [cpu.parent, cpu.leaf, cpu.redis].map((part) => ((part / samples) * 1e6).toFixed(3));
+  const quarters = [0, 0.25, 0.5, 0.75, 1].map(
+    (share) => looks[Math.round(share * (looks.length - 1))].lag,
   );
-  say(
-    `| ${title}: lag of the other leaf, s | ${range(
-      looks.map((l) => l.smallLag),
+  const smallBack = looks.findIndex(({ smallLag }) => smallLag <= PULL_INTERVAL_S + 2);
+  const caughtUp = [
+    ['caught up after, s', seconds.toFixed(1)],
+    [
+      'of the journal, s; times real time',
+      `${pulled.toFixed(0)}; ${(pulled / seconds).toFixed(1)}`,
+    ],
+    ['samples; a second', `${millions(samples)}; ${millions(samples / seconds)}`],
+    ['lag meanwhile, by quarters, s', quarters.map((lag) => lag.toFixed(0)).join(', ')],
+    ['CPU s per million: parent, leaf with its scrapes, Redis', each.join(', ')],
+    ['so a parent with a core of its own, samples a second', millions(samples / cpu.parent)],
+    ['CPU of the parent until ready, s', cpuUntilReady.toFixed(1)],
+    ['other leaf, back as usual after, s', looks[smallBack]?.atS.toFixed(1) ?? 'never'],
+    ['parent, anonymous memory, most', mb(Math.max(...looks.map((look) => look.parentBytes)))],
+    ['the same, afterwards', mb(after[after.length - 1]?.parentBytes ?? NaN)],
+  ];
+  for (const [what, value] of caughtUp) say(`| ${what} | ${value} |`);
+  tell('as usual', usually);
+  tell('catching up', looks.slice(Math.max(0, smallBack)));
+  const lags = [usually, after].map((all) =>
+    range(
+      all.map(({ lag }) => lag),
       1,
-    )} |`,
+    ),
   );
-  say(
-    `| ${title}: longest event loop delay, parent, ms | ${range(
-      looks.map((l) => l.parentHeldMs),
-      1,
-    )} |`,
-  );
-  say(
-    `| ${title}: the same, leaf | ${range(
-      looks.map((l) => l.leafHeldMs),
-      1,
-    )} |`,
-  );
+  say(`| lag, s, median, p99: as usual; afterwards | ${lags.join('; ')} |`);
 }
 
 async function main(): Promise<void> {
-  say(
-    `${new Date().toISOString().slice(0, 10)}, ${cpus().length} × ${cpus()[0]?.model}, Node ${process.version}`,
-  );
+  const machine = `${cpus().length} × ${cpus()[0]?.model}, Node ${process.version}`;
+  say(`${new Date().toISOString().slice(0, 10)}, ${machine}`);
   say(`${TARGETS} targets × ${SERIES} series every ${INTERVAL_S} s, a parent away for ${AWAY_S} s`);
   await using site = new Site();
   const setup = await setUp(site);
@@ -211,70 +242,39 @@ async function main(): Promise<void> {
   });
   await sleep(3 * PULL_INTERVAL_S * 1000);
   say(`  all series are there; as usual for ${NORMAL_S} s`);
+  // The first reading tells of the start, too.
+  await watch(setup, 1, () => true);
   const usually = await watch(setup, NORMAL_S, () => false);
   const normal = Math.max(...usually.map(({ lag }) => lag)) + 1;
 
   await programs.parent.kill('SIGKILL');
-  const made = await scrapes(urls.leaf);
-  const leafAt = performance.now();
+  const before = await scrapes(urls.leaf);
+  const goneAt = performance.now();
   say(`  the parent is away (its lag was at most ${(normal - 1).toFixed(1)} s)`);
   await sleep(AWAY_S * 1000);
   programs.parent.start();
-  const cpuStart = { ...cpuOf(setup), parent: 0 };
   await waitReady(urls.parent, 60_000);
   const ready = cpuOf(setup);
   const begun = performance.now();
   const looks = await watch(setup, CATCH_UP_S_MAX, ({ lag }) => lag <= normal, freezer(programs));
   const seconds = (performance.now() - begun) / 1000;
-  const cpu = cpuOf(setup);
-  const last = looks[looks.length - 1];
-  if (last === undefined || last.lag > normal) throw new Error(`still behind by ${last?.lag} s`);
+  const used = cpuOf(setup);
+  const lag = looks[looks.length - 1]?.lag ?? NaN;
+  if (!(lag <= normal)) throw new Error(`still behind by ${lag} s`);
   const after = await watch(setup, NORMAL_S, () => false);
   const now = await scrapes(urls.leaf);
-  const due = ((performance.now() - leafAt) / 1000 / INTERVAL_S) * TARGETS;
-
-  const first = looks.find(({ lag }) => lag > 0) ?? last;
-  const { samples } = last;
-  const pulled = first.lag + seconds - last.lag;
-  const million = (part: number): string => ((part / samples) * 1e6).toFixed(3);
-  const rises = looks.slice(1).map(({ lag }, i) => lag - looks[i].lag);
+  const due = ((performance.now() - goneAt) / 1000 / INTERVAL_S) * TARGETS;
+  const cpu = {
+    parent: used.parent - ready.parent,
+    leaf: used.leaf - ready.leaf,
+    redis: used.redis - ready.redis,
+  };
   say('');
-  say(`| caught up, s, of which the journal spans | ${seconds.toFixed(1)}, ${pulled.toFixed(0)} |`);
-  say(
-    `| samples, and a second | ${(samples / 1e6).toFixed(1)} M, ${(samples / seconds / 1e6).toFixed(2)} M |`,
-  );
-  say(`| times real time | ${(pulled / seconds).toFixed(1)} |`);
-  say(
-    `| CPU s per million: parent, leaf (its scrapes included), Redis | ${million(cpu.parent - ready.parent)}, ${million(cpu.leaf - cpuStart.leaf)}, ${million(cpu.redis - cpuStart.redis)} |`,
-  );
-  say(
-    `| so the parent with a core of its own, samples a second | ${(samples / (cpu.parent - ready.parent) / 1e6).toFixed(2)} M |`,
-  );
-  say(`| CPU of the parent until ready, s | ${ready.parent.toFixed(1)} |`);
-  say(
-    `| live lag: looks at which it had risen, most by | ${rises.filter((rise) => rise > 0).length} of ${looks.length}, ${Math.max(0, ...rises).toFixed(1)} s |`,
-  );
-  say(
-    `| parent, anonymous memory before the end, most | ${mb(Math.max(...looks.map((look) => look.parentBytes)))} |`,
-  );
-  say(`| the same, afterwards | ${mb(after[after.length - 1]?.parentBytes ?? NaN)} |`);
-  say(
-    `| leaf, scrapes made since the parent went, of those due | ${now.made - made.made} of ${due.toFixed(0)} |`,
-  );
-  say(
-    `| late by over 2 ms, missed, failed | ${now.late - made.late}, ${now.missed - made.missed}, ${now.failed - made.failed} |`,
-  );
-  tell('as usual', usually);
-  tell('catching up', looks);
-  say(
-    `| lag: as usual, afterwards, s | ${range(
-      usually.map(({ lag }) => lag),
-      1,
-    )}; ${range(
-      after.map(({ lag }) => lag),
-      1,
-    )} |`,
-  );
+  report({ usually, looks, after, seconds, cpu, cpuUntilReady: ready.parent });
+  const made = `${now.made - before.made} of ${due.toFixed(0)}`;
+  say(`| leaf, scrapes made since the parent went, of those due | ${made} |`);
+  const ill = [now.late - before.late, now.missed - before.missed, now.failed - before.failed];
+  say(`| of them late by over 2 ms, missed, failed | ${ill.join(', ')} |`);
 }
 
 await main();
