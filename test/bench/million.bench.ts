@@ -130,7 +130,7 @@ async function main(): Promise<void> {
       (60 + 6 * INTERVAL_S) * 1000,
       `all series at the ${process.name}`,
       async () => {
-        const active = (await ownMetrics(process.url)).sum('canopy_active_series');
+        const active = (await ownMetrics(process.url, 60_000)).sum('canopy_active_series');
         if (active < wanted) throw new Error(`${active} of ${wanted}`);
       },
     );
@@ -138,8 +138,8 @@ async function main(): Promise<void> {
   say(`  all series are there; warming up for ${WARM_S} s`);
   await sleep(WARM_S * 1000);
 
-  const before = await ownMetrics(url);
-  if (parent !== undefined) await ownMetrics(parent.url);
+  const before = await ownMetrics(url, 60_000);
+  if (parent !== undefined) await ownMetrics(parent.url, 60_000);
   const pids = [leaf, parent?.program, redis].map((program) => program?.pid);
   const used = (): number[] => pids.map((pid) => (pid === undefined ? 0 : cpuSeconds(pid)));
   const cpuBefore = used();
@@ -147,7 +147,7 @@ async function main(): Promise<void> {
   const lags = await measure(processes, parent);
   const seconds = (performance.now() - begun) / 1000;
   const cpu = used().map((after, i) => after - cpuBefore[i]);
-  const after = await ownMetrics(url);
+  const after = await ownMetrics(url, 60_000);
   const grown = (name: string): number => after.sum(name) - before.sum(name);
   const samples = grown('canopy_ingested_samples_total');
   const expected = (seconds / INTERVAL_S) * TARGETS;
