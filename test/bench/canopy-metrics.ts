@@ -11,7 +11,7 @@ export interface OwnMetrics {
 export async function ownMetrics(url: string, ms?: number): Promise<OwnMetrics> {
   const lines: Array<[name: string, labels: string, value: number]> = [];
   for (const line of (await get(`${url}/metrics`, {}, ms)).split('\n')) {
-    const match = /^([a-z_:]+)(\{.*\})? (\S+)$/.exec(line);
+    const match = /^([a-z0-9_:]+)(\{.*\})? (\S+)$/.exec(line);
     if (match !== null) lines.push([match[1], match[2] ?? '', Number(match[3])]);
   }
   return {
