@@ -30,6 +30,8 @@ export const OUT_AT: u32 = OUT;
 export const OUT_SIZE: u32 = SIZE;
 
 const SAFE: f64 = 9007199254740991;
+/** Fifteen digits are always told apart. */
+const FEW: f64 = 1e15;
 const DIGITS: u32 = 17;
 const ZEROS: u64 = <u64>0x30303030 * 0x100000001;
 const NIBBLES: u64 = ((<u64>0x000f000f) << 32) | 0x000f000f;
@@ -93,15 +95,15 @@ function exponentOf(e: i32, p: u32): u32 {
   return p + 2;
 }
 
-/** Writes `digits` · 10^`power`. */
-function decimal(p: u32): u32 {
-  const first = DIGITS_AT + spread(digits);
+/** Writes `value` · 10^`exponent`. */
+function decimal(value: u64, exponent: i32, p: u32): u32 {
+  const first = DIGITS_AT + spread(value);
   let end = DIGITS_AT + DIGITS;
   if (load<u64>(end - 8) == ZEROS) end -= 8;
   while (load<u8>(end - 1) == ZERO) end--;
   const count = <i32>(end - first);
   /** Digits before the point. */
-  const point = <i32>(DIGITS_AT + DIGITS - first) + power;
+  const point = <i32>(DIGITS_AT + DIGITS - first) + exponent;
   if (point - 1 >= LARGE || point - 1 < SMALL) {
     store<u8>(p, load<u8>(first));
     if (count == 1) return exponentOf(point - 1, p + 1);
@@ -142,8 +144,15 @@ function print(value: f64, start: u32): u32 {
   const positive = reinterpret<f64>(size);
   // Fast path: most are whole.
   if (positive <= SAFE && trunc<f64>(positive) == positive) return whole(<u64>positive, p);
+  // Fast path: up to three decimals, and so few digits that no other decimal as short reads back the same.
+  let scale: f64 = 10;
+  for (let e = -1; e >= -3; e--) {
+    const digits = nearest<f64>(positive * scale);
+    if (digits < FEW && digits / scale == positive) return decimal(<u64>digits, e, p);
+    scale *= 10;
+  }
   shortest(size);
-  return decimal(p);
+  return decimal(digits, power, p);
 }
 
 /** Writes milliseconds as seconds, with three decimals where they are needed. */

@@ -55,14 +55,14 @@ export class JsonOutput {
     if (!this.started) this.#res.on('drain', () => this.#wake?.());
     const isTaken = this.#res.write(this.#chunk.subarray(0, this.#length));
     this.#length = 0;
-    if (isTaken) {
-      await new Promise<void>((resolve) => setImmediate(resolve));
-    } else {
+    if (!isTaken) {
       await new Promise<void>((resolve) => {
         this.#wake = resolve;
       });
       this.#wake = undefined;
     }
+    // A socket that takes all at once says so before the event loop has had its turn.
+    await new Promise<void>((resolve) => setImmediate(resolve));
     this.#signal.throwIfAborted();
     // The bytes are the stream's until it has sent them, which a compressing one does not tell.
     const isSent = this.#res.writableLength === 0 && !this.#res.hasHeader('Content-Encoding');

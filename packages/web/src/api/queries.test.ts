@@ -357,6 +357,35 @@ it('stops the engine when the client goes away', async () => {
   await expect.poll(() => web.web.totals.aborted, { timeout: 10_000 }).toBe(1);
 });
 
+it('lets others have their turn while a long answer is written, however much the socket takes', async () => {
+  let produced = 0;
+  const sample: VectorSample = { labels: ['i', 'x'.repeat(1000)], time: asTime(NOW), value: 1 };
+  const samples = new Proxy<VectorSample[]>([], {
+    get(_target, key) {
+      if (key === 'length') return 8000;
+      produced++;
+      return sample;
+    },
+  });
+  await using web = await runWeb(engineOf(resultOf({ type: 'vector', samples })));
+  let before = 0;
+  let most = 0;
+  let ended = false;
+  const look = (): void => {
+    most = Math.max(most, produced - before);
+    before = produced;
+    if (!ended) setImmediate(look);
+  };
+  setImmediate(look);
+  const headers = { 'accept-encoding': 'identity' };
+  const response = await fetch(`${web.url}/api/v1/query?query=x`, { headers });
+  expect((await response.arrayBuffer()).byteLength).toBeGreaterThan(8_000_000);
+  ended = true;
+  // Each is looked at twice, 256 at a time.
+  expect(produced).toBe(16_000);
+  expect(most).toBeLessThanOrEqual(1024);
+});
+
 it('stops writing when the client goes away', async () => {
   let produced = 0;
   const sample: VectorSample = { labels: ['i', 'x'.repeat(1000)], time: asTime(NOW), value: 1 };
