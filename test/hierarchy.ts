@@ -51,8 +51,9 @@ export async function completeUpTo(
   time: number,
   sources: readonly string[],
   ref?: string,
+  ms = 30_000,
 ): Promise<void> {
-  await eventually(30_000, `${base} complete up to ${time}`, async () => {
+  await eventually(ms, `${base} complete up to ${time}`, async () => {
     const all = await sourcesOf(base);
     for (const name of sources) {
       const journals = journalsOf(all, name);

@@ -14,7 +14,7 @@ import {
 import type { Answered, CommitLine, Kill } from './evidence.js';
 import { Oracle } from './oracle.js';
 import type { StoreKind } from './plan.js';
-import { Proxy } from './proxy.js';
+import type { Line, Lines } from './network.js';
 
 const FARM = fileURLToPath(new URL('farm.mjs', import.meta.url));
 const CLOCK_AHEAD = fileURLToPath(new URL('clock-ahead.mjs', import.meta.url));
@@ -65,7 +65,8 @@ export class Leaf {
   readonly clockOffset: number;
   readonly kills: Kill[] = [];
   readonly oracle: Oracle;
-  readonly proxy: Proxy;
+  /** What parents reach it by. */
+  readonly line: Line;
   readonly #site: Site;
   readonly #farm: Farm;
   readonly #port: number;
@@ -79,13 +80,13 @@ export class Leaf {
       site,
       farm,
       port,
-      proxy,
+      line,
       ...rest
     }: {
       readonly site: Site;
       readonly farm: Farm;
       readonly port: number;
-      readonly proxy: Proxy;
+      readonly line: Line;
       readonly intervalMs: number;
       readonly clockOffset: number;
     },
@@ -96,7 +97,7 @@ export class Leaf {
     this.#farm = farm;
     this.#port = port;
     this.#intervalMs = rest.intervalMs;
-    this.proxy = proxy;
+    this.line = line;
     this.oracle = new Oracle(this.base);
   }
 
@@ -107,13 +108,11 @@ export class Leaf {
       readonly farm: Farm;
       readonly intervalMs: number;
       readonly clockOffset: number;
-      readonly random: () => number;
+      readonly lines: Lines;
     },
   ): Promise<Leaf> {
     const port = await freePort();
-    const proxy = new Proxy(port, parts.random);
-    await proxy.open();
-    return new Leaf(name, { ...parts, port, proxy });
+    return new Leaf(name, { ...parts, port, line: await parts.lines.to(port) });
   }
 
   get base(): string {
@@ -316,7 +315,8 @@ export class Parent {
   async completeUpTo(time: number, leaves: readonly Leaf[]): Promise<void> {
     for (const leaf of leaves) {
       const source = this.sourceOf(leaf);
-      await completeUpTo(this.base, (time + leaf.clockOffset) / 1000, [source], leaf.oracle.ref);
+      const seconds = (time + leaf.clockOffset) / 1000;
+      await completeUpTo(this.base, seconds, [source], leaf.oracle.ref, READY_MS);
     }
   }
 

@@ -33,9 +33,9 @@ async function cutNetwork(
   network: 'reset' | 'swallow' | 'flaky',
   seconds: number,
 ): Promise<void> {
-  for (const { proxy } of leaves) proxy.network = network;
+  await Promise.all(leaves.map(({ line }) => line.become(network)));
   await lasts(seconds);
-  for (const { proxy } of leaves) proxy.network = 'sound';
+  await Promise.all(leaves.map(({ line }) => line.become('sound')));
 }
 
 /** Scraped by the first leaf, by both, by the other, and back again. */
@@ -74,12 +74,12 @@ export async function randomKills(
       await leaf.kill();
       await leaf.start();
     };
-    leaf.proxy.network = step.network;
+    await leaf.line.become(step.network);
     await Promise.all([
       killLeaf(step.leaf),
       ...world.parents.map((parent) => killParent(parent, step.parents[parent.kind])),
     ]);
-    leaf.proxy.network = 'sound';
+    await leaf.line.become('sound');
     if (!(await world.check(`round ${round}`))) break;
     const { checks, samples } = world.tally;
     world.say(`round ${round} of ${roundsMax}: ${checks} checks, ${samples} samples compared`);

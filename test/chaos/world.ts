@@ -8,6 +8,7 @@ import { faultsOf } from './checker.js';
 import { type Evidence, answersOf, copiesOf, journalOf, stepTimesOf } from './evidence.js';
 import { tailMs } from './loss.js';
 import { Farm, Leaf, Parent, READY_MS } from './members.js';
+import { Lines } from './network.js';
 import { type StoreKind, makeRandom } from './plan.js';
 import { Watch } from './watch.js';
 
@@ -66,7 +67,7 @@ export class World {
     this.say = options.say;
   }
 
-  /** `site` ends what it starts; `close` what listens in this process. */
+  /** `site` ends what it starts; `close` what goes on in this process. */
   static async open(options: WorldOptions, site: Site): Promise<World> {
     const world = new World(options, site);
     await world.#open();
@@ -75,14 +76,15 @@ export class World {
 
   async #open(): Promise<void> {
     const { scrapeMs, stores, retentionS, windowS, hasTop } = this.#options;
-    await this.farm.open(this.#site);
+    const lines = new Lines();
+    await Promise.all([this.farm.open(this.#site), lines.open(this.#site, this.#options.seed)]);
     for (const [name, clockOffset] of [
       ['leaf', 0],
       ['near', 0],
       ['ahead', 1000],
     ] as const) {
-      const { farm, random } = this;
-      const parts = { farm, random, site: this.#site, intervalMs: scrapeMs, clockOffset };
+      const { farm } = this;
+      const parts = { farm, lines, site: this.#site, intervalMs: scrapeMs, clockOffset };
       this.#known.set(name, await Leaf.make(name, parts));
     }
     const flags = ['--blocks.window', `${windowS}s`, '--retention.raw', `${retentionS}s`];
@@ -114,7 +116,6 @@ export class World {
 
   async close(): Promise<void> {
     await this.#watch?.stop();
-    await Promise.all([...this.#known.values()].map(({ proxy }) => proxy.close()));
   }
 
   get redis(): Parent {
@@ -138,7 +139,7 @@ export class World {
   }
 
   #pullLeavesEvery(factor: number): string {
-    const addresses = [...this.#known.values()].map(({ proxy }) => `127.0.0.1:${proxy.port}`);
+    const addresses = [...this.#known.values()].map(({ line }) => `127.0.0.1:${line.port}`);
     return this.#writeConfig('parent.yml', this.#options.pullMs * factor, addresses);
   }
 
