@@ -19,7 +19,8 @@ export function copyFaults(journal: JournalEvidence, copy: Copy): string[] {
     if (comparePositions(position, ledger.position) > 0) break;
     const its = have.get(keyOf(position));
     if (its === undefined) {
-      const kept = `trimmed ${keyOf(trimmed)}, stored ${keyOf(ledger.position)}, read ${marks.length}`;
+      const read = [marks[0], marks.at(-1)].map((mark) => mark && keyOf(mark.position));
+      const kept = `trimmed ${keyOf(trimmed)}, stored ${keyOf(ledger.position)}, read ${marks.length}: ${read.join(' to ')}`;
       faults.push(`entry ${keyOf(position)} missing; ${kept}`);
     } else if (its !== crc) faults.push(`entry ${keyOf(position)} has other bytes`);
   }

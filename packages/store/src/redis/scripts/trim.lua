@@ -4,10 +4,24 @@
 --       5 the slice
 -- Returns the bytes freed (for a part of a slice in proportion to its entries), -1: lease lost, or -2: what is said
 --         of slices is damaged: one that would go whole has later entries, or its bytes are no number.
+--         0 and nothing done: no further than was dropped before.
 -- Repeating: 0.
 local held = redis.call('HMGET', KEYS[2], 'owner', 'fence')
 if held[1] ~= ARGV[1] or held[2] ~= ARGV[2] then
   return -1
+end
+local state = redis.call('HMGET', KEYS[1], 'slice', 'entryBytes', 'sliceBytes', 'trimmed')
+local cutEpoch, cutSequence = string.match(state[4] or '', '^(%d+)%-(%d+)')
+local epoch, sequence = string.match(ARGV[3], '^(%d+)%-(%d+)')
+if cutEpoch then
+  local further = tonumber(epoch) - tonumber(cutEpoch)
+  if further == 0 then
+    further = tonumber(sequence) - tonumber(cutSequence)
+  end
+  -- Readers go on from there: what is gone must not look as if it had never been.
+  if further <= 0 then
+    return 0
+  end
 end
 local entry = redis.call('HGET', KEYS[3], ARGV[5])
 if not entry then
@@ -18,7 +32,6 @@ if not bytes then
   return -2
 end
 bytes = tonumber(bytes)
-local state = redis.call('HMGET', KEYS[1], 'slice', 'entryBytes', 'sliceBytes')
 local freed
 if ARGV[4] == '' then
   local limit = string.match(ARGV[3], '^%S+')
