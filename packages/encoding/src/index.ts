@@ -17,6 +17,8 @@ export {
   decodeNumberedLayout,
   encodeLayout,
 } from './layout.js';
+/** What a layout record unfolds to. */
+export { unfoldedBytes } from './layout-size.js';
 /** Payload of an entry of kind gap. */
 export { decodeGap, encodeGap } from './gap.js';
 /** Payload of an entry of kind frame. */

@@ -17,6 +17,7 @@ import { expect, it } from 'vitest';
 import { type Cursor, decodeCursor, encodeCursor } from './cursor.js';
 import type { JournalSection, Page } from './page-types.js';
 import { decodePage, encodePage } from './page.js';
+import { reportOf } from './testing/report.js';
 
 const rounds = Number(process.env.CANOPY_FUZZ_ROUNDS ?? 300);
 const LIMITS = { pageBytesMax: 1 << 20, journalsMax: 50 };
@@ -86,7 +87,7 @@ const section: fc.Arbitrary<JournalSection> = fc
 const page: fc.Arbitrary<Page> = fc.record({
   serverName: fc.string(),
   serverTime: time,
-  report: fc.constantFrom(undefined, { role: 'leaf' } as never),
+  report: fc.constantFrom(undefined, reportOf('a'.repeat(32) as JournalRef)),
   excluded: fc.array(digits(16) as never, { maxLength: 3 }),
   journals: fc.uniqueArray(section, { maxLength: 5, selector: (one) => one.ref }),
 });

@@ -1,17 +1,28 @@
 /**
  * A page in bytes: typed sections between a short head and a checksum. See ../frames.format.md.
  */
-import { ByteReader, ByteWriter, crc32c, decodeEntry } from '@canopy/encoding';
 import {
+  ByteReader,
+  ByteWriter,
+  crc32c,
+  decodeEntry,
+  entryPayload,
+  unfoldedBytes,
+} from '@canopy/encoding';
+import {
+  EntryKind,
   FormatError,
   type HierarchyStatus,
   type JournalEntry,
   type JournalId,
   type JournalPosition,
+  type JournalRef,
   comparePositions,
   errorText,
+  journalIdOf,
 } from '@canopy/model';
 import type { JournalSection, Page } from './page-types.js';
+import { isReport } from './report.js';
 import { readId, readPosition, readRef, writeId, writePosition, writeRef } from './ref.js';
 import { readTrail, writeTrail } from './trail.js';
 
@@ -36,8 +47,15 @@ const EPOCH_BREAK = 2;
 /** The smallest record: head, group, time, length, checksum; then its length and sequence. */
 const ENTRY_SIZE_MIN = 10;
 const EXCLUDED_MAX = 64;
+/** Flag of a layout record: not all slots are there. */
+const LAYOUT_FILTERED = 2;
 /** Entries of one page: each costs objects beside its bytes. Servers stop at half of it. */
 export const PAGE_ENTRIES_MAX = 1 << 17;
+
+/** What a layout record may unfold to, about, in bytes: it is unfolded at once. Writers make records of a few thousand slots. */
+const UNFOLDED_BYTES_MAX = 64 * 1024 * 1024;
+/** JSON takes many times its size in memory. A larger report is not sent, and not looked at. */
+const REPORT_BYTES_MAX = 8 * 1024 * 1024;
 
 /** Why a page is refused: bytes that are no whole page, a version, a size, or what it says of itself. */
 export type RefusalReason = 'damaged' | 'version' | 'too_large' | 'inconsistent';
@@ -75,8 +93,9 @@ export function encodePage(page: Page): Uint8Array {
   body.text(page.serverName);
   body.signed(page.serverTime);
   section(SECTION_SERVER);
-  if (page.report !== undefined) {
-    body.raw(Buffer.from(JSON.stringify(page.report), 'utf8'));
+  const report = page.report && Buffer.from(JSON.stringify(page.report), 'utf8');
+  if (report !== undefined && report.length <= REPORT_BYTES_MAX) {
+    body.raw(report);
     section(SECTION_REPORT);
   }
   if (page.excluded.length > 0) {
@@ -177,7 +196,9 @@ function readExcluded(reader: ByteReader, excluded: JournalId[]): void {
   }
 }
 
-function readReport(reader: ByteReader): HierarchyStatus {
+/** One that is of no use is as none: what a page carries does not depend on it. */
+function readReport(reader: ByteReader): HierarchyStatus | undefined {
+  if (reader.remaining > REPORT_BYTES_MAX) return undefined;
   const text = Buffer.from(reader.raw(reader.remaining)).toString('utf8');
   let report: unknown;
   try {
@@ -185,10 +206,7 @@ function readReport(reader: ByteReader): HierarchyStatus {
   } catch (error) {
     throw new FormatError(`report is not JSON: ${errorText(error)}`);
   }
-  if (typeof report !== 'object' || report === null || Array.isArray(report)) {
-    throw new FormatError('report is not an object');
-  }
-  return report as HierarchyStatus;
+  return isReport(report) ? report : undefined;
 }
 
 function readJournal(reader: ByteReader, entriesMax: number): JournalSection {
@@ -206,6 +224,7 @@ function readJournal(reader: ByteReader, entriesMax: number): JournalSection {
     reader.fail('section goes beyond its journal');
   }
   const entries = readEntries(reader, from, position, entriesMax);
+  checkLayouts(entries, ref);
   // Earlier servers do not write these.
   const behindBytes = reader.remaining > 0 ? reader.varint() : 0;
   const trail = reader.remaining > 0 ? readTrail(reader) : [];
@@ -224,6 +243,28 @@ function readJournal(reader: ByteReader, entriesMax: number): JournalSection {
     behindBytes,
     trail,
   };
+}
+
+/** Before anybody unfolds them. */
+function checkLayouts(entries: readonly JournalEntry[], ref: JournalRef): void {
+  const isView = (ref as string) !== journalIdOf(ref);
+  for (const entry of entries) {
+    if (entry.kind !== EntryKind.layout) continue;
+    const payload = entryPayload(entry);
+    // Slots that nothing is said of are of views only.
+    const isFiltered = payload.length > 1 && (payload[1] & LAYOUT_FILTERED) !== 0;
+    if (isFiltered && !isView) throw new FormatError('slots left out of a whole journal');
+    let bytes = 0;
+    try {
+      bytes = unfoldedBytes(payload, UNFOLDED_BYTES_MAX);
+    } catch (error) {
+      // Nobody can read it: whoever tries counts that.
+      if (!(error instanceof FormatError)) throw error;
+    }
+    if (bytes > UNFOLDED_BYTES_MAX) {
+      throw new RefusedPage('too_large', 'a layout unfolds to more than allowed');
+    }
+  }
 }
 
 function readEntries(

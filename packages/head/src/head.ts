@@ -377,8 +377,8 @@ export class Head implements Appender, Queryable {
       this.#journal(group.ref).lose(entry, group);
       return;
     }
-    const frame = group.decoder.decodeAligned(payload, entry.key);
-    if (frame.slotCount > group.layout.slotCount) throw new FormatError('frame beyond its layout');
+    // Before anything is made for its slots.
+    const frame = group.decoder.decodeAligned(payload, entry.key, group.layout.slotCount);
     group.waiting = false;
     if (entry.key) this.#journal(group.ref).begin(group, entry.sequence);
     this.#pins.note(group);

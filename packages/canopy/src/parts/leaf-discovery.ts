@@ -6,6 +6,8 @@ import type { DurationMs } from '@canopy/model';
 import type { Discovery, HttpClientConfig, ScrapeConfig, TargetGroup } from '@canopy/scrape';
 
 export const LEAF_JOB = 'canopy';
+/** Largest page that is taken, decompressed. */
+export const PAGE_BYTES_MAX = 64 * 1024 * 1024;
 
 export class LeafDiscovery implements Discovery {
   readonly #registry: LeafRegistry;
@@ -52,7 +54,8 @@ export function leafJob(
     params: {},
     honorLabels: true,
     honorTimestamps: true,
-    bodySizeLimit: 0,
+    // What is larger is no page.
+    bodySizeLimit: PAGE_BYTES_MAX,
     sampleLimit: 0,
     labelLimit: 0,
     labelNameLengthLimit: 0,

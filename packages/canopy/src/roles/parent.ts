@@ -13,7 +13,7 @@ import { LifeCycle } from '../life-cycle.js';
 import type { Log } from '../log.js';
 import { Follower } from '../parts/follower.js';
 import { Leadership } from '../parts/leadership.js';
-import { LEAF_JOB, LeafDiscovery, leafJob } from '../parts/leaf-discovery.js';
+import { LEAF_JOB, LeafDiscovery, leafJob, PAGE_BYTES_MAX } from '../parts/leaf-discovery.js';
 import { leafOf, trustOf, withLoss } from '../parts/leaf-trust.js';
 import { storeAnswers } from '../parts/open-store.js';
 import {
@@ -38,7 +38,6 @@ import type { World } from '../parts/world.js';
 /** Journals that one source may have. */
 const JOURNALS_MAX = 10_000;
 const LOST_AFTER = (5 * 60_000) as DurationMs;
-const PAGE_BYTES_MAX = 64 * 1024 * 1024;
 /** Tiles of the head's window that come back into memory after a start. */
 const WARM_BYTES_MAX = 1024 * 1024 * 1024;
 /** Several parts, each with its own share of time. */

@@ -1,8 +1,9 @@
-import { type HierarchyStatus, type JournalRef, type Ledger } from '@canopy/model';
+import { type JournalRef, type Ledger } from '@canopy/model';
 import { VirtualClock } from '@canopy/model/testing';
 import { afterEach, describe, expect, it } from 'vitest';
 import { FixtureJournal, RecordingAppender } from '../testing/fixture-journal.js';
 import { MemoryStore } from '../testing/memory-store.js';
+import { reportOf } from '../testing/report.js';
 import { PullRig, ServerRig, id } from '../testing/rig.js';
 import { type SourceTrust, TRUSTED } from './trust.js';
 
@@ -17,7 +18,7 @@ const LEAF: SourceTrust = { journal: id('a'), relays: false, labels: new Map() }
 /** A process with a journal of its own, that says so. */
 async function process(clock: VirtualClock, digit: string, store = new MemoryStore(clock)) {
   const journal = new FixtureJournal(store, id(digit));
-  const report = () => ({ journal: { ref: journal.ref } }) as unknown as HierarchyStatus;
+  const report = () => reportOf(journal.ref);
   const server = await new ServerRig(store, clock, journal.id, { report }).listen();
   rigs.push(server);
   return { store, journal, server, target: server.target() };

@@ -60,6 +60,10 @@ export class JournalHomes {
     isHeard: (url: string) => boolean,
   ): Promise<Passage> {
     const homes = (this.#homes ??= homesOf(await this.#store.getDocument(DOCUMENT)));
+    // A leaf has a view only where it was asked for one.
+    if (!trust.relays && isView(ref) && !url.includes('match')) {
+      throw new CanopyError('forbidden', `journal ${ref} is a view that nobody asked for`);
+    }
     const home = homes.get(ref);
     if (home === url) return 'taken';
     const isTaken = home !== undefined && isHeard(home);
@@ -84,6 +88,8 @@ export class JournalHomes {
     this.#homes = next;
   }
 }
+
+const isView = (ref: JournalRef): boolean => (ref as string) !== journalIdOf(ref);
 
 /** One that cannot be read begins anew. */
 function homesOf(text: string | undefined): Map<JournalRef, string> {

@@ -43,6 +43,8 @@ interface SlotCounts {
 
 interface FilteredGroup extends SlotCounts {
   kind: GroupKind;
+  /** Of its newest layout. */
+  slotCount: number;
   /** By slot: 1 where it passes. Grows by doubling. */
   mask: Uint8Array;
   /**
@@ -139,6 +141,8 @@ export class FilterView {
     if (entry.kind !== EntryKind.layout || entry.epoch !== this.#epoch) return undefined;
     const group = this.#groups.get(entry.group);
     if (group === undefined || (group.tracked && !group.blind)) return undefined;
+    // Its first frame is still to come, and none was passed over.
+    if (!group.blind && group.keySequence === 0 && group.lastTime === 0) return undefined;
     // Where it was partial before, the place to start from was chosen with its key frame in mind.
     if (isPartial(group)) return undefined;
     const layout = readLayout(entry);
@@ -252,7 +256,7 @@ export class FilterView {
       group.decoder = new FrameDecoder();
       group.encoder = new FrameEncoder();
     }
-    const frame = group.decoder.decodeAligned(payload, entry.key);
+    const frame = group.decoder.decodeAligned(payload, entry.key, group.slotCount);
     const { slotCount } = frame;
     if (this.#states.length < slotCount) this.#states = new Uint8Array(slotCount * 2);
     const states = this.#states;
@@ -321,6 +325,7 @@ export class FilterView {
       mask.set(group.mask);
       group.mask = mask;
     }
+    group.slotCount = Math.max(group.slotCount, layout.slotCount);
     const kept = this.#filter(entry, layout);
     for (let i = 0; i < kept.length; i++) {
       group.present++;
@@ -353,6 +358,7 @@ function newGroup({ kind, interval }: GroupMeta, blind: boolean): FilteredGroup 
     kind,
     present: 0,
     kept: 0,
+    slotCount: 0,
     mask: new Uint8Array(0),
     tracked: false,
     blind,

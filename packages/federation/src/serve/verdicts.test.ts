@@ -89,6 +89,28 @@ it('a view that is made again asks nothing again', async () => {
   expect(again.asked).toBe(SERIES);
 });
 
+it('a new group of several layout records needs no view made again', async () => {
+  const clock = new VirtualClock(T0);
+  const store = new MemoryStore(clock);
+  const journal = new FixtureJournal(store, id('a'));
+  const server = await new ServerRig(store, clock, id('a'), {}).listen();
+  onTestFinished(() => server.close());
+  const rig = new PullRig(new MemoryStore(clock), clock);
+  journal.layout(1, ['a']);
+  journal.frame(1, T0, [1]);
+  await journal.commit();
+  const target = server.target('{__name__="a"}');
+  await rig.pullAll(target);
+  // The first says nothing of what the second adds; no frame was passed over.
+  journal.layout(2, ['b', 'c']);
+  journal.layout(2, ['a']);
+  for (let i = 0; i < 9; i++) journal.frame(2, T0 + i * 1000, [i, i, i]);
+  await journal.commit();
+  await rig.pullAll(target);
+  expect(server.server.totals.replays).toBe(0);
+  expect(rig.appender.samples.length).toBe(10);
+});
+
 it('what is kept is bounded: selections go that nobody asked for longest', () => {
   const verdicts = new Verdicts(3000);
   const layout = {

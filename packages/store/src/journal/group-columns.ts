@@ -28,6 +28,12 @@ const GROUP_OVER_MS = GROUP_FORGOTTEN_MS / 2;
 /** After a start a target is late that has no frame after so many of its intervals. */
 const LATE_INTERVALS = 2;
 
+/** Of one layout record; readers refuse what unfolds to 64 MiB. */
+const LAYOUT_SLOTS = 1 << 14;
+const LAYOUT_FAMILIES = 1 << 14;
+const LAYOUT_TEXTS = 1 << 19;
+const LAYOUT_CHARACTERS = 1 << 24;
+
 /** What a group's writer needs of its journal. */
 export interface GroupHost {
   readonly keyFrameEvery: number;
@@ -251,23 +257,45 @@ export class GroupColumns implements GroupWriter, FrameOwner {
     this.#host.enqueue(gapRecord(group, from, time, cause, frames, this));
   }
 
+  /** What was added, in records of a bounded size: readers unfold one at once. */
   #writeLayout(time: Milliseconds): void {
     const slots = this.#unwritten;
+    const families = this.#families.slice(this.#familiesWritten);
+    let firstSlot = this.slotCount - slots.length;
+    // Slots name families, so these come first.
+    for (let i = 0; i < families.length - LAYOUT_FAMILIES; i += LAYOUT_FAMILIES) {
+      this.#writeRecord(time, firstSlot, [], families.slice(i, i + LAYOUT_FAMILIES));
+    }
+    for (let from = 0; from === 0 || from < slots.length; ) {
+      const to = endOfRecord(slots, from);
+      const part = slots.slice(from, to);
+      this.#writeRecord(time, firstSlot, part, this.#families.slice(this.#familiesWritten));
+      firstSlot += part.length;
+      from = Math.max(to, 1);
+    }
+    this.#unwritten = [];
+  }
+
+  #writeRecord(
+    time: Milliseconds,
+    firstSlot: number,
+    slots: readonly LayoutSlot[],
+    families: readonly Family[],
+  ): void {
     this.#layoutVersion++;
     const payload = encodeLayout({
       group: this.#group,
       version: this.#layoutVersion,
       meta: { ...this.meta, continues: this.#continues },
-      firstSlot: this.slotCount - slots.length,
+      firstSlot,
       firstFamily: this.#familiesWritten,
       slots,
       slotNumbers: null,
-      families: this.#families.slice(this.#familiesWritten),
-      slotCount: this.slotCount,
+      families,
+      slotCount: firstSlot + slots.length,
     });
     this.#layouts.push(payload);
-    this.#unwritten = [];
-    this.#familiesWritten = this.#families.length;
+    this.#familiesWritten += families.length;
     const fields = { ...UNPLACED, kind: EntryKind.layout, group: this.#group, time, key: false };
     const entry = encodeEntry(fields, payload);
     this.#host.enqueue({ ...NO_FRAME, entry, writer: this });
@@ -296,6 +324,20 @@ export class GroupColumns implements GroupWriter, FrameOwner {
     const entry = encodeEntry(fields, payload);
     this.#host.enqueue({ entry, samples, gap: undefined, job: this.job, scrape, writer: this });
   }
+}
+
+/** Where a record that begins with slot `from` ends; it has one slot at least, where there is one. */
+function endOfRecord(slots: readonly LayoutSlot[], from: number): number {
+  let texts = 0;
+  let characters = 0;
+  let to = from;
+  for (; to < slots.length && to - from < LAYOUT_SLOTS; to++) {
+    const { labels } = slots[to];
+    texts += labels.length;
+    for (const text of labels) characters += text.length;
+    if (to > from && (texts > LAYOUT_TEXTS || characters > LAYOUT_CHARACTERS)) break;
+  }
+  return to;
 }
 
 /** Shorter runs than this are not worth spreading. Frames. */

@@ -236,6 +236,43 @@ describe('JournalWriter', () => {
     await second.close();
   });
 
+  it('writes a large layout in records of a bounded size', async () => {
+    const journal = await open({ queueBytesMax: 64 * 1024 * 1024 });
+    const group = journal.openGroup({
+      ...{ kind: 'aligned', target: labelsFromObject({ job: 'a' }), scrapeUrl: 'u' },
+      interval: asDuration(5000),
+    });
+    const families = Array.from({ length: 20_000 }, (_, i) =>
+      group.addFamily({ name: `f${i}`, type: 'gauge', help: '', unit: '' }),
+    );
+    const count = 40_000;
+    for (let i = 0; i < count; i++) {
+      group.addSlot(labelsFromObject({ __name__: 'm', i: String(i) }), families[i % 20_000]);
+    }
+    const states = new Uint8Array(count).fill(SampleState.value);
+    const values = Float64Array.from(states, (_, i) => i);
+    group.write(asTime(BASE), states, values, '');
+    await journal.flush();
+    const { layouts, frames } = await read(journal);
+    expect(frames).toHaveLength(1);
+    expect(
+      layouts.map(({ version, firstSlot, slotCount }) => [version, firstSlot, slotCount]),
+    ).toEqual([
+      [1, 0, 0],
+      [2, 0, 16_384],
+      [3, 16_384, 32_768],
+      [4, 32_768, count],
+    ]);
+    expect(layouts.flatMap((layout) => layout.families).map(({ name }) => name)).toEqual(
+      families.map((index) => `f${index}`),
+    );
+    expect(layouts.flatMap(({ slots }) => slots).at(-1)).toEqual({
+      labels: labelsFromObject({ __name__: 'm', i: '39999' }),
+      family: 19_999,
+    });
+    await journal.close();
+  });
+
   it('tells of a restart once, and of a target of its own only where it comes late', async () => {
     for (const clean of [false, true]) {
       const jobs = ['a', 'b', 'late', 'gone'].map((job) => `${job} ${clean}`);
