@@ -336,6 +336,46 @@ it('keeps loose samples with times of their own', async () => {
   expect(await all(head)).toEqual(expected);
 });
 
+it('tells loose samples that it has, be they in a closed tile, from late ones', () => {
+  const { head, store } = makeHead();
+  const journal = new JournalScript('a');
+  const group = journal.group({ kind: 'loose' }).add({ __name__: 'x' });
+  const check = (samples: Array<[number, number | 'stale']>, expected: object) => {
+    group.loose(
+      at(100),
+      samples.map(([seconds, sample]) => [0, at(seconds), sample]),
+    );
+    const { samples: taken, refused } = head.apply(journal.ref, journal.take());
+    expect({ taken, ...refused }).toEqual(expected);
+  };
+  check(
+    [
+      [90, 1],
+      [92, 'stale'],
+    ],
+    { taken: 2 },
+  ); // prettier-ignore
+  for (let i = 0; i < 8; i++) check([[93, i]], i === 0 ? { taken: 1 } : { taken: 0, duplicate: 1 });
+  expect(store.metas(journal.ref).length).toBe(1);
+  check([[90, 1]], { taken: 0 }); // the same again
+  check(
+    [
+      [90, 2],
+      [92, 7],
+    ],
+    { taken: 0, duplicate: 2 },
+  ); // prettier-ignore
+  check(
+    [
+      [92, 'stale'],
+      [91, 5],
+    ],
+    { taken: 1 },
+  ); // prettier-ignore
+  check([[120, 6]], { taken: 1 });
+  check([[90, 1]], { taken: 0, too_old: 1 }); // whether it was there is not looked for
+});
+
 it('merges origins: the earlier one wins until it ends', async () => {
   const { head } = makeHead();
   const east = new JournalScript('a');

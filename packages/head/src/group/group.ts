@@ -422,19 +422,22 @@ export class Group implements GroupPin {
     oldest: number,
   ): 'repeated' | 'duplicate' | 'too_old' | null {
     if (time > this.#lastTimes[slot]) return null;
-    if (time === this.#lastTimes[slot]) {
-      return state === this.#lastStates[slot] && Object.is(value, this.#lastValues[slot])
-        ? 'repeated'
-        : 'duplicate';
-    }
+    const is = (otherState: number, otherValue: number): 'repeated' | 'duplicate' =>
+      state === otherState && Object.is(value, otherValue) ? 'repeated' : 'duplicate';
+    if (time === this.#lastTimes[slot]) return is(this.#lastStates[slot], this.#lastValues[slot]);
+    if (time < oldest) return 'too_old';
     const entry = log.find(slot, time);
-    if (entry >= 0) {
-      return state === log.state(entry) && Object.is(value, log.value(entry))
-        ? 'repeated'
-        : 'duplicate';
+    if (entry >= 0) return is(log.state(entry), log.value(entry));
+    for (const tile of this.tiles) {
+      if (time < tile.meta.minTime || time > tile.meta.maxTime) continue;
+      const reader = tile.reader();
+      // A double may be where only the store has it: selects show the first.
+      if (reader === undefined || slot >= reader.slotCount) continue;
+      const { times, states, values } = reader.readLooseSlot(slot);
+      const at = times.indexOf(time);
+      if (at >= 0) return is(states[at], values[at]);
     }
-    // In a closed tile a double may lie as well; selects show the first of them.
-    return time < oldest ? 'too_old' : null;
+    return null;
   }
 
   #noteLoose(slot: number, time: number, state: number, value: number): void {
