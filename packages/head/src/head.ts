@@ -101,8 +101,7 @@ export class Head implements Appender, Queryable {
     this.#archive = new Archive(this.#archiveHost(), tileSource, archiveBytesMax);
     this.blocks = new HeadBlocks(this.#archive, this.#journals, (ref) => this.#journal(ref));
     const { series, origins } = this.#index;
-    const { clock } = options;
-    const parts = { clock, journals: this.#journals, groups: this.#groups, series, origins };
+    const parts = { ...options, journals: this.#journals, groups: this.#groups, series, origins };
     this.provenance = new Provenance(parts);
     this.#reclaim = new Reclaim(this.#pins, series, origins);
     this.#caches = {
@@ -212,6 +211,7 @@ export class Head implements Appender, Queryable {
     const journal = this.#journals.get(ref);
     if (journal === undefined) return;
     this.#archive.forget(ref);
+    this.#caches.tileCache.forget(ref);
     this.#journals.delete(ref);
     for (const group of journal) group.sealed = null;
     this.#releaseGroups([...journal].filter(({ released }) => !released));

@@ -13,7 +13,7 @@ import { VirtualClock } from '@canopy/model/testing';
 import { expect, it } from 'vitest';
 import { systemClock } from '../clock.js';
 import { BlockKeeper, type BlockKeeperOptions } from './block-keeper.js';
-import { recoverHead } from './recovery.js';
+import { recoverAgain, recoverHead } from './recovery.js';
 import { SealedSource } from './sealed-source.js';
 import { TileKeeper } from './tile-keeper.js';
 
@@ -190,6 +190,56 @@ it('asks once for tiles that the store has lost', async () => {
   for (let times = 0; times < 3; times++) await parent.blocks.run(parent.clock.now());
   expect(parent.said).toEqual(['error no tile of a window can be read']);
   expect(parent.windows()).toEqual([]);
+});
+
+it('has the head built up anew where the store lost a block, and reads the next one of its number', async () => {
+  const parent = new Parent();
+  const group = parent.group('one');
+  const begin = parent.clock.now();
+  const frames = async (from: number, to: number) => {
+    for (let minute = from; minute < to; minute++) {
+      group.frame(begin + minute * MINUTE, [minute], minute % 30 === 0);
+    }
+    await parent.take();
+    parent.clock.stepWallClock((to - from) * MINUTE);
+    parent.watermark = parent.clock.now();
+  };
+  await frames(0, 240);
+  await parent.tiles.write();
+  const before = parent.store.copy();
+  const asked: string[] = [];
+  const onWentBack = async (ref: JournalRef): Promise<boolean> => {
+    asked.push(ref[0]);
+    const state = await parent.store.journal(ref);
+    await recoverAgain(parent.store, parent.head, ref, state, () => {});
+    return true;
+  };
+  const blocks = parent.newBlocks({ onWentBack, spans: [], sealDelay: asDuration(0) });
+  await blocks.run(parent.clock.now());
+  parent.clock.stepWallClock(3 * HOUR);
+  parent.head.expire(parent.clock.now());
+  // Tiles are read, and kept.
+  expect(await parent.count()).toEqual({ one: 240 });
+  const sealed = parent.head.blocks.list(parent.ref).map(({ id }) => id);
+  parent.store.become(before);
+  await blocks.run(parent.clock.now());
+  expect(asked).toEqual(['a']);
+  expect(parent.head.blocks.list(parent.ref)).toEqual([]);
+  // The first window is dropped, and the next one comes to be the block of that number.
+  await frames(240, 420);
+  await parent.tiles.write();
+  const tiles = parent.head.blocks.looseTiles(parent.ref);
+  parent.head.dropTiles(parent.ref, tiles.slice(0, 4));
+  await blocks.run(parent.clock.now());
+  expect(parent.head.blocks.list(parent.ref).map(({ id }) => id)).toContain(sealed[0]);
+  parent.clock.stepWallClock(9 * HOUR);
+  parent.head.expire(parent.clock.now());
+  const snapshot = parent.head.snapshot();
+  const [series] = await snapshot.select([], EVER);
+  snapshot.release();
+  const shown = [...series.values.subarray(series.from, series.to)];
+  expect(shown).toEqual(Array.from({ length: 300 }, (_, i) => 120 + i));
+  expect(asked).toEqual(['a']);
 });
 
 it('gives the memory of series back that come and go, and still finds them', async () => {

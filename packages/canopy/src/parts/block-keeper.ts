@@ -9,6 +9,7 @@ import {
   CanopyError,
   type Clock,
   type DurationMs,
+  type JournalPosition,
   type JournalRef,
   type Lease,
   type Milliseconds,
@@ -17,15 +18,17 @@ import {
   type TileMeta,
   asDuration,
   asTime,
+  comparePositions,
   errorText,
 } from '@canopy/model';
 import type { Log } from '../log.js';
 import { BlockWriter, Pause } from './block-writer.js';
+import { isBehind } from './fallen-store.js';
 import { DamagedBlock, type MergeProgress, mergeBlocks } from './merge.js';
 import { type SealedTiles, sealTiles } from './seal.js';
 
 /** What is asked of the head. */
-export type BlockHead = Pick<Head, 'blocks' | 'dropTiles'>;
+export type BlockHead = Pick<Head, 'blocks' | 'dropTiles' | 'position'>;
 
 export interface BlockKeeperOptions {
   readonly store: Store;
@@ -52,6 +55,8 @@ export interface BlockKeeperOptions {
   onTileCorrupt(ref: JournalRef, meta: TileMeta): void;
   /** A block whose index cannot be read. */
   onBlockCorrupt(ref: JournalRef, meta: BlockMeta): void;
+  /** The store has not what it had of a journal. Whether its head has been built up anew. */
+  onWentBack?(ref: JournalRef): Promise<boolean>;
   /** Larger blocks are not made. */
   mergeBytesMax(): Promise<number>;
   readonly log: Log;
@@ -94,6 +99,7 @@ export class BlockKeeper {
     for (const { ref } of await this.#options.store.journals()) {
       try {
         await this.#settle(ref);
+        if (!(await this.#stands(ref))) continue;
         await this.#seal(ref, now);
         await this.#merge(ref, now);
       } catch (error) {
@@ -125,6 +131,22 @@ export class BlockKeeper {
     const { blocks: known } = this.#options.head();
     if (isThere) known.finished(ref, unsettled.meta, unsettled.replaced);
     else known.placed(ref, null, unsettled.placed);
+  }
+
+  /** Whether the store has of a journal what its head knows of. */
+  async #stands(ref: JournalRef): Promise<boolean> {
+    const { store, head, onWentBack } = this.#options;
+    const state = await store.journal(ref);
+    if (state === undefined || isBehind(state, head(), ref)) return false;
+    if (onWentBack === undefined) return true;
+    const [blocks, tiles] = [head().blocks.list(ref), head().blocks.looseTiles(ref)];
+    const ids = new Set((await store.blocks(ref)).map(({ id }) => id));
+    const names = new Set((await store.tiles(ref)).map(nameOf));
+    // What the journal has not any more, either, is named when it is to be sealed.
+    const isLost = (tile: TileMeta): boolean =>
+      !names.has(nameOf(tile)) && comparePositions(lastOf(tile), state.trimmed) > 0;
+    if (blocks.every(({ id }) => ids.has(id)) && !tiles.some(isLost)) return true;
+    return !(await onWentBack(ref));
   }
 
   async #seal(ref: JournalRef, now: Milliseconds): Promise<void> {
@@ -303,3 +325,11 @@ export class BlockKeeper {
     };
   }
 }
+
+const nameOf = ({ epoch, group, firstSequence }: TileMeta): string =>
+  `${epoch}-${group}-${firstSequence}`;
+
+const lastOf = ({ epoch, lastSequence }: TileMeta): JournalPosition => ({
+  epoch,
+  sequence: lastSequence,
+});

@@ -6,6 +6,7 @@ import { type Clock, type JournalRef, type Milliseconds, asDuration, asTime } fr
 import pLimit from 'p-limit';
 import { BlockKeeper } from './block-keeper.js';
 import { corruptBlock, corruptTile } from './corrupt-records.js';
+import { buildAnew } from './fallen-store.js';
 import type { Chore } from './housekeeping.js';
 import { type CanopyProcess, LEASE_TTL } from './process.js';
 import { Retention } from './retention.js';
@@ -50,6 +51,7 @@ export class SamplesAtRest {
       abandonedAfter: asDuration(window * ABANDONED_AFTER),
       onTileCorrupt: (ref, meta) => process.noteCorrupt(corruptTile(ref, meta)),
       onBlockCorrupt: (ref, meta) => process.noteCorrupt(corruptBlock(ref, meta)),
+      onWentBack: (ref) => buildAnew(process, ref),
       grace: asDuration(Math.min(GRACE_MAX, window)),
       mergeBytesMax: async () => {
         const limit = bytesMax((await store.usage()).limitBytes);

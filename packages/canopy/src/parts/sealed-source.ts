@@ -18,7 +18,7 @@ const INDEXES_MAX = 4;
 
 export class SealedSource implements TileSource {
   readonly #store: Pick<Store, 'readTiles' | 'readBlocks' | 'blocks'>;
-  /** By journal and block; the oldest goes. */
+  /** By journal, block and extent; the oldest goes. */
   readonly #indexes = new Map<string, BlockIndex>();
 
   constructor(store: Pick<Store, 'readTiles' | 'readBlocks' | 'blocks'>) {
@@ -79,9 +79,10 @@ export class SealedSource implements TileSource {
   /** Undefined where it is gone or damaged: whoever asks for the block's own groups says so. */
   async #index(
     ref: JournalRef,
-    { id, tileBytes, indexBytes }: BlockMeta,
+    { id, tileBytes, indexBytes, last }: BlockMeta,
   ): Promise<BlockIndex | undefined> {
-    const key = `${ref}/${id}`;
+    // A store that fell back may give a number to another block.
+    const key = [ref, id, tileBytes, indexBytes, last.epoch, last.sequence].join('/');
     const known = this.#indexes.get(key);
     if (known !== undefined) return known;
     const piece = { block: id, position: tileBytes, byteLength: indexBytes };

@@ -1,10 +1,13 @@
-import { type JournalRef, asDuration } from '@canopy/model';
+import { type JournalPosition, type JournalRef, asDuration } from '@canopy/model';
 import { VirtualClock } from '@canopy/model/testing';
 import { expect, it } from 'vitest';
 import { A, B, storeWithJournals, tile } from '../testing/two-journals.js';
 import { TileKeeper, type TileKeeperOptions } from './tile-keeper.js';
 
-async function rig(given: Partial<TileKeeperOptions> = {}) {
+async function rig(
+  given: Partial<TileKeeperOptions> = {},
+  trimmable = (): JournalPosition => ({ epoch: 0, sequence: 0 }),
+) {
   const clock = new VirtualClock();
   const store = await storeWithJournals(clock);
   const stored: string[] = [];
@@ -12,8 +15,10 @@ async function rig(given: Partial<TileKeeperOptions> = {}) {
   const keeper = new TileKeeper({
     store,
     head: () => ({
+      position: () => ({ epoch: 1, sequence: 1 }),
+      storedTiles: { isAlone: () => true },
       tileStored: (journal, meta) => void stored.push(`${journal[0]}${meta.firstSequence}`),
-      trimmable: () => ({ epoch: 0, sequence: 0 }),
+      trimmable,
       groupsNotNeeded: () => [],
       layoutsDropped: () => {},
     }),
@@ -52,4 +57,50 @@ it('writes nothing while it is held', async () => {
   release();
   await Promise.all([held, writing]);
   expect(await left(A)).toEqual([1]);
+});
+
+it('writes again what the store lost, before it cuts the journal', async () => {
+  const upTo = { epoch: 1, sequence: 0 };
+  const { store, keeper, said, left } = await rig({}, () => upTo);
+  keeper.add(A, tile(1, 1));
+  await keeper.write();
+  const lease = await store.acquireLease(A, 'me', asDuration(15_000));
+  if (lease.granted) await store.dropTiles(lease.lease, [tile(1, 1).meta]);
+  keeper.add(A, tile(2, 2));
+  upTo.sequence = 1;
+  await keeper.write();
+  expect(await left(A)).toEqual([1, 2]);
+  expect((await store.journal(A))?.trimmed.sequence).toBe(0);
+  expect(said).toEqual(['warn the store lost tiles that it had taken; they are written again']);
+  keeper.add(A, tile(3, 3));
+  await keeper.write();
+  expect((await store.journal(A))?.trimmed.sequence).toBe(1);
+});
+
+it('asks for a new head where the store fell back to before it cut the journal', async () => {
+  const asked: string[] = [];
+  const onWentBack = async (journal: JournalRef) => asked.push(journal[0]) > 0;
+  const { store, keeper, left } = await rig({ onWentBack }, () => ({ epoch: 1, sequence: 1 }));
+  const before = store.copy();
+  keeper.add(A, tile(1, 1));
+  await keeper.write();
+  expect((await store.journal(A))?.trimmed.sequence).toBe(1);
+  store.become(before);
+  keeper.add(A, tile(2, 2));
+  await keeper.write();
+  expect(asked).toEqual(['a']);
+  expect(await left(A)).toEqual([]);
+});
+
+it('writes nothing of a journal of which the store has less than the head', async () => {
+  const { store, keeper, stored, left } = await rig();
+  const head = { position: () => ({ epoch: 1, sequence: 2 }) };
+  const { keeper: ahead } = await rig({ store, head: () => head as never });
+  ahead.add(A, tile(2, 2));
+  await ahead.write();
+  expect(await left(A)).toEqual([]);
+  expect(ahead.pending).toBe(1);
+  keeper.add(A, tile(1, 1));
+  await keeper.write();
+  expect(stored).toEqual(['a1']);
 });

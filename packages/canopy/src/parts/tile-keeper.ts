@@ -1,6 +1,6 @@
 /**
- * Carries closed tiles to the store and cuts the journal behind them. A leaf keeps its journal
- * (`recent-tiles.ts`).
+ * Carries closed tiles to the store and cuts the journal behind them. A failover may lose what was just written:
+ * a round later it is looked for again. A leaf keeps its journal (`recent-tiles.ts`).
  */
 import type { Head } from '@canopy/head';
 import {
@@ -16,12 +16,13 @@ import {
   errorText,
 } from '@canopy/model';
 import type { Log } from '../log.js';
+import { isBehind } from './fallen-store.js';
 
 /** What is asked of the head. */
 export type TileHead = Pick<
   Head,
-  'tileStored' | 'trimmable' | 'groupsNotNeeded' | 'layoutsDropped'
->;
+  'position' | 'tileStored' | 'trimmable' | 'groupsNotNeeded' | 'layoutsDropped'
+> & { readonly storedTiles: Pick<Head['storedTiles'], 'isAlone'> };
 
 export interface TileKeeperOptions {
   readonly store: Store;
@@ -32,14 +33,26 @@ export interface TileKeeperOptions {
   oldestReader(ref: JournalRef): JournalPosition | undefined;
   /** In place of cutting the journal: what a restart needs of entries up to `upTo` is in stored tiles. */
   onCovered?(ref: JournalRef, upTo: JournalPosition): Promise<void>;
+  /** The store fell back to before the journal was last cut. Whether its head has been built up anew. */
+  onWentBack?(ref: JournalRef): Promise<boolean>;
   readonly log: Log;
 }
 
 /** Bytes written to the store in one call. */
 const BATCH_BYTES = 4 * 1024 * 1024;
+
+interface Item {
+  readonly ref: JournalRef;
+  readonly tile: StoredTile;
+}
+
 export class TileKeeper {
   readonly #options: TileKeeperOptions;
-  readonly #pending: Array<{ readonly ref: JournalRef; readonly tile: StoredTile }> = [];
+  #pending: Item[] = [];
+  /** Written in the last round; not found again yet. */
+  #written: Item[] = [];
+  /** Where each journal was cut. */
+  readonly #cut = new Map<JournalRef, JournalPosition>();
   #running: Promise<void> | undefined;
   /** The last of what goes one after the other. */
   #turn: Promise<unknown> = Promise.resolve();
@@ -60,22 +73,24 @@ export class TileKeeper {
 
   /** Drops what is pending of a journal that is built up anew. */
   forget(ref: JournalRef): void {
-    this.#remove(new Set(this.#pending.filter((item) => item.ref === ref)));
+    this.#pending = this.#pending.filter((item) => item.ref !== ref);
+    this.#written = this.#written.filter((item) => item.ref !== ref);
+    this.#cut.delete(ref);
   }
 
   /** Gives up what is not written and has no sample since `time`. */
-  takeBefore(
-    time: Milliseconds,
-  ): ReadonlyArray<{ readonly ref: JournalRef; readonly tile: StoredTile }> {
+  takeBefore(time: Milliseconds): readonly Item[] {
     const old = this.#pending.filter(({ tile }) => tile.meta.maxTime < time);
     if (old.length > 0) this.#remove(new Set(old));
     return old;
   }
 
-  /** Hands out what is not written yet, for good; waits for a run under way. */
-  async giveUp(): Promise<ReadonlyArray<{ readonly ref: JournalRef; readonly tile: StoredTile }>> {
+  /** Hands out what is not known to be written, for good; waits for a run under way. */
+  async giveUp(): Promise<readonly Item[]> {
     await this.#running;
-    return this.#pending.splice(0);
+    const items = [...this.#written, ...this.#pending];
+    for (const { ref } of items) this.forget(ref);
+    return items;
   }
 
   /** Writes what is pending, then trims. One run at a time; a failure leaves the rest for the next. */
@@ -94,7 +109,8 @@ export class TileKeeper {
   }
 
   async #write(): Promise<void> {
-    for (const ref of new Set(this.#pending.map((item) => item.ref))) {
+    const items = [...this.#written, ...this.#pending];
+    for (const ref of new Set(items.map((item) => item.ref))) {
       try {
         await this.#writeJournal(ref);
       } catch (error) {
@@ -110,6 +126,43 @@ export class TileKeeper {
   }
 
   async #writeJournal(ref: JournalRef): Promise<void> {
+    // A leaf's own store is under nobody else's hands.
+    const isOwn = this.#options.onCovered !== undefined;
+    if (!isOwn && !(await this.#stands(ref))) return;
+    await this.#writePending(ref, isOwn || (await this.#findAgain(ref)));
+    if (isOwn) this.#written = [];
+  }
+
+  /** Whether the store is where this process left it. */
+  async #stands(ref: JournalRef): Promise<boolean> {
+    const { store, head, onWentBack } = this.#options;
+    const state = await store.journal(ref);
+    if (isBehind(state, head(), ref)) return false;
+    const cut = this.#cut.get(ref);
+    if (cut === undefined || state === undefined) return true;
+    if (comparePositions(state.trimmed, cut) >= 0) return true;
+    this.#cut.delete(ref);
+    return !((await onWentBack?.(ref)) ?? false);
+  }
+
+  /** Whether what was written in the last round is there; what is gone is to be written again before anything is cut. */
+  async #findAgain(ref: JournalRef): Promise<boolean> {
+    const { store, head, log } = this.#options;
+    const written = this.#written.filter((item) => item.ref === ref);
+    // Those that are in a block by now, or dropped, are not looked for.
+    const alone = written.filter(({ tile }) => head().storedTiles.isAlone(ref, tile.meta));
+    const metas = alone.map(({ tile }) => tile.meta);
+    const read = alone.length === 0 ? [] : await store.readTiles(ref, metas);
+    const gone = alone.filter((_, i) => read[i] === undefined);
+    this.#written = this.#written.filter((item) => item.ref !== ref);
+    this.#pending.unshift(...gone);
+    if (gone.length === 0) return true;
+    const fields = { journal: ref, tiles: gone.length };
+    log('warn', 'the store lost tiles that it had taken; they are written again', fields);
+    return false;
+  }
+
+  async #writePending(ref: JournalRef, trims: boolean): Promise<void> {
     const { store, head } = this.#options;
     for (;;) {
       const batch = this.#batchOf(ref);
@@ -125,14 +178,15 @@ export class TileKeeper {
       }
       this.stats.stored += batch.length;
       this.#remove(new Set(batch));
+      this.#written.push(...batch);
       // After each of them: a store that is full takes tiles because the journal behind them goes.
-      await this.#trim(ref);
+      if (trims) await this.#trim(ref);
     }
   }
 
   /** Pending tiles of one journal, up to a batch. */
-  #batchOf(ref: JournalRef): Array<{ readonly ref: JournalRef; readonly tile: StoredTile }> {
-    const batch = [];
+  #batchOf(ref: JournalRef): Item[] {
+    const batch: Item[] = [];
     let bytes = 0;
     for (const item of this.#pending) {
       if (item.ref !== ref) continue;
@@ -144,9 +198,7 @@ export class TileKeeper {
   }
 
   #remove(written: ReadonlySet<object>): void {
-    const rest = this.#pending.filter((item) => !written.has(item));
-    this.#pending.length = 0;
-    this.#pending.push(...rest);
+    this.#pending = this.#pending.filter((item) => !written.has(item));
   }
 
   /** @throws CanopyError `storage_unavailable` where another process writes the journal. */
@@ -166,6 +218,8 @@ export class TileKeeper {
     if (reader !== undefined && comparePositions(reader, upTo) < 0) upTo = reader;
     const lease = await this.#lease(ref);
     this.stats.trimmedBytes += await store.trimJournal(lease, upTo);
+    const cut = this.#cut.get(ref);
+    if (cut === undefined || comparePositions(cut, upTo) < 0) this.#cut.set(ref, upTo);
     const gone = head().groupsNotNeeded(ref, upTo);
     if (gone.length === 0) return;
     await store.dropLayouts(lease, gone);

@@ -11,6 +11,7 @@ import type { Settings } from '../cli/settings.js';
 import { DEFAULT_SCRAPE_TIMEOUT } from '../config/schema.js';
 import { LifeCycle } from '../life-cycle.js';
 import type { Log } from '../log.js';
+import { buildAnew } from '../parts/fallen-store.js';
 import { Follower } from '../parts/follower.js';
 import { Leadership } from '../parts/leadership.js';
 import { LEAF_JOB, LeafDiscovery, leafJob, PAGE_BYTES_MAX } from '../parts/leaf-discovery.js';
@@ -286,6 +287,7 @@ function makeTileKeeper(process: CanopyProcess): TileKeeper {
     ...{ store, owner, log },
     head: () => process.head,
     leaseTtl: LEASE_TTL,
+    onWentBack: (ref) => buildAnew(process, ref),
     // Before pages are served, and after, nobody knows who reads.
     oldestReader: (ref) =>
       process.frames === undefined ? { epoch: 0, sequence: 0 } : process.frames.oldestReader(ref),

@@ -109,6 +109,20 @@ export class JournalIntake {
     });
   }
 
+  /** The store lost something of the journal that no commit can notice: all is as after a commit that did. */
+  storeWentBack(): Promise<void> {
+    return this.#inTurn(async () => {
+      if (this.#isReleased) return;
+      const state = await this.#options.store.journal(this.#ref);
+      const before = this.#known?.position;
+      this.#known = state === undefined ? null : knownFrom(state);
+      const isSame = before !== undefined && state !== undefined;
+      // Counted already, where the last commit is still there.
+      if (!isSame || comparePositions(before, state.position) !== 0) this.#forgetPending();
+      await this.#options.onStoreWentBack(this.#ref, state);
+    });
+  }
+
   /** Names what the store turned out to have lost; with the next commit, unless the ledger names it. */
   nameGap(gap: GapRecord): void {
     this.#gaps.add(gap);

@@ -126,6 +126,14 @@ export class FramePuller implements PullFormat {
     this.#intake(ref).nameGap(gap);
   }
 
+  /**
+   * The store has less of a pulled journal than was written, though its position says nothing of it. Resolves when the
+   * appender has been told, between two pages.
+   */
+  storeWentBack(ref: JournalRef): Promise<void> {
+    return this.#intake(ref).storeWentBack();
+  }
+
   /** Targets that are gone: their sources leave the status. What they sent stays. */
   retain(urls: ReadonlySet<string>): void {
     for (const url of this.#sources.keys()) if (!urls.has(url)) this.#sources.delete(url);

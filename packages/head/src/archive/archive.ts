@@ -112,16 +112,19 @@ export class Archive {
 
   /** The catalogue is what the store says; blocks it has from before this process are not local. */
   restore(ref: JournalRef, metas: readonly BlockMeta[]): void {
-    const known = new Set(this.blocks(ref).map(({ id }) => id));
-    const named = new Set(metas.map(({ id }) => id));
+    // By what they hold, too: a store that fell back may give a number to another block.
+    const named = new Set(metas.map(nameOf));
+    const known = this.blocks(ref);
+    const gone = known.filter((meta) => !named.has(nameOf(meta)));
     this.replace(
       ref,
       undefined,
-      [...known].filter((id) => !named.has(id)),
+      gone.map(({ id }) => id),
     );
+    const kept = new Set(this.blocks(ref).map(({ id }) => id));
     const blocks = this.#blocks.get(ref)!;
     for (const meta of metas) {
-      if (!known.has(meta.id)) blocks.push(new ArchivedBlock(ref, meta, this.#version, false));
+      if (!kept.has(meta.id)) blocks.push(new ArchivedBlock(ref, meta, this.#version, false));
     }
   }
 
@@ -311,3 +314,6 @@ export class Archive {
     if (empty.length > 0) this.#host.releaseCold(empty);
   }
 }
+
+const nameOf = ({ id, tileBytes, indexBytes, maxTime, last }: BlockMeta): string =>
+  [id, tileBytes, indexBytes, maxTime, last.epoch, last.sequence].join();

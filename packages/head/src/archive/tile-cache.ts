@@ -10,6 +10,8 @@ export class TileCache {
   #bytes = 0;
   #hits = 0;
   #misses = 0;
+  /** How often something was forgotten: what was read before is not added any more. */
+  forgets = 0;
 
   constructor(bytesMax = 64 << 20) {
     this.#bytesMax = bytesMax;
@@ -37,7 +39,9 @@ export class TileCache {
     return reader;
   }
 
-  add(ref: JournalRef, tile: Tile, reader: TileReader): void {
+  /** `forgets`: as it was when reading began. */
+  add(ref: JournalRef, tile: Tile, reader: TileReader, forgets: number): void {
+    if (forgets !== this.forgets) return;
     const key = keyOf(ref, tile);
     if (reader.byteLength > this.#bytesMax || this.#tiles.has(key)) return;
     this.#tiles.set(key, reader);
@@ -45,6 +49,16 @@ export class TileCache {
     for (const [oldest, { byteLength }] of this.#tiles) {
       if (this.#bytes <= this.#bytesMax) break;
       this.#tiles.delete(oldest);
+      this.#bytes -= byteLength;
+    }
+  }
+
+  /** A store that fell back may give names of tiles and numbers of blocks to others. */
+  forget(ref: JournalRef): void {
+    this.forgets++;
+    for (const [key, { byteLength }] of this.#tiles) {
+      if (!key.startsWith(`${ref}/`)) continue;
+      this.#tiles.delete(key);
       this.#bytes -= byteLength;
     }
   }

@@ -26,6 +26,12 @@ export class StoredTiles {
     return tile?.meta.lastSequence === meta.lastSequence;
   }
 
+  /** Whether the store has a tile, as far as is known, and in no block. */
+  isAlone(ref: JournalRef, meta: TileMeta): boolean {
+    const tile = this.#journals.get(ref)?.tile(meta);
+    return tile !== undefined && tile.stored && !tile.inBlock && tile.place === null;
+  }
+
   /** Tiles with samples since `from` that only the store has; the newest first. */
   cold(from: Milliseconds): PlacedTile[] {
     const cold: PlacedTile[] = [];

@@ -182,6 +182,7 @@ export class Selection {
   /** What a block has got meanwhile is read there. */
   async #readTiles(ref: JournalRef, tiles: readonly Tile[]): Promise<void> {
     const { tileCache, tileSource } = this.#input;
+    const { forgets } = tileCache;
     const asked = tiles.filter((tile) => {
       const reader = tileCache.get(ref, tile);
       if (reader !== undefined) this.#cold.set(tile, reader);
@@ -190,18 +191,19 @@ export class Selection {
     const alone = asked.filter(({ place }) => place === null);
     if (alone.length > 0) {
       const metas: TileMeta[] = alone.map((tile) => tile.meta);
-      this.#keep(ref, alone, await tileSource!.readTiles(ref, metas));
+      this.#keep(ref, alone, await tileSource!.readTiles(ref, metas), forgets);
     }
     const placed = asked.filter((tile) => tile.place !== null && !this.#cold.has(tile));
     if (placed.length === 0) return;
     const pieces = placed.map(({ place, meta }) => ({ ...place!, byteLength: meta.byteLength }));
-    this.#keep(ref, placed, await tileSource!.readBlocks(ref, pieces));
+    this.#keep(ref, placed, await tileSource!.readBlocks(ref, pieces), forgets);
   }
 
   #keep(
     ref: JournalRef,
     tiles: readonly Tile[],
     read: ReadonlyArray<Uint8Array | undefined>,
+    forgets: number,
   ): void {
     const { tileCache, counts } = this.#input;
     tiles.forEach((tile, i) => {
@@ -210,7 +212,7 @@ export class Selection {
       try {
         const reader = new TileReader(bytes);
         this.#cold.set(tile, reader);
-        tileCache.add(ref, tile, reader);
+        tileCache.add(ref, tile, reader, forgets);
       } catch (error) {
         if (!(error instanceof FormatError)) throw error;
         counts.onTileCorrupt(ref, tile.meta);
