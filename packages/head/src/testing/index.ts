@@ -9,15 +9,12 @@ export {
 export { TileStore } from './tile-store.js';
 /** Random steps, and what plain arrays say of them. */
 export {
-  type Answer,
+  type Delivery,
   INTERVAL,
   type ModelLeaf,
   ModelWorld,
-  NAMES,
   RUN_BREAK,
-  answerOf,
-  lastOf,
-  newestIn,
-  plainAnswer,
   randomOf,
 } from './model-world.js';
+export { PlainGroup } from './plain-group.js';
+export { Witness } from './witness.js';
