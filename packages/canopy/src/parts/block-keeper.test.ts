@@ -283,6 +283,34 @@ it('gives the memory of series back that come and go, and still finds them', asy
   expect(await parent.count()).toEqual(found);
 });
 
+it('reads the newest sample of a loose series where only a block has it', async () => {
+  const parent = new Parent();
+  const group = parent.script.group({ kind: 'loose', interval: MINUTE }).add({ __name__: 'm' });
+  const begin = parent.clock.now();
+  for (let minute = 0; minute < 120; minute++) {
+    const time = begin + minute * MINUTE;
+    group.loose(time, [[0, time, minute]]);
+  }
+  const next = parent.group('next', group.id);
+  for (let minute = 120; minute < 600; minute++) next.frame(begin + minute * MINUTE, [1]);
+  await parent.take();
+  parent.clock.stepWallClock(10 * HOUR);
+  parent.watermark = parent.clock.now();
+  for (let times = 0; times < 3; times++) await parent.keep();
+  expect(parent.head.stats.series).toBe(1);
+  const snapshot = parent.head.snapshot();
+  const last = await snapshot.last([[]], {
+    minTime: asTime(begin),
+    maxTime: asTime(begin + HOUR + MINUTE / 2),
+  });
+  const columns = { values: new Float64Array(9), times: new Float64Array(9), families: [] };
+  const refs = last.metrics.get('m')!;
+  await last.read(refs, 0, refs.length, columns);
+  snapshot.release();
+  const shown = [...refs.keys()].filter((i) => !Number.isNaN(columns.times[i]));
+  expect(shown.map((i) => columns.values[i])).toEqual([60]);
+});
+
 it('names tiles and indexes that are damaged when it meets them, and goes on with the rest', async () => {
   const parent = new Parent();
   const group = parent.group('one');

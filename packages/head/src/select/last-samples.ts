@@ -146,8 +146,9 @@ export class NewestSamples implements LastSamples {
   #readLoose({ group, pin }: View, slot: number, i: number, out: LastColumns): boolean {
     const time = group.lastTimeOf(slot);
     const { minTime, maxTime } = this.#range;
-    const isKnown = group.rowCount === pin.rowCount && group.storedSequence === 0;
-    if (!isKnown || time > maxTime) return false;
+    // Not of what tiles of the store had of it before this process, or blocks have.
+    const isOwn = group.storedSequence === 0 && group.archived.length === 0;
+    if (!isOwn || group.rowCount !== pin.rowCount || time > maxTime) return false;
     const value = group.lastLooseValue(slot);
     if (time < minTime || value === undefined) return true;
     out.values[i] = value;
