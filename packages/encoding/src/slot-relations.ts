@@ -18,7 +18,7 @@ const BYTES_MIN = 24;
 /** What one with a rest of its own must save at least: a part of its size. */
 const WORTH = 1 / 8;
 /** Slots that the next ones are compared with; cells that are kept of them. */
-const WINDOW = 256;
+const WINDOW = 64;
 const CELLS_MAX = 1 << 18;
 /** Sums of three are exact. */
 const INTEGER_MAX = 2 ** 50;
