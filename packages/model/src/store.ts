@@ -18,6 +18,8 @@ export interface Lease {
   readonly owner: string;
   /** Goes up each time the lease changes hands. */
   readonly fence: number;
+  /** It was taken for so long; each commit under it makes it last so long again. */
+  readonly ttl: DurationMs;
 }
 
 export type LeaseOutcome =
@@ -172,7 +174,10 @@ export interface Store extends AsyncDisposable {
   acquireLease(ref: JournalRef, owner: string, ttl: DurationMs): Promise<LeaseOutcome>;
   releaseLease(lease: Lease): Promise<void>;
 
-  /** Resolves after the store's own flush. Renews nothing but writes under `lease`. */
+  /**
+   * Resolves after the store's own flush. Writes under `lease`, also where its time is over and nobody took it, and
+   * renews it.
+   */
   commit(commit: JournalCommit): Promise<CommitOutcome>;
 
   /**

@@ -68,8 +68,6 @@ export class JournalIntake {
   #known: Known | null | undefined;
   #lease: Lease | undefined;
   #isReleased = false;
-  /** Clock.monotonic() from which the lease is to be renewed. */
-  #renewAt = 0;
   #watermark = 0;
   /** Clock of the source, when it keeps what it writes now until; -1 unknown. */
   #keptFor = -1;
@@ -257,15 +255,15 @@ export class JournalIntake {
   }
 
   async #leased(): Promise<Lease> {
-    const { store, clock, owner, leaseTtl } = this.#options;
-    if (this.#lease !== undefined && clock.monotonic() < this.#renewAt) return this.#lease;
+    const { store, owner, leaseTtl } = this.#options;
+    // Commits renew it; one that somebody else has taken is fenced.
+    if (this.#lease !== undefined) return this.#lease;
     const outcome = await store.acquireLease(this.#ref, owner, leaseTtl);
     if (!outcome.granted) {
       this.#lease = undefined;
       throw new CanopyError('unavailable', `journal ${this.#ref} is pulled by ${outcome.heldBy}`);
     }
     this.#lease = outcome.lease;
-    this.#renewAt = clock.monotonic() + leaseTtl / 3;
     return outcome.lease;
   }
 

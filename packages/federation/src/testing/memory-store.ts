@@ -140,7 +140,7 @@ export class MemoryStore implements Store {
     }
     const fence = held === undefined ? 1 : held.owner === owner ? held.fence : held.fence + 1;
     this.#leases.set(ref, { owner, fence, until: now + ttl });
-    return { granted: true, lease: { journal: ref, owner, fence } };
+    return { granted: true, lease: { journal: ref, owner, fence, ttl } };
   }
 
   /** As where leases live and die with the process that held them (the embedded store). */
@@ -187,6 +187,7 @@ export class MemoryStore implements Store {
     journal.cursor = commit.cursor;
     journal.ledger = commit.ledger;
     this.#journals.set(ref, journal);
+    this.#leases.get(ref)!.until = this.#clock.now() + commit.lease.ttl;
     return { outcome: 'applied' };
   }
 

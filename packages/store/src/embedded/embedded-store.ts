@@ -183,7 +183,7 @@ export class LmdbStore implements EmbeddedStore {
         this.#fences.set(ref, fence);
       }
       this.#holders.set(ref, { owner, until: now + ttl });
-      return { granted: true, lease: { journal: ref, owner, fence } };
+      return { granted: true, lease: { journal: ref, owner, fence, ttl } };
     });
   }
 
@@ -207,6 +207,7 @@ export class LmdbStore implements EmbeddedStore {
       if (place === 'behind') return { outcome: place, state: publicState(ref, stored!) };
       if (place !== 'apply') return { outcome: place };
       await this.#applyCommit(commit, stored);
+      this.#holders.get(ref)!.until = this.#options.clock.monotonic() + commit.lease.ttl;
       return { outcome: 'applied' };
     });
   }
@@ -228,8 +229,7 @@ export class LmdbStore implements EmbeddedStore {
   }
 
   readLayouts(ref: JournalRef): Promise<JournalEntry[]> {
-    const synced = this.#states.get(ref)?.position ?? START;
-    return this.#records.readLayouts(ref, synced);
+    return this.#records.readLayouts(ref, this.#states.get(ref)?.position ?? START);
   }
 
   dropLayouts(

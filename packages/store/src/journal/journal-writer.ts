@@ -70,7 +70,8 @@ export class JournalWriter implements Journal {
   readonly #predecessors: Map<string, Predecessor>;
   readonly #stats: JournalWriterStats = emptyStats();
   #lease: Lease;
-  #leaseRenewedAt: number;
+  /** Somebody else has taken it, or the store lost it: to be taken again. Commits renew it otherwise. */
+  #isLeaseLost = false;
   /** Stored position; null before the first commit. */
   #stored: JournalPosition | null;
   #epoch: Epoch;
@@ -107,8 +108,7 @@ export class JournalWriter implements Journal {
     this.ref = journalRef(id);
     this.index = index;
     this.#lease = lease;
-    this.#leaseRenewedAt = options.clock.monotonic();
-    this.#checkpointAt = this.#leaseRenewedAt;
+    this.#checkpointAt = options.clock.monotonic();
     this.#stored = state?.position ?? null;
     ({ epoch: this.#epoch, sequence: this.#sequence } = beginning(state, options));
     this.#nextGroup = index.nextGroup;
@@ -344,7 +344,7 @@ export class JournalWriter implements Journal {
     const begun = clock.monotonic();
     log('debug', 'a commit begins', { ...this.#batch.position });
     try {
-      await this.#renewLease();
+      await this.#takeLostLease();
       const outcome = await store.commit(commitOf(this.#batch, this.#lease));
       this.#stats.lastCommitDurationMs = clock.monotonic() - begun;
       return await this.#takeOutcome(outcome, this.#batch);
@@ -368,17 +368,16 @@ export class JournalWriter implements Journal {
     return batch;
   }
 
-  async #renewLease(): Promise<void> {
-    const { store, clock, owner, leaseTtl } = this.#options;
-    const now = clock.monotonic();
-    if (now - this.#leaseRenewedAt < leaseTtl / 3) return;
+  async #takeLostLease(): Promise<void> {
+    if (!this.#isLeaseLost) return;
+    const { store, owner, leaseTtl } = this.#options;
     const outcome = await store.acquireLease(this.ref, owner, leaseTtl);
     if (!outcome.granted) {
       const text = `journal ${this.ref} is written by ${outcome.heldBy}`;
       throw new CanopyError('storage_unavailable', text);
     }
     this.#lease = outcome.lease;
-    this.#leaseRenewedAt = now;
+    this.#isLeaseLost = false;
   }
 
   async #takeOutcome(outcome: CommitOutcome, batch: Batch): Promise<boolean> {
@@ -389,7 +388,7 @@ export class JournalWriter implements Journal {
         return true;
       case 'fenced':
         // The lease ran out or the store lost it: taken again, once without waiting.
-        this.#leaseRenewedAt = Number.NEGATIVE_INFINITY;
+        this.#isLeaseLost = true;
         this.#fencedTimes++;
         if (this.#fencedTimes === 1) return true;
         throw new CanopyError('storage_unavailable', `the lease on journal ${this.ref} was lost`);
@@ -458,7 +457,7 @@ export class JournalWriter implements Journal {
     const lost = this.#ledger.watermark;
     const kept = parseLedger(ledgerText).watermark;
     this.#stored = position;
-    this.#leaseRenewedAt = Number.NEGATIVE_INFINITY;
+    this.#isLeaseLost = true;
     this.#newEpoch(position?.epoch ?? 0);
     const to = asTime(Math.max(lost, clock.now()));
     this.#enqueued++;

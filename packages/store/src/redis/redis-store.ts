@@ -173,7 +173,7 @@ class StreamStore implements RedisStore {
     if (reply[0] === 1) {
       // One that was held before is listed, or its holder lists it with its first renewal.
       if (reply[2] === 1 || !this.#listed.has(ref)) await this.#list(ref);
-      return { granted: true, lease: { journal: ref, owner, fence: Number(reply[1]) } };
+      return { granted: true, lease: { journal: ref, owner, fence: Number(reply[1]), ttl } };
     }
     return { granted: false, heldBy: String(reply[1]), expiresIn: asDuration(Number(reply[2])) };
   }
@@ -392,6 +392,7 @@ class StreamStore implements RedisStore {
       sealTrimmed(keys[0], formatPosition(START)),
       this.#options.waitReplicas > 0 ? 1 : 0,
       stateCheck(keys[0], formatPosition(position), cursor, ledger),
+      Math.ceil(lease.ttl),
     ];
     for (const { epoch, sequence, kind, group, bytes } of entries) {
       const field = kind === EntryKind.layout ? `${epoch}-${group}-${sequence}` : '';

@@ -199,6 +199,19 @@ export function storeConformance(
       expect(await store.commit(commit)).toEqual({ outcome: 'applied' });
     });
 
+    it('renews a lease with each commit, which goes through also where its time is over', async () => {
+      const ref = testJournal();
+      const outcome = await store.acquireLease(ref, 'one', asDuration(30));
+      if (!outcome.granted) throw new Error('not granted');
+      await new Promise((resolve) => setTimeout(resolve, 60));
+      const long = { ...outcome.lease, ttl: TTL };
+      const commit = commitOf(long, null, [testEntry(at(1, 1))]);
+      expect(await store.commit(commit)).toEqual({ outcome: 'applied' });
+      const other = await store.acquireLease(ref, 'two', TTL);
+      if (other.granted) throw new Error('the commit did not renew it');
+      expect(other.expiresIn).toBeGreaterThan(0);
+    });
+
     it('reads within limits, at least one entry', async () => {
       const held = await filled(300);
       const ref = held.journal;

@@ -3,15 +3,16 @@
 -- ARGV  1 owner, 2 fence, 3 expected position ('' where the journal must not be there), 4 new position,
 --       5 cursor, 6 ledger (JSON), 7 the slice that KEYS[5] is, 8 bytes and 9 age (ms) at which a slice is full,
 --       10 trimmed position of a new journal, 11 '1' where the caller waits for replicas (it learns of what
---       this connection wrote, so a repeat writes something, too), 12 check of position, cursor and ledger;
+--       this connection wrote, so a repeat writes something, too), 12 check of position, cursor and ledger,
+--       13 time to live of the lease (ms), which is renewed with what is applied;
 --       then for each entry: id, field among the layouts ('' for entries of another kind), group, bytes
 -- Returns {'applied'}, {'already_applied'}, {'absent'}, {'fenced'},
 --         {'behind', position, trimmed, cursor, ledger, entry bytes, check}, {'slice', the current slice}: call again,
 --         or {'damaged', field}: what the state says of slices cannot be.
 -- Repeating: {'already_applied'}.
 local held = redis.call('HMGET', KEYS[2], 'owner', 'fence')
-local state = redis.call('HMGET', KEYS[1], 'position', 'trimmed', 'cursor', 'ledger', 'entryBytes',
-  'slice', 'sliceBytes', 'sliceSince', 'check')
+-- Not cursor and ledger, which can be long: they are only wanted where the caller is behind.
+local state = redis.call('HMGET', KEYS[1], 'position', 'slice', 'sliceBytes', 'sliceSince', 'entryBytes')
 local position = state[1]
 if not held[1] and not position and ARGV[3] ~= '' then
   return {'absent'}
@@ -30,12 +31,13 @@ elseif position ~= ARGV[3] then
   if position == ARGV[4] then
     return {'already_applied'}
   end
-  return {'behind', position, state[2], state[3], state[4], state[5], state[9]}
+  local found = redis.call('HMGET', KEYS[1], 'position', 'trimmed', 'cursor', 'ledger', 'entryBytes', 'check')
+  return {'behind', unpack(found)}
 end
 
-local slice = tonumber(state[6] or '1')
-local bytes = tonumber(state[7] or '0')
-local since = tonumber(state[8] or '0')
+local slice = tonumber(state[2] or '1')
+local bytes = tonumber(state[3] or '0')
+local since = tonumber(state[4] or '0')
 local entryBytes = tonumber(state[5] or '0')
 local isCount = function(value, least)
   return value and value >= least and value < 2 ^ 53 and value % 1 == 0
@@ -62,9 +64,9 @@ local entries = KEYS[5]
 if bytes > 0 and (bytes >= tonumber(ARGV[8]) or now - since >= tonumber(ARGV[9])) then
   slice, bytes, entries, begun = slice + 1, 0, KEYS[6], nil
 end
-local first = #ARGV >= 13 and ARGV[13] or false
+local first = #ARGV >= 14 and ARGV[14] or false
 local added = 0
-for i = 13, #ARGV, 4 do
+for i = 14, #ARGV, 4 do
   local record = ARGV[i + 3]
   added = added + #record
   if ARGV[i + 1] == '' then
@@ -85,6 +87,7 @@ redis.call('HSET', KEYS[1], 'position', ARGV[4], 'cursor', ARGV[5], 'ledger', AR
   'entryBytes', string.format('%.0f', entryBytes + added),
   'slice', slice, 'sliceBytes', string.format('%.0f', bytes),
   'sliceSince', string.format('%.0f', since))
+redis.call('HSET', KEYS[2], 'until', string.format('%.0f', now + tonumber(ARGV[13])))
 if not position then
   redis.call('HSET', KEYS[1], 'trimmed', ARGV[10])
 end
