@@ -1,6 +1,6 @@
 /** What a process has used, as Linux counts it, and a proxy that counts bytes. */
 import { execFileSync } from 'node:child_process';
-import { readFileSync } from 'node:fs';
+import { readFileSync, readdirSync } from 'node:fs';
 import { connect, createServer } from 'node:net';
 
 const TICKS_PER_SECOND = Number(execFileSync('getconf', ['CLK_TCK']).toString());
@@ -10,6 +10,14 @@ export function cpuSeconds(pid: number): number {
   const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
   const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
   return (Number(fields[11]) + Number(fields[12])) / TICKS_PER_SECOND;
+}
+
+/** As `cpuSeconds`, of threads that are there, in ns: for those that use little. */
+export function cpuNanoseconds(pid: number): number {
+  const threads = readdirSync(`/proc/${pid}/task`);
+  const of = (thread: string): string =>
+    readFileSync(`/proc/${pid}/task/${thread}/schedstat`, 'utf8');
+  return threads.reduce((sum, thread) => sum + Number(of(thread).split(' ')[0]), 0);
 }
 
 /** Anonymous resident memory: what the process itself holds, without mapped files. Bytes. */

@@ -23,6 +23,7 @@ const PEERS = {
   federate: ['prometheus'],
   'catch-up': ['redis'],
   million: flags.includes('--hop') ? ['redis'] : [],
+  'redis-cpu': ['redis'],
 };
 ensurePeers(file === undefined ? (PEERS[owner || 'hierarchy'] ?? []) : []);
 const args = ['--conditions=canopy-source', '--import', 'tsx', script, ...rest, ...flags];
