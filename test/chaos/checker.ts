@@ -219,8 +219,10 @@ function stepFaults(evidence: Evidence, { who, steps }: Answers): string[] {
       if (value === undefined) continue;
       const shown = have?.get(time) ?? null;
       if (Object.is(value, shown)) continue;
+      const times = [...(have?.keys() ?? [])];
+      const there = `${times.length} of ${evidence.stepTimes.length} there, ${times[0]} to ${times.at(-1)}`;
       faults.push(
-        `${who}: ${key}: ${shown ?? 'absent'} in the step ${time}, not ${value ?? 'absent'}`,
+        `${who}: ${key}: ${shown ?? 'absent'} in the step ${time}, not ${value ?? 'absent'}; ${there}`,
       );
     }
     if (faults.length > FAULTS_MAX) break;

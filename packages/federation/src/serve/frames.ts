@@ -84,6 +84,10 @@ const NAME_LENGTH_MAX = 200;
 const JOURNALS_MAX = 4096;
 /** A reader gets a report no more often. */
 const REPORT_INTERVAL_MS = 10_000;
+/** Says how long the reader waits, as Prometheus does. Seconds. */
+const TIMEOUT_HEADER = 'x-prometheus-scrape-timeout-seconds';
+/** This part of it is for reading: a page that comes too late is asked for again and again. */
+const TIMEOUT_PART = 4;
 /** First-pass share of a journal: no journal is starved by one that has much to say. */
 const SHARE_MIN_BYTES = 64 * 1024;
 
@@ -92,6 +96,8 @@ interface Request {
   readonly cursors: ReadonlyMap<JournalRef, Cursor>;
   readonly excluded: ReadonlySet<string>;
   readonly reader: Reader;
+  /** How long it waits for the page. Milliseconds. */
+  readonly timeout: number;
 }
 
 interface Open {
@@ -187,12 +193,14 @@ export class FrameServer {
     const remote = req.socket.remoteAddress ?? '';
     const reader = this.#readers.admit(name, remote, selection.canonical);
     if (reader === undefined) throw new CanopyError('too_many_requests', 'too many readers');
-    return { selection, cursors, excluded, reader };
+    const seconds = Number(headerText(req, TIMEOUT_HEADER));
+    const timeout = seconds > 0 ? seconds * 1000 : Number.POSITIVE_INFINITY;
+    return { selection, cursors, excluded, reader, timeout };
   }
 
   async #page(request: Request): Promise<Page> {
     const { clock, pageTime, pageBytes, name } = this.#options;
-    const deadline = clock.monotonic() + pageTime;
+    const deadline = clock.monotonic() + Math.min(pageTime, request.timeout / TIMEOUT_PART);
     const { opened, excluded } = await this.#open(request);
     const budget = { bytes: pageBytes, entries: PAGE_ENTRIES_MAX / 2, deadline };
     await this.#fill(opened, budget);
