@@ -85,6 +85,7 @@ export class Hierarchy {
     for (const machine of this.machines.values()) {
       // What was put off comes at once.
       machine.frozenUntil = Math.min(machine.frozenUntil, time.now);
+      time.thaw(machine);
       machine.start();
     }
   }

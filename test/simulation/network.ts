@@ -48,6 +48,7 @@ export class Network {
   /** One address that leads to any of several machines. */
   readonly aliases = new Map<string, readonly string[]>();
   readonly #listeners = new Map<string, Listener>();
+  #turn = 0;
   readonly #cuts = new Map<string, Cut>();
   /** Pages that were answered, by who asked whom. */
   readonly #old = new Map<string, Answer[]>();
@@ -122,7 +123,9 @@ export class Network {
     take: (answer: Answer | Error) => void,
   ): void {
     const named = new URL(question.url).host;
-    const to = this.#chance.of(this.aliases.get(named) ?? [named]);
+    const behind = this.aliases.get(named) ?? [named];
+    // As load balancers do: in turn.
+    const to = behind[this.#turn++ % behind.length];
     const { weather } = this;
     const chance = this.#chance;
     const cut = this.#cuts.get(linkKey(host, to));

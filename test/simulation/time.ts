@@ -11,6 +11,8 @@ interface Event {
   due: number;
   readonly order: number;
   readonly owner: Machinery | undefined;
+  /** Its machine was frozen when it was due. */
+  isPutOff: boolean;
   /** Undefined once cancelled. */
   fire: (() => void) | undefined;
 }
@@ -60,7 +62,13 @@ export class SimTime {
   }
 
   at(due: number, fire: () => void, owner?: Machinery): Timer {
-    const event: Event = { due: Math.max(due, this.now), order: this.#order++, owner, fire };
+    const event: Event = {
+      due: Math.max(due, this.now),
+      order: this.#order++,
+      owner,
+      fire,
+      isPutOff: false,
+    };
     this.#push(event);
     return { cancel: () => void (event.fire = undefined) };
   }
@@ -79,6 +87,7 @@ export class SimTime {
       const thaw = event.owner?.frozenUntil ?? 0;
       if (thaw > event.due) {
         event.due = thaw;
+        event.isPutOff = true;
         this.#push(event);
         continue;
       }
@@ -86,6 +95,15 @@ export class SimTime {
       this.events++;
       event.fire();
       await this.#settle();
+    }
+  }
+
+  /** What a machine was to do while it was frozen comes now. */
+  thaw(owner: Machinery): void {
+    const events = this.#heap.splice(0);
+    for (const event of events) {
+      if (event.owner === owner && event.isPutOff) event.due = Math.min(event.due, this.now);
+      this.#push(event);
     }
   }
 

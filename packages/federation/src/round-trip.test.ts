@@ -459,8 +459,10 @@ describe('a store that is elsewhere', () => {
     expect(state.position).toEqual(journal.position);
     // A new process finds the journal again, and asks with its cursor.
     const next = new PullRig(store, clock);
+    expect(parent.loaded).toEqual(['a nothing']);
     expect(await next.pull(server.target())).toEqual({ samples: 0, more: false });
     expect(next.puller.totals.repeated).toBe(0);
+    expect(next.loaded).toEqual([`a ${journal.position.sequence}`]);
     const { gaps } = await ledgerOf(store, journal.ref);
     expect(gaps).toEqual([
       { group: 0, from: 0, to: asTime(T0 + 4000), cause: 'trimmed', frames: -1 },

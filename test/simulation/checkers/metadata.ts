@@ -2,13 +2,14 @@
  * Type and help of a series are at every level what its exporter said last, as it was journalled by a leaf that
  * scraped it; and a leaf journalled what the exporter says.
  *
- * Does not check: which of two leaves' descriptions wins; whether what was said after the moment up to which everything
+ * Does not check: which of two leaves' descriptions wins, or of two runs' after a clock was set (the later one need not be
+ * the one of later times); whether what was said after the moment up to which everything
  * must have arrived is there already.
  */
 import { type Family, comparePositions } from '@canopy/model';
 import { helpAt, typeOf } from '../exporter.js';
 import type { Truth } from '../truth.js';
-import { type Checker, type Outcome, truthsBelow } from './outcome.js';
+import { type Checker, type Outcome, isClockSet, truthsBelow } from './outcome.js';
 
 const FAULTS_MAX = 3;
 const LATE = 1e9;
@@ -40,9 +41,10 @@ export const metadata: Checker = (outcome) =>
   });
 
 /** What stands at the moment up to which everything must have arrived, and what came after it. */
-function saidOf({ upTo }: Outcome, { series, ref }: Truth, key: string): Family[] {
+function saidOf(outcome: Outcome, { series, ref, writer }: Truth, key: string): Family[] {
   const descriptions = series.get(key)?.descriptions ?? [];
-  const end = upTo.get(ref) ?? { epoch: 0, sequence: 0 };
+  const end = outcome.upTo.get(ref) ?? { epoch: 0, sequence: 0 };
+  if (isClockSet(outcome, writer)) return descriptions.flatMap(({ family }) => family ?? []);
   const last = descriptions.findLastIndex(({ position }) => comparePositions(position, end) <= 0);
   return descriptions.slice(Math.max(0, last)).flatMap(({ family }) => family ?? []);
 }

@@ -61,3 +61,12 @@ export function hasFault({ hierarchy }: Outcome, kind: string, name: string): bo
         ('target' in fault && fault.target === name)),
   );
 }
+
+/** Whether a clock was set of one of those that write to a database: a standby has its parent's. */
+export function isClockSet(outcome: Outcome, writer: string): boolean {
+  const { machines } = outcome.hierarchy;
+  return [...machines.values()].some(
+    ({ name, options }) =>
+      options.database.options.name === writer && hasFault(outcome, 'clock', name),
+  );
+}

@@ -3,7 +3,7 @@
  * the time of that very scrape; where a scrape failed, all series of the target end.
  *
  * Does not check: between two runs (a restart knows nothing of what was there before); times at which two runs have the
- * target.
+ * target; across a gap that the level's ledger names: the mark may be in it.
  */
 import { SampleState } from '@canopy/model';
 import type { Level } from '../level.js';
@@ -19,7 +19,10 @@ export const staleness: Checker = (outcome) => {
     .flatMap((level) => unended(level, runs).slice(0, FAULTS_MAX));
 };
 
-function unended({ machine, series }: Level, runs: ReadonlyMap<string, readonly Run[]>): string[] {
+function unended(
+  { machine, series, ledgers }: Level,
+  runs: ReadonlyMap<string, readonly Run[]>,
+): string[] {
   const faults: string[] = [];
   for (const up of series.values()) {
     if (up.labels.get('__name__') !== 'up' || up.labels.get('job') !== 'farm') continue;
@@ -36,6 +39,8 @@ function unended({ machine, series }: Level, runs: ReadonlyMap<string, readonly 
         const run = own.find(({ first, last }) => first <= before && before <= last);
         if (run === undefined || time > run.last) continue;
         if (isContested(own, before) || isContested(own, time)) continue;
+        const gaps = ledgers.get(run.ref)?.gaps ?? [];
+        if (gaps.some(({ from, to }) => from < time && before < to)) continue;
         faults.push(`${machine.name} ${instance}: ${name} of ${before} has no end at ${time}`);
       }
     }

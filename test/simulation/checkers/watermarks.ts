@@ -6,21 +6,12 @@
  */
 import type { Probe } from '../probes.js';
 import { covers } from '../level.js';
-import { type Checker, type Outcome, hasFault } from './outcome.js';
+import { type Checker, type Outcome, isClockSet } from './outcome.js';
 
 const FAULTS_MAX = 3;
 
 export const watermarks: Checker = (outcome) =>
   outcome.probes.flatMap((probe) => unseen(outcome, probe).slice(0, FAULTS_MAX));
-
-/** Of one of those that write the journal: a standby has its store. */
-function isClockSet(outcome: Outcome, writer: string): boolean {
-  const { machines } = outcome.hierarchy;
-  return [...machines.values()].some(
-    ({ name, options }) =>
-      options.database.options.name === writer && hasFault(outcome, 'clock', name),
-  );
-}
 
 function unseen(
   outcome: Outcome,

@@ -4,7 +4,13 @@
  * store one does that; the others follow the store and answer (parts/leadership.ts).
  */
 import { FramePuller, LeafRegistry } from '@canopy/federation';
-import { CanopyError, type DurationMs, parseLedger } from '@canopy/model';
+import {
+  CanopyError,
+  type DurationMs,
+  type JournalRef,
+  type JournalState,
+  parseLedger,
+} from '@canopy/model';
 import { takeLease } from '@canopy/store';
 import { type WebTotals, clientNames } from '@canopy/web';
 import type { Settings } from '../cli/settings.js';
@@ -254,6 +260,13 @@ function startPulling(
   term: LifeCycle,
 ): FramePuller {
   const { store, clock, owner, log, head } = process;
+  const wentBack = async (ref: JournalRef, state: JournalState | undefined): Promise<void> => {
+    tiles.forget(ref);
+    rest.blocks.forget(ref);
+    process.watermarks.goBack(ref, parseLedger(state?.ledger ?? '').watermark);
+    await recoverAgain(store, head, ref, state, log);
+    warming.start();
+  };
   const puller = new FramePuller({
     ...{ store, owner, log, clock, appender: head },
     readerName: `${process.settings.name}@${process.world.hostname}`,
@@ -261,14 +274,12 @@ function startPulling(
     groupOf: (ref, epoch, group) => head.provenance.groupOf(ref, epoch, group),
     ownJournals: () => new Set(process.journal === undefined ? [] : [process.journal.id]),
     onWatermark: (ref, time) => process.watermarks.note(ref, time),
-    onLoaded: (state) => follower.catchUp(state),
-    onStoreWentBack: async (ref, state) => {
-      tiles.forget(ref);
-      rest.blocks.forget(ref);
-      process.watermarks.goBack(ref, parseLedger(state?.ledger ?? '').watermark);
-      await recoverAgain(store, head, ref, state, log);
-      warming.start();
+    onLoaded: async (ref, state) => {
+      if (state !== undefined) return follower.catchUp(state);
+      // The store lost it before this process wrote there, or never had it.
+      if (head.position(ref) !== undefined) await wentBack(ref, undefined);
     },
+    onStoreWentBack: wentBack,
     pageBytesMax: PAGE_BYTES_MAX,
     journalsMax: JOURNALS_MAX,
     trust: (target) => trustOf(registry, process.settings.enforceLabels, target),

@@ -324,7 +324,7 @@ export class JournalIntake {
   async #load(): Promise<Known | null> {
     if (this.#known !== undefined) return this.#known;
     const state = await this.#options.store.journal(this.#ref);
-    if (state !== undefined) await this.#options.onLoaded(state);
+    await this.#options.onLoaded(this.#ref, state);
     this.#known = state === undefined ? null : knownFrom(state);
     // Not what was true before: the store may have less now.
     this.#watermark = this.#known?.ledger.watermark ?? 0;

@@ -32,10 +32,11 @@ export interface FramePullerOptions {
   /** A journal is complete up to `watermark`, in the store and in the appender. */
   onWatermark(ref: JournalRef, watermark: Milliseconds): void;
   /**
-   * The state of a journal was read from the store, where another process may have written since: awaited
-   * before the journal is pulled from there; afterwards the appender has whatever the store has.
+   * The state of a journal was read from the store, where another process may have written since, or which may have lost it
+   * (undefined: there is nothing): awaited before the journal is pulled from there; afterwards the appender has whatever
+   * the store has, and nothing else.
    */
-  onLoaded(state: JournalState): Promise<void>;
+  onLoaded(ref: JournalRef, state: JournalState | undefined): Promise<void>;
   /**
    * The store has lost what it had of a journal (wiped, an older copy): `state` is what is left, undefined:
    * nothing. What the appender has of it must not be taken for stored any more. Awaited before the journal

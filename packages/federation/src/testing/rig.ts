@@ -87,6 +87,8 @@ export class PullRig {
   readonly puller: FramePuller;
   readonly appender: RecordingAppender;
   readonly watermarks: number[] = [];
+  /** First digit of the journal and the sequence that the store had. */
+  readonly loaded: string[] = [];
   /** First digit of the journal and the sequence that is left. */
   readonly wentBack: string[] = [];
 
@@ -105,7 +107,10 @@ export class PullRig {
       groupOf: () => undefined,
       ownJournals: () => new Set(),
       onWatermark: (_ref, watermark) => void this.watermarks.push(watermark),
-      onLoaded: () => Promise.resolve(),
+      onLoaded: (ref, state) => {
+        this.loaded.push(`${ref.slice(0, 1)} ${state?.position.sequence ?? 'nothing'}`);
+        return Promise.resolve();
+      },
       onStoreWentBack: (ref, state) => {
         this.wentBack.push(`${ref.slice(0, 1)} ${state?.position.sequence ?? 'gone'}`);
         return Promise.resolve();

@@ -2,8 +2,16 @@
  * The word that scrapes are coming, in the store before the first of them: a process that is killed before its first commit
  * would leave nothing else that a gap could be told from.
  */
-import { type JournalRef, type Milliseconds, type Store, asTime, errorText } from '@canopy/model';
+import {
+  type JournalRef,
+  type Milliseconds,
+  type Store,
+  asTime,
+  errorText,
+  journalIdOf,
+} from '@canopy/model';
 import type { StoreLog } from '../health.js';
+import { saveJournalId } from './journal-id.js';
 
 const DOCUMENT = 'journal/scrapes';
 
@@ -41,8 +49,10 @@ export class ExpectedScrapes {
     return this.#told;
   }
 
-  /** The store lost its documents, and all that was journalled with them. */
-  async tellAgain(): Promise<void> {
+  /** The store lost its documents, and all that was journalled with them: the id is told again, too. */
+  async tellAgain(place: string): Promise<void> {
+    // The next process must find this journal, not make another.
+    await saveJournalId(this.#store, journalIdOf(this.#ref), place);
     if (this.#told !== undefined) await save(this.#store, this.#ref, asTime(1));
   }
 }

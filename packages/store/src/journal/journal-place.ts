@@ -3,7 +3,6 @@ import {
   CanopyError,
   type Clock,
   type DurationMs,
-  type JournalId,
   type JournalPosition,
   type JournalRef,
   type JournalState,
@@ -14,7 +13,6 @@ import {
   asDuration,
   asTime,
   comparePositions,
-  isJournalId,
   sleep,
 } from '@canopy/model';
 import { START } from '../commit.js';
@@ -31,61 +29,12 @@ import { JournalIndex } from './journal-index.js';
 import type { JournalWriterOptions } from './options.js';
 import type { QueuedRecord } from './record-queue.js';
 
-const ID_DOCUMENT = 'journal/id';
 const CLEAN_DOCUMENT = 'journal/clean';
 const CHECKPOINT_DOCUMENT = 'journal/groups';
 const LEASE_RETRY_MS = 500;
 /** Groups that ended and may be gone on from. */
 const PREDECESSORS_MAX = 20_000;
 const SCAN_LIMITS = { maxBytes: 4 * 1024 * 1024, maxEntries: 10_000 };
-
-interface IdDocument {
-  readonly id: string;
-  readonly place: string;
-}
-
-/**
- * The id that belongs to this place: made once, and anew where the documents were copied from
- * elsewhere (two journals with one id would give one position to different frames).
- */
-export async function findJournalId(
-  store: Store,
-  place: string,
-  randomBytes: (size: number) => Uint8Array,
-  log: StoreLog,
-): Promise<JournalId> {
-  const text = await store.getDocument(ID_DOCUMENT);
-  const stored = text === undefined ? undefined : parseId(text);
-  if (text !== undefined && stored === undefined) {
-    throw new CanopyError('storage_corrupt', `the document ${ID_DOCUMENT} cannot be read`);
-  }
-  if (stored !== undefined) {
-    const copied = stored.place !== '' && place !== '' && stored.place !== place;
-    if (!copied) return stored.id as JournalId;
-    log('warn', 'the storage folder is a copy of another: it goes on as a new journal', {
-      copiedJournal: stored.id,
-    });
-  }
-  const id = Buffer.from(randomBytes(16)).toString('hex') as JournalId;
-  await saveJournalId(store, id, place);
-  return id;
-}
-
-export async function saveJournalId(store: Store, id: JournalId, place: string): Promise<void> {
-  await store.putDocument(ID_DOCUMENT, JSON.stringify({ id, place } satisfies IdDocument));
-}
-
-function parseId(text: string): IdDocument | undefined {
-  try {
-    const { id, place } = JSON.parse(text) as Partial<IdDocument>;
-    if (typeof id === 'string' && isJournalId(id) && typeof place === 'string') {
-      return { id, place };
-    }
-  } catch {
-    // Said by the caller.
-  }
-  return undefined;
-}
 
 /**
  * Takes the lease; waits for one that a process before left behind, twice its life at most.

@@ -618,6 +618,21 @@ describe('JournalWriter', () => {
     await journal.close();
   });
 
+  it('keeps its id where the store was wiped before its first commit', async () => {
+    const first = await open();
+    await store.putDocument('journal/id', undefined);
+    await store.releaseLease(first.lease);
+    const group = openGroup(first);
+    addSeries(group, 'm');
+    write(group, 0, 1);
+    await first.flush();
+    expect(ledgers.length).toBe(1);
+    await crash();
+    const second = await open();
+    expect(second.id).toBe(first.id);
+    await second.close();
+  });
+
   it('starts a new epoch when the store lost the journal', async () => {
     const journal = await open();
     const group = openGroup(journal);

@@ -33,9 +33,9 @@ import {
   gapRecord,
   targetKey,
 } from './group-columns.js';
+import { findJournalId } from './journal-id.js';
 import type { JournalIndex } from './journal-index.js';
 import {
-  findJournalId,
   gapSinceBefore,
   predecessorsOf,
   rememberClosed,
@@ -44,7 +44,6 @@ import {
   recover,
   saveCheckpoint,
   saveCleanMark,
-  saveJournalId,
   takeLease,
 } from './journal-place.js';
 import { type JournalWriterOptions, type JournalWriterStats, emptyStats } from './options.js';
@@ -390,15 +389,15 @@ export class JournalWriter implements Journal {
         // The lease ran out or the store lost it: taken again, once without waiting.
         this.#isLeaseLost = true;
         this.#fencedTimes++;
+        // Before a first commit nothing else tells of a wipe.
+        if (batch.expected === null) await this.#expected.tellAgain(this.#options.pathIdentity);
         if (this.#fencedTimes === 1) return true;
         throw new CanopyError('storage_unavailable', `the lease on journal ${this.ref} was lost`);
       case 'behind':
         this.#storeWentBack(outcome.state.position, outcome.state.ledger);
         return true;
       case 'absent':
-        // The documents went with it: the next process must find this journal, not make another.
-        await saveJournalId(this.#options.store, this.id, this.#options.pathIdentity);
-        await this.#expected.tellAgain();
+        await this.#expected.tellAgain(this.#options.pathIdentity);
         this.#storeWentBack(null, '');
         return true;
     }
