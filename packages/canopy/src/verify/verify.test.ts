@@ -29,7 +29,7 @@ import { FrameLog } from './frame-log.js';
 
 const MINUTE = 60_000;
 const HOUR = 60 * MINUTE;
-const TTL = asDuration(1e9);
+const TTL = asDuration(12 * 3_600_000);
 
 /** One source, scraped each minute, everything real but the store; its ledger is counted frame by frame. */
 class Parent {
