@@ -248,7 +248,7 @@ export class JournalRead {
     const place = freePlace(after, this.#trimmed, layouts);
     if (place === null) return null;
     let from = this.#complete;
-    let to = Math.max(await this.#oldestTime(), from + 1, this.#newestBeforeStep() + 1);
+    let to = Math.max(await this.#endOfLost(), from + 1, this.#newestBeforeStep() + 1);
     for (const entry of layouts) {
       if (comparePositions(entry, after) <= 0) continue;
       from = Math.max(0, Math.min(from, entry.time - 1));
@@ -271,14 +271,17 @@ export class JournalRead {
     return steps.reduce((newest, { from }) => Math.max(newest, from), 0);
   }
 
-  /** Time of the oldest frame kept; where there is none, the first that is still to come. */
-  async #oldestTime(): Promise<number> {
+  /**
+   * No frame that is gone is of this time or later: that of the oldest frame kept, before which younger ones may have
+   * stood; where there is none, the first that is still to come.
+   */
+  async #endOfLost(): Promise<number> {
     const limits = { maxBytes: CHUNK_BYTES, maxEntries: CHUNK_ENTRIES };
     const { store, now } = this.#parts;
     for (let after = this.#trimmed; ; ) {
       const kept = await store.readEntries(this.#stored.ref, after, limits);
       const frame = kept.find((entry) => entry.kind === EntryKind.frame);
-      if (frame !== undefined) return frame.time;
+      if (frame !== undefined) return frame.time + this.#parts.reorder;
       if (kept.length === 0) return now() + 1;
       // Layouts only: there are no more than groups.
       after = kept[kept.length - 1];
