@@ -73,6 +73,16 @@ export async function readLevel(machine: Machine, takes: Level['takes']): Promis
     ledgers.set(whole, parseLedger(ledger));
     states.set(whole, position);
   }
+  // What was found meanwhile is told at once, and stored with the next commit.
+  const told = [
+    ...(process.puller?.journals() ?? []),
+    ...(process.journal ? [process.journal] : []),
+  ];
+  for (const { ref, ledger } of told) {
+    const whole = journalIdOf(ref) as string as JournalRef;
+    const stored = ledgers.get(whole);
+    if (stored !== undefined) ledgers.set(whole, { ...stored, gaps: [...ledger.gaps] });
+  }
   return { machine, series, ledgers, states, takes };
 }
 

@@ -48,7 +48,7 @@ export class Network {
   /** One address that leads to any of several machines. */
   readonly aliases = new Map<string, readonly string[]>();
   readonly #listeners = new Map<string, Listener>();
-  #turn = 0;
+  readonly #turns = new Map<string, number>();
   readonly #cuts = new Map<string, Cut>();
   /** Pages that were answered, by who asked whom. */
   readonly #old = new Map<string, Answer[]>();
@@ -124,8 +124,10 @@ export class Network {
   ): void {
     const named = new URL(question.url).host;
     const behind = this.aliases.get(named) ?? [named];
-    // As load balancers do: in turn.
-    const to = behind[this.#turn++ % behind.length];
+    const turn = this.#turns.get(host) ?? 0;
+    // Who asks several is sent to them in turn.
+    if (behind.length > 1) this.#turns.set(host, turn + 1);
+    const to = behind[turn % behind.length];
     const { weather } = this;
     const chance = this.#chance;
     const cut = this.#cuts.get(linkKey(host, to));
@@ -135,7 +137,8 @@ export class Network {
       if (cut.kind === 'swallow') return;
       return void life.in(0.5, () => take(reset()));
     }
-    if (chance.isHit(weather.requestLost)) return this.#trace.note(`${path} request lost`);
+    if (chance.isHit(weather.requestLost))
+      return this.#trace.note(`${path} request lost`, 'requests lost');
     const arrive = (isSecond: boolean): void => {
       this.#time.at(this.#time.now + this.#delay(), () => {
         this.#serve(to, question, (answer) => {
@@ -146,7 +149,7 @@ export class Network {
       });
     };
     const isTwice = chance.isHit(weather.requestTwice);
-    if (isTwice) this.#trace.note(`${path} request twice`);
+    if (isTwice) this.#trace.note(`${path} request twice`, 'requests that came twice');
     arrive(false);
     if (isTwice) arrive(true);
   }
@@ -199,10 +202,11 @@ export class Network {
   ): void {
     const { weather } = this;
     const chance = this.#chance;
-    if (chance.isHit(weather.answerLost)) return this.#trace.note(`${path} answer lost`);
+    if (chance.isHit(weather.answerLost))
+      return this.#trace.note(`${path} answer lost`, 'answers lost');
     if (given instanceof Error) return void life.in(0.3, () => take(given));
     if (chance.isHit(weather.answerCut)) {
-      this.#trace.note(`${path} answer cut`);
+      this.#trace.note(`${path} answer cut`, 'answers cut');
       return void life.in(this.#delay(), () => take(reset()));
     }
     let answer = this.#canaries.spoilAnswer(path, given);
@@ -211,7 +215,7 @@ export class Network {
       this.#history.paged(answer.body);
       const old = this.#old.get(path) ?? [];
       if (old.length > 0 && chance.isHit(weather.answerOld)) {
-        this.#trace.note(`${path} old answer`);
+        this.#trace.note(`${path} old answer`, 'answers of earlier requests');
         answer = chance.of(old);
       }
       old.push(answer);

@@ -40,10 +40,9 @@ export interface SimulationResult {
   readonly digest: string;
   readonly lines: readonly string[];
   readonly events: number;
-  readonly kills: number;
-  readonly scrapes: number;
-  readonly pages: number;
   readonly samples: number;
+  /** What was done and disturbed, by its name. */
+  readonly counts: Readonly<Record<string, number>>;
 }
 
 /** From healing on to the moment up to which everything must arrive. */
@@ -75,11 +74,15 @@ export async function simulate(options: SimulationOptions): Promise<SimulationRe
     for (const text of missing(hierarchy, upTo)) history.fault('progress', text);
   } else await check(hierarchy, upTo, probes, canaries);
   const samples = [...history.truths.values()].reduce((sum, truth) => sum + truth.samples, 0);
+  trace.count('events', time.events);
+  trace.count('machines', hierarchy.machines.size);
+  trace.count('pages', history.pages);
+  trace.count('samples journalled', samples);
+  trace.count('scrapes answered', history.scraped.length);
+  trace.count('snapshots read meanwhile', probes.length);
   return {
     ...{ seed: options.seed, plan, faults: history.faults, digest: trace.digest() },
-    ...{ lines: trace.lines, events: time.events, pages: history.pages, samples },
-    kills: [...hierarchy.machines.values()].reduce((sum, { kills }) => sum + kills, 0),
-    scrapes: history.scraped.length,
+    ...{ lines: trace.lines, events: time.events, samples, counts: trace.counts },
   };
 }
 
@@ -116,7 +119,7 @@ function missing(hierarchy: Hierarchy, upTo: Places): string[] {
     for (const truth of truthsOf(hierarchy, machine)) {
       const wanted = upTo.get(truth.ref);
       if (wanted === undefined || isForgotten(hierarchy, truth)) continue;
-      const has = headPosition(machine, truth.ref);
+      const has = headPosition(machine, truth);
       if (has !== undefined && comparePositions(has, wanted) >= 0) continue;
       const hasText = has === undefined ? 'nothing' : originKey(has);
       lacks.push(`${name} has ${hasText} of ${truth.writer}, not ${originKey(wanted)}`);
@@ -141,12 +144,12 @@ function truthsOf(hierarchy: Hierarchy, machine: Machine) {
 }
 
 /** How far a process has taken in a journal: by what it stored, for a filter lets entries pass by. */
-function headPosition(machine: Machine, ref: JournalRef): JournalPosition | undefined {
+function headPosition(machine: Machine, { ref, writer }: Truth): JournalPosition | undefined {
   const { process } = machine;
-  if (machine.name !== 'f') return process?.head.position(ref);
+  // Its own journals, earlier ones too, nobody filters.
+  const isWhole = machine.name !== 'f' || writer === machine.options.database.options.name;
+  if (isWhole) return process?.head.position(ref);
   const statuses = process?.puller?.journals() ?? [];
-  const own = process?.journal;
-  if (own?.ref === ref) return own.position;
   return statuses.find((status) => journalIdOf(status.ref) === journalIdOf(ref))?.position;
 }
 

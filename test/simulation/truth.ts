@@ -103,6 +103,7 @@ export class Truth {
   /** What is after `position` is not in the writer's store any more. */
   fellBack(position: JournalPosition): void {
     this.wentBack = true;
+    if (comparePositions(position, this.position) < 0) this.position = position;
     for (const { samples } of this.series.values()) {
       for (let i = samples.length - 1; i >= 0; i--) {
         if (comparePositions(samples[i].position, position) <= 0) break;

@@ -92,6 +92,24 @@ it('asks for a new head where the store fell back to before it cut the journal',
   expect(await left(A)).toEqual([]);
 });
 
+it('cuts nothing behind tiles that were seen in the store and are not there any more', async () => {
+  const asked: string[] = [];
+  const onWentBack = async (journal: JournalRef) => asked.push(journal[0]) > 0;
+  const upTo = { epoch: 1, sequence: 0 };
+  const { store, keeper } = await rig({ onWentBack }, () => upTo);
+  keeper.add(A, tile(1, 1));
+  await keeper.write();
+  // Found again in the next round; then the store falls back further than that.
+  await keeper.write();
+  const lease = await store.acquireLease(A, 'me', asDuration(15_000));
+  if (lease.granted) await store.dropTiles(lease.lease, [tile(1, 1).meta]);
+  keeper.add(A, tile(2, 2));
+  upTo.sequence = 1;
+  await keeper.write();
+  expect(asked).toEqual(['a']);
+  expect((await store.journal(A))?.trimmed.sequence).toBe(0);
+});
+
 it('writes nothing of a journal of which the store has less than the head', async () => {
   const { store, keeper, stored, left } = await rig();
   const head = { position: () => ({ epoch: 1, sequence: 2 }) };

@@ -12,6 +12,7 @@ import {
   type Milliseconds,
   type Store,
   type StoredTile,
+  type TileMeta,
   comparePositions,
   errorText,
 } from '@canopy/model';
@@ -51,6 +52,8 @@ export class TileKeeper {
   #pending: Item[] = [];
   /** Written in the last round; not found again yet. */
   #written: Item[] = [];
+  /** Written before the last round, and the journal not cut behind them yet. */
+  readonly #uncut = new Map<JournalRef, readonly TileMeta[]>();
   /** Where each journal was cut. */
   readonly #cut = new Map<JournalRef, JournalPosition>();
   #running: Promise<void> | undefined;
@@ -76,6 +79,7 @@ export class TileKeeper {
     this.#pending = this.#pending.filter((item) => item.ref !== ref);
     this.#written = this.#written.filter((item) => item.ref !== ref);
     this.#cut.delete(ref);
+    this.#uncut.delete(ref);
   }
 
   /** Gives up what is not written and has no sample since `time`. */
@@ -180,7 +184,11 @@ export class TileKeeper {
       this.#remove(new Set(batch));
       this.#written.push(...batch);
       // After each of them: a store that is full takes tiles because the journal behind them goes.
-      if (trims) await this.#trim(ref);
+      if (trims && !(await this.#trim(ref))) return;
+      const metas = batch.map(({ tile }) => tile.meta);
+      const cut = this.#cut.get(ref) ?? START;
+      const rest = metas.filter((meta) => comparePositions(firstOf(meta), cut) > 0);
+      this.#uncut.set(ref, [...(this.#uncut.get(ref) ?? []), ...rest]);
     }
   }
 
@@ -209,20 +217,51 @@ export class TileKeeper {
     throw new CanopyError('storage_unavailable', `journal ${ref} is written by ${outcome.heldBy}`);
   }
 
-  /** Cuts the journal where nothing needs it: neither an open tile nor a reader of our own. */
-  async #trim(ref: JournalRef): Promise<void> {
+  /**
+   * Cuts the journal where nothing needs it: neither an open tile nor a reader of our own. False where the store fell back,
+   * and the head was built up anew.
+   */
+  async #trim(ref: JournalRef): Promise<boolean> {
     const { store, head, oldestReader, onCovered } = this.#options;
     let upTo = head().trimmable(ref);
-    if (onCovered !== undefined) return onCovered(ref, upTo);
+    if (onCovered !== undefined) {
+      await onCovered(ref, upTo);
+      return true;
+    }
     const reader = oldestReader(ref);
     if (reader !== undefined && comparePositions(reader, upTo) < 0) upTo = reader;
+    if (await this.#lacksWhatIsCut(ref, upTo)) return false;
     const lease = await this.#lease(ref);
     this.stats.trimmedBytes += await store.trimJournal(lease, upTo);
     const cut = this.#cut.get(ref);
     if (cut === undefined || comparePositions(cut, upTo) < 0) this.#cut.set(ref, upTo);
     const gone = head().groupsNotNeeded(ref, upTo);
-    if (gone.length === 0) return;
+    if (gone.length === 0) return true;
     await store.dropLayouts(lease, gone);
     head().layoutsDropped(ref, gone);
+    return true;
+  }
+
+  /**
+   * Whether the store has lost tiles behind which the journal is to be cut: it was seen with them, and may have fallen
+   * back further since. Then the head is built up anew from what is not cut yet.
+   */
+  async #lacksWhatIsCut(ref: JournalRef, upTo: JournalPosition): Promise<boolean> {
+    const { store, head, onWentBack } = this.#options;
+    const isAlone = (meta: TileMeta): boolean => head().storedTiles.isAlone(ref, meta);
+    const uncut = (this.#uncut.get(ref) ?? []).filter(isAlone);
+    const isCut = (meta: TileMeta): boolean => comparePositions(firstOf(meta), upTo) <= 0;
+    const metas = uncut.filter(isCut);
+    const rest = uncut.filter((meta) => !isCut(meta));
+    this.#uncut.set(ref, rest);
+    const read = metas.length === 0 ? [] : await store.readTiles(ref, metas);
+    if (read.every((bytes) => bytes !== undefined)) return false;
+    return (await onWentBack?.(ref)) ?? false;
   }
 }
+
+const START: JournalPosition = { epoch: 0, sequence: 0 };
+const firstOf = ({ epoch, firstSequence }: TileMeta): JournalPosition => ({
+  epoch,
+  sequence: firstSequence,
+});

@@ -79,6 +79,7 @@ export async function startParent(
     head: () => process.head,
     onLevel: ({ ref, ledger }) => process.watermarks.note(ref, parseLedger(ledger).watermark),
     onRebuild: (ref) => {
+      process.watermarks.goBack(ref, 0);
       tiles.forget(ref);
       rest.blocks.forget(ref);
     },
@@ -263,8 +264,9 @@ function startPulling(
   const wentBack = async (ref: JournalRef, state: JournalState | undefined): Promise<void> => {
     tiles.forget(ref);
     rest.blocks.forget(ref);
-    process.watermarks.goBack(ref, parseLedger(state?.ledger ?? '').watermark);
+    process.watermarks.goBack(ref, 0);
     await recoverAgain(store, head, ref, state, log);
+    process.watermarks.note(ref, parseLedger(state?.ledger ?? '').watermark);
     warming.start();
   };
   const puller = new FramePuller({

@@ -117,8 +117,15 @@ export class JournalIntake {
       const isSame = before !== undefined && state !== undefined;
       // Counted already, where the last commit is still there.
       if (!isSame || comparePositions(before, state.position) !== 0) this.#forgetPending();
-      await this.#options.onStoreWentBack(this.#ref, state);
+      await this.#wentBackTo(state);
     });
+  }
+
+  /** While the appender is built up anew nothing is complete. */
+  async #wentBackTo(state: JournalState | undefined): Promise<void> {
+    this.#watermark = 0;
+    await this.#options.onStoreWentBack(this.#ref, state);
+    this.#watermark = parseLedger(state?.ledger ?? '').watermark;
   }
 
   /** Names what the store turned out to have lost; with the next commit, unless the ledger names it. */
@@ -203,9 +210,8 @@ export class JournalIntake {
     if (outcome.outcome === 'absent') {
       this.#totals.absent++;
       this.#known = null;
-      this.#watermark = 0;
       this.#forgetPending();
-      await this.#options.onStoreWentBack(this.#ref, undefined);
+      await this.#wentBackTo(undefined);
       return null;
     }
     if (outcome.outcome === 'fenced') {
@@ -309,8 +315,7 @@ export class JournalIntake {
     // What was applied before is in the stored ledger, or was not written at all.
     this.#forgetPending();
     if (comparePositions(state.position, before) < 0) {
-      this.#watermark = this.#known.ledger.watermark;
-      await this.#options.onStoreWentBack(this.#ref, state);
+      await this.#wentBackTo(state);
       return;
     }
     for (let after = before; comparePositions(after, state.position) < 0; ) {
@@ -324,6 +329,7 @@ export class JournalIntake {
   async #load(): Promise<Known | null> {
     if (this.#known !== undefined) return this.#known;
     const state = await this.#options.store.journal(this.#ref);
+    this.#watermark = 0;
     await this.#options.onLoaded(this.#ref, state);
     this.#known = state === undefined ? null : knownFrom(state);
     // Not what was true before: the store may have less now.
