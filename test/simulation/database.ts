@@ -161,7 +161,7 @@ export function linkTo(database: Database, life: Life, die: (why: string) => voi
         }
         if (!isEmbedded && doom > 1 - crashAfter - lostAnswer) {
           done.catch(() => {});
-          trace.note(`${name} answer to ${what} is lost`);
+          trace.note(`${name} answer to ${what} is lost`, 'answers of stores lost');
           return reject(new CanopyError('storage_unavailable', 'the connection was lost'));
         }
         done.then(resolve, reject);

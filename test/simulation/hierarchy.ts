@@ -55,7 +55,7 @@ export class Hierarchy {
 
   do(fault: Fault): void {
     const { time, network, trace } = this.site;
-    trace.note(`fault ${JSON.stringify(fault)}`);
+    trace.note(`fault ${JSON.stringify(fault)}`, `fault: ${fault.kind}`);
     if ('machine' in fault) return this.#toMachine(this.machine(fault.machine), fault);
     if ('database' in fault) return this.#toDatabase(this.databases.get(fault.database)!, fault);
     if (fault.kind === 'cut') {

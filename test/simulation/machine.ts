@@ -118,7 +118,9 @@ export class Machine implements Machinery {
     const { life } = this;
     if (life === undefined) return;
     const { trace, time, chance } = this.#site;
-    trace.note(`${this.name} dies: ${why}`);
+    const [how] = why.split(' ');
+    const isAtWrite = how === 'before' || how === 'after' || how === 'amid';
+    trace.note(`${this.name} dies: ${why}`, isAtWrite ? `died ${how} a write` : 'died otherwise');
     this.kills++;
     this.#end();
     if (this.isOff) return;

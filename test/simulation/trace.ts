@@ -14,8 +14,16 @@ export class Trace {
     this.#say = say;
   }
 
-  /** Part of the digest: the same in every run of a seed. */
-  note(line: string): void {
+  /** How often what was done, or was disturbed. */
+  readonly counts: Record<string, number> = {};
+
+  count(what: string, times = 1): void {
+    this.counts[what] = (this.counts[what] ?? 0) + times;
+  }
+
+  /** Part of the digest: the same in every run of a seed. `what`: counted under this name. */
+  note(line: string, what = ''): void {
+    if (what !== '') this.count(what);
     const text = `${this.#now().toFixed(3)} ${line}`;
     this.#hash.update(text).update('\n');
     this.#keep(text);
