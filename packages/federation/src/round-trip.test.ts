@@ -6,6 +6,7 @@ import {
   type JournalRef,
   type Ledger,
   asTime,
+  comparePositions,
 } from '@canopy/model';
 import { afterEach, describe, expect, it } from 'vitest';
 import { FixtureJournal, RecordingAppender } from './testing/fixture-journal.js';
@@ -495,6 +496,21 @@ describe('a store that is elsewhere', () => {
     expect((await ledgerOf(store, journal.ref)).watermark).toBe(0);
     await parent.pullAll(server.target());
     expect(parent.puller.watermark(journal.ref)).toBe(watermark);
+  });
+
+  it('hands on no watermark of what its store has lost meanwhile', async () => {
+    const [watermark, position] = [T0 + 100_000, { epoch: 1, sequence: 60 }];
+    const { clock, journal, server } = await leaf({
+      watermark: () => watermark,
+      position: () => position,
+    });
+    journal.ledger = { watermark: T0 + 5000 };
+    await fill(journal, 8);
+    const parent = new PullRig(new MemoryStore(clock), clock);
+    // The server does not know yet that the store is at less than what it had.
+    expect(comparePositions(journal.position, position)).toBeLessThan(0);
+    for (let i = 0; i < 2; i++) await parent.pullAll(server.target());
+    expect(parent.puller.watermark(journal.ref)).toBe(T0 + 5000);
   });
 
   it('does not write a journal that another process pulls', async () => {

@@ -1,6 +1,6 @@
 /** Serves the journals of the store, page by page, to those above. */
 import { FrameServer } from '@canopy/federation';
-import type { DurationMs, JournalRef } from '@canopy/model';
+import type { DurationMs, JournalPosition, JournalRef } from '@canopy/model';
 import { parseSelector } from '@canopy/promql';
 import type { JournalWriter } from '@canopy/store';
 import type { LifeCycle } from '../life-cycle.js';
@@ -10,6 +10,7 @@ import { reportOf } from './status.js';
 export interface ServingOptions {
   readonly journal: JournalWriter;
   watermark(ref: JournalRef): number;
+  position(ref: JournalRef): JournalPosition | undefined;
   keptFor(ref: JournalRef): DurationMs;
   /** Its journals are cut behind the last reader. */
   readonly rememberReaders: boolean;
@@ -26,6 +27,7 @@ export function startServing(process: CanopyProcess, options: ServingOptions): F
     breakEpoch: (above) => options.journal.breakEpoch(above),
     report: () => reportOf(process.hierarchy()),
     watermark: options.watermark,
+    position: options.position,
     trail: (ref) => process.puller?.ledgerOf(ref)?.trail ?? [],
     keptFor: options.keptFor,
     get reorder() {

@@ -88,6 +88,7 @@ export async function startLeaf(
     startServing(process, {
       journal,
       watermark: (ref) => (ref === journal.ref ? journal.watermark : 0),
+      position: (ref) => (ref === journal.ref ? journal.position : undefined),
       keptFor: () => keptFor(settings, written.perSecond),
       rememberReaders: false,
       life,

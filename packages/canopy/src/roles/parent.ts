@@ -229,6 +229,7 @@ async function beginTerm(parts: Parts, term: LifeCycle): Promise<void> {
   startServing(process, {
     journal,
     watermark: (ref) => (ref === journal.ref ? journal.watermark : puller.watermark(ref)),
+    position: (ref) => (ref === journal.ref ? journal.position : puller.position(ref)),
     keptFor: () => settings.journalRetention,
     rememberReaders: true,
     life: term,

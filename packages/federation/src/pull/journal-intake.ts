@@ -142,6 +142,10 @@ export class JournalIntake {
     return this.#watermark;
   }
 
+  get position(): JournalPosition | undefined {
+    return this.#known?.position;
+  }
+
   /** Undefined where nothing is stored yet. `lagSeconds` is -1 before the first watermark. */
   status(now: Milliseconds): JournalStatus | undefined {
     const known = this.#known;

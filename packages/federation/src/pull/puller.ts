@@ -9,6 +9,7 @@ import {
   type Collision,
   FormatError,
   type GapRecord,
+  type JournalPosition,
   type JournalRef,
   type JournalStatus,
   type Ledger,
@@ -109,6 +110,11 @@ export class FramePuller implements PullFormat {
   /** Up to when a pulled journal is complete (ms since epoch); 0 where that is not known. */
   watermark(ref: JournalRef): number {
     return this.#journals.get(ref)?.watermark ?? 0;
+  }
+
+  /** Stored and applied up to here; undefined where nothing is, or it is not known. */
+  position(ref: JournalRef): JournalPosition | undefined {
+    return this.#journals.get(ref)?.position;
   }
 
   /** As the next commit will have it; undefined where nothing is stored, or known, of the journal. */

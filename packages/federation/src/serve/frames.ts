@@ -15,9 +15,11 @@ import {
   type Matcher,
   type Store,
   type TrailLevel,
+  comparePositions,
   errorText,
   isJournalId,
   journalIdOf,
+  parseLedger,
 } from '@canopy/model';
 import {
   CURSOR_HEADER,
@@ -52,6 +54,8 @@ export interface FrameServerOptions {
   report(): HierarchyStatus | undefined;
   /** Up to when a journal is complete at its stored position (ms since epoch); 0 unknown. */
   watermark(ref: JournalRef): number;
+  /** As of which position that is; undefined where it is not known. */
+  position(ref: JournalRef): JournalPosition | undefined;
   /** What was said last of a journal that is pulled, also where the store does not have it yet; else empty. */
   trail(ref: JournalRef): readonly TrailLevel[];
   /** How long an entry written to a journal now will be kept here; -1 unknown. */
@@ -98,6 +102,12 @@ interface Request {
   readonly reader: Reader;
   /** How long it waits for the page. Milliseconds. */
   readonly timeout: number;
+}
+
+/** What this process knew of a journal before it asked the store. */
+interface Known {
+  readonly watermark: number;
+  readonly position: JournalPosition | undefined;
 }
 
 interface Open {
@@ -238,8 +248,11 @@ export class FrameServer {
       monotonic: () => clock.monotonic(),
     };
     // Asked before the store: what was complete then is in what the store says after it.
-    const watermarks = new Map<JournalRef, number>();
-    for (const ref of this.#refs) watermarks.set(ref, this.#options.watermark(ref));
+    const known = new Map<JournalRef, Known>();
+    for (const ref of this.#refs) {
+      const [watermark, position] = [this.#options.watermark(ref), this.#options.position(ref)];
+      known.set(ref, { watermark, position });
+    }
     const journals = await store.journals();
     this.#refs = journals.map(({ ref }) => ref);
     const opened: Open[] = [];
@@ -256,7 +269,7 @@ export class FrameServer {
       const ref = viewRef(stored.ref, request.selection);
       const cursor = request.cursors.get(ref);
       const read = new JournalRead(parts, stored, ref, cursor);
-      opened.push({ stored, read, watermark: watermarks.get(stored.ref) ?? 0 });
+      opened.push({ stored, read, watermark: watermarkOf(stored, known.get(stored.ref)) });
       positions.set(stored.ref, read.from);
       needs.set(stored.ref, read.needs);
     }
@@ -325,6 +338,13 @@ export class FrameServer {
     this.#options.breakEpoch(above);
     return true;
   }
+}
+
+/** A store that has fallen back is complete up to what it says itself. */
+function watermarkOf(stored: JournalState, known: Known | undefined): number {
+  const { watermark = 0, position } = known ?? {};
+  if (position === undefined || comparePositions(stored.position, position) >= 0) return watermark;
+  return Math.min(watermark, parseLedger(stored.ledger).watermark);
 }
 
 const headerText = (req: IncomingMessage, name: string): string => {

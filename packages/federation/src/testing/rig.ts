@@ -45,6 +45,7 @@ export class ServerRig {
       breakEpoch: (above) => void this.broken.push(above),
       report: () => undefined,
       watermark: () => 0,
+      position: () => undefined,
       trail: () => [],
       keptFor: () => asDuration(3_600_000),
       reorder: asDuration(10_000),
