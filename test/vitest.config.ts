@@ -1,3 +1,4 @@
+import { availableParallelism } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { defineConfig } from 'vitest/config';
 
@@ -6,9 +7,17 @@ const root = fileURLToPath(new URL('..', import.meta.url));
 const resolve = { conditions: ['canopy-source'] };
 const ssr = { resolve: { conditions: ['canopy-source'], externalConditions: ['canopy-source'] } };
 
+// Most of their time they wait for clocks: they run beside the unit tests.
+const WAITING = ['tiles', 'standby', 'full-store', 'late-leaf'].map(
+  (name) => `test/e2e/${name}.test.ts`,
+);
+const PATIENT = { testTimeout: 180_000, hookTimeout: 120_000 };
+
 export default defineConfig({
   root,
   test: {
+    // By default one fewer than there are cores: of two, one would stand idle.
+    maxWorkers: Math.max(2, availableParallelism() - 1),
     projects: [
       {
         resolve,
@@ -41,10 +50,15 @@ export default defineConfig({
             'test/chaos/**/*.test.ts',
             'test/conformance/**/*.test.ts',
           ],
+          exclude: WAITING,
           fileParallelism: false,
-          testTimeout: 180_000,
-          hookTimeout: 120_000,
+          ...PATIENT,
         },
+      },
+      {
+        resolve,
+        ssr,
+        test: { name: 'end-to-end, waiting', root, include: WAITING, ...PATIENT },
       },
     ],
   },
