@@ -6,9 +6,9 @@ import { spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
-import { isKernelStale as isTileKernelStale } from '../../encoding/kernel/build.mjs';
-import { isKernelStale as isParseKernelStale } from '../../exposition/kernel/build.mjs';
-import { isKernelStale as isPrintKernelStale } from '../../promql/kernel/build.mjs';
+import { kernel as tileKernel } from '../../encoding/kernel/build.mjs';
+import { kernel as parseKernel } from '../../exposition/kernel/build.mjs';
+import { kernel as printKernel } from '../../promql/kernel/build.mjs';
 
 export const root = fileURLToPath(new URL('../../..', import.meta.url));
 
@@ -90,12 +90,12 @@ export async function install() {
 export async function build() {
   await captured('Building', process.execPath, [`${root}node_modules/typescript/bin/tsc`, '-b']);
   const kernels = [
-    ['parse', 'exposition', isParseKernelStale],
-    ['tile', 'encoding', isTileKernelStale],
-    ['print', 'promql', isPrintKernelStale],
+    ['parse', 'exposition', parseKernel],
+    ['tile', 'encoding', tileKernel],
+    ['print', 'promql', printKernel],
   ];
-  for (const [name, folder, isStale] of kernels) {
-    if (!isStale()) continue;
+  for (const [name, folder, kernel] of kernels) {
+    if (!kernel.isStale()) continue;
     const script = `${root}packages/${folder}/kernel/build.mjs`;
     await captured(`Building the ${name} kernel`, process.execPath, [script]);
   }

@@ -3,6 +3,7 @@
  * place, bytes pass through.
  */
 import { readFileSync } from 'node:fs';
+import { type WasmKernel, loadKernel } from '@canopy/model';
 import type { SlotBlock, SlotCoder } from './slot-block.js';
 import { encodeBlockSlot } from './slot-twin.js';
 import type { ByteReader, ByteWriter } from './varint.js';
@@ -13,32 +14,16 @@ const VERSION = 2;
 /** Fewer bytes are quicker copied one by one. */
 const COPY_BYTES_MIN = 96;
 
-/** What is needed of the global of that name, which the types of Node.js 20 lack. */
-declare const WebAssembly: {
-  readonly Module: new (bytes: Uint8Array) => object;
-  readonly Instance: new (module: object) => { readonly exports: unknown };
-};
-
 interface KernelExports {
-  readonly memory: { readonly buffer: ArrayBuffer };
   encodeSlots(first: number, slots: number, count: number, kept: boolean): number;
   decodeSlot(size: number, count: number): number;
 }
-
-type Constants = Readonly<Record<string, { readonly value: number } | undefined>>;
 
 /** A coder over the kernel, or why there is none, in words. `read` gives the kernel's bytes. */
 export function loadWasmCoder(
   read: () => Uint8Array = () => readFileSync(KERNEL),
 ): WasmCoder | string {
-  try {
-    const instance = new WebAssembly.Instance(new WebAssembly.Module(read()));
-    const constants = instance.exports as Constants;
-    if (constants['VERSION']?.value !== VERSION) return 'the kernel is of another version';
-    return new WasmCoder(instance.exports as KernelExports, constants);
-  } catch (error) {
-    return error instanceof Error ? error.message : String(error);
-  }
+  return loadKernel<KernelExports, WasmCoder>(read, VERSION, (kernel) => new WasmCoder(kernel));
 }
 
 export class WasmCoder implements SlotCoder {
@@ -51,15 +36,10 @@ export class WasmCoder implements SlotCoder {
   /** The values that a decoding gives: of the length that was last asked for. */
   #decoded: Float64Array;
 
-  constructor(exports: KernelExports, constants: Constants) {
-    const { buffer } = exports.memory;
-    const constant = (name: string): number => {
-      const value = constants[name]?.value;
-      if (value === undefined) throw new Error(`the kernel has no ${name}`);
-      return value;
-    };
+  constructor(kernel: WasmKernel<KernelExports>) {
+    const { memory: buffer, constant } = kernel;
     const cells = constant('CELLS_MAX');
-    this.#exports = exports;
+    this.#exports = kernel.exports;
     this.countMax = constant('COUNT_MAX');
     this.#block = {
       values: new Float64Array(buffer, constant('VALUES_AT'), cells),

@@ -3,6 +3,7 @@
  * buffers and pass through it in windows.
  */
 import { readFileSync } from 'node:fs';
+import { type WasmKernel, loadKernel } from '@canopy/model';
 import { ROWS_KEPT_MAX } from './line-table.js';
 import { WalkState, type Walker } from './walk-state.js';
 import { walkOn } from './walker-twin.js';
@@ -34,14 +35,7 @@ export const USUAL_WINDOWS: WasmWalkerOptions = {
 const ROW_BYTES_EXPECTED = 32;
 const NEWLINE = 10;
 
-/** What is needed of the global of that name, which the types of Node.js 20 lack. */
-declare const WebAssembly: {
-  readonly Module: new (bytes: Uint8Array) => object;
-  readonly Instance: new (module: object) => { readonly exports: unknown };
-};
-
 interface KernelExports {
-  readonly memory: { readonly buffer: ArrayBuffer };
   walk(
     p: number,
     newBase: number,
@@ -54,21 +48,16 @@ interface KernelExports {
   ): number;
 }
 
-type Constants = Readonly<Record<string, { readonly value: number } | undefined>>;
-
 /** A walker over the kernel, or why there is none, in words. `read` gives the kernel's bytes. */
 export function loadWasmWalker(
   options = USUAL_WINDOWS,
   read: () => Uint8Array = () => readFileSync(KERNEL),
 ): WasmWalker | string {
-  try {
-    const instance = new WebAssembly.Instance(new WebAssembly.Module(read()));
-    const constants = instance.exports as Constants;
-    if (constants['VERSION']?.value !== VERSION) return 'the kernel is of another version';
-    return new WasmWalker(instance.exports as KernelExports, constants, options);
-  } catch (error) {
-    return error instanceof Error ? error.message : String(error);
-  }
+  return loadKernel<KernelExports, WasmWalker>(
+    read,
+    VERSION,
+    (kernel) => new WasmWalker(kernel, options),
+  );
 }
 
 export class WasmWalker implements Walker {
@@ -100,14 +89,9 @@ export class WasmWalker implements Walker {
   #window = 0;
   #isFirst = true;
 
-  constructor(exports: KernelExports, constants: Constants, options: WasmWalkerOptions) {
-    const { buffer } = exports.memory;
-    const constant = (name: string): number => {
-      const value = constants[name]?.value;
-      if (value === undefined) throw new Error(`the kernel has no ${name}`);
-      return value;
-    };
-    this.#exports = exports;
+  constructor(kernel: WasmKernel<KernelExports>, options: WasmWalkerOptions) {
+    const { memory: buffer, constant } = kernel;
+    this.#exports = kernel.exports;
     this.#options = options;
     this.#windowMax = Math.min(constant('WINDOW_SIZE'), options.windowMax);
     this.#rowsMax = constant('ROWS_MAX');

@@ -14,3 +14,4 @@ export * from './regexp.js';
 export * from './store.js';
 export * from './target.js';
 export * from './units.js';
+export * from './wasm-kernel.js';

@@ -1,38 +1,23 @@
 /** Printing by the WebAssembly kernel (`kernel/print.ts`). */
 import { readFileSync } from 'node:fs';
+import { type WasmKernel, loadKernel } from '@canopy/model';
 import type { NumberPrinter } from './number-printer.js';
 
 /** Beside the sources and beside what is compiled from them alike. */
 const KERNEL = new URL('../../dist/kernel.wasm', import.meta.url);
 const VERSION = 1;
 
-/** What is needed of the global of that name, which the types of Node.js 20 lack. */
-declare const WebAssembly: {
-  readonly Module: new (bytes: Uint8Array) => object;
-  readonly Instance: new (module: object) => { readonly exports: unknown };
-};
-
 interface KernelExports {
-  readonly memory: { readonly buffer: ArrayBuffer };
   printNumbers(count: number): number;
   printStamps(count: number): void;
   printPoints(count: number): number;
 }
 
-type Constants = Readonly<Record<string, { readonly value: number } | undefined>>;
-
 /** A printer over the kernel, or why there is none, in words. `read` gives the kernel's bytes. */
 export function loadWasmPrinter(
   read: () => Uint8Array = () => readFileSync(KERNEL),
 ): WasmPrinter | string {
-  try {
-    const instance = new WebAssembly.Instance(new WebAssembly.Module(read()));
-    const constants = instance.exports as Constants;
-    if (constants['VERSION']?.value !== VERSION) return 'the kernel is of another version';
-    return new WasmPrinter(instance.exports as KernelExports, constants);
-  } catch (error) {
-    return error instanceof Error ? error.message : String(error);
-  }
+  return loadKernel<KernelExports, WasmPrinter>(read, VERSION, (kernel) => new WasmPrinter(kernel));
 }
 
 export class WasmPrinter implements NumberPrinter {
@@ -48,14 +33,9 @@ export class WasmPrinter implements NumberPrinter {
   #from = 0;
   #to = 0;
 
-  constructor(exports: KernelExports, constants: Constants) {
-    const { buffer } = exports.memory;
-    const constant = (name: string): number => {
-      const value = constants[name]?.value;
-      if (value === undefined) throw new Error(`the kernel has no ${name}`);
-      return value;
-    };
-    this.#exports = exports;
+  constructor(kernel: WasmKernel<KernelExports>) {
+    const { memory: buffer, constant } = kernel;
+    this.#exports = kernel.exports;
     this.countMax = constant('COUNT_MAX');
     this.values = new Float64Array(buffer, constant('VALUES_AT'), this.countMax);
     this.#times = new Float64Array(buffer, constant('TIMES_AT'), this.countMax);
