@@ -3,7 +3,10 @@
  * id and never by name, all of them gone when the test file is done.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { type RequestListener, type Server, createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -117,6 +120,7 @@ export class Program {
 export class Site {
   readonly folder = mkdtempSync(join(tmpdir(), 'canopy-e2e-'));
   readonly #programs: Program[] = [];
+  readonly #servers: Server[] = [];
   /** A process that ends in the middle leaves nobody running. */
   readonly #onExit = (): void => {
     for (const program of this.#programs) void program.kill('SIGKILL');
@@ -146,7 +150,19 @@ export class Site {
     return join(this.folder, name);
   }
 
+  /** Answers HTTP on loopback; returns the port. */
+  async serve(listener: RequestListener): Promise<number> {
+    const server = createServer(listener).listen(0, '127.0.0.1');
+    this.#servers.push(server);
+    await once(server, 'listening');
+    return (server.address() as AddressInfo).port;
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
+    for (const server of this.#servers) {
+      server.closeAllConnections();
+      server.close();
+    }
     process.removeListener('exit', this.#onExit);
     await Promise.all(this.#programs.map((program) => program.kill('SIGKILL')));
     rmSync(this.folder, { recursive: true, force: true });

@@ -1,7 +1,6 @@
 /** What users and the world get wrong, against real processes: a clear sentence, nothing invented, nobody else delayed. */
 import { readFileSync, writeFileSync } from 'node:fs';
-import { type RequestListener, type Server, createServer } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import type { RequestListener } from 'node:http';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -17,21 +16,7 @@ import {
 } from '../processes.js';
 
 const site = new Site();
-const servers: Server[] = [];
-afterAll(async () => {
-  for (const server of servers) {
-    server.closeAllConnections();
-    server.close();
-  }
-  await site[Symbol.asyncDispose]();
-});
-
-async function exporter(listener: RequestListener): Promise<number> {
-  const server = createServer(listener).listen(0, '127.0.0.1');
-  servers.push(server);
-  await new Promise((done) => server.once('listening', done));
-  return (server.address() as AddressInfo).port;
-}
+afterAll(() => site[Symbol.asyncDispose]());
 
 /** Exporters that misbehave: name → how, and what the targets page must say. */
 const HOSTILE: Record<string, { listener: RequestListener | null; error: RegExp }> = {
@@ -79,10 +64,10 @@ describe('exporters', () => {
 
   beforeAll(async () => {
     for (const [name, { listener }] of Object.entries(HOSTILE)) {
-      portOf[name] = listener === null ? await freePort() : await exporter(listener);
+      portOf[name] = listener === null ? await freePort() : await site.serve(listener);
     }
     let value = 0;
-    portOf.good = await exporter((_req, res) => {
+    portOf.good = await site.serve((_req, res) => {
       res.setHeader('content-type', 'text/plain; version=0.0.4').end(`good ${value++}\n`);
     });
     const jobs = Object.entries(portOf).map(

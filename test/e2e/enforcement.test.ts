@@ -1,24 +1,15 @@
 /** --federation.enforce-labels holds whoever brings samples to what is allowed: text that is pulled, and what is pushed. */
-import { type Server, createServer } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import { compressSync } from 'snappy';
 import { afterAll, expect, it } from 'vitest';
 import { WriteRequest1 } from '../../packages/federation/src/testing/write-messages.js';
 import { Site, eventually, freePort, get, query, waitReady } from '../processes.js';
 
 const site = new Site();
-const servers: Server[] = [];
-afterAll(async () => {
-  for (const server of servers) {
-    server.closeAllConnections();
-    server.close();
-  }
-  await site[Symbol.asyncDispose]();
-});
+afterAll(() => site[Symbol.asyncDispose]());
 
 /** A `/federate` of series with the label `cluster`, as a Prometheus answers it. */
-async function federation(clusters: () => readonly string[]): Promise<number> {
-  const server = createServer((_req, res) => {
+function federation(clusters: () => readonly string[]): Promise<number> {
+  return site.serve((_req, res) => {
     res.writeHead(200, { 'content-type': 'text/plain; version=0.0.4' });
     const lines = clusters().map((cluster) => {
       const labels = `cluster="${cluster}",instance="i",job="node"`;
@@ -26,9 +17,6 @@ async function federation(clusters: () => readonly string[]): Promise<number> {
     });
     res.end(`# TYPE pulled untyped\n${lines.join('')}`);
   });
-  servers.push(server);
-  await new Promise<void>((done) => server.listen(0, '127.0.0.1', done));
-  return (server.address() as AddressInfo).port;
 }
 
 it('a source that says another cluster than it may is refused, counted and named', async () => {

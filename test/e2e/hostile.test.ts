@@ -3,8 +3,7 @@
  * heap; it stays up and within its memory, counts each by its reason, pulls the good leaf on time and shows its pages.
  */
 import { readFileSync } from 'node:fs';
-import { type RequestListener, type Server, createServer } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import type { RequestListener } from 'node:http';
 import { constants, brotliCompressSync, gzipSync } from 'node:zlib';
 import { ByteWriter, encodeEntry } from '../../packages/encoding/src/index.js';
 import { encodePage } from '../../packages/federation/src/page.js';
@@ -13,14 +12,7 @@ import { afterAll, expect, it } from 'vitest';
 import { MAIN, Site, eventually, freePort, get, query, waitReady } from '../processes.js';
 
 const site = new Site();
-const servers: Server[] = [];
-afterAll(async () => {
-  for (const server of servers) {
-    server.closeAllConnections();
-    server.close();
-  }
-  await site[Symbol.asyncDispose]();
-});
+afterAll(() => site[Symbol.asyncDispose]());
 
 const MIB = 1 << 20;
 const FRAMES = { 'content-type': 'application/vnd.canopy.frames;version=1' };
@@ -134,13 +126,10 @@ const vmHighWater = (pid: number): number =>
   Number(/VmHWM:\s+(\d+) kB/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]) / 1024;
 
 it('hostile leaves harm only themselves', async () => {
-  const server = createServer((req, res) => {
+  const hostilePort = await site.serve((req, res) => {
     const [, name] = (req.url ?? '').split('/');
     HOSTILE[name].answer(req, res);
   });
-  servers.push(server);
-  await new Promise<void>((done) => server.listen(0, '127.0.0.1', done));
-  const { port: hostilePort } = server.address() as AddressInfo;
   const [port, leafPort] = [await freePort(), await freePort()];
   const [base, leaf] = [`http://127.0.0.1:${port}`, `http://127.0.0.1:${leafPort}`];
   const timing = 'global: {scrape_interval: 5s, scrape_timeout: 5s}\n';

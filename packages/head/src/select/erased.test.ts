@@ -1,8 +1,6 @@
-import { asDuration, asTime, labelsToObject, makeMatcher } from '@canopy/model';
-import { VirtualClock } from '@canopy/model/testing';
+import { asTime, labelsToObject, makeMatcher } from '@canopy/model';
 import { expect, it } from 'vitest';
-import { Head } from '../head.js';
-import { JournalScript, TileStore } from '../testing/index.js';
+import { JournalScript, smallHead } from '../testing/index.js';
 import { ErasedView } from './erased.js';
 
 const START = 1_700_000_000_000;
@@ -13,15 +11,7 @@ const range = (from: number, to: number) => ({
 });
 
 function filled(): ErasedView {
-  const head = new Head({
-    clock: new VirtualClock(START),
-    windowMs: asDuration(3_600_000),
-    tileFrames: 8,
-    outOfOrderWindow: asDuration(10_000),
-    onTileClosed: () => undefined,
-    tileSource: new TileStore(),
-    maxSeries: 1000,
-  });
+  const head = smallHead(START);
   const journal = new JournalScript('a');
   const group = journal.group().add({ __name__: 'x', i: '1' }, { __name__: 'x', i: '2' });
   for (let second = 0; second < 10; second++) group.frame(at(second), [second, 10 + second]);

@@ -1,21 +1,11 @@
-import { asDuration, asTime, makeMatcher } from '@canopy/model';
-import { VirtualClock } from '@canopy/model/testing';
+import { asTime, makeMatcher } from '@canopy/model';
 import { expect, it } from 'vitest';
-import { Head } from '../head.js';
-import { JournalScript, TileStore } from '../testing/index.js';
+import { JournalScript, smallHead } from '../testing/index.js';
 
 const START = 1_700_000_000_000;
 
 it('tells what it reads into memory, and ends where that is refused', async () => {
-  const head = new Head({
-    clock: new VirtualClock(START),
-    windowMs: asDuration(3_600_000),
-    tileFrames: 8,
-    outOfOrderWindow: asDuration(10_000),
-    onTileClosed: () => undefined,
-    tileSource: new TileStore(),
-    maxSeries: 1000,
-  });
+  const head = smallHead(START);
   const journal = new JournalScript('a');
   const names = Array.from({ length: 300 }, (_none, i) => ({ __name__: `m${i}` }));
   const group = journal.group().add(...names);

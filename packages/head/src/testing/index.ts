@@ -5,6 +5,8 @@ export {
   type ScriptGroupOptions,
   type ScriptSample,
 } from './journal-script.js';
+/** A head for tests that ask little of it. */
+export { smallHead } from './small-head.js';
 /** A TileSource in memory. */
 export { TileStore } from './tile-store.js';
 /** Random steps, and what plain arrays say of them. */
