@@ -175,6 +175,29 @@ describe('epochs and cursors', () => {
     expect([third.status, third.headers['retry-after']]).toEqual([429, '1']);
   });
 
+  it('what waits for its commit is committed first, but no page waits for a slow disk', async () => {
+    const commits: Array<() => Promise<void>> = [];
+    const { url, journal, clock } = await filled(2, {
+      commitOwn: () => commits.shift()?.() ?? Promise.resolve(),
+    });
+    const reader = new IndependentReader();
+    await reader.pull(url);
+    const before = reader.lines.length;
+    journal.frame(2, T0 + 2000, [7]);
+    commits.push(() => journal.commit());
+    await reader.pull(url);
+    expect(reader.lines.slice(before)).toEqual([expect.stringContaining(`@${T0 + 2000}`)]);
+    let isSlow = false;
+    commits.push(() => {
+      isSlow = true;
+      return new Promise(() => {});
+    });
+    const pulled = reader.pull(url);
+    while (!isSlow) await new Promise((resolve) => setImmediate(resolve));
+    await clock.advance(100);
+    await pulled;
+  });
+
   it('a journal that the reader writes itself is left out, and named', async () => {
     const { url } = await filled(2);
     const asked = `${'b'.repeat(32)}.${'a'.repeat(32)}`;

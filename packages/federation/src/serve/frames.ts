@@ -15,11 +15,13 @@ import {
   type Matcher,
   type Store,
   type TrailLevel,
+  asDuration,
   comparePositions,
   errorText,
   isJournalId,
   journalIdOf,
   parseLedger,
+  sleep,
 } from '@canopy/model';
 import {
   CURSOR_HEADER,
@@ -48,6 +50,8 @@ export interface FrameServerOptions {
   readonly name: string;
   /** The journal this process writes; the others in the store are passed on. */
   readonly ownJournal: JournalId;
+  /** Puts what the own journal holds back for its next commit into the store, if it can: the page is fresher by that. Never rejects. */
+  commitOwn(): Promise<void>;
   /** Starts a new epoch above both the journal's end and `above`. Repeating it is harmless. */
   breakEpoch(above: JournalPosition): void;
   /** What this process says of itself, sent now and then; undefined to send nothing. */
@@ -211,6 +215,7 @@ export class FrameServer {
   async #page(request: Request): Promise<Page> {
     const { clock, pageTime, pageBytes, name } = this.#options;
     const deadline = clock.monotonic() + Math.min(pageTime, request.timeout / TIMEOUT_PART);
+    await this.#commitOwn(deadline);
     const { opened, excluded } = await this.#open(request);
     const budget = { bytes: pageBytes, entries: PAGE_ENTRIES_MAX / 2, deadline };
     await this.#fill(opened, budget);
@@ -233,6 +238,15 @@ export class FrameServer {
     this.totals.evaluated = this.#views.evaluated;
     const report = this.#report(request.reader);
     return { serverName: name, serverTime: clock.now(), report, excluded, journals };
+  }
+
+  /** Half of the page's time at most: a disk that is slow to write can still be read. */
+  async #commitOwn(deadline: number): Promise<void> {
+    const { clock, commitOwn } = this.#options;
+    const over = new AbortController();
+    const left = asDuration(Math.max(0, (deadline - clock.monotonic()) / 2));
+    await Promise.race([commitOwn(), sleep(clock, left, over.signal).catch(() => {})]);
+    over.abort();
   }
 
   /** Opens what the store has, most lagging reader's place first. */

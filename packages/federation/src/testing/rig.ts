@@ -42,6 +42,7 @@ export class ServerRig {
       clock,
       name: 'leaf',
       ownJournal: own,
+      commitOwn: () => Promise.resolve(),
       breakEpoch: (above) => void this.broken.push(above),
       report: () => undefined,
       watermark: () => 0,

@@ -597,6 +597,34 @@ describe('JournalWriter', () => {
     await journal.close();
   });
 
+  it('commits at once for somebody who is about to read, no more than four times an interval', async () => {
+    const journal = await open();
+    const group = openGroup(journal);
+    addSeries(group, 'm');
+    write(group, 0, 1);
+    await journal.commitForReader();
+    expect((await read(journal)).frames).toEqual(['a 0 m=1']);
+    write(group, 5000, 2);
+    await journal.commitForReader();
+    expect(journal.stats.commits).toBe(1);
+    await clock.advance(250);
+    await journal.commitForReader();
+    expect((await read(journal)).frames).toEqual(['a 0 m=1', 'a 5000 m=2']);
+    await clock.advance(250);
+    await journal.commitForReader();
+    expect(journal.stats.commits).toBe(2); // Nothing waits.
+    // A store that does not take it is tried once, and then by the journal's own time.
+    store.failBefore = DOWN;
+    write(group, 10_000, 3);
+    await journal.commitForReader();
+    await journal.commitForReader();
+    expect(store.commits.length).toBe(3);
+    store.failBefore = undefined;
+    await clock.advance(1000);
+    await vi.waitFor(() => expect(journal.ledger.frames).toBe(3));
+    await journal.close();
+  });
+
   it('starts a new epoch for a reader that has seen more', async () => {
     const journal = await open();
     const group = openGroup(journal);

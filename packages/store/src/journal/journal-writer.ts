@@ -52,6 +52,8 @@ import { SyncWaiters } from './sync-waiters.js';
 import { Tally } from './tally.js';
 
 const CHECKPOINT_EVERY_MS = 60_000;
+/** What is read from the journal is no older than this part of the commit interval. */
+const FRESH_PART = 4;
 const RETRY_MS_MIN = 100;
 const RETRY_MS_MAX = 5000;
 /** Over the limit the queue is cut down to this part of it, so that it is not cut for every frame. */
@@ -91,6 +93,8 @@ export class JournalWriter implements Journal {
   #fencedTimes = 0;
   #breakAbove: JournalPosition | undefined;
   #checkpointAt: number;
+  /** When the newest commit went through. */
+  #committedAt = Number.NEGATIVE_INFINITY;
   /** Records handed in since the start. */
   #enqueued = 0;
   readonly #waiters = new SyncWaiters();
@@ -208,6 +212,18 @@ export class JournalWriter implements Journal {
     const synced = this.#waiters.wait(target);
     if (this.#failure === '') this.#start();
     return synced;
+  }
+
+  /**
+   * One try of a commit for somebody who is about to read the journal: resolves once it is over, also where the
+   * store did not take it. Nothing is done where that has just been done, or where the store is being waited for.
+   */
+  async commitForReader(): Promise<void> {
+    const { clock, commitInterval } = this.#options;
+    const isFresh = clock.monotonic() - this.#committedAt < commitInterval / FRESH_PART;
+    if (isFresh || this.#failure !== '' || this.#closed !== undefined) return;
+    if (this.#queue.length > 0) this.#start();
+    await this.#running;
   }
 
   /**
@@ -412,6 +428,7 @@ export class JournalWriter implements Journal {
     this.#stored = batch.position;
     this.#batch = undefined;
     this.#stats.commits++;
+    this.#committedAt = this.#options.clock.monotonic();
     this.#fencedTimes = 0;
     if (this.#failure !== '') log('info', 'the store takes journal commits again');
     this.#failure = '';
