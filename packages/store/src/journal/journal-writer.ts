@@ -17,7 +17,6 @@ import {
   PendingGaps,
   type Sequence,
   type Timer,
-  asDuration,
   asTime,
   errorText,
   journalRef,
@@ -33,6 +32,7 @@ import {
   gapRecord,
   targetKey,
 } from './group-columns.js';
+import { CommitHealth } from './commit-health.js';
 import { findJournalId } from './journal-id.js';
 import type { JournalIndex } from './journal-index.js';
 import {
@@ -54,8 +54,6 @@ import { Tally } from './tally.js';
 const CHECKPOINT_EVERY_MS = 60_000;
 /** What is read from the journal is no older than this part of the commit interval. */
 const FRESH_PART = 4;
-const RETRY_MS_MIN = 100;
-const RETRY_MS_MAX = 5000;
 /** Over the limit the queue is cut down to this part of it, so that it is not cut for every frame. */
 const QUEUE_KEPT = 0.9;
 
@@ -70,6 +68,7 @@ export class JournalWriter implements Journal {
   readonly #open = new Set<GroupColumns>();
   readonly #predecessors: Map<string, Predecessor>;
   readonly #stats: JournalWriterStats = emptyStats();
+  readonly #commits: CommitHealth;
   #lease: Lease;
   /** Somebody else has taken it, or the store lost it: to be taken again. Commits renew it otherwise. */
   #isLeaseLost = false;
@@ -86,8 +85,6 @@ export class JournalWriter implements Journal {
   #batch: Batch | undefined;
   #running: Promise<boolean> | undefined;
   #timer: Timer | undefined;
-  #failure = '';
-  #retryMs = RETRY_MS_MIN;
   #keyFrameRequests = 0;
   /** In a row. */
   #fencedTimes = 0;
@@ -107,6 +104,7 @@ export class JournalWriter implements Journal {
     { state, index, clean, expected }: Recovered,
   ) {
     this.#options = options;
+    this.#commits = new CommitHealth(options.log);
     this.id = id;
     this.ref = journalRef(id);
     this.index = index;
@@ -135,13 +133,15 @@ export class JournalWriter implements Journal {
   }
 
   get stats(): Readonly<JournalWriterStats> {
+    this.#stats.commitFailures = this.#commits.failures;
     this.#stats.queueBytes = this.#queue.bytes + (this.#batch?.bytes ?? 0);
     return this.#stats;
   }
 
   get health(): StoreHealth {
-    if (this.#failure === '') return { healthy: true, message: 'journal commits go through' };
-    return { healthy: false, message: `${this.#failure}; ${this.#waitingRecords()} records wait` };
+    const { failure } = this.#commits;
+    if (failure === '') return { healthy: true, message: 'journal commits go through' };
+    return { healthy: false, message: `${failure}; ${this.#waitingRecords()} records wait` };
   }
 
   /** Newest synced. */
@@ -210,7 +210,7 @@ export class JournalWriter implements Journal {
     const target = this.#enqueued;
     if (this.#waitingRecords() === 0 || this.#closed !== undefined) return Promise.resolve();
     const synced = this.#waiters.wait(target);
-    if (this.#failure === '') this.#start();
+    if (this.#commits.failure === '') this.#start();
     return synced;
   }
 
@@ -221,7 +221,7 @@ export class JournalWriter implements Journal {
   async commitForReader(): Promise<void> {
     const { clock, commitInterval } = this.#options;
     const isFresh = clock.monotonic() - this.#committedAt < commitInterval / FRESH_PART;
-    if (isFresh || this.#failure !== '' || this.#closed !== undefined) return;
+    if (isFresh || this.#commits.failure !== '' || this.#closed !== undefined) return;
     if (this.#queue.length > 0) this.#start();
     await this.#running;
   }
@@ -300,7 +300,7 @@ export class JournalWriter implements Journal {
     this.#queue.push(record);
     const { queueBytesMax, commitBytes, commitInterval, clock } = this.#options;
     if (this.#queue.bytes > queueBytesMax) this.#dropOverflow();
-    if (this.#failure !== '' || this.#running !== undefined) return;
+    if (this.#commits.failure !== '' || this.#running !== undefined) return;
     if (this.#queue.bytes >= commitBytes) this.#start();
     else this.#timer ??= clock.after(commitInterval, () => this.#start());
   }
@@ -340,9 +340,8 @@ export class JournalWriter implements Journal {
   #armTimer(): void {
     if (this.#closed !== undefined || this.#timer !== undefined) return;
     const { clock, commitInterval } = this.#options;
-    if (this.#failure !== '') {
-      this.#timer = clock.after(asDuration(this.#retryMs), () => this.#start());
-      this.#retryMs = Math.min(RETRY_MS_MAX, this.#retryMs * 2);
+    if (this.#commits.failure !== '') {
+      this.#timer = clock.after(this.#commits.nextDelay(), () => this.#start());
     } else if (!this.#waiters.isEmpty) {
       this.#start();
     } else if (this.#queue.length > 0) {
@@ -364,7 +363,7 @@ export class JournalWriter implements Journal {
       this.#stats.lastCommitDurationMs = clock.monotonic() - begun;
       return await this.#takeOutcome(outcome, this.#batch);
     } catch (error) {
-      this.#noteFailure(error);
+      this.#commits.failed(error);
       return false;
     }
   }
@@ -420,7 +419,7 @@ export class JournalWriter implements Journal {
   }
 
   async #committed(batch: Batch): Promise<void> {
-    const { onCommitted, log } = this.#options;
+    const { onCommitted, log, clock } = this.#options;
     const { ledger } = batch;
     this.#gaps.forget(batch.ledger);
     this.#gaps.nameIn(ledger);
@@ -428,11 +427,9 @@ export class JournalWriter implements Journal {
     this.#stored = batch.position;
     this.#batch = undefined;
     this.#stats.commits++;
-    this.#committedAt = this.#options.clock.monotonic();
+    this.#committedAt = clock.monotonic();
     this.#fencedTimes = 0;
-    if (this.#failure !== '') log('info', 'the store takes journal commits again');
-    this.#failure = '';
-    this.#retryMs = RETRY_MS_MIN;
+    this.#commits.wentThrough();
     log('debug', 'a commit is synced', { ...batch.position });
     this.index.observe(batch.entries);
     onCommitted(this.ref, batch.entries, ledger);
@@ -451,17 +448,6 @@ export class JournalWriter implements Journal {
       // A restart reads more of the journal, that is all.
       log('debug', `the journal's checkpoint was not stored: ${errorText(error)}`);
     }
-  }
-
-  #noteFailure(error: unknown): void {
-    const [{ log }, text] = [this.#options, errorText(error)];
-    this.#stats.commitFailures++;
-    if (!(error instanceof CanopyError)) {
-      log('error', `BUG: a journal commit failed: ${text}`, { stack: (error as Error)?.stack });
-    } else if (this.#failure === '') {
-      log('error', `the store does not take journal commits: ${text}`, { code: error.code });
-    }
-    this.#failure = text;
   }
 
   /** The store lost what readers may have seen: nothing may be numbered as before. */
