@@ -17,9 +17,10 @@ export class StorePulse {
 
   async beat(): Promise<void> {
     try {
-      const states = await this.#store.journals();
+      // Together: waking costs a store more than the question does.
+      const [states, usage] = await Promise.all([this.#store.journals(), this.#store.usage()]);
       this.#states = new Map(states.map((state) => [state.ref, state]));
-      this.#usage = await this.#store.usage();
+      this.#usage = usage;
       this.#error = '';
     } catch (error) {
       this.#error = errorText(error);
