@@ -115,8 +115,7 @@ async function playAll(
     const begun = performance.now();
     const before = { tally: { ...world.tally }, faults: world.faults.length };
     world.begin();
-    await scenario.play(world, scenario[form]);
-    await world.check(name);
+    await world.judge(name, () => scenario.play(world, scenario[form]));
     const seconds = (performance.now() - begun) / 1000;
     const faults = world.faults.slice(before.faults);
     const tally = difference(world.tally, before.tally);

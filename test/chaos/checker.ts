@@ -214,15 +214,16 @@ function stepFaults(evidence: Evidence, { who, steps }: Answers): string[] {
     const want = wanted.get(key);
     const have = steps.get(key);
     for (const time of evidence.stepTimes) {
-      const value = want?.get(time);
+      const last = want?.get(time);
       // Not known: what the series was before the window.
-      if (value === undefined) continue;
+      if (last === undefined) continue;
+      const { value } = last;
       const shown = have?.get(time) ?? null;
       if (Object.is(value, shown)) continue;
       const times = [...(have?.keys() ?? [])];
       const there = `${times.length} of ${evidence.stepTimes.length} there, ${times[0]} to ${times.at(-1)}`;
       faults.push(
-        `${who}: ${key}: ${shown ?? 'absent'} in the step ${time}, not ${value ?? 'absent'}; ${there}`,
+        `${who}: ${key}: ${shown ?? 'absent'} in the step ${time}, not ${value ?? 'absent'} of ${last.time}; ${there}`,
       );
     }
     if (faults.length > FAULTS_MAX) break;
@@ -230,17 +231,23 @@ function stepFaults(evidence: Evidence, { who, steps }: Answers): string[] {
   return faults;
 }
 
-/** By series and step: its value, null where it has none; nothing where the frames do not tell. */
+/** What a series has last at some time: null where it has ended. */
+interface Last {
+  readonly time: number;
+  readonly value: number | null;
+}
+
+/** By series and step; nothing where the frames do not tell. */
 function stepsOf(
   { journals, stepTimes }: Evidence,
   who: string,
-): Map<SeriesKey, Map<number, number | null>> {
-  const wanted = new Map<SeriesKey, Map<number, number | null>>();
+): Map<SeriesKey, Map<number, Last>> {
+  const wanted = new Map<SeriesKey, Map<number, Last>>();
   for (const { leaf, frames: journalled } of journals) {
     if (!sees(who, leaf)) continue;
     // A slow target is journalled after others whose scrapes began later.
     const frames = [...journalled].sort((a, b) => a.time - b.time);
-    const latest = new Map<SeriesKey, { readonly time: number; readonly value: number | null }>();
+    const latest = new Map<SeriesKey, Last>();
     let next = 0;
     for (const step of stepTimes) {
       for (; next < frames.length && frames[next].time <= step; next++) {
@@ -249,9 +256,9 @@ function stepsOf(
         for (const key of stale) latest.set(key, { time, value: null });
       }
       for (const [key, { time, value }] of latest) {
-        const series = wanted.get(key) ?? new Map<number, number | null>();
+        const series = wanted.get(key) ?? new Map<number, Last>();
         wanted.set(key, series);
-        series.set(step, time > step - LOOKBACK_MS ? value : null);
+        series.set(step, { time, value: time > step - LOOKBACK_MS ? value : null });
       }
     }
   }

@@ -186,11 +186,11 @@ export async function copiesOf(
   const reports = await Promise.all(leaves.map(({ ref }) => reportOf(base, ref)));
   const marks = new Map<string, EntryMark[]>();
   const trimmed = new Map<string, JournalPosition>();
-  for (let cursor = '', more = true; more; ) {
+  // Once more at the end: a reader that stays behind would keep the parent from cutting its journal.
+  for (let cursor = '', asks = 1; asks >= 0; asks--) {
     const sections = await readPage(base, cursor);
     cursor = sections.map((section) => section.cursor).join('.');
-    // Until there is nothing: a reader that stays behind would keep the parent from cutting its journal.
-    more = sections.some((section) => section.more || section.entries.length > 0);
+    if (sections.some((section) => section.more)) asks = 2;
     for (const section of sections) {
       const known = marks.get(section.ref) ?? [];
       marks.set(section.ref, known);

@@ -4,11 +4,13 @@ import { type AddressInfo, type Server, type Socket, connect, createServer } fro
 /**
  * `reset`: connections, old and new, are reset. `swallow`: nothing is answered and nothing ends; what was swallowed
  * stays silent for ever. `half`: as `swallow`, once an answer has begun. `flaky`: each connection is refused, cut
- * somewhere, or late, as chance will have it.
+ * somewhere, or late, as chance will have it. `slow`: connections, old and new, carry little in their time.
  */
-export type Network = 'sound' | 'reset' | 'swallow' | 'half' | 'flaky';
+export type Network = 'sound' | 'reset' | 'swallow' | 'half' | 'flaky' | 'slow';
 
 const FLAKY = { refused: 0.25, cut: 0.35, delayMsMax: 150, bytesMax: 6000 };
+/** Each connection, of what is answered. */
+const SLOW_BYTES_PER_S = 40_000;
 /** Of each new connection; enough for whoever reads it to believe that the answer is on its way. */
 const HALF_BYTES = 6000;
 
@@ -67,6 +69,7 @@ export class Proxy {
     client.pipe(server);
     if (this.#network === 'flaky') this.#forwardBadly(server, client);
     else if (this.#network === 'half') this.#forwardHalf(server, client);
+    else if (this.#network === 'slow') this.#forwardSlowly(server, client);
     else server.pipe(client);
   }
 
@@ -77,6 +80,19 @@ export class Proxy {
       client.write(chunk.subarray(0, left));
       left -= chunk.length;
       if (left <= 0) this.harmed++;
+    });
+  }
+
+  #forwardSlowly(server: Socket, client: Socket): void {
+    server.on('data', (chunk) => {
+      server.pause();
+      setTimeout(
+        () => {
+          client.write(chunk);
+          server.resume();
+        },
+        (1000 * chunk.length) / SLOW_BYTES_PER_S,
+      );
     });
   }
 

@@ -74,13 +74,15 @@ export async function randomKills(
       await leaf.kill();
       await leaf.start();
     };
-    await leaf.line.become(step.network);
-    await Promise.all([
-      killLeaf(step.leaf),
-      ...world.parents.map((parent) => killParent(parent, step.parents[parent.kind])),
-    ]);
-    await leaf.line.become('sound');
-    if (!(await world.check(`round ${round}`))) break;
+    const play = async (): Promise<void> => {
+      await leaf.line.become(step.network);
+      await Promise.all([
+        killLeaf(step.leaf),
+        ...world.parents.map((parent) => killParent(parent, step.parents[parent.kind])),
+      ]);
+      await leaf.line.become('sound');
+    };
+    if (!(await world.judge(`round ${round}`, play))) break;
     const { checks, samples } = world.tally;
     world.say(`round ${round} of ${roundsMax}: ${checks} checks, ${samples} samples compared`);
   }
@@ -176,6 +178,22 @@ export const SCENARIOS: readonly Scenario[] = [
     ...{ name: 'flaky', says: 'connections are refused, cut in the middle, late' },
     ...{ short: 3, long: 60 },
     play: (world, seconds) => cutNetwork(world, 'flaky', seconds),
+  },
+  {
+    ...{ name: 'slow-line', says: 'the parents come back, and the line carries little' },
+    ...{ short: 4, long: 60 },
+    play: async (world, seconds) => {
+      const { leaves, parents } = world;
+      await Promise.all(parents.map((parent) => parent.kill()));
+      await lasts(seconds);
+      await Promise.all(leaves.map(({ line }) => line.become('slow')));
+      for (const parent of parents) parent.start();
+      await Promise.all(parents.map((parent) => parent.ready()));
+      // They must get on, though no page in full comes in the time that they wait.
+      const to = Date.now();
+      await Promise.all(parents.map((parent) => parent.completeUpTo(to, leaves)));
+      await Promise.all(leaves.map(({ line }) => line.become('sound')));
+    },
   },
   {
     ...{ name: 'slow-pull', says: 'pulled every fifth scrape', short: 3, long: 60 },

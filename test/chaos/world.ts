@@ -3,6 +3,7 @@
  * embedded store → a parent of the latter; tiles, blocks and trimming at work. `play` disturbs it and then compares everybody
  * with everybody.
  */
+import { setTimeout as sleep } from 'node:timers/promises';
 import { eventually, get, type Site } from '../processes.js';
 import { faultsOf } from './checker.js';
 import { type Evidence, answersOf, copiesOf, journalOf, stepTimesOf } from './evidence.js';
@@ -13,6 +14,9 @@ import { type StoreKind, makeRandom } from './plan.js';
 import { Watch } from './watch.js';
 
 const TARGETS = ['0', '1', 'om'];
+/** What takes long says so this often, and is given up after so long. Milliseconds. */
+const SAID_EVERY_MS = 60_000;
+const JUDGED_MS_MAX = 600_000;
 /** What retention may drop while everybody is asked. Milliseconds. */
 const RETENTION_SLACK_MS = 1000;
 
@@ -59,6 +63,8 @@ export class World {
   /** From here on all is compared. */
   #start = 0;
   #watch: Watch | undefined;
+  /** What it is at: for who waits. */
+  #now = '';
 
   private constructor(options: WorldOptions, site: Site) {
     this.#options = options;
@@ -174,16 +180,28 @@ export class World {
     this.#start = Date.now();
   }
 
-  /** Everything up to now, from everybody. False where something is wrong. */
-  async check(what: string): Promise<boolean> {
+  /** Plays, then compares everything up to now, from everybody. False where something is wrong, or takes without end. */
+  async judge(what: string, play: () => Promise<void>): Promise<boolean> {
     const before = this.faults.length;
+    this.#now = what;
+    const begun = performance.now();
+    const said = (): string => `${what}: ${this.#now} after ${seconds(performance.now() - begun)}`;
+    const saying = setInterval(() => this.say(`  … ${said()}`), SAID_EVERY_MS);
+    const over = new AbortController();
     try {
-      this.evidence = await this.#gather();
+      const judging = play().then(() => this.#gather());
+      const limit = sleep(JUDGED_MS_MAX, undefined, { signal: over.signal }).then(() =>
+        Promise.reject(new Error(said())),
+      );
+      this.evidence = await Promise.race([judging, limit]);
       this.#count(this.evidence);
       for (const fault of faultsOf(this.evidence)) this.faults.push(`${what}: ${fault}`);
     } catch (error) {
-      const said = await Promise.all(this.parents.map((parent) => parent.lastWords()));
-      this.faults.push([`${what}: ${String(error)}`, ...said].join('\n'));
+      const words = await Promise.all(this.parents.map((parent) => parent.lastWords()));
+      this.faults.push([`${what}: ${String(error)}`, ...words].join('\n'));
+    } finally {
+      clearInterval(saying);
+      over.abort();
     }
     for (const fault of this.faults.slice(before)) this.say(`  ${fault}`);
     return this.faults.length === before;
@@ -192,12 +210,15 @@ export class World {
   async #gather(): Promise<Evidence> {
     const { farm, leaves, parents } = this;
     const to = Date.now();
+    this.#now = 'reads the journals of leaves';
     for (const leaf of leaves) await leaf.readUpTo(to);
     const gapsBefore = leaves.map(({ oracle }) => [...oracle.gaps]);
+    this.#now = 'waits for parents';
     await Promise.all(parents.map((parent) => parent.completeUpTo(to, leaves)));
     await Promise.all(parents.map((parent) => parent.isTold(leaves)));
     const window = { from: Math.max(this.#start, this.#oldestKept()), to };
     const stepTimes = stepTimesOf(window);
+    this.#now = 'asks everybody';
     const answered = await Promise.all(
       parents.map(async (parent) => ({
         ...(await answersOf(parent.name, parent.base, window, stepTimes)),
@@ -245,6 +266,8 @@ export class World {
     }
   }
 }
+
+const seconds = (ms: number): string => `${(ms / 1000).toFixed(0)} s`;
 
 /** A duration as Prometheus writes it, of seconds and milliseconds. */
 function msOf(text: string): number {

@@ -17,6 +17,8 @@ export const CURSOR_HEADER = 'canopy-cursor';
 export const EXCLUDE_HEADER = 'canopy-exclude';
 /** Name of the reader, for the server's status page. */
 export const READER_HEADER = 'canopy-reader';
+/** Bytes of entries that a page should have at most, before compression. */
+export const PAGE_BYTES_HEADER = 'canopy-page-bytes';
 
 const VERSION = 1;
 /** `told` follows. Flag 1 is of earlier servers, which did not say up to where. */

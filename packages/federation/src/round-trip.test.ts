@@ -1,7 +1,6 @@
 import { VirtualClock } from '@canopy/model/testing';
 import {
   CanopyError,
-  type Clock,
   EntryKind,
   type JournalRef,
   type Ledger,
@@ -12,7 +11,6 @@ import { afterEach, describe, expect, it } from 'vitest';
 import { FixtureJournal, RecordingAppender } from './testing/fixture-journal.js';
 import { MemoryStore } from './testing/memory-store.js';
 import { PullRig, ServerRig, id } from './testing/rig.js';
-import { decodePage } from './page.js';
 import type { FrameServerOptions } from './serve/frames.js';
 
 const LEAF = id('a');
@@ -99,33 +97,6 @@ describe('pages round trip', () => {
     const parent = new PullRig(new MemoryStore(clock), clock);
     expect(await parent.pullAll(server.target())).toBe(22);
     expect(parent.appender.samples.length).toBe(40);
-  });
-
-  it('makes a page in a part of the time that its reader waits', async () => {
-    const { clock, store, journal } = await leaf();
-    // More than one step reads; each takes a while.
-    await fill(journal, 3000);
-    let now = 0;
-    const slow: Clock = {
-      now: () => clock.now(),
-      monotonic: () => (now += 20),
-      after: (delay, run) => clock.after(delay, run),
-    };
-    const rig = await new ServerRig(store, slow, LEAF, {}).listen();
-    const parent = new PullRig(new MemoryStore(clock), clock);
-    const entries = async (more: Record<string, string>): Promise<number> => {
-      const headers = { ...(await parent.puller.requestHeaders(rig.target())), ...more };
-      const accept = { accept: parent.puller.mediaType };
-      const response = await fetch(rig.target().url, { headers: { ...headers, ...accept } });
-      const limits = { pageBytesMax: 64 * 1024 * 1024, journalsMax: 10 };
-      const page = decodePage(new Uint8Array(await response.arrayBuffer()), limits);
-      return page.journals[0].entries.length;
-    };
-    const whole = await entries({});
-    const part = await entries({ 'x-prometheus-scrape-timeout-seconds': '0.2' });
-    expect(part).toBeGreaterThan(0);
-    expect(part).toBeLessThan(whole);
-    await rig.close();
   });
 
   it('gives a lost page again', async () => {

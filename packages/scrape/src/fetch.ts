@@ -113,9 +113,9 @@ export class HttpFetcher implements Fetcher, Disposable {
       const taken = gateFor(contentType)(async () => {
         deadline.signal.throwIfAborted();
         const raw = await receiving.whole();
+        deadline.cancel();
         const encoding = (headers.get('content-encoding') ?? '').trim().toLowerCase();
         const body = await decompress(raw, encoding, limit);
-        deadline.cancel();
         return take({ headers, contentType, body, wireBytes: raw.length });
       });
       return await deadline.race(taken);
@@ -185,15 +185,20 @@ const DEADLINE = 'context deadline exceeded';
 class Deadline {
   readonly #controller = new AbortController();
   readonly #cancel: () => void;
+  #isCancelled = false;
 
   constructor(clock: Clock, timeout: DurationMs, outer: AbortSignal) {
     const onOuter = (): void => this.#controller.abort(outer.reason);
-    const timer = clock.after(timeout, () =>
-      this.#controller.abort(new CanopyError('timeout', DEADLINE)),
-    );
+    const timer = clock.after(timeout, () => {
+      // What lies in the socket is read first, as in socket/exchange.ts.
+      setImmediate(() => {
+        if (!this.#isCancelled) this.#controller.abort(new CanopyError('timeout', DEADLINE));
+      });
+    });
     if (outer.aborted) onOuter();
     else outer.addEventListener('abort', onOuter, { once: true });
     this.#cancel = () => {
+      this.#isCancelled = true;
       timer.cancel();
       outer.removeEventListener('abort', onOuter);
     };

@@ -21,12 +21,26 @@ import {
   isJournalRef,
   journalIdOf,
 } from '@canopy/model';
-import { CURSOR_HEADER, EXCLUDE_HEADER, READER_HEADER, joinCursors } from '../cursor.js';
+import {
+  CURSOR_HEADER,
+  EXCLUDE_HEADER,
+  PAGE_BYTES_HEADER,
+  READER_HEADER,
+  joinCursors,
+} from '../cursor.js';
 import { FRAMES_MEDIA_TYPE, RefusedPage, decodePage } from '../page.js';
 import type { JournalSection, Page } from '../page-types.js';
 import { JournalIntake } from './journal-intake.js';
 import type { FramePullerOptions } from './options.js';
-import { type Source, healthOf, newSource, notePage, sourceStatus } from './source.js';
+import {
+  type Source,
+  healthOf,
+  newSource,
+  noteAnswered,
+  noteAsked,
+  notePage,
+  sourceStatus,
+} from './source.js';
 import { type PullTotals, emptyTotals } from './totals.js';
 import { JournalHomes, type SourceTrust, TRUSTED } from './trust.js';
 
@@ -53,13 +67,14 @@ export class FramePuller implements PullFormat {
 
   async requestHeaders(target: PullTarget): Promise<Record<string, string>> {
     const source = await this.#source(target);
-    source.asked = this.#options.clock.now();
     const cursors: string[] = [];
     for (const ref of source.refs) {
       const cursor = await this.#intake(ref).cursor();
       if (cursor !== '') cursors.push(cursor);
     }
+    const pageBytes = noteAsked(source, this.#options.clock.now());
     return {
+      ...(pageBytes === undefined ? {} : { [PAGE_BYTES_HEADER]: String(pageBytes) }),
       [CURSOR_HEADER]: joinCursors(cursors),
       [EXCLUDE_HEADER]: [...this.#options.ownJournals()].join('.'),
       [READER_HEADER]: this.#options.readerName,
@@ -72,6 +87,7 @@ export class FramePuller implements PullFormat {
     body: Uint8Array,
   ): Promise<PullOutcome> {
     const source = await this.#source(target);
+    noteAnswered(source);
     // A request that was given up may still bring its page.
     if (this.#isClosed) throw new CanopyError('unavailable', 'nothing is pulled any more');
     try {

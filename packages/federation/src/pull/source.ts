@@ -16,6 +16,13 @@ import type { JournalIntake } from './journal-intake.js';
 const LOST_AFTER_MS = 300_000;
 /** Pulls that may fail before it counts as down. */
 const DOWN_INTERVALS = 3;
+/** As servers give where they are not asked for less. */
+const PAGE_BYTES_MAX = 4 * 1024 * 1024;
+/** One that does not come either is not late because of its size. */
+const PAGE_BYTES_MIN = 4 * 1024;
+/** After a page that did not come, and after one that did: what the line carries in time is found soon, and seldom missed. */
+const SMALLER = 1 / 4;
+const LARGER = 5 / 4;
 
 export interface Source {
   readonly url: string;
@@ -38,6 +45,10 @@ export interface Source {
   isLoop: boolean;
   /** When it was asked last. */
   asked: Milliseconds;
+  /** What it was asked for last has not come yet. */
+  isAwaited: boolean;
+  /** Entries of a page that it is asked for. Bytes. */
+  pageBytes: number;
   readonly skew: ClockSkew;
   /** When its last page without more was made, by our clock as far as we know; 0 before it. */
   level: number;
@@ -66,6 +77,8 @@ export function newSource(
     report: undefined,
     isLoop: false,
     asked: now,
+    isAwaited: false,
+    pageBytes: PAGE_BYTES_MAX,
     skew: new ClockSkew(),
     level: 0,
     behindBytes: -1,
@@ -101,6 +114,25 @@ export function sourceStatus(
 function inSeconds(estimate: SkewEstimate | undefined): SourceStatus['clockSkew'] {
   if (estimate === undefined) return undefined;
   return { seconds: estimate.skewMs / 1000, errorSeconds: estimate.errorMs / 1000 };
+}
+
+/** Notes that it is asked. Bytes of entries that the page should have at most; undefined: as many as it gives. */
+export function noteAsked(source: Source, now: Milliseconds): number | undefined {
+  source.asked = now;
+  // The page before did not come, or too late: one of the same size would not, either.
+  if (source.isAwaited) {
+    source.pageBytes = Math.max(PAGE_BYTES_MIN, Math.floor(source.pageBytes * SMALLER));
+  }
+  source.isAwaited = true;
+  return source.pageBytes < PAGE_BYTES_MAX ? source.pageBytes : undefined;
+}
+
+/** Notes that a page has come, whatever is in it. */
+export function noteAnswered(source: Source): void {
+  if (source.isAwaited) {
+    source.pageBytes = Math.min(PAGE_BYTES_MAX, Math.ceil(source.pageBytes * LARGER));
+  }
+  source.isAwaited = false;
 }
 
 /** Notes what a page says that was taken in whole. */

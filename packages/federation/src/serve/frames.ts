@@ -27,6 +27,7 @@ import {
   CURSOR_HEADER,
   type Cursor,
   EXCLUDE_HEADER,
+  PAGE_BYTES_HEADER,
   READER_HEADER,
   parseCursors,
 } from '../cursor.js';
@@ -106,6 +107,10 @@ interface Request {
   readonly reader: Reader;
   /** How long it waits for the page. Milliseconds. */
   readonly timeout: number;
+  /** Entries it wants at most. Bytes. */
+  readonly bytesMax: number;
+  /** It does not wait any more. */
+  isGone(): boolean;
 }
 
 /** What this process knew of a journal before it asked the store. */
@@ -126,6 +131,7 @@ export class FrameServer {
   readonly totals = {
     pages: 0,
     refused: 0,
+    abandoned: 0,
     entries: 0,
     bytes: 0,
     bytesSent: 0,
@@ -165,14 +171,15 @@ export class FrameServer {
     this.#pulling++;
     try {
       await this.#readers.load();
-      const page = await this.#page(this.#request(req, url));
+      const page = await this.#page(this.#request(req, res, url));
       const bytes = encodePage(page);
       const sent = await sendBody(req, res, FRAMES_MEDIA_TYPE, bytes);
       this.totals.pages++;
       this.totals.bytes += bytes.length;
       this.totals.bytesSent += sent;
     } catch (error) {
-      this.totals.refused++;
+      if (res.destroyed) this.totals.abandoned++;
+      else this.totals.refused++;
       if (!(error instanceof CanopyError)) {
         this.#options.log('error', 'a page could not be made', { error: errorText(error) });
       }
@@ -195,7 +202,7 @@ export class FrameServer {
   }
 
   /** @throws CanopyError for a request that cannot be understood, or from a reader too many. */
-  #request(req: IncomingMessage, url: URL): Request {
+  #request(req: IncomingMessage, res: ServerResponse, url: URL): Request {
     if (!METHODS.has(req.method)) {
       throw new CanopyError('bad_data', 'pages are pulled with GET');
     }
@@ -207,9 +214,10 @@ export class FrameServer {
     const remote = req.socket.remoteAddress ?? '';
     const reader = this.#readers.admit(name, remote, selection.canonical);
     if (reader === undefined) throw new CanopyError('too_many_requests', 'too many readers');
-    const seconds = Number(headerText(req, TIMEOUT_HEADER));
-    const timeout = seconds > 0 ? seconds * 1000 : Number.POSITIVE_INFINITY;
-    return { selection, cursors, excluded, reader, timeout };
+    const timeout = (boundIn(req, TIMEOUT_HEADER) ?? Number.POSITIVE_INFINITY) * 1000;
+    const bytesMax = boundIn(req, PAGE_BYTES_HEADER) ?? Number.POSITIVE_INFINITY;
+    const isGone = (): boolean => res.destroyed;
+    return { selection, cursors, excluded, reader, timeout, bytesMax, isGone };
   }
 
   async #page(request: Request): Promise<Page> {
@@ -217,8 +225,10 @@ export class FrameServer {
     const deadline = clock.monotonic() + Math.min(pageTime, request.timeout / TIMEOUT_PART);
     await this.#commitOwn(deadline);
     const { opened, excluded } = await this.#open(request);
-    const budget = { bytes: pageBytes, entries: PAGE_ENTRIES_MAX / 2, deadline };
-    await this.#fill(opened, budget);
+    const bytes = Math.min(pageBytes, request.bytesMax);
+    const budget = { bytes, entries: PAGE_ENTRIES_MAX / 2, deadline };
+    await this.#fill(opened, budget, request);
+    if (request.isGone()) throw new CanopyError('canceled', 'the reader does not wait any more');
     const journals: JournalSection[] = [];
     for (const { stored, read, watermark } of opened) {
       await read.verify();
@@ -232,6 +242,7 @@ export class FrameServer {
       this.totals.gaps += read.totals.gaps;
       this.totals.layoutDumps += read.totals.layoutDumps;
     }
+    this.#layouts.expire();
     this.#views.retain((reader) => this.#readers.has(reader));
     this.totals.undecodable = this.#views.undecodable;
     this.totals.replays = this.#views.replays;
@@ -293,7 +304,7 @@ export class FrameServer {
   }
 
   /** Two rounds: a fair share to each journal, then the rest to whoever has more. */
-  async #fill(opened: readonly Open[], budget: Budget): Promise<void> {
+  async #fill(opened: readonly Open[], budget: Budget, { isGone }: Request): Promise<void> {
     const { clock } = this.#options;
     const waiting = opened.filter(({ read }) => read.hasMore);
     const fair = Math.floor(budget.bytes / Math.max(1, waiting.length));
@@ -309,6 +320,8 @@ export class FrameServer {
         while (own.bytes > 0 && own.entries > 0) {
           // At least one step of one journal, however slow the store is.
           if (steps > 0 && clock.monotonic() >= budget.deadline) break;
+          // Whoever asks again must not find us at work for nobody.
+          if (isGone()) return;
           steps++;
           const goesOn = await read.step(own);
           await yieldToOthers();
@@ -365,6 +378,12 @@ const headerText = (req: IncomingMessage, name: string): string => {
   const value = req.headers[name];
   return Array.isArray(value) ? value.join('.') : (value ?? '');
 };
+
+/** A positive number; undefined where there is none. */
+function boundIn(req: IncomingMessage, name: string): number | undefined {
+  const bound = Number(headerText(req, name));
+  return bound > 0 ? bound : undefined;
+}
 
 /** Lets other work of the event loop run: the store may answer without ever waiting. */
 const yieldToOthers = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));

@@ -210,7 +210,7 @@ export class JournalRead {
 
   /** Layouts of what is trimmed, and a gap where the reader should have had frames of it. */
   async #stepLayouts(budget: Budget): Promise<boolean> {
-    const layouts = await this.#parts.layouts.upTo(this.#stored.ref, this.#trimmed);
+    const layouts = await this.#parts.layouts.upTo(this.#stored, this.#trimmed);
     if (comparePositions(this.#position, this.#from) === 0) this.totals.layoutDumps++;
     const rest = layouts.filter((entry) => comparePositions(entry, this.#position) > 0);
     const gap = await this.#gapBefore(rest);

@@ -7,19 +7,25 @@ import {
   type JournalEntry,
   type JournalPosition,
   type JournalRef,
+  type JournalState,
   type Store,
   comparePositions,
 } from '@canopy/model';
 
 interface Cached {
-  readonly trimmed: JournalPosition;
-  readonly until: number;
-  readonly entries: readonly JournalEntry[];
+  /** All layouts up to here are among them. */
+  readonly position: JournalPosition;
+  until: number;
+  readonly entries: Promise<readonly JournalEntry[]>;
 }
 
 /** Journals whose layouts are kept between the pages of one dump. */
 const CACHED_MAX = 4;
-const CACHED_MS = 10_000;
+/**
+ * Not used for so long. Reading them may take longer than a reader waits: it must find them when it asks again, an
+ * interval later (Prometheus's default is a minute).
+ */
+const CACHED_MS = 150_000;
 
 /** Reads layouts in journal order; keeps the last few for the pages that follow. */
 export class LayoutReader {
@@ -42,19 +48,33 @@ export class LayoutReader {
    * Layouts up to `trimmed`, in journal order. They do not change but for those nobody needs any
    * more.
    */
-  async upTo(ref: JournalRef, trimmed: JournalPosition): Promise<readonly JournalEntry[]> {
+  async upTo(stored: JournalState, trimmed: JournalPosition): Promise<JournalEntry[]> {
+    const cached = this.#cached.get(stored.ref);
+    const isThere = cached !== undefined && comparePositions(trimmed, cached.position) <= 0;
+    const { entries } = isThere ? cached : this.#read(stored);
+    this.#cached.get(stored.ref)!.until = this.#clock.monotonic() + CACHED_MS;
+    return (await entries).filter((entry) => comparePositions(entry, trimmed) <= 0);
+  }
+
+  /** Forgets what nobody has asked for since long. */
+  expire(): void {
     const now = this.#clock.monotonic();
-    const cached = this.#cached.get(ref);
-    if (cached !== undefined && cached.until > now) {
-      if (comparePositions(cached.trimmed, trimmed) === 0) return cached.entries;
-    }
-    const entries = (await this.all(ref)).filter((entry) => comparePositions(entry, trimmed) <= 0);
+    for (const [ref, { until }] of this.#cached) if (until <= now) this.#cached.delete(ref);
+  }
+
+  /** Those who ask meanwhile wait for the same. */
+  #read({ ref, position }: JournalState): Cached {
+    const entries = this.all(ref);
+    const cached = { position, until: Number.POSITIVE_INFINITY, entries };
     this.#cached.delete(ref);
-    // A dump of one page needs no second look.
-    this.#cached.set(ref, { trimmed, until: now + CACHED_MS, entries });
-    for (const [old, { until }] of this.#cached) {
-      if (until <= now || this.#cached.size > CACHED_MAX) this.#cached.delete(old);
+    this.#cached.set(ref, cached);
+    for (const oldest of this.#cached.keys()) {
+      if (this.#cached.size <= CACHED_MAX) break;
+      this.#cached.delete(oldest);
     }
-    return entries;
+    entries.catch(() => {
+      if (this.#cached.get(ref) === cached) this.#cached.delete(ref);
+    });
+    return cached;
   }
 }

@@ -1,5 +1,5 @@
 /** A frame server on a real socket and a puller beside it, for tests of this package. */
-import { type Server, createServer } from 'node:http';
+import { type Server, type ServerResponse, createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import {
   type Clock,
@@ -63,8 +63,10 @@ export class ServerRig {
     });
   }
 
-  async listen(): Promise<this> {
+  /** `seen`: shown each answer before it is made. */
+  async listen(seen: (res: ServerResponse) => void = () => {}): Promise<this> {
     this.#http = createServer((req, res) => {
+      seen(res);
       void this.server.handle(req, res, new URL(req.url ?? '/', 'http://rig'));
     });
     await new Promise<void>((resolve) => this.#http!.listen(0, '127.0.0.1', resolve));

@@ -74,9 +74,10 @@ export class Exchange<T> implements ExchangeEvents, Abortable {
     const { signal, timeout } = this.#request;
     if (signal.aborted) return this.#fail(signal.reason);
     this.#world.aborts.add(signal, this);
-    this.#timer = this.#world.clock.after(timeout, () =>
-      this.#fail(new CanopyError('timeout', 'context deadline exceeded')),
-    );
+    this.#timer = this.#world.clock.after(timeout, () => {
+      // What lies in the socket is read first: time in which this process did something else was not the target's.
+      setImmediate(() => this.#fail(new CanopyError('timeout', 'context deadline exceeded')));
+    });
     this.#send(false);
   }
 
@@ -145,6 +146,7 @@ export class Exchange<T> implements ExchangeEvents, Abortable {
     if (this.#failure !== undefined) throw this.#failure;
     const { buffer, length } = this.#body ?? (await this.#rest());
     this.#body = undefined;
+    this.#settle();
     let unpacked: Buffer | undefined;
     try {
       const encoding = (headers.get('content-encoding') ?? '').toLowerCase();
@@ -157,8 +159,6 @@ export class Exchange<T> implements ExchangeEvents, Abortable {
         if (size >= 0) body = unpacked.subarray(0, size);
       }
       body ??= await decompress(raw, encoding, this.#limit);
-      if (this.#failure !== undefined) throw this.#failure;
-      this.#settle();
       const contentType = headers.get('content-type') ?? '';
       return await this.#to.take({ headers, contentType, body, wireBytes: length });
     } finally {

@@ -35,6 +35,7 @@ const fetcher = new SocketFetcher({
 });
 
 const BODY = 'up 1\n';
+const short = { timeout: asDuration(150) };
 const LARGE = 'x'.repeat(900_000);
 const head = (...lines: string[]): string => `${lines.join('\r\n')}\r\n\r\n`;
 const OK = 'HTTP/1.1 200 OK';
@@ -120,6 +121,13 @@ const routes: Record<string, (res: http.ServerResponse) => void> = {
   '/slow-headers': () => {},
   '/slow-body': (res) => void res.write('up'),
   '/hang-up': (res) => res.destroy(),
+  // The answer is sent when it ends; meanwhile the timers of whoever asks become due.
+  '/in-time': (res) => {
+    res.end(BODY, () => {
+      const end = performance.now() + 2 * short.timeout;
+      while (performance.now() < end);
+    });
+  },
   '/cut': (res) => {
     res.setHeader('content-length', 100).write('up');
     setTimeout(() => res.destroy(), 20);
@@ -195,7 +203,11 @@ async function check(url: string, fallback: boolean, part: Partial<FetchRequest>
   }
 }
 
-const short = { timeout: asDuration(150) };
+test('what came in time is taken, however late this process looks', async () => {
+  for (const by of [fetcher, oracle]) {
+    expect(await run(by, `${base(web)}/in-time`, short)).toBe(' 5 up 1\n');
+  }
+});
 
 test.each(Object.keys(raw))('%s', async (path) => {
   await check(base(server) + path, path === '/304');
