@@ -74,6 +74,28 @@ it('takes a target that moves, and a series that goes to and fro, for no collisi
   }
 });
 
+it('tells of two targets though the journal of one is pulled late', async () => {
+  const { head, frames } = twoLeaves();
+  const look = async (count: number) =>
+    expect(await head.provenance.collisions()).toHaveLength(count);
+  frames(0, 500, [1]);
+  for (let second = 0; second < 100; second++) {
+    frames(second, second + 1, [0]);
+    await look(second === 4 ? 1 : 0);
+    // It stands still now and then.
+    if (second % 5 === 4) await look(0);
+  }
+});
+
+it('takes one that has gone, and is pulled late, for no collision', async () => {
+  const { head, frames } = twoLeaves();
+  frames(102, 500, [1]);
+  for (let second = 0; second < 105; second++) {
+    frames(second, second + 1, [0]);
+    expect(await head.provenance.collisions()).toEqual([]);
+  }
+});
+
 it('does not take two groups of one URL for a collision', async () => {
   const head = makeHead();
   const journal = new JournalScript('a');

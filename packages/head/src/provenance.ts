@@ -31,7 +31,7 @@ interface Overlap {
   readonly shown: Group;
   readonly hidden: Group;
   readonly from: number;
-  /** Newest time that both had when this was noticed. */
+  /** Newest time that both had when this was noticed, or from which on both had it. */
   readonly since: number;
   readonly series: number;
   count: number;
@@ -42,7 +42,7 @@ interface Overlap {
 const OVERLAPS_MAX = 1000;
 /** Intervals that an overlap may last: a target that moves has one. */
 const OVERLAP_INTERVALS = 2;
-/** Pulled journals may be as far apart, however short the interval. */
+/** Pulled journals may be as far apart, however short the interval, though one of them does not get on. */
 const STILL_MS = 30_000;
 /** Where a group has no interval. Milliseconds. */
 const INTERVAL_UNKNOWN = 60_000;
@@ -59,6 +59,8 @@ export interface ProvenanceParts {
 export class Provenance {
   readonly #parts: ProvenanceParts;
   #overlaps = new Map<string, Overlap>();
+  /** By handle: the newest time of groups that share a series with others, when that was looked at last. */
+  #lastTimes = new Map<number, number>();
 
   constructor(parts: ProvenanceParts) {
     this.#parts = parts;
@@ -106,18 +108,20 @@ export class Provenance {
     const { clock, origins } = this.#parts;
     const breath = new Breath(clock);
     const overlaps = new Map<string, Overlap>();
+    const lastTimes = new Map<number, number>();
     for (let ref = 0; ref < origins.bound; ref++) {
       if ((ref & 4095) === 4095) await breath.take();
       const first = origins.first(ref);
       // Fast path: nearly all series have one origin.
       if (first < 0 || origins.next(first) < 0) continue;
-      this.#look(ref, overlaps);
+      this.#look(ref, overlaps, lastTimes);
     }
     this.#overlaps = overlaps;
+    this.#lastTimes = lastTimes;
     return [...overlaps.values()].flatMap((overlap) => this.#ripe(overlap) ?? []);
   }
 
-  #look(ref: number, overlaps: Map<string, Overlap>): void {
+  #look(ref: number, overlaps: Map<string, Overlap>, lastTimes: Map<number, number>): void {
     const { origins, groups } = this.#parts;
     const alive: Array<[group: Group, slot: number]> = [];
     for (let at = origins.first(ref); at >= 0; at = origins.next(at)) {
@@ -125,6 +129,8 @@ export class Provenance {
       const slot = origins.slot(at);
       if (group !== undefined && isAlive(group, slot)) alive.push([group, slot]);
     }
+    if (alive.length < 2) return;
+    for (const [{ handle, lastTime }] of alive) lastTimes.set(handle, lastTime);
     for (let i = 0; i < alive.length; i++) {
       for (let j = 0; j < i; j++) this.#note(ref, alive[j], alive[i], overlaps);
     }
@@ -139,10 +145,11 @@ export class Provenance {
     if (a[0].meta.scrapeUrl === b[0].meta.scrapeUrl) return;
     const timeOf = ([group, slot]: readonly [Group, number]) => group.layout.slotTime(slot);
     const [shown, hidden] = timeOf(a) <= timeOf(b) ? [a, b] : [b, a];
-    const since = Math.min(a[0].lastTime, b[0].lastTime);
-    // One of them stands still: the other has taken its place. Journals are pulled one after the other.
-    const apart = Math.max(a[0].lastTime, b[0].lastTime) - since;
-    if (apart > STILL_MS + OVERLAP_INTERVALS * intervalOf(a[0], b[0])) return;
+    const [late, early] = a[0].lastTime < b[0].lastTime ? [a[0], b[0]] : [b[0], a[0]];
+    const apart = early.lastTime - late.lastTime;
+    const isFar = apart > STILL_MS + OVERLAP_INTERVALS * intervalOf(a[0], b[0]);
+    // What is pulled late may be from before the other one had it.
+    const since = Math.max(late.lastTime, timeOf(hidden));
     const key = `${shown[0].handle} ${shown[0].meta.scrapeUrl} ${hidden[0].handle} ${hidden[0].meta.scrapeUrl}`;
     const known = overlaps.get(key);
     if (known !== undefined) {
@@ -151,6 +158,11 @@ export class Provenance {
     }
     if (overlaps.size >= OVERLAPS_MAX) return;
     const before = this.#overlaps.get(key);
+    // One of them stands still: the other has taken its place. One that gets on is only pulled late.
+    if (isFar && late.lastTime <= (this.#lastTimes.get(late.handle) ?? late.lastTime)) {
+      if (before?.isTold === true) overlaps.set(key, { ...before, count: 1 });
+      return;
+    }
     overlaps.set(key, {
       ...{ shown: shown[0], hidden: hidden[0], series: ref, count: 1 },
       from: timeOf(hidden),
