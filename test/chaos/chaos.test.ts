@@ -64,6 +64,16 @@ describe('a hierarchy to which everything happens', () => {
     return faultsOf(evidence).join('\n');
   };
   it('what was not changed is judged well', () => expect(spoilt(() => {})).toBe(''));
+  it('a step may look back at what is past the retention of a parent, and only then show nothing', () => {
+    const found = (keptFrom: number): string =>
+      spoilt(({ evidence, parent }) => {
+        Object.assign(evidence, { keptFrom });
+        const [, steps] = [...parent.steps].find(([key]) => key.includes('"__name__","constant"'))!;
+        steps.delete(evidence.stepTimes.find((time) => steps.has(time))!);
+      });
+    expect(found(Number.POSITIVE_INFINITY)).toBe('');
+    expect(found(0)).toMatch(/"constant".*absent in the step \d+, not \S+ of \d+;/);
+  });
   it.each(CANARIES)('it is seen when %s', (_what, change, fault) => {
     expect(spoilt(change)).toMatch(fault);
   });

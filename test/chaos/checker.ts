@@ -220,6 +220,8 @@ function stepFaults(evidence: Evidence, { who, steps }: Answers): string[] {
       const { value } = last;
       const shown = have?.get(time) ?? null;
       if (Object.is(value, shown)) continue;
+      // A step looks back, over a gap perhaps, at what retention has dropped.
+      if (shown === null && isParent(who) && last.time < evidence.keptFrom) continue;
       const times = [...(have?.keys() ?? [])];
       const there = `${times.length} of ${evidence.stepTimes.length} there, ${times[0]} to ${times.at(-1)}`;
       faults.push(

@@ -105,6 +105,8 @@ export interface ParentEvidence extends Answers {
 
 export interface Evidence {
   readonly window: Window;
+  /** What is older may be past the retention of parents, whoever looks back at it. Ms since epoch; 0: nothing is. */
+  readonly keptFrom: number;
   readonly stepTimes: readonly number[];
   readonly answered: readonly Answered[];
   readonly journals: readonly JournalEvidence[];

@@ -69,7 +69,7 @@ function evidence(last: number, more: Partial<JournalEvidence>, failed: Frame[] 
   const journal = { leaf: 'leaf', clockOffset: 0, kills: [], gaps: [], ...more };
   return {
     window: { from: T, to: T + 10_100 },
-    ...{ answered, views: [], leaves: [], parents: [], stepTimes: [] },
+    ...{ keptFrom: 0, answered, views: [], leaves: [], parents: [], stepTimes: [] },
     journals: [{ ...journal, frames: [...frames, ...failed] } as unknown as JournalEvidence],
   };
 }

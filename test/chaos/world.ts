@@ -216,7 +216,7 @@ export class World {
     this.#now = 'waits for parents';
     await Promise.all(parents.map((parent) => parent.completeUpTo(to, leaves)));
     await Promise.all(parents.map((parent) => parent.isTold(leaves)));
-    const window = { from: Math.max(this.#start, this.#oldestKept()), to };
+    const window = { from: Math.max(this.#start, this.#keptFrom() + RETENTION_SLACK_MS), to };
     const stepTimes = stepTimesOf(window);
     this.#now = 'asks everybody';
     const answered = await Promise.all(
@@ -233,9 +233,11 @@ export class World {
     // Parents may have seen more than the oracles had by then.
     for (const { oracle } of leaves) await oracle.pull();
     await farm.readLog();
-    const from = Math.max(window.from, this.#oldestKept());
+    const keptFrom = this.#keptFrom();
+    const from = Math.max(window.from, keptFrom + RETENTION_SLACK_MS);
     return {
       window: { from, to },
+      keptFrom,
       stepTimes: stepTimes.filter((time) => time > from),
       answered: farm.answered.filter(({ at }) => at > window.from - 60_000),
       journals: leaves.map((leaf, i) => journalOf(leaf.oracle, leaf, window, gapsBefore[i])),
@@ -245,9 +247,10 @@ export class World {
     };
   }
 
-  #oldestKept(): number {
+  /** Nothing from then on is past its retention. */
+  #keptFrom(): number {
     const { retentionS } = this.#options;
-    return retentionS === 0 ? 0 : Date.now() - retentionS * 1000 + RETENTION_SLACK_MS;
+    return retentionS === 0 ? 0 : Date.now() - retentionS * 1000;
   }
 
   #count({ journals, parents, window }: Evidence): void {
