@@ -181,7 +181,7 @@ export const SCENARIOS: readonly Scenario[] = [
   },
   {
     ...{ name: 'slow-line', says: 'the parents come back, and the line carries little' },
-    ...{ short: 4, long: 60 },
+    ...{ short: 2, long: 60 },
     play: async (world, seconds) => {
       const { leaves, parents } = world;
       await Promise.all(parents.map((parent) => parent.kill()));
