@@ -45,8 +45,10 @@ export function lookAt(
   version: number,
   range: TimeRange,
 ): Known | null {
-  const pin = pins.view(group);
-  let { lastTime } = pin;
+  // A copy: a group that has not changed yet may do so before all of it is read.
+  const { rowCount, lastTime: pinnedTime, ended } = pins.view(group);
+  const pin: GroupPin = { rowCount, lastTime: pinnedTime, ended };
+  let lastTime = pinnedTime;
   let { minTime } = group;
   for (const { meta, archived } of group.archived) {
     if (!archived!.isSeen(version)) continue;

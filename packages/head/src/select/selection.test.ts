@@ -4,6 +4,28 @@ import { JournalScript, smallHead } from '../testing/index.js';
 
 const START = 1_700_000_000_000;
 
+it('shows a frame whole or not at all, also where series of one group are read one after another', async () => {
+  for (let moment = 0; moment < 12; moment++) {
+    // Each look at the clock finds that others must get their turn.
+    let now = 0;
+    const head = smallHead(START, { monotonic: () => (now += 20) });
+    const journal = new JournalScript('a');
+    journal.group().add({ __name__: 'x', n: '1' }).frame(START, [1]);
+    const group = journal.group().add({ __name__: 'x', n: '1' }, { __name__: 'x', n: '2' });
+    for (let second = 10; second < 14; second++) group.frame(START + second * 1000, [second, 0]);
+    head.apply(journal.ref, journal.take());
+    const snapshot = head.snapshot();
+    const range = { minTime: asTime(START), maxTime: asTime(START + 60_000) };
+    const selecting = snapshot.select([makeMatcher('__name__', '=', 'x')], range);
+    for (let i = 0; i < moment; i++) await new Promise((done) => setImmediate(done));
+    group.frame(START + 14_000, [14, 0]);
+    head.apply(journal.ref, journal.take());
+    const newest = (await selecting).map(({ times, to }) => times[to - 1] - START);
+    expect([moment, ...newest]).toEqual([moment, 13_000, 13_000]);
+    snapshot.release();
+  }
+});
+
 it('tells what it reads into memory, and ends where that is refused', async () => {
   const head = smallHead(START);
   const journal = new JournalScript('a');
