@@ -49,6 +49,9 @@ export class TilePiece implements Piece {
   }
 }
 
+/** Fast path: fewer rows are copied one by one sooner than as a view is made of them. */
+const SHORT = 64;
+
 /** Rows [from, to) of a tile whose columns are kept once they are decoded. */
 export class DecodedPiece implements Piece {
   readonly times: Float64Array;
@@ -73,8 +76,13 @@ export class DecodedPiece implements Piece {
       return this.count === 0;
     }
     const { values, states } = this.#tile.column(slot);
-    const isWhole = this.count === reader.count;
-    outValues.set(isWhole ? values : values.subarray(this.#from, this.#to), offset);
+    if (this.count < SHORT) {
+      for (let i = 0, from = this.#from; i < this.count; i++)
+        outValues[offset + i] = values[from + i];
+    } else {
+      const isWhole = this.count === reader.count;
+      outValues.set(isWhole ? values : values.subarray(this.#from, this.#to), offset);
+    }
     if (states !== null) outStates.set(states.subarray(this.#from, this.#to), offset);
     return states === null;
   }

@@ -26,6 +26,23 @@ function indexOf(series: ReadonlyArray<Record<string, string>>) {
   return index;
 }
 
+it('hands out a label set again, and nothing of a series that has gone', () => {
+  const index = indexOf(SERIES);
+  const [ref] = index.match([makeMatcher('__name__', '=', 'lone')]);
+  expect(index.labels(ref)).toBe(index.labels(ref));
+  index.remove([ref]);
+  expect(index.intern(labelsFromObject({ __name__: 'next' }))).toBe(ref);
+  expect(index.labels(ref)).toEqual(['__name__', 'next']);
+  // More than are kept.
+  const many = new SeriesIndex(100_000);
+  for (let i = 0; i < 70_000; i++) many.intern(['i', String(i)]);
+  for (let i = 0; i < 70_000; i++) {
+    const [, value] = many.labels(i);
+    if (value !== String(i)) throw new Error(`series ${i} has the labels of ${value}`);
+  }
+  expect(many.labels(1)).toEqual(['i', '1']);
+});
+
 it('finds what a plain walk over all series finds', () => {
   const index = indexOf(SERIES);
   const check = (...texts: string[]) => {

@@ -14,6 +14,8 @@ const EMPTY = 0;
 const ERASED = 1;
 /** Fewer symbols are not worth numbering anew. */
 const SYMBOLS_KEPT = 4096;
+/** Label sets that are kept once they were asked for, about 200 bytes each. */
+const LABEL_SETS_KEPT = 1 << 16;
 
 /**
  * Label set ⇄ SeriesRef (u32, of this process only, given again after removal), and label values
@@ -41,6 +43,8 @@ export class SeriesIndex {
   #tags = new Uint8Array(2048);
   #tableUsed = 0;
   #scratch = new Uint32Array(64);
+  /** What is asked for once mostly is again; made anew for each query, it is what most garbage is. */
+  readonly #labelSets = new Map<number, Labels>();
 
   constructor(seriesMax: number) {
     this.#seriesMax = seriesMax;
@@ -94,15 +98,25 @@ export class SeriesIndex {
     return ref < this.#bound && this.#offsets[ref] !== 0;
   }
 
-  /** A fresh array. */
+  /** The same array for the same series, for a while; all of them are forgotten when there are too many. */
   labels(ref: number): Labels {
+    let labels = this.#labelSets.get(ref);
+    if (labels !== undefined) return labels;
+    labels = this.#readLabels(ref);
+    if (this.#labelSets.size >= LABEL_SETS_KEPT) this.#labelSets.clear();
+    this.#labelSets.set(ref, labels);
+    return labels;
+  }
+
+  #readLabels(ref: number): Labels {
     const offset = this.#offsets[ref];
     const length = this.#pool[offset];
     const labels: string[] = [];
     for (let i = 0; i < length; i++) {
       labels.push(this.#symbols.text(this.#pool[offset + 1 + i]));
     }
-    return labels;
+    // Without the room that it grew into.
+    return labels.slice();
   }
 
   /** Refs of series that all matchers match, ascending; the caller's. */
@@ -182,6 +196,7 @@ export class SeriesIndex {
       dead[ref] = 1;
       this.#eraseFromTable(ref);
       this.#forgetLabels(ref, touched);
+      this.#labelSets.delete(ref);
       this.#free.push(ref);
       this.#count--;
     }

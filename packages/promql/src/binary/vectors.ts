@@ -6,6 +6,7 @@ import { CanopyError, type Labels, labelValue, labelsKey, compareLabels } from '
 import { type Budget, LABELS_WORK, type Rules, ROW_WORK } from '../eval/budget.js';
 import { type Columns, dropEmptyRows, stepsWithAny } from '../eval/columns.js';
 import {
+  METADATA_LABELS,
   describeLabels,
   keepLabels,
   losingName,
@@ -60,9 +61,24 @@ export async function vectorVector(
   const pairs = await pairRows(node, sides, onesOf, budget);
   const out = budget.allocate(pairs.length, left.steps);
   const keep = await computePairs(node, sides, pairs, out, { onesOf, manysOf }, budget);
-  await refuseMultipleMatches(node, pairs, out, budget);
+  const isSingle = onePairEach(pairs, count);
+  if (!isSingle) await refuseMultipleMatches(node, pairs, out, budget);
   if (keep !== null) for (let i = 0; i < keep.length; i++) out.present[i] &= keep[i];
-  return mergeRows(dropEmptyRows(out), budget);
+  dropEmptyRows(out);
+  // Fast path: results hold the labels that were matched, and no two of them the same.
+  const { on, labels } = matching;
+  const isDistinct = isSingle && on && !labels.some((name) => METADATA_LABELS.has(name));
+  return isDistinct ? out : mergeRows(out, budget);
+}
+
+/** Whether no signature has more than one pair. */
+function onePairEach(pairs: readonly Pair[], count: number): boolean {
+  const isSeen = new Uint8Array(count);
+  for (const { signature } of pairs) {
+    if (isSeen[signature] !== 0) return false;
+    isSeen[signature] = 1;
+  }
+  return true;
 }
 
 /** On the `one` side a signature may have one row at a step. */

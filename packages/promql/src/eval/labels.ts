@@ -12,6 +12,8 @@ import { type Columns, moveRow, truncateRows } from './columns.js';
 
 /** Labels that say what a metric is; arithmetic makes something else of it. */
 export const METADATA_LABELS: ReadonlySet<string> = new Set([METRIC_NAME, '__type__', '__unit__']);
+/** Label sets are in order, so what comes after this has none of them. */
+const LAST_METADATA_LABEL = '__unit__';
 
 /**
  * Label sets whose name goes once the query is worked out. By identity: labels go where their row
@@ -34,6 +36,12 @@ export function losingName(labels: Labels): Labels {
 
 /** The labels without the metric's name (and type and unit, where those are labels). */
 export function withoutName(labels: Labels): Labels {
+  // Fast path: nearly always the name comes first, and of the others none after it.
+  if (labels[0] === METRIC_NAME && !(labels[2] <= LAST_METADATA_LABEL)) {
+    const out = labels.slice(2);
+    inherit(labels, out);
+    return out;
+  }
   for (let i = 0; i < labels.length; i += 2) {
     if (METADATA_LABELS.has(labels[i])) return removeLabels(labels, METADATA_LABELS);
   }
