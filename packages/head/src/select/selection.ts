@@ -75,6 +75,9 @@ export class Selection {
   /** Of decoded columns that are kept. */
   #entries = 0;
   #cold = new Map<Tile, TileReader>();
+  readonly #slab = new Slab();
+  /** Series that are not read yet. */
+  #left = 0;
 
   /** `version`: of the archive's catalogue. */
   constructor(
@@ -95,6 +98,7 @@ export class Selection {
 
   async run(refs: Uint32Array): Promise<SelectedSeries[]> {
     const buckets = await this.#plan(refs);
+    this.#left = refs.length;
     for (let i = 0; i < buckets.length; i++) {
       await this.#fetchCold(buckets, i);
       const { sources } = buckets[i];
@@ -103,6 +107,7 @@ export class Selection {
       } else {
         await this.#readMerged(buckets[i]);
       }
+      this.#left -= buckets[i].refs.length;
     }
     this.#input.columnCache.trim();
     return this.#out;
@@ -250,39 +255,28 @@ export class Selection {
     const to = upperBound(times, this.#range.maxTime);
     if (from >= to) return;
     const length = times.length;
-    const perSlab = Math.max(1, Math.min(refs.length, Math.floor(SLAB_ENTRIES / length)));
-    let values = new Float64Array(0);
-    let states = new Uint8Array(0);
+    const slab = this.#slab;
+    await this.#breath.take();
     for (let i = 0; i < refs.length; i++) {
-      const inSlab = i % perSlab;
-      if (inSlab === 0) {
+      if (!slab.fits(length)) {
         await this.#breath.take();
-        const count = Math.min(perSlab, refs.length - i) * length;
-        values = new Float64Array(count);
-        states = new Uint8Array(count).fill(SampleState.value);
+        slab.renew(length, this.#left - i);
       }
-      const start = inSlab * length;
+      const start = slab.take(length);
       let offset = start;
       let allValues = true;
       for (let k = 0; k < parts.length; k++) {
         const slot = slots[i * parts.length + k];
-        if (!readPieces(parts[k], slot, values, states, offset, counts)) allValues = false;
+        if (!readPieces(parts[k], slot, slab.values, slab.states, offset, counts)) {
+          allValues = false;
+        }
         for (const piece of parts[k]) offset += piece.count;
       }
-      const own = allValues ? null : states.subarray(start, start + length);
+      const own = allValues ? null : slab.states.subarray(start, start + length);
       if (own !== null && !hasSample(own, from, to)) continue;
       const newest = sources[sources.length - 1].group;
       const slot = slots[(i + 1) * parts.length - 1];
-      this.#add(
-        refs[i],
-        newest,
-        slot,
-        times,
-        values.subarray(start, start + length),
-        own,
-        from,
-        to,
-      );
+      this.#add(refs[i], newest, slot, times, slab.valuesFrom(start, length), own, from, to);
     }
   }
 
@@ -357,6 +351,37 @@ export class Selection {
     this.#onRead?.(values.length);
     this.refs.push(ref);
     this.#out.push({ labels, family, times, values, states, from, to });
+  }
+}
+
+/** What columns are cut from: an allocation each would be most of what a group with one series costs. */
+class Slab {
+  values = new Float64Array(0);
+  /** Those not taken yet are `value`. */
+  states = new Uint8Array(0);
+  #used = 0;
+
+  fits(length: number): boolean {
+    return this.#used + length <= this.values.length;
+  }
+
+  /** Room for as many columns as there are to come, if those are not too many. */
+  renew(length: number, columns: number): void {
+    const perSlab = Math.max(1, Math.min(columns, Math.floor(SLAB_ENTRIES / length)));
+    this.values = new Float64Array(perSlab * length);
+    this.states = new Uint8Array(perSlab * length).fill(SampleState.value);
+    this.#used = 0;
+  }
+
+  /** Where a column of so many entries, which fit, begins. */
+  take(length: number): number {
+    this.#used += length;
+    return this.#used - length;
+  }
+
+  /** Half of what `subarray` takes. */
+  valuesFrom(start: number, length: number): Float64Array {
+    return new Float64Array(this.values.buffer, start * Float64Array.BYTES_PER_ELEMENT, length);
   }
 }
 

@@ -57,6 +57,11 @@ export class Postings {
   }
 }
 
+/** Where one ref alone stands for itself. */
+export function refsOf(entry: number | Postings): ArrayLike<number> {
+  return typeof entry === 'number' ? [entry] : entry.view();
+}
+
 /** Refs in both; fresh unless one is empty. */
 export function intersect(a: Uint32Array, b: Uint32Array): Uint32Array {
   if (a.length > b.length) return intersect(b, a);

@@ -1,8 +1,9 @@
 /** Which series there are, and which of them matchers mean. */
 import type { Labels, Matcher } from '@canopy/model';
 import { grownUint32 } from './grow.js';
+import { LabelSets } from './label-sets.js';
 import { NumberedTexts } from './numbered-texts.js';
-import { Postings, intersect, joinDisjoint, subtract } from './postings.js';
+import { Postings, intersect, joinDisjoint, refsOf, subtract } from './postings.js';
 import { Symbols } from './symbols.js';
 
 /** In place of a SeriesRef: the index is full. */
@@ -14,8 +15,6 @@ const EMPTY = 0;
 const ERASED = 1;
 /** Fewer symbols are not worth numbering anew. */
 const SYMBOLS_KEPT = 4096;
-/** Label sets that are kept once they were asked for, about 200 bytes each. */
-const LABEL_SETS_KEPT = 1 << 16;
 
 /**
  * Label set ⇄ SeriesRef (u32, of this process only, given again after removal), and label values
@@ -43,8 +42,7 @@ export class SeriesIndex {
   #tags = new Uint8Array(2048);
   #tableUsed = 0;
   #scratch = new Uint32Array(64);
-  /** What is asked for once mostly is again; made anew for each query, it is what most garbage is. */
-  readonly #labelSets = new Map<number, Labels>();
+  readonly #labelSets = new LabelSets((ref) => this.#readLabels(ref));
 
   constructor(seriesMax: number) {
     this.#seriesMax = seriesMax;
@@ -98,23 +96,15 @@ export class SeriesIndex {
     return ref < this.#bound && this.#offsets[ref] !== 0;
   }
 
-  /** The same array for the same series, for a while; all of them are forgotten when there are too many. */
   labels(ref: number): Labels {
-    let labels = this.#labelSets.get(ref);
-    if (labels !== undefined) return labels;
-    labels = this.#readLabels(ref);
-    if (this.#labelSets.size >= LABEL_SETS_KEPT) this.#labelSets.clear();
-    this.#labelSets.set(ref, labels);
-    return labels;
+    return this.#labelSets.get(ref);
   }
 
   #readLabels(ref: number): Labels {
     const offset = this.#offsets[ref];
-    const length = this.#pool[offset];
+    const end = offset + this.#pool[offset];
     const labels: string[] = [];
-    for (let i = 0; i < length; i++) {
-      labels.push(this.#symbols.text(this.#pool[offset + 1 + i]));
-    }
+    for (let i = offset + 1; i <= end; i++) labels.push(this.#symbols.text(this.#pool[i]));
     // Without the room that it grew into.
     return labels.slice();
   }
@@ -196,7 +186,7 @@ export class SeriesIndex {
       dead[ref] = 1;
       this.#eraseFromTable(ref);
       this.#forgetLabels(ref, touched);
-      this.#labelSets.delete(ref);
+      this.#labelSets.forget(ref);
       this.#free.push(ref);
       this.#count--;
     }
@@ -493,10 +483,6 @@ export class SeriesIndex {
     for (let i = offset + 1; i <= end; i += 2) if (this.#pool[i] === name) return this.#pool[i + 1];
     return -1;
   }
-}
-
-function refsOf(entry: number | Postings): ArrayLike<number> {
-  return typeof entry === 'number' ? [entry] : entry.view();
 }
 
 /** The upper bits: the lower ones say where in the table. */
