@@ -177,17 +177,18 @@ it('lets others run while it works', async () => {
   const engine = testEngine(filled(300, 600), { yieldEveryMs: 5 });
   let turns = 0;
   let longest = 0;
-  let last = performance.now();
+  // By CPU: a machine with other things to do takes turns of its own.
+  let last = process.cpuUsage();
   const timer = setInterval(() => {
-    const now = performance.now();
-    longest = Math.max(longest, now - last);
-    last = now;
+    const { user, system } = process.cpuUsage(last);
+    longest = Math.max(longest, (user + system) / 1000);
+    last = process.cpuUsage();
     turns++;
   }, 1);
   await range(engine, 'sum(quantile_over_time(0.9, m_total[5m]))', 400, 10);
   clearInterval(timer);
   expect(turns).toBeGreaterThan(5);
-  // Generous: the machine has other things to do as well.
+  // Generous: collections and compilers count too.
   expect(longest).toBeLessThan(200);
 });
 
