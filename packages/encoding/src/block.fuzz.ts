@@ -5,6 +5,7 @@ import { crc32c } from './crc32c.js';
 import { type Rng, makeRng } from './testing/index.js';
 
 const ROUNDS = Number(process.env.CANOPY_FUZZ_ROUNDS ?? 200);
+const SEED = Number(process.env.CANOPY_FUZZ_SEED ?? 1);
 const NAMES = ['__name__', 'a', 'job', 'ä', '𝒳'];
 
 function labels(rng: Rng): readonly string[] {
@@ -72,7 +73,7 @@ function encode(groups: readonly BlockGroup[]): Uint8Array {
 }
 
 it('decode ∘ encode is the identity, and matches miss no group', () => {
-  for (let seed = 1; seed <= ROUNDS; seed++) {
+  for (let seed = SEED; seed < SEED + ROUNDS; seed++) {
     const rng = makeRng(seed);
     const groups = randomGroups(rng);
     const index = new BlockIndex(encode(groups));
@@ -94,7 +95,7 @@ it('decode ∘ encode is the identity, and matches miss no group', () => {
 });
 
 it('any bytes give an index or a FormatError', () => {
-  for (let seed = 1; seed <= ROUNDS; seed++) {
+  for (let seed = SEED; seed < SEED + ROUNDS; seed++) {
     const rng = makeRng(seed);
     const bytes = Uint8Array.from(encode(randomGroups(rng)));
     for (let i = rng.below(4); i >= 0; i--) bytes[rng.below(bytes.length - 4)] = rng.below(256);

@@ -5,6 +5,7 @@ import { decodeLayout, encodeLayout } from './layout.js';
 import { type Rng, makeRng } from './testing/index.js';
 
 const ROUNDS = Number(process.env.CANOPY_FUZZ_ROUNDS ?? 300);
+const SEED = Number(process.env.CANOPY_FUZZ_SEED ?? 1);
 const NAMES = ['__name__', 'a', 'job', 'le', 'ä', '𝒳', '\ue000', 'zone'];
 const TYPES = ['counter', 'gauge', 'histogram', 'stateset'] as const;
 
@@ -49,14 +50,14 @@ function randomLayout(rng: Rng): LayoutRecord {
 }
 
 it('decode ∘ encode is the identity', () => {
-  for (let seed = 1; seed <= ROUNDS; seed++) {
+  for (let seed = SEED; seed < SEED + ROUNDS; seed++) {
     const layout = randomLayout(makeRng(seed));
     expect(decodeLayout(encodeLayout(layout)), `seed ${seed}`).toEqual(layout);
   }
 });
 
 it('any bytes give a layout or a FormatError', () => {
-  for (let seed = 1; seed <= ROUNDS; seed++) {
+  for (let seed = SEED; seed < SEED + ROUNDS; seed++) {
     const rng = makeRng(seed);
     let bytes = encodeLayout(randomLayout(rng));
     for (let i = 1 + rng.below(3); i > 0; i--) bytes[rng.below(bytes.length)] = rng.below(256);

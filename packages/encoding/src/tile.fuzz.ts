@@ -15,6 +15,7 @@ const kernel = loadWasmCoder();
 if (typeof kernel === 'string') throw new Error(kernel);
 
 const ROUNDS = Number(process.env.CANOPY_FUZZ_ROUNDS ?? 300);
+const SEED = Number(process.env.CANOPY_FUZZ_SEED ?? 1);
 
 /** A column that keeps one habit for a while, as series do. */
 function fillValues(rng: Rng, values: Float64Array, from: number, count: number): void {
@@ -72,7 +73,7 @@ function randomColumns(rng: Rng): TileColumns {
 }
 
 it('decode ∘ encode is the identity', () => {
-  for (let seed = 1; seed <= ROUNDS; seed++) {
+  for (let seed = SEED; seed < SEED + ROUNDS; seed++) {
     const columns = randomColumns(makeRng(seed));
     const { count, slotCount, states, values, times, lengths } = columns;
     const expected = values.slice();
@@ -117,7 +118,7 @@ function tryBytes(bytes: Uint8Array): void {
 }
 
 it('any bytes give a tile or a FormatError', () => {
-  for (let seed = 1; seed <= ROUNDS; seed++) {
+  for (let seed = SEED; seed < SEED + ROUNDS; seed++) {
     const rng = makeRng(seed);
     const bytes = encodeTile(randomColumns(rng), null, rng() < 0.5);
     for (let i = 1 + rng.below(3); i > 0; i--) bytes[rng.below(bytes.length)] = rng.below(256);
@@ -130,7 +131,7 @@ it('any bytes give a tile or a FormatError', () => {
 });
 
 it('the kernel writes the bytes of the twin, and reads what it reads', () => {
-  for (let seed = 1; seed <= ROUNDS; seed++) {
+  for (let seed = SEED; seed < SEED + ROUNDS; seed++) {
     const columns = randomColumns(makeRng(seed));
     if (columns.kind === 'loose') continue;
     const kept = seed % 2 === 0;
@@ -157,7 +158,7 @@ function readAll(bytes: Uint8Array, coder: SlotCoder): unknown[] {
 }
 
 it('the kernel refuses what the twin refuses', () => {
-  for (let seed = 1; seed <= ROUNDS; seed++) {
+  for (let seed = SEED; seed < SEED + ROUNDS; seed++) {
     const rng = makeRng(seed);
     const columns = randomColumns(rng);
     if (columns.kind === 'loose' || columns.count === 0) continue;
@@ -180,7 +181,7 @@ it('the kernel refuses what the twin refuses', () => {
 });
 
 it('slot by slot is the same as at once, in any form, other tiles in between', () => {
-  for (let seed = 1; seed <= ROUNDS; seed++) {
+  for (let seed = SEED; seed < SEED + ROUNDS; seed++) {
     const rng = makeRng(seed);
     const columns = randomColumns(rng);
     if (columns.kind === 'loose') continue;

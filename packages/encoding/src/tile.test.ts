@@ -319,6 +319,7 @@ it('refuses gaps and classes that no writer makes', () => {
   check(1, bytes.length - 7, 0x00, /sizes do not fit/);
   check(1, bytes.length - 6, 0x33, /sizes do not fit/);
   check(1, 4, 40, /sizes do not fit/); // more slots than bytes
+  check(1, bytes.length - 9, 0x7f, /ends too early/); // a column beyond the tile
 });
 
 it('skips sections of later versions', () => {

@@ -330,8 +330,9 @@ export class TileReader {
     for (let from = 0; from < ends.length; from += SIZES_AT_ONCE) {
       const count = Math.min(SIZES_AT_ONCE, ends.length - from);
       const size = reader.varint();
-      const column = new ByteReader(this.#bytes, reader.position, reader.position + size);
+      const start = reader.position;
       reader.skip(size);
+      const column = new ByteReader(this.#bytes, start, start + size);
       this.#readColumn(column, column.u8(), count, told, 0);
       for (let i = 0; i < count; i++) {
         end += told[i];

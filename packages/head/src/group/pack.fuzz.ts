@@ -5,6 +5,7 @@ import { expect, it } from 'vitest';
 import { Pack } from './pack.js';
 
 const ROUNDS = Number(process.env.CANOPY_FUZZ_ROUNDS ?? 300);
+const SEED = Number(process.env.CANOPY_FUZZ_SEED ?? 1);
 
 /** A slot's habit: how far one value is from the one before. */
 function next(rng: Rng, habit: number, value: number): number {
@@ -16,7 +17,7 @@ function next(rng: Rng, habit: number, value: number): number {
 }
 
 it('rows come back from packs, alone and in blocks', () => {
-  for (let seed = 1; seed <= ROUNDS; seed++) {
+  for (let seed = SEED; seed < SEED + ROUNDS; seed++) {
     const rng = makeRng(seed);
     const stride = 1 + rng.below(150);
     const runs = Array.from({ length: 1 + rng.below(4) }, () => 1 + rng.below(20));

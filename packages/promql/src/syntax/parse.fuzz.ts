@@ -21,6 +21,7 @@ import { formatQuery } from './format.js';
 import { parseQuery, parseSelector } from './parse.js';
 
 const ROUNDS = Number(process.env.CANOPY_FUZZ_ROUNDS ?? 400);
+const SEED = Number(process.env.CANOPY_FUZZ_SEED ?? 1);
 
 const PIECES = [
   ...'( ) { } [ ] , : @ + - * / % ^ == != < <= > >= = =~ !~ ! ~ # " \' ` \\ . _ ;'.split(' '),
@@ -66,7 +67,7 @@ const accepts = (text: string): boolean => {
 };
 
 it('gives a tree or bad_data for any text', () => {
-  for (let seed = 1; seed <= ROUNDS; seed++) {
+  for (let seed = SEED; seed < SEED + ROUNDS; seed++) {
     const text = anyText(seededRandom(seed));
     for (const parse of [parseQuery, parseSelector]) {
       const began = performance.now();
@@ -83,7 +84,7 @@ it('gives a tree or bad_data for any text', () => {
 });
 
 it('accepts, prints and reads again what is well formed, as lezer does', () => {
-  for (let seed = 1; seed <= ROUNDS; seed++) {
+  for (let seed = SEED; seed < SEED + ROUNDS; seed++) {
     const next = seededRandom(seed);
     const text = query(next, next() < 0.8 ? 'vector' : 'scalar', Math.floor(next() * 5));
     const printed = formatQuery(text);
@@ -95,7 +96,7 @@ it('accepts, prints and reads again what is well formed, as lezer does', () => {
 
 it('refuses what lezer refuses', () => {
   let refused = 0;
-  for (let seed = 1; seed <= ROUNDS; seed++) {
+  for (let seed = SEED; seed < SEED + ROUNDS; seed++) {
     const next = seededRandom(seed);
     // Without offset: here it may be a metric's name, in lezer's grammar it may not.
     const text = query(next, 'vector', 3).replaceAll(/ offset -?\w+/g, '');
@@ -129,7 +130,7 @@ function lezerBrackets(node: SyntaxNode, text: string): string {
 
 it('binds operators as lezer does where nothing had to be put right', () => {
   const operators = '+ - * / % ^ atan2 == != < <= > >= and or unless'.split(' ');
-  for (let seed = 1; seed <= ROUNDS; seed++) {
+  for (let seed = SEED; seed < SEED + ROUNDS; seed++) {
     const next = seededRandom(seed);
     const count = 2 + Math.floor(next() * 40);
     const pick = (): string => operators[Math.floor(next() * operators.length)];

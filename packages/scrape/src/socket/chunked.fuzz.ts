@@ -39,9 +39,10 @@ function read(bytes: Buffer, pieces: () => number): Outcome {
 }
 
 const ROUNDS = Number(process.env.CANOPY_FUZZ_ROUNDS ?? 400);
+const SEED = Number(process.env.CANOPY_FUZZ_SEED ?? 1);
 
 it('reads what was written, however it is cut, and nothing behind it', () => {
-  for (let seed = 1; seed <= ROUNDS; seed++) {
+  for (let seed = SEED; seed < SEED + ROUNDS; seed++) {
     const random = randomOf(seed);
     let wire = '';
     let body = '';
