@@ -89,10 +89,17 @@ export class FilterView {
   readonly #eventual = new Map<string, SlotCounts>();
   #newestTime = 0;
   #states = new Uint8Array(0);
+  /** Layouts that the view does not know yet; undefined: none. */
+  #learning: IterableIterator<JournalEntry> | undefined;
+  readonly #isBlind: boolean;
+  /** Where it began. */
+  readonly start: JournalPosition;
+  /** It has learned the layouts, and was offered what lies between `start` and its place. */
+  isMade = false;
 
   /**
-   * Starts at `start`, knowing the `layouts` of the journal (in journal order); entries after
-   * `start` must then be offered one by one. `isWhole`: none of them needs one before `start`.
+   * Starts at `start`, knowing the `layouts` of the journal (in journal order) once `learn` has gone through them; entries
+   * after `start` must then be offered one by one. `isWhole`: none of them needs one before `start`.
    */
   constructor(
     filter: LayoutFilter,
@@ -103,16 +110,26 @@ export class FilterView {
     this.#filter = filter;
     this.#position = start;
     this.#epoch = start.epoch;
-    for (const entry of layouts) {
-      const layout = readLayout(entry);
-      if (layout === null) continue;
-      this.#countEventual(entry, layout);
+    this.#learning = layouts.values();
+    this.start = start;
+    this.#isBlind = !isWhole;
+  }
+
+  /** Takes one more layout in: a record of many slots takes a while. False when all are. */
+  learn(): boolean {
+    if (this.#learning === undefined) return false;
+    const { done, value: entry } = this.#learning.next();
+    if (done) {
+      this.#learning = undefined;
+      for (const [id, group] of this.#groups) group.tracked ||= this.#becomesPartial(id);
+      return false;
     }
-    for (const entry of layouts) {
-      if (entry.epoch !== start.epoch || comparePositions(entry, start) > 0) continue;
-      const layout = readLayout(entry);
-      if (layout !== null) this.#addLayout(entry, layout, !isWhole);
-    }
+    const layout = readLayout(entry);
+    if (layout === null) return true;
+    this.#countEventual(entry, layout);
+    const isBefore = entry.epoch === this.#epoch && comparePositions(entry, this.start) <= 0;
+    if (isBefore) this.#addLayout(entry, layout, this.#isBlind);
+    return true;
   }
 
   /** Position of the last entry offered. */
@@ -333,9 +350,14 @@ export class FilterView {
       group.kept++;
       group.mask[slotNumber(layout, i)] = 1;
     }
-    const eventual = this.#eventual.get(keyOf(this.#epoch, layout.group));
-    group.tracked ||= isPartial(group) || (eventual !== undefined && isPartial(eventual));
+    group.tracked ||= isPartial(group) || this.#becomesPartial(layout.group);
     return kept;
+  }
+
+  /** By the layouts known when the view was made. */
+  #becomesPartial(group: GroupId): boolean {
+    const eventual = this.#eventual.get(keyOf(this.#epoch, group));
+    return eventual !== undefined && isPartial(eventual);
   }
 
   #countEventual(entry: JournalEntry, layout: LayoutRecord): void {

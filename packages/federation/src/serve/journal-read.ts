@@ -142,7 +142,8 @@ export class JournalRead {
     if (this.#view !== null && this.#parts.views !== null) {
       const { sequence } = this.#view.replayFrom();
       this.#replay = this.#position.sequence - sequence;
-      this.#parts.views.keep(this.#ref, this.#position, this.#view);
+      const isMoved = comparePositions(this.#position, this.#from) > 0;
+      this.#parts.views.keep(this.#ref, this.#position, this.#view, isMoved);
     }
     return {
       ref: this.#ref,

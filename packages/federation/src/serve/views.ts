@@ -19,6 +19,9 @@ import { Verdicts } from './verdicts.js';
 /** Read before others get their turn. */
 const CHUNK = { maxBytes: 256 * 1024, maxEntries: 2048 };
 
+/** The event loop is held no longer than this, or by one record. */
+const HOLD_MS = 5;
+
 /** Kept of which series pass: a byte each. */
 const VERDICT_BYTES_MAX = 16 * 1024 * 1024;
 
@@ -37,8 +40,8 @@ export interface ViewSource {
     place: ViewPlace,
     deadline: number,
   ): Promise<FilterView | null>;
-  /** Gives a view back for the pull that comes next. */
-  keep(ref: JournalRef, position: JournalPosition, view: FilterView): void;
+  /** Gives a view back for the pull that comes next; `isMoved`: entries went through it. */
+  keep(ref: JournalRef, position: JournalPosition, view: FilterView, isMoved: boolean): void;
 }
 
 const keyOf = (reader: string, ref: JournalRef, { epoch, sequence }: JournalPosition) =>
@@ -58,7 +61,7 @@ export class Views {
    */
   readonly #kept = new Map<string, FilterView>();
   /**
-   * By reader: the one that was not ready in time. Not bounded with the others, so that however many
+   * By reader: the one that was not ready in time, or only just. Not bounded with the others, so that however many
    * there are, a reader gets on.
    */
   readonly #unready = new Map<string, { readonly key: string; readonly view: FilterView }>();
@@ -76,7 +79,12 @@ export class Views {
       at: (stored, ref, place, deadline) => {
         return this.#at(reader, ref, selection, stored, place, deadline);
       },
-      keep: (ref, position, view) => this.#keep(keyOf(reader, ref, position), view),
+      keep: (ref, position, view, isMoved) => {
+        const key = keyOf(reader, ref, position);
+        // Its time went into making it: the next request begins with it, however many there are.
+        if (isMoved) this.#keep(key, view);
+        else this.#unready.set(reader, { key, view });
+      },
     };
   }
 
@@ -103,7 +111,7 @@ export class Views {
     this.#kept.delete(key);
     const unready = this.#unready.get(reader);
     if (unready?.key === key) {
-      view ??= unready.view;
+      if (unready.view.isMade || !isCut(unready.view, place, stored)) view ??= unready.view;
       this.#unready.delete(reader);
     }
     if (view === undefined) {
@@ -115,10 +123,42 @@ export class Views {
       const filter = this.#verdicts.of(selection, stored.ref);
       view = new FilterView(filter, layouts, start, isWhole);
     }
-    const done = await this.#catchUp(view, stored.ref, place.position, deadline);
-    if (done) return view;
-    this.#unready.set(reader, { key, view });
-    return null;
+    if (!view.isMade) {
+      const isMade = await this.#make(view, stored.ref, place.position, deadline);
+      // What it was made from may have been cut away under it.
+      const now = await this.#store.journal(stored.ref);
+      if (now === undefined || isCut(view, place, now)) return null;
+      if (!isMade) {
+        this.#unready.set(reader, { key, view });
+        return null;
+      }
+      view.isMade = true;
+    }
+    return view;
+  }
+
+  async #make(
+    view: FilterView,
+    stored: JournalRef,
+    target: JournalPosition,
+    deadline: number,
+  ): Promise<boolean> {
+    return (
+      (await this.#learn(view, deadline)) && (await this.#catchUp(view, stored, target, deadline))
+    );
+  }
+
+  /** A million series take seconds. */
+  async #learn(view: FilterView, deadline: number): Promise<boolean> {
+    let since = this.#clock.monotonic();
+    while (view.learn()) {
+      const now = this.#clock.monotonic();
+      if (now - since < HOLD_MS) continue;
+      if (now >= deadline) return false;
+      await new Promise((resolve) => setImmediate(resolve));
+      since = this.#clock.monotonic();
+    }
+    return true;
   }
 
   async #catchUp(
@@ -152,6 +192,11 @@ export class Views {
       this.#kept.delete(oldest);
     }
   }
+}
+
+/** What the view began with is gone before the view was at its place: it is made anew. */
+function isCut({ start }: FilterView, { position }: ViewPlace, { trimmed }: JournalState): boolean {
+  return comparePositions(start, position) < 0 && comparePositions(start, trimmed) < 0;
 }
 
 /** Frames before `trimmed` are gone, and none after it needs them. */
