@@ -33,6 +33,10 @@ export function requestOf({ method, url, headers, body }: Question): IncomingMes
 export function responseTo(done: (answer: Answer | undefined) => void): ServerResponse {
   const headers = new Map<string, string>();
   const parts: Uint8Array[] = [];
+  const listeners: Array<readonly [event: string, listener: () => void]> = [];
+  const emit = (event: string): void => {
+    for (const [name, listener] of [...listeners]) if (name === event) listener();
+  };
   const response = {
     statusCode: 200,
     headersSent: false,
@@ -53,10 +57,18 @@ export function responseTo(done: (answer: Answer | undefined) => void): ServerRe
       if (chunk !== undefined) this.write(chunk);
       this.headersSent = true;
       done({ status: this.statusCode, headers, body: Buffer.concat(parts) });
+      emit('finish');
+      emit('close');
     },
-    destroy: () => done(undefined),
+    destroy() {
+      done(undefined);
+      emit('close');
+    },
     on: () => response,
-    once: () => response,
+    once(event: string, listener: () => void) {
+      listeners.push([event, listener]);
+      return response;
+    },
     off: () => response,
   };
   return response as unknown as ServerResponse;

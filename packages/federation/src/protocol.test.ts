@@ -156,7 +156,7 @@ describe('epochs and cursors', () => {
   });
 
   it('cursors that are not ours, and requests that cannot be understood', async () => {
-    const { url, selecting } = await filled(2, { readersMax: 2, concurrentPullsMax: 1 });
+    const { url, selecting } = await filled(2, { readersMax: 4, concurrentPullsMax: 1 });
     const status = async (headers: Record<string, string>, at = url) => {
       const answer = await ask(at, { accept: FRAMES, ...headers });
       if (answer.status !== 200) expect(answer.headers['content-type']).toMatch(/^text\/plain/);

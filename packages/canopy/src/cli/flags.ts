@@ -213,7 +213,7 @@ export const FLAGS: readonly Flag[] = [
     value: 'SIZE',
     default: both('4MiB'),
     roles: BOTH,
-    help: 'Largest page of a journal sent in one answer',
+    help: 'Largest page of a journal sent in one answer, but for one frame more; at most 32MiB',
   },
   {
     name: 'journal.retention',

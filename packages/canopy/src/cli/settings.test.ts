@@ -84,6 +84,18 @@ it('labels that are enforced, and limits of registration', () => {
   }
 });
 
+it('pages of a size that a parent takes', () => {
+  const check = (given: string, expected: number | RegExp): void => {
+    const flags = values({ 'federation.max-page-bytes': given });
+    if (typeof expected === 'number') expect(settingsOf('leaf', flags).pageBytesMax).toBe(expected);
+    else expect(() => settingsOf('leaf', flags)).toThrow(expected);
+  };
+  check('1B', 1);
+  check('32MiB', 32 * 2 ** 20);
+  check('0', /max-page-bytes: "0" is not between/); // nothing would ever be sent
+  check('33MiB', /max-page-bytes: "33MiB" is not between/); // parents would refuse them
+});
+
 it('an address of its own is https where the server speaks TLS', () => {
   const given = values({ 'web.listen-address': '127.0.0.1:1' });
   expect(settingsOf('parent', given, true).externalUrl).toBe('https://127.0.0.1:1');

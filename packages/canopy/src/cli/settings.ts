@@ -70,6 +70,15 @@ export interface RedisSettings {
   readonly waitTimeout: DurationMs;
 }
 
+/** With one more frame and a report a page is still one that every parent takes (leaf-discovery.ts, PAGE_BYTES_MAX). */
+const PAGE_BYTES_LIMIT = 32 * 1024 * 1024;
+
+function pageBytes(text: string): number {
+  const bytes = parseBytes(text);
+  if (bytes >= 1 && bytes <= PAGE_BYTES_LIMIT) return bytes;
+  throw new CanopyError('bad_data', `"${text}" is not between 1B and 32MiB`);
+}
+
 /**
  * `isSecure`: the HTTP server speaks TLS.
  * @throws CanopyError `config_invalid` that names the flag.
@@ -123,7 +132,7 @@ export function settingsOf(role: Role, values: FlagValues, isSecure = false): Se
     registrationsPerMinuteMax: values.has('federation.max-registrations-per-minute')
       ? read('federation.max-registrations-per-minute', count)
       : 0,
-    pageBytesMax: read('federation.max-page-bytes', parseBytes),
+    pageBytesMax: read('federation.max-page-bytes', pageBytes),
     journalRetention: read('journal.retention', parseDuration),
     journalRetentionBytes: read('journal.retention-bytes', parseBytes),
     retentionRaw: values.has('retention.raw')

@@ -75,9 +75,9 @@ export interface FrameServerOptions {
   readonly pageBytes: number;
   /** Time spent on a page, waiting for the store included. */
   readonly pageTime: DurationMs;
-  /** Pulls answered at once; further ones get 429. */
+  /** Pulls answered at once, until the page is taken; further ones get 429, so do those over half of it from one address. */
   readonly concurrentPullsMax: number;
-  /** Readers remembered; further ones get 429 while all of them are alive. */
+  /** Readers remembered, half of them from one address; further ones get 429 while all of them are alive. */
   readonly readersMax: number;
   /** A reader not heard of for this long is forgotten. */
   readonly readerTtl: DurationMs;
@@ -91,6 +91,8 @@ export interface FrameServerOptions {
 const METHODS: ReadonlySet<string | undefined> = new Set(['GET', 'HEAD']);
 const NAME_LENGTH_MAX = 200;
 const JOURNALS_MAX = 4096;
+/** A clock may have been this far ahead once: some thirty years, in seconds. */
+const EPOCHS_AHEAD_MAX = 1e9;
 /** A reader gets a report no more often. */
 const REPORT_INTERVAL_MS = 10_000;
 /** Says how long the reader waits, as Prometheus does. Seconds. */
@@ -148,7 +150,8 @@ export class FrameServer {
   readonly #readers: Readers;
   /** Journals there were when the last page was made; others have no watermark yet. */
   #refs: readonly JournalRef[];
-  #pulling = 0;
+  /** By address; until the page has left. */
+  readonly #pulling = new Map<string, number>();
 
   constructor(options: FrameServerOptions) {
     this.#options = options;
@@ -164,16 +167,19 @@ export class FrameServer {
    * Answers one request completely; errors become HTTP errors, never a cut body with status 200.
    */
   async handle(req: IncomingMessage, res: ServerResponse, url: URL): Promise<void> {
-    if (this.#pulling >= this.#options.concurrentPullsMax) {
+    const remote = req.socket.remoteAddress ?? '';
+    const fromThere = this.#pulling.get(remote) ?? 0;
+    const tooMany = this.#tooMany(fromThere);
+    if (tooMany !== undefined) {
       this.totals.refused++;
-      return sendError(res, new CanopyError('too_many_requests', 'too many pulls at once'));
+      return sendError(res, new CanopyError('too_many_requests', tooMany));
     }
-    this.#pulling++;
+    this.#pulling.set(remote, fromThere + 1);
     try {
       await this.#readers.load();
       const page = await this.#page(this.#request(req, res, url));
       const bytes = encodePage(page);
-      const sent = await sendBody(req, res, FRAMES_MEDIA_TYPE, bytes);
+      const sent = await sendBody(req, res, FRAMES_MEDIA_TYPE, bytes, this.#options.clock);
       this.totals.pages++;
       this.totals.bytes += bytes.length;
       this.totals.bytesSent += sent;
@@ -185,8 +191,19 @@ export class FrameServer {
       }
       sendError(res, error);
     } finally {
-      this.#pulling--;
+      const left = (this.#pulling.get(remote) ?? 0) - 1;
+      if (left > 0) this.#pulling.set(remote, left);
+      else this.#pulling.delete(remote);
     }
+  }
+
+  /** Half of the pulls are for others, however many one address asks for. */
+  #tooMany(fromThere: number): string | undefined {
+    const { concurrentPullsMax: max } = this.#options;
+    let pulling = 0;
+    for (const count of this.#pulling.values()) pulling += count;
+    if (pulling >= max) return 'too many pulls at once';
+    return fromThere >= Math.ceil(max / 2) ? 'too many pulls at once from one address' : undefined;
   }
 
   readers(): ReaderStatus[] {
@@ -210,14 +227,27 @@ export class FrameServer {
     const selection = selectionOf(url.searchParams.getAll('match[]'), parseSelector);
     const cursors = parseCursors(headerText(req, CURSOR_HEADER), JOURNALS_MAX);
     const excluded = new Set(headerText(req, EXCLUDE_HEADER).split('.').filter(isJournalId));
+    this.#checkEpochs(cursors);
     const name = headerText(req, READER_HEADER).slice(0, NAME_LENGTH_MAX);
     const remote = req.socket.remoteAddress ?? '';
     const reader = this.#readers.admit(name, remote, selection.canonical);
-    if (reader === undefined) throw new CanopyError('too_many_requests', 'too many readers');
+    if (typeof reader === 'string') throw new CanopyError('too_many_requests', reader);
     const timeout = (boundIn(req, TIMEOUT_HEADER) ?? Number.POSITIVE_INFINITY) * 1000;
     const bytesMax = boundIn(req, PAGE_BYTES_HEADER) ?? Number.POSITIVE_INFINITY;
     const isGone = (): boolean => res.destroyed;
     return { selection, cursors, excluded, reader, timeout, bytesMax, isGone };
+  }
+
+  /**
+   * Writers count epochs on, at most from the clock's seconds (decision 0019). One made up must not lead a writer to where
+   * numbers end: it begins its next epoch above a reader's.
+   */
+  #checkEpochs(cursors: ReadonlyMap<JournalRef, Cursor>): void {
+    const epochMax = this.#options.clock.now() / 1000 + EPOCHS_AHEAD_MAX;
+    for (const { position } of cursors.values()) {
+      if (position.epoch <= epochMax) continue;
+      throw new CanopyError('bad_data', 'cursor of an epoch that no journal has reached');
+    }
   }
 
   async #page(request: Request): Promise<Page> {

@@ -1,10 +1,8 @@
 /** A body on its way to one client: gzipped where wanted, no faster than the client takes it. */
 import type { ServerResponse } from 'node:http';
 import { type Gzip, constants, createGzip } from 'node:zlib';
-import { CanopyError, type Clock, type DurationMs } from '@canopy/model';
-
-/** A client that takes nothing for so long is given up. */
-const STALLED: DurationMs = 60_000 as DurationMs;
+import { CanopyError, type Clock } from '@canopy/model';
+import { STALLED } from './reply.js';
 
 export class Outlet {
   readonly #out: ServerResponse | Gzip;

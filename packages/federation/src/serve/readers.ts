@@ -81,16 +81,19 @@ export class Readers {
   }
 
   /**
-   * The record of a reader, made where there is none; undefined where there is no room for one
-   * more.
+   * The record of a reader, made where there is none; why not, where there is no room for one more: half of it is for
+   * others, however many names one address makes up.
    */
-  admit(name: string, remote: string, selection: string): Reader | undefined {
+  admit(name: string, remote: string, selection: string): Reader | string {
     this.#expire();
     const key = JSON.stringify([name, remote, selection]);
     const now = this.#options.clock.now();
     let reader = this.#readers.get(key);
     if (reader === undefined) {
-      if (this.#readers.size >= this.#options.readersMax) return undefined;
+      const { readersMax } = this.#options;
+      if (this.#readers.size >= readersMax) return 'too many readers';
+      const here = [...this.#readers.values()].filter((one) => one.remote === remote);
+      if (here.length >= Math.ceil(readersMax / 2)) return 'too many readers from one address';
       reader = newReader(key, name, remote, now);
       this.#readers.set(key, reader);
       this.#isNew = true;

@@ -2,10 +2,12 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { promisify } from 'node:util';
 import { brotliCompress, constants, gzip } from 'node:zlib';
-import { CanopyError, type ErrorCode, errorText } from '@canopy/model';
+import { CanopyError, type Clock, type DurationMs, type ErrorCode, errorText } from '@canopy/model';
 
 const brotli = promisify(brotliCompress);
 const gzipped = promisify(gzip);
+/** A client that takes nothing of a stream, or not all of a page, for so long is given up. */
+export const STALLED: DurationMs = 60_000 as DurationMs;
 /** Smaller bodies gain nothing. Bytes. */
 const COMPRESS_MIN = 1024;
 /** Status that tells a scraper to come back, where the table says 500. */
@@ -25,12 +27,17 @@ export function acceptsCoding(req: Pick<IncomingMessage, 'headers'>, coding: str
   });
 }
 
-/** Sends a whole body with status 200. Returns the bytes that went out. */
+/**
+ * Sends a whole body with status 200; resolves once its bytes are not held any more, with their number. A client that has
+ * not taken them in time is cut off.
+ * @throws CanopyError `canceled`, `timeout` where they were not all taken.
+ */
 export async function sendBody(
   req: IncomingMessage,
   res: ServerResponse,
   contentType: string,
   body: Uint8Array,
+  clock: Clock,
 ): Promise<number> {
   let sent = body;
   if (body.length > COMPRESS_MIN && acceptsCoding(req, 'br')) {
@@ -50,8 +57,29 @@ export async function sendBody(
   res.setHeader('Content-Length', sent.length);
   res.setHeader('Cache-Control', 'no-store');
   res.setHeader('Vary', 'Accept, Accept-Encoding');
-  res.end(sent);
+  await taken(res, sent, clock);
   return sent.length;
+}
+
+function taken(res: ServerResponse, body: Uint8Array, clock: Clock): Promise<void> {
+  return new Promise((resolve, reject) => {
+    // It went away while the page was made: no event is to come.
+    if (res.destroyed) return reject(new CanopyError('canceled', 'the client went away'));
+    const timer = clock.after(STALLED, () => {
+      reject(new CanopyError('timeout', 'the client does not take the page'));
+      res.destroy();
+    });
+    const { socket } = res;
+    res.once('close', () => {
+      timer.cancel();
+      reject(new CanopyError('canceled', 'the client went away'));
+    });
+    // Comes before, where all went out; Node tells of it, too, where the connection broke.
+    res.once('finish', () => {
+      if (socket?.destroyed !== true) resolve();
+    });
+    res.end(body);
+  });
 }
 
 /** Sends an error before any body; where one is under way, cuts the connection instead. */

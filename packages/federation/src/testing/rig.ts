@@ -54,7 +54,7 @@ export class ServerRig {
       pageBytes: 4 * 1024 * 1024,
       pageTime: asDuration(200),
       concurrentPullsMax: 4,
-      readersMax: 8,
+      readersMax: 32,
       readerTtl: asDuration(3_600_000),
       rememberReaders: false,
       viewsMax: 8,
