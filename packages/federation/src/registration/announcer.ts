@@ -91,6 +91,7 @@ export class Announcer {
     const { clock, leaveTimeout, parentUrl, log } = this.#options;
     if (this.#stopping === undefined) return;
     this.#stopping.abort(new Error('stopped'));
+    this.#waiting.abort(new Error('stopped'));
     this.#stopping = undefined;
     await this.#running;
     if (this.#state.lastAccepted === undefined) return;
@@ -117,8 +118,7 @@ export class Announcer {
       const backoff = Math.min(backoffMax, BACKOFF_MIN_MS * 2 ** Math.min(20, failures - 1));
       const wait = failures === 0 ? interval : asDuration(backoff);
       // Rejects when stopped, which ends the loop, or when somebody cannot wait.
-      const either = AbortSignal.any([signal, this.#waiting.signal]);
-      await sleep(clock, wait, either).catch(() => undefined);
+      await sleep(clock, wait, this.#waiting.signal).catch(() => undefined);
       if (this.#waiting.signal.aborted) this.#waiting = new AbortController();
     }
   }
