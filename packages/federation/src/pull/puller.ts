@@ -193,6 +193,7 @@ export class FramePuller implements PullFormat {
     const sections = await this.#admitted(source, others, trust);
     // Also those that are left to others: their cursors keep them from being sent again and again.
     await this.#learn(source, others);
+    source.listed = new Set(others.map(({ ref }) => ref));
     let samples = 0;
     let more = false;
     let firstError: unknown;
@@ -231,9 +232,10 @@ export class FramePuller implements PullFormat {
     for (const section of sections) {
       const { ref } = section;
       try {
-        const passage = await this.#homes.passage(source.url, source.own, ref, trust, (url) =>
-          this.#isHeard(url),
-        );
+        const passage = await this.#homes.passage(source.url, source.own, ref, trust, {
+          isHeard: (url) => this.#isHeard(url),
+          has: (url) => this.#sources.get(url)?.listed?.has(ref) !== false,
+        });
         if (passage === 'taken') admitted.push(section);
         else this.totals.homedElsewhere++;
       } catch (error) {

@@ -29,6 +29,8 @@ export interface Source {
   /** Name of the store's document that lists its journals. */
   readonly document: string;
   readonly refs: Set<JournalRef>;
+  /** Those that its newest page told of; undefined before the first. */
+  listed: ReadonlySet<JournalRef> | undefined;
   /** The document lists `refs`, as far as we know. */
   isSaved: boolean;
   /** Its own name for itself; its URL before the first page. */
@@ -69,6 +71,7 @@ export function newSource(
     interval,
     document,
     refs: new Set(refs),
+    listed: undefined,
     isSaved: refs.length > 0,
     name: url,
     health: 'unknown',

@@ -115,6 +115,27 @@ describe('whose journal it is', () => {
     expect(await positionOf(store, leaf.journal.ref)).toBe(4);
   });
 
+  it('a home that lost its disk: what a parent still has of its journal comes from there', async () => {
+    const clock = new VirtualClock(T0);
+    const leaf = await process(clock, 'a');
+    const middleStore = new MemoryStore(clock);
+    const middle = await process(clock, 'b', middleStore);
+    const middlePull = new PullRig(middleStore, clock);
+    const { store, pull } = parentOf(clock);
+    await write(leaf.journal, 3);
+    await pull.pullAll(leaf.target);
+    await write(leaf.journal, 2);
+    await middlePull.pullAll(leaf.target);
+    // The same address, an empty disk: another journal.
+    leaf.store.wipe();
+    const anew = new FixtureJournal(leaf.store, id('c'));
+    await write(anew, 2);
+    await pull.pullAll(leaf.target);
+    await pull.pullAll(middle.target);
+    expect(await positionOf(store, leaf.journal.ref)).toBe(6);
+    expect(await positionOf(store, anew.ref)).toBe(3);
+  });
+
   it('a diamond: what its home hands over is left to it, and goes on by the other way', async () => {
     const clock = new VirtualClock(T0);
     const leaf = await process(clock, 'a');

@@ -31,6 +31,14 @@ export const TRUSTED: SourceTrust = { journal: undefined, relays: true, labels: 
 /** `skipped`: its home hands it over. */
 export type Passage = 'taken' | 'skipped';
 
+/** What is known of the source that is the home of a journal. */
+export interface HomeState {
+  /** It hands over pages at present. */
+  isHeard(url: string): boolean;
+  /** Its newest page, if there is one, told of the journal. */
+  has(url: string): boolean;
+}
+
 const DOCUMENT = 'journal-homes';
 
 /**
@@ -48,8 +56,7 @@ export class JournalHomes {
   }
 
   /**
-   * Whether the source at `url`, whose own journal is `own`, may hand over `ref`. `isHeard` says whether a
-   * source hands over pages at present.
+   * Whether the source at `url`, whose own journal is `own`, may hand over `ref`.
    * @throws CanopyError `forbidden`: nothing of its page is to be taken.
    */
   async passage(
@@ -57,19 +64,19 @@ export class JournalHomes {
     own: JournalId | undefined,
     ref: JournalRef,
     trust: SourceTrust,
-    isHeard: (url: string) => boolean,
+    home: HomeState,
   ): Promise<Passage> {
     const homes = (this.#homes ??= homesOf(await this.#store.getDocument(DOCUMENT)));
     // A leaf has a view only where it was asked for one.
     if (!trust.relays && isView(ref) && !url.includes('match')) {
       throw new CanopyError('forbidden', `journal ${ref} is a view that nobody asked for`);
     }
-    const home = homes.get(ref);
-    if (home === url) return 'taken';
-    const isTaken = home !== undefined && isHeard(home);
+    const at = homes.get(ref);
+    if (at === url) return 'taken';
+    const isTaken = at !== undefined && home.isHeard(at);
     if (journalIdOf(ref) === own) {
       if (isTaken && trust.journal === undefined) {
-        throw new CanopyError('forbidden', `journal ${ref} is that of ${home}`);
+        throw new CanopyError('forbidden', `journal ${ref} is that of ${at}`);
       }
       await this.#settle(homes, ref, url);
       return 'taken';
@@ -77,7 +84,8 @@ export class JournalHomes {
     if (!trust.relays) {
       throw new CanopyError('forbidden', `journal ${ref} is another's, and not to be passed on`);
     }
-    return isTaken ? 'skipped' : 'taken';
+    // A leaf that has lost its disk goes on as another journal: what others have of the old one they alone have.
+    return isTaken && home.has(at) ? 'skipped' : 'taken';
   }
 
   async #settle(homes: Map<JournalRef, string>, ref: JournalRef, url: string): Promise<void> {
