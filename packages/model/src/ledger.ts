@@ -76,6 +76,8 @@ export interface Ledger {
   gapsByCause: Partial<Record<GapCause, number>>;
   /** Complete up to this time (ms since epoch); 0 before the first page or commit. */
   watermark: number;
+  /** Of the process that writes the journal, while its clock is back behind `watermark`: complete up to this time by it. */
+  setBackTo?: number;
   jobs: Record<string, JobCounts>;
   /** Ascending. */
   windows: LedgerWindow[];

@@ -54,6 +54,9 @@ export function makeBatch(
     writer.lastSentTime = entry.time;
   }
   ledger.bytes += bytes;
+  // A kill loses what came after this, by the clock as it is.
+  if (watermark < ledger.watermark) ledger.setBackTo = watermark;
+  else delete ledger.setBackTo;
   ledger.watermark = Math.max(ledger.watermark, watermark);
   const position = { epoch, sequence };
   return { records, entries, expected, position, ledger, tally, bytes, sentBefore };

@@ -146,25 +146,31 @@ export function rememberClosed(
   predecessors.set(targetKey(meta), predecessor);
 }
 
+/** Scrapes come in so many commit intervals before a kill, at the most, that are not synced. */
+const UNSYNCED_INTERVALS = 2;
+
 /**
  * What is missing since the run before, told before anything else: a target may come back late or never, and
  * the watermark must pass no hole that is not named. Undefined where nothing was scraped then.
  */
 export function gapSinceBefore(
   { index, clean, expected }: Omit<Recovered, 'state'>,
-  { watermark }: Readonly<Ledger>,
-  now: Milliseconds,
+  { watermark, setBackTo }: Readonly<Ledger>,
+  { clock, commitInterval }: Pick<JournalWriterOptions, 'clock' | 'commitInterval'>,
 ): QueuedRecord | undefined {
+  const now = clock.now();
   const hasScrapes = [...index.groups.values()].some(
     (track) => track.lastTime > 0 && !isPushed(track),
   );
   // Of scrapes that were answered and never synced there is nothing but the word that they were coming.
   const wasScraping = hasScrapes || (expected.from !== undefined && !clean);
-  const synced = watermark > 0 ? watermark : index.newest;
+  const synced = setBackTo ?? (watermark > 0 ? watermark : index.newest);
   const from = asTime(hasScrapes ? synced : Math.max(synced, expected.from ?? 0));
-  if (!wasScraping || from >= now) return undefined;
+  if (!wasScraping || from === now || (clean && from > now)) return undefined;
   if (clean) return gapRecord(0, from, now, 'stopped', 0, undefined);
-  return gapRecord(0, from, now, 'restart', -1, undefined);
+  // The clock was set back meanwhile: what was lost has times of before.
+  const to = from > now ? asTime(from + UNSYNCED_INTERVALS * commitInterval) : now;
+  return gapRecord(0, from, to, 'restart', -1, undefined);
 }
 
 export async function saveCheckpoint(

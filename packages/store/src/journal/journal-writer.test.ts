@@ -338,6 +338,36 @@ describe('JournalWriter', () => {
     expect(again.slice(1)).toMatchObject([{ group: 0, to: at(30_000), cause: 'restart' }]);
   });
 
+  it('names what a kill lost where the clock was set back, before it or after', async () => {
+    const first = await open();
+    const group = openGroup(first, 'a');
+    addSeries(group, 'm');
+    write(group, 0, 1);
+    await first.flush();
+    await crash();
+    // While it was down.
+    clock.stepWallClock(-60_000);
+    const second = await open();
+    const later = openGroup(second, 'a');
+    addSeries(later, 'm');
+    write(later, -50_000, 2);
+    await clock.advance(10_000);
+    await second.flush();
+    const { gaps } = await read(second);
+    expect(gaps).toEqual([{ group: 0, from: at(0), to: at(2000), cause: 'restart', frames: -1 }]);
+    // Complete up to some 50 s before, by the clock as it is now.
+    const { watermark, setBackTo } = second.ledger;
+    expect(watermark).toBe(at(0));
+    expect(setBackTo).toBeLessThan(at(-40_000));
+    await crash();
+    await clock.advance(10_000);
+    const third = await open();
+    await third.flush();
+    const [, named] = (await read(third)).gaps;
+    expect(named).toMatchObject({ from: setBackTo, to: clock.now(), cause: 'restart' });
+    await third.close();
+  });
+
   it('names nothing after a clean end without a frame', async () => {
     const first = await open();
     await first.expectScrapes(at(0));

@@ -81,7 +81,8 @@ export class JournalWriter implements Journal {
   #ledger: Ledger;
   /** Not in `#ledger` or a commit yet. */
   #tally = new Tally();
-  readonly #gaps = new PendingGaps();
+  /** No stored ledger names them yet. */
+  readonly untoldGaps = new PendingGaps();
   #batch: Batch | undefined;
   #running: Promise<boolean> | undefined;
   #timer: Timer | undefined;
@@ -116,7 +117,7 @@ export class JournalWriter implements Journal {
     this.#ledger = parseLedger(state?.ledger ?? '');
     this.#host = this.#makeHost();
     this.#expected = expected;
-    const gap = gapSinceBefore({ index, clean, expected }, this.#ledger, options.clock.now());
+    const gap = gapSinceBefore({ index, clean, expected }, this.#ledger, options);
     this.#predecessors = predecessorsOf(index, clean, this.#ledger, gap?.entry.time);
     if (gap !== undefined) this.#enqueue(gap);
   }
@@ -198,8 +199,8 @@ export class JournalWriter implements Journal {
 
   /** Names what the store turned out to have lost, in the ledger of the next commit. */
   nameGap(gap: GapRecord): void {
-    this.#gaps.add(gap);
-    this.#gaps.nameIn(this.#ledger);
+    this.untoldGaps.add(gap);
+    this.untoldGaps.nameIn(this.#ledger);
   }
 
   expectScrapes(time: Milliseconds): Promise<void> {
@@ -371,9 +372,8 @@ export class JournalWriter implements Journal {
   #makeBatch(): Batch | undefined {
     const records = this.#queue.take(this.#options.commitBytes);
     if (records.length === 0) return undefined;
-    const complete = this.#options.completeUpTo();
-    const oldest = this.#queue.oldestTime;
-    const watermark = oldest === undefined ? complete : asTime(Math.min(complete, oldest - 1));
+    const oldest = this.#queue.oldestTime ?? Number.POSITIVE_INFINITY;
+    const watermark = asTime(Math.min(this.#options.completeUpTo(), oldest - 1));
     const after = { epoch: this.#epoch, sequence: this.#sequence };
     const tally = this.#tally;
     const batch = makeBatch(records, this.#stored, after, this.#ledger, tally, watermark);
@@ -421,8 +421,8 @@ export class JournalWriter implements Journal {
   async #committed(batch: Batch): Promise<void> {
     const { onCommitted, log, clock } = this.#options;
     const { ledger } = batch;
-    this.#gaps.forget(batch.ledger);
-    this.#gaps.nameIn(ledger);
+    this.untoldGaps.forget(batch.ledger);
+    this.untoldGaps.nameIn(ledger);
     this.#ledger = ledger;
     this.#stored = batch.position;
     this.#batch = undefined;
