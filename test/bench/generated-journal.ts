@@ -59,7 +59,9 @@ export async function openGenerated(
   const recent = isLeaf
     ? new RecentTiles({ ...kept, clock, window: asDuration(7_200_000), bytesMax: 2 ** 40 })
     : undefined;
-  const keeper = recent?.keeper ?? new TileKeeper({ ...kept, oldestReader: () => undefined });
+  const keeper =
+    recent?.keeper ??
+    new TileKeeper({ ...kept, oldestReader: () => undefined, hasUntoldGaps: () => false });
   const head = new Head({
     clock,
     windowMs: WINDOW,

@@ -289,7 +289,12 @@ async function main(): Promise<void> {
     onCommitted: (ref, entries) => void head.apply(ref, entries),
     completeUpTo: () => clock.now(),
   });
-  tiles = new TileKeeper({ ...common, head: () => head, oldestReader: () => undefined });
+  tiles = new TileKeeper({
+    ...common,
+    head: () => head,
+    oldestReader: () => undefined,
+    hasUntoldGaps: () => false,
+  });
   const keeper = (spans: number[]): BlockKeeper =>
     new BlockKeeper({
       ...{ ...common, clock },

@@ -53,6 +53,7 @@ class Parent {
     return new TileKeeper({
       ...{ store: this.store, owner: 'me', leaseTtl: TTL, log: () => {} },
       head: () => this.head,
+      hasUntoldGaps: () => false,
       oldestReader: () => undefined,
     });
   }

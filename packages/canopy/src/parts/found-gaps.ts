@@ -1,5 +1,16 @@
 /** Gaps found in journals whose ledgers this process does not write yet: bounded, told once it does. */
+import type { FramePuller } from '@canopy/federation';
 import { type GapRecord, type JournalRef, PendingGaps } from '@canopy/model';
+import type { JournalWriter } from '@canopy/store';
+
+/** A kill would forget gaps that were found in a journal and wait for its ledger: what they were found by must stay. */
+export function hasUntoldGaps(
+  { journal, puller }: { journal: JournalWriter | undefined; puller: FramePuller | undefined },
+  ref: JournalRef,
+): boolean {
+  if (ref === journal?.ref) return !journal.untoldGaps.isEmpty;
+  return puller?.hasUntoldGaps(ref) ?? true;
+}
 
 export class FoundGaps {
   readonly #byJournal = new Map<JournalRef, PendingGaps>();

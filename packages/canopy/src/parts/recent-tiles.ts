@@ -56,6 +56,7 @@ export class RecentTiles {
     this.keeper = new TileKeeper({
       ...options,
       oldestReader: () => undefined,
+      hasUntoldGaps: () => false,
       onCovered: (ref, upTo) => this.#note(ref, upTo),
     });
     this.retention = new Retention({

@@ -41,7 +41,14 @@ async function openStore(clock: VirtualClock): Promise<Store> {
 async function startLevel(clock: VirtualClock, store: Store) {
   const lost: string[] = [];
   const keeper: TileKeeper = new TileKeeper({
-    ...{ ...OWNER, store, head: () => head, oldestReader: () => undefined, log: () => {} },
+    ...{
+      ...OWNER,
+      store,
+      head: () => head,
+      oldestReader: () => undefined,
+      hasUntoldGaps: () => false,
+      log: () => {},
+    },
   });
   const head = new Head({
     ...{ clock, windowMs: WINDOW, tileFrames: 5, outOfOrderWindow: asDuration(0) },

@@ -24,6 +24,7 @@ async function rig(
     }),
     owner: 'me',
     leaseTtl: asDuration(15_000),
+    hasUntoldGaps: () => false,
     oldestReader: () => undefined,
     log: (level, message) => void said.push(`${level} ${message}`),
     ...given,
@@ -44,6 +45,22 @@ it('writes every journal it may, and says of one that it may not', async () => {
   expect(await left(B)).toEqual([1, 2]);
   expect(keeper.pending).toBe(1);
   expect(said).toEqual(['warn tiles could not be written; they are kept and written later']);
+});
+
+it('cuts no journal of which something is to be told yet', async () => {
+  let isUntold = true;
+  const hasUntoldGaps = (journal: JournalRef): boolean => isUntold && journal === A;
+  const { store, keeper } = await rig({ hasUntoldGaps }, () => ({ epoch: 1, sequence: 1 }));
+  const trimmed = async (journal: JournalRef) => (await store.journal(journal))?.trimmed.sequence;
+  for (const journal of [A, B]) keeper.add(journal, tile(1, 1));
+  await keeper.write();
+  await keeper.write();
+  expect([await trimmed(A), await trimmed(B)]).toEqual([0, 1]);
+  isUntold = false;
+  keeper.add(A, tile(2, 2));
+  await keeper.write();
+  await keeper.write();
+  expect(await trimmed(A)).toBe(1);
 });
 
 it('writes nothing while it is held', async () => {

@@ -32,6 +32,8 @@ export interface TileKeeperOptions {
   readonly leaseTtl: DurationMs;
   /** A reader that still needs entries after this position; undefined: none. */
   oldestReader(ref: JournalRef): JournalPosition | undefined;
+  /** Frames of it were found to be lost, and no stored ledger says so yet: it is not cut meanwhile. */
+  hasUntoldGaps(ref: JournalRef): boolean;
   /** In place of cutting the journal: what a restart needs of entries up to `upTo` is in stored tiles. */
   onCovered?(ref: JournalRef, upTo: JournalPosition): Promise<void>;
   /** The store fell back to before the journal was last cut. Whether its head has been built up anew. */
@@ -222,12 +224,13 @@ export class TileKeeper {
    * and the head was built up anew.
    */
   async #trim(ref: JournalRef): Promise<boolean> {
-    const { store, head, oldestReader, onCovered } = this.#options;
+    const { store, head, oldestReader, onCovered, hasUntoldGaps } = this.#options;
     let upTo = head().trimmable(ref);
     if (onCovered !== undefined) {
       await onCovered(ref, upTo);
       return true;
     }
+    if (hasUntoldGaps(ref)) return true;
     const reader = oldestReader(ref);
     if (reader !== undefined && comparePositions(reader, upTo) < 0) upTo = reader;
     if (await this.#lacksWhatIsCut(ref, upTo)) return false;

@@ -19,6 +19,7 @@ import { LifeCycle } from '../life-cycle.js';
 import type { Log } from '../log.js';
 import { buildAnew } from '../parts/fallen-store.js';
 import { Follower } from '../parts/follower.js';
+import { hasUntoldGaps } from '../parts/found-gaps.js';
 import { Leadership } from '../parts/leadership.js';
 import { LEAF_JOB, LeafDiscovery, leafJob, PAGE_BYTES_MAX } from '../parts/leaf-discovery.js';
 import { leafOf, trustOf, withLoss } from '../parts/leaf-trust.js';
@@ -302,6 +303,7 @@ function makeTileKeeper(process: CanopyProcess): TileKeeper {
     head: () => process.head,
     leaseTtl: LEASE_TTL,
     onWentBack: (ref) => buildAnew(process, ref),
+    hasUntoldGaps: (ref) => hasUntoldGaps(process, ref),
     // Before pages are served, and after, nobody knows who reads.
     oldestReader: (ref) =>
       process.frames === undefined ? { epoch: 0, sequence: 0 } : process.frames.oldestReader(ref),

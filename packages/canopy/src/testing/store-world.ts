@@ -134,6 +134,7 @@ export class StoreWorld extends ModelWorld {
     this.tiles = new TileKeeper({
       ...common,
       head: () => this.head,
+      hasUntoldGaps: () => false,
       oldestReader: () => undefined,
       onWentBack,
     });

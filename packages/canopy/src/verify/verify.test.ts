@@ -58,7 +58,12 @@ class Parent {
       onTileClosed: (ref, tile) => this.tiles.add(ref, tile),
     });
     this.head = head;
-    this.tiles = new TileKeeper({ ...keeping, head: () => head, oldestReader: () => undefined });
+    this.tiles = new TileKeeper({
+      ...keeping,
+      head: () => head,
+      oldestReader: () => undefined,
+      hasUntoldGaps: () => false,
+    });
     this.blocks = new BlockKeeper({
       ...{ ...keeping, clock: systemClock, head: () => head, watermark: () => this.clock.now() },
       ...{ window: asDuration(2 * HOUR), spans: [asDuration(8 * HOUR)] },

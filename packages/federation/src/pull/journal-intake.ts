@@ -133,6 +133,11 @@ export class JournalIntake {
     this.#gaps.add(gap);
   }
 
+  /** Some wait for the next commit: no stored ledger names them. */
+  get hasUntoldGaps(): boolean {
+    return !this.#gaps.isEmpty;
+  }
+
   /** With the next commit. */
   nameCollision(collision: Collision): void {
     if (this.#collisions.length < COLLISIONS_MAX) this.#collisions.push(collision);

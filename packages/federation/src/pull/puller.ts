@@ -148,6 +148,11 @@ export class FramePuller implements PullFormat {
     this.#intake(ref).nameGap(gap);
   }
 
+  /** Gaps were named that no stored ledger of the journal has yet. */
+  hasUntoldGaps(ref: JournalRef): boolean {
+    return this.#journals.get(ref)?.hasUntoldGaps ?? false;
+  }
+
   /**
    * The store has less of a pulled journal than was written, though its position says nothing of it. Resolves when the
    * appender has been told, between two pages.
