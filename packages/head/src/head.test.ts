@@ -258,17 +258,22 @@ it('leaves out a group without base, names that, and takes it up again at a key 
   expect(totals).toMatchObject({ frames: 2, undecodable: 2, refused: { corrupt: 1 } });
   expect(await all(head)).toEqual(['x 0:0 5:5']);
   expect(lost).toEqual(['1 0..1001 corrupt 1', '1 0..2001 corrupt 2', '1 0..4001 corrupt 3']);
-  // A group that is new here, from a journal that was cut; not of one that is read from its middle.
-  for (const isCut of [true, false]) {
+  // A group that is new here, from a journal that was cut, or whose first frame was damaged; not of one that is read from its middle.
+  for (const [name, cause] of [
+    ['b', 'trimmed'],
+    ['c', 'corrupt'],
+    ['d', undefined],
+  ] as const) {
     lost.length = 0;
-    const late = new JournalScript('b');
+    const late = new JournalScript(name);
     const other = late.group().add({ __name__: 'y' });
     for (let i = 0; i < 4; i++) other.frame(at(i), [i], i === 3);
     const [layout, , ...frames] = late.take();
-    if (isCut) late.gap(0, at(1), 'trimmed');
+    if (cause !== undefined) late.gap(0, at(1), cause);
     const gaps = late.take().map((gap) => ({ ...gap, sequence: 1.5 }));
     head.apply(late.ref, [layout, ...gaps, ...frames]);
-    expect(lost).toEqual(isCut ? ['1 999..1001 trimmed 1', '1 999..2001 trimmed 2'] : []);
+    const named = [`1 999..1001 ${cause} 1`, `1 999..2001 ${cause} 2`];
+    expect(lost).toEqual(cause === undefined ? [] : named);
   }
 });
 

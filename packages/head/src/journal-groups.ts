@@ -58,11 +58,11 @@ export class JournalGroups implements Iterable<Group> {
   /** What comes after a gap does not build on what came before it. @throws FormatError */
   takeGap(entry: JournalEntry): void {
     const { group: id, cause } = decodeGap(entryPayload(entry));
-    // Which group it was nobody knows; its next frame does not follow, and says so itself.
-    if (cause === 'corrupt' && id === 0) return;
     if (cause === 'trimmed') this.#cutEpoch = entry.epoch;
     for (const group of this.#byEpoch.get(entry.epoch)?.values() ?? []) {
-      if (id === 0 || id === group.id) group.breakChain(cause);
+      // Which group it was nobody knows: its next frame does not follow, and says so itself.
+      if (cause === 'corrupt' && id === 0) group.mayHaveLost(cause);
+      else if (id === 0 || id === group.id) group.breakChain(cause);
     }
   }
 

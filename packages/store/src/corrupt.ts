@@ -25,19 +25,19 @@ export interface InPlace {
 
 /**
  * The gap of a corrupt entry between two that could be read: what it said of its time and group cannot be
- * trusted, so the gap reaches from the one to the other, and names the whole journal.
+ * trusted, so the gap reaches from the one to the other, whose times it may have had, and names the whole journal.
  */
 export function gapInPlace(
   at: JournalPosition,
   before: JournalEntry | undefined,
   after: JournalEntry | undefined,
 ): InPlace {
-  const from = before?.time ?? (after === undefined ? 0 : after.time - 1);
-  const to = Math.max(from + 1, after?.time ?? 0);
+  const from = (before ?? after)?.time ?? 1;
+  const to = Math.max(from, after?.time ?? 0);
   const gap: GapRecord = {
     group: 0,
-    from: asTime(from),
-    to: asTime(to),
+    from: asTime(from - 1),
+    to: asTime(to + 1),
     cause: 'corrupt',
     frames: 1,
   };

@@ -38,7 +38,7 @@ it('tells a filtered reader of what a corrupt record takes with it', async () =>
   const seen = samples.map((line) => line.split('@')[1].slice(-6));
   expect(seen).toEqual(['0000 0', '4000 4', '5000 5']);
   expect(gaps).toEqual([
-    { group: 0, from: T0, to: T0 + 2000, cause: 'corrupt', frames: 1 },
+    { group: 0, from: T0 - 1, to: T0 + 2001, cause: 'corrupt', frames: 1 },
     { group: 1, from: T0, to: T0 + 2001, cause: 'corrupt', frames: 1 },
     { group: 1, from: T0 + 2000, to: T0 + 3001, cause: 'corrupt', frames: 1 },
   ]);

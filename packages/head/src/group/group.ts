@@ -170,6 +170,11 @@ export class Group implements GroupPin {
     this.#decoder?.reset();
   }
 
+  /** What is missing may be the base of what comes: then that is lost for this reason. */
+  mayHaveLost(cause: GapCause): void {
+    if (this.waiting) this.brokenBy ??= cause;
+  }
+
   /** Nothing more is expected; memory for decoding is given back. The open tile stays open. */
   end(): void {
     this.ended = true;

@@ -418,7 +418,7 @@ export function storeConformance(
       const { gap, frame } = EntryKind;
       expect(kinds).toEqual([`1 ${gap}`, `2 ${frame}`, `3 ${gap}`, `4 ${frame}`]);
       const named = decodeGap(entryPayload(read[2]));
-      const [from, to] = [read[1].time, Math.max(read[1].time + 1, read[3].time)];
+      const [from, to] = [read[1].time - 1, Math.max(read[1].time, read[3].time) + 1];
       expect(named).toEqual({ group: 0, from, to, cause: 'corrupt', frames: 1 });
       expect(corrupt[1].gap).toEqual(named);
       expect(corrupt.map(({ what, place }) => `${what} ${place}`)).toEqual([
