@@ -15,7 +15,7 @@ import {
 import { VirtualClock } from '@canopy/model/testing';
 import { JournalWriter, openEmbeddedStore } from '@canopy/store';
 import { afterEach, expect, it } from 'vitest';
-import { recoverLive } from './recovery.js';
+import { recoverJournal, recoverLive } from './recovery.js';
 
 const EVER = { minTime: asTime(0), maxTime: asTime(8.64e15) };
 const START = { epoch: 0, sequence: 0 };
@@ -103,6 +103,28 @@ it('takes in what is committed while it reads, in order and once', async () => {
   await write(2);
   expect(await values(head)).toEqual(upTo(written + 2));
   expect(head.stats).toMatchObject({ framesRepeated: 0, framesUndecodable: 0 });
+});
+
+it('begins anew where another process cuts the journal while it reads', async () => {
+  const { store, head, journal, write } = await rig();
+  await write(20);
+  const state = (await store.journal(journal.ref))!;
+  let lists = 0;
+  const reading = new Proxy(store, {
+    get(target, name) {
+      const value = Reflect.get(target, name) as unknown;
+      if (name !== 'tiles') return typeof value === 'function' ? value.bind(target) : value;
+      return async (...[ref]: Parameters<Store['tiles']>) => {
+        const tiles = await target.tiles(ref);
+        if (lists++ === 0) await target.trimJournal(journal.lease, { epoch: 1, sequence: 8 });
+        return tiles;
+      };
+    },
+  });
+  await recoverJournal(reading, head, state, () => {});
+  // Tiles behind the cut are there the second time.
+  expect(lists).toBe(2);
+  expect(head.position(journal.ref)).toEqual(state.position);
 });
 
 it('begins at once with a journal that is new', async () => {

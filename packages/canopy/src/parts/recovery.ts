@@ -143,8 +143,11 @@ export async function recoverJournal(
   await restoreBlocks(store, head, state);
   let after: JournalPosition = state.trimmed;
   if (from !== undefined && comparePositions(from, after) > 0) after = from;
-  await applyEntries(store, head, ref, after, until, onBytes);
-  return metas.length;
+  if (await applyEntries(store, head, ref, after, until, onBytes)) return metas.length;
+  // A standby reads while another parent writes: what was cut is in tiles that were not listed yet.
+  head.dropJournal(ref);
+  const now = await store.journal(ref);
+  return now === undefined ? 0 : recoverJournal(store, head, now, onBytes);
 }
 
 /** Records of all blocks; indexes only of those that hold frames the journal still has. */
@@ -202,7 +205,10 @@ export async function applyInSteps(
   return total;
 }
 
-/** Applies what comes after `after` until there is nothing more up to `until`, which may move on. */
+/**
+ * Applies what comes after `after` until there is nothing more up to `until`, which may move on. False where the journal
+ * was cut beyond what had been read.
+ */
 async function applyEntries(
   store: Store,
   head: Head,
@@ -210,11 +216,12 @@ async function applyEntries(
   after: JournalPosition,
   until: () => JournalPosition,
   onBytes: (bytes: number) => void,
-): Promise<void> {
+): Promise<boolean> {
   let next: Promise<JournalEntry[]> | undefined;
   for (let at = after, end = until(); comparePositions(at, end) < 0; end = until()) {
     const entries = await (next ?? store.readEntries(ref, at, READ));
     next = undefined;
+    if (!isNext(at, entries[0]) && (await isCutAfter(store, ref, at))) return false;
     if (entries.length === 0) {
       if (comparePositions(until(), end) === 0) break;
       continue;
@@ -228,4 +235,13 @@ async function applyEntries(
     }
     onBytes(await applyInSteps(head, ref, entries));
   }
+  return true;
+}
+
+const isNext = ({ epoch, sequence }: JournalPosition, entry: JournalEntry | undefined): boolean =>
+  entry?.epoch === epoch && entry.sequence === sequence + 1;
+
+async function isCutAfter(store: Store, ref: JournalRef, at: JournalPosition): Promise<boolean> {
+  const state = await store.journal(ref);
+  return state !== undefined && comparePositions(at, state.trimmed) < 0;
 }
