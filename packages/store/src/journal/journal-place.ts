@@ -168,8 +168,8 @@ export function gapSinceBefore(
   const from = asTime(hasScrapes ? synced : Math.max(synced, expected.from ?? 0));
   if (!wasScraping || from === now || (clean && from > now)) return undefined;
   if (clean) return gapRecord(0, from, now, 'stopped', 0, undefined);
-  // The clock was set back meanwhile: what was lost has times of before.
-  const to = from > now ? asTime(from + UNSYNCED_INTERVALS * commitInterval) : now;
+  // The clock may have been set back meanwhile: what was lost has times of before.
+  const to = asTime(Math.max(now, from + UNSYNCED_INTERVALS * commitInterval));
   return gapRecord(0, from, to, 'restart', -1, undefined);
 }
 
