@@ -13,6 +13,7 @@ import {
 } from '@canopy/model';
 import type { Database } from './database.js';
 import type { Answer } from './exchange.js';
+import type { Hierarchy } from './hierarchy.js';
 import type { ReadSeries } from './level.js';
 
 /** Canary → the checker that must see it. */
@@ -33,6 +34,14 @@ export const CANARIES = {
   redescribed: 'metadata',
   /** A parent's store falls back, and nobody knows. */
   fallen: 'cursors',
+  /** It falls back, and nobody knows, where a process dies at a read. */
+  forgetful: 'cursors',
+  /** A damaged record is handed out as if it were whole. */
+  unnoticed: 'complete',
+  /** A leaf that was killed does not say what is missing. */
+  unnamed: 'answered',
+  /** A parent's answer lacks something of a leaf that left. */
+  forsaken: 'complete',
   /** A page says more is complete than is. */
   eager: 'watermarks',
   /** A parent's ledger counts one frame too many. */
@@ -75,12 +84,16 @@ export class Canaries {
       const gone = entries.findLast(isFrame);
       return { ...commit, entries: entries.filter((entry) => entry !== gone) };
     }
+    if (this.#name === 'unnamed' && !isPulled) {
+      return { ...commit, entries: entries.filter(({ kind }) => kind !== EntryKind.gap) };
+    }
     if (database.options.name !== 'dbp' || !isPulled || !entries.some(isFrame)) return commit;
     if (this.#name === 'unwritten' && this.#times++ >= FROM_TIMES) {
       return { ...commit, entries: entries.filter((entry) => this.#isWritten(commit, entry)) };
     }
     if (this.#name === 'retimed' && this.#isTime()) return { ...commit, entries: retimed(entries) };
-    if (this.#name === 'fallen' && this.#isTime()) database.fallSilently();
+    // Again and again: once it may go back for each fall that is in the plan.
+    if (this.#name === 'fallen' && ++this.#times % FROM_TIMES === 0) database.fallSilently();
     if (this.#name === 'miscounted') {
       const ledger = JSON.parse(commit.ledger) as { frames: number };
       return { ...commit, ledger: JSON.stringify({ ...ledger, frames: ledger.frames + 1 }) };
@@ -95,6 +108,15 @@ export class Canaries {
     const run = (this.#runs.get(name) ?? 0) + (key ? 1 : 0);
     this.#runs.set(name, run);
     return run % 2 === 0;
+  }
+
+  spoilDeath(why: string, database: Database): void {
+    if (this.#name === 'forgetful' && why.startsWith('reading')) database.fallSilently();
+  }
+
+  /** What a damaged record is instead of one that fails its checks. */
+  spoilDamage(): ((entry: JournalEntry) => JournalEntry) | undefined {
+    return this.#name === 'unnoticed' ? (entry) => retimed([entry])[0] : undefined;
   }
 
   spoilBody(number: number, body: string): string {
@@ -123,8 +145,9 @@ export class Canaries {
     return { ...page, journals };
   }
 
-  spoilRead(machine: string, series: Map<string, ReadSeries>): void {
+  spoilRead(hierarchy: Hierarchy, machine: string, series: Map<string, ReadSeries>): void {
     if (machine !== 'p1') return;
+    if (this.#name === 'forsaken') this.#forsake(hierarchy, series);
     for (const [key, read] of series) {
       if (this.#name === 'redescribed' && key.includes('"wave"') && read.family !== undefined) {
         series.set(key, { ...read, family: { ...read.family, help: 'Another.' } });
@@ -137,6 +160,15 @@ export class Canaries {
         values: Float64Array.from(kept, (i) => read.values[i]),
         states: Uint8Array.from(kept, (i) => read.states[i]),
       });
+    }
+  }
+
+  #forsake({ machines, site }: Hierarchy, series: Map<string, ReadSeries>): void {
+    for (const { writer, series: written } of site.history.truths.values()) {
+      const isGone = [...machines.values()].some(
+        (machine) => machine.isGone && machine.options.database.options.name === writer,
+      );
+      if (isGone) for (const key of written.keys()) series.delete(key);
     }
   }
 

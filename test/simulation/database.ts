@@ -1,17 +1,19 @@
 /**
- * A store outside of processes: what survives them. It can be away, slow, wiped, or fall back to an older state; a
- * process reaches it through a link, and may die before, after or in the middle of anything it asks for.
+ * A store outside of processes: what survives them. It can be away, slow, wiped, lose its last writes or a disk, fall
+ * back to an older state as a whole or in a part, hold a damaged record; a process reaches it through a link, and may die
+ * before, after or in the middle of anything it asks for.
  */
 import { MemoryStore } from '@canopy/federation/testing';
 import {
   CanopyError,
   type CommitOutcome,
   type JournalCommit,
+  type JournalPosition,
   type JournalRef,
   type Store,
   asTime,
 } from '@canopy/model';
-import type { ReportingStore } from '@canopy/store';
+import type { CorruptRecord, ReportingStore } from '@canopy/store';
 import type { Canaries } from './canaries.js';
 import type { History } from './history.js';
 import type { Chance } from './random.js';
@@ -37,8 +39,10 @@ export interface DatabaseOptions {
   readonly canaries: Canaries;
 }
 
-const COPIES_KEPT = 16;
-const COPY_EVERY_MS = 1000;
+/** A fall is no deeper. */
+const COPIES_KEPT_MS = 16_000;
+/** What a canary falls back by. Writes. */
+const CANARY_WRITES = 8;
 const COMMAND_TIMEOUT_MS = 5000;
 
 const WRITES: ReadonlySet<string> = new Set([
@@ -66,47 +70,87 @@ export class Database {
   readonly weather: LinkWeather = { crashBefore: 0, crashAfter: 0, crashAmid: 0, lostAnswer: 0 };
   /** Times the content went back; whoever compares places across such a moment must not. */
   wentBack = 0;
+  /** Records of it were damaged: counts of what can be read differ. */
+  isDamaged = false;
+  /** Told of what a read finds damaged, while it reads. */
+  onCorrupt: (record: CorruptRecord) => void = () => {};
   readonly #copies: Array<{ readonly at: number; readonly content: MemoryStore }> = [];
 
   constructor(options: DatabaseOptions) {
     this.options = options;
     const { time } = options;
-    this.store = new MemoryStore({
+    const clock = {
       now: () => asTime(Math.floor(EPOCH_MS + time.now)),
       monotonic: () => time.now,
       after: () => ({ cancel: () => {} }),
-    });
-    if (!options.isEmbedded) this.#copy();
+    };
+    this.store = new MemoryStore(clock, (record) => this.onCorrupt({ ...record, message: '' }));
   }
 
-  #copy(): void {
-    const { time } = this.options;
-    this.#copies.push({ at: time.now, content: this.store.copy() });
-    if (this.#copies.length > COPIES_KEPT) this.#copies.shift();
-    time.at(time.now + COPY_EVERY_MS, () => this.#copy());
+  /** Before each write: every state in between may be fallen back to. */
+  remember(): void {
+    if (this.options.isEmbedded) return;
+    const { now } = this.options.time;
+    this.#copies.push({ at: now, content: this.store.copy() });
+    while (this.#copies.length > 1 && this.#copies[1].at < now - COPIES_KEPT_MS) {
+      this.#copies.shift();
+    }
   }
 
-  /** FLUSHALL. */
+  /** FLUSHALL, or a new disk. */
   wipe(): void {
     this.#note('wiped');
     this.store.wipe();
     this.#goneBack();
   }
 
-  /** A replica or a restart without the last moment: the content of about `ms` ago. Returns how long ago. */
-  fallBack(ms: number): number {
+  /** A replica or a restart without the last moment: the content of `ms` ago. */
+  fallBack(ms: number): void {
+    const { now } = this.options.time;
+    const at = this.#copies.findLastIndex((copy) => copy.at <= now - ms);
+    return this.#becomeCopy(Math.max(0, at), `falls back by ${ms.toFixed(0)} ms`);
+  }
+
+  /** A file that ends earlier: the last writes are gone. */
+  cut(writes: number): void {
+    this.#becomeCopy(Math.max(0, this.#copies.length - writes), `loses ${writes} writes`);
+  }
+
+  #becomeCopy(index: number, text: string): void {
+    const copy = this.#copies[index];
+    if (copy === undefined) return;
+    this.#note(text);
+    this.store.become(copy.content);
+    // What came after it never was.
+    this.#copies.length = index;
+    this.#goneBack();
+  }
+
+  /** One of two nodes, whose keys go by their names, falls back. */
+  nodeFallsBack(node: number, ms: number): void {
     const { now } = this.options.time;
     const copy = this.#copies.findLast(({ at }) => at <= now - ms) ?? this.#copies[0];
-    if (copy === undefined) return 0;
-    this.#note(`falls back by ${(now - copy.at).toFixed(0)} ms`);
-    this.store.become(copy.content);
+    if (copy === undefined) return;
+    this.#note(`node ${node} falls back by ${ms.toFixed(0)} ms`);
+    this.store.become(copy.content, (name) => nodeOf(name) === node);
     this.#goneBack();
-    return now - copy.at;
+  }
+
+  /** A bit of the entry that is `back` before the newest of a journal flips, where it has so many. */
+  damage(back: number): void {
+    const ref = this.options.chance.of(this.store.refs());
+    const place =
+      ref === undefined
+        ? undefined
+        : this.store.damageAt(ref, back, this.options.canaries.spoilDamage());
+    if (place === undefined) return;
+    this.#note(`record ${place.epoch}-${place.sequence} of ${shortRef(ref)} is damaged`);
+    this.isDamaged = true;
   }
 
   /** For a canary: nobody is told. */
   fallSilently(): void {
-    const copy = this.#copies.at(-COPIES_KEPT / 2) ?? this.#copies[0];
+    const copy = this.#copies.at(-CANARY_WRITES) ?? this.#copies[0];
     if (copy !== undefined) this.store.become(copy.content);
   }
 
@@ -120,8 +164,25 @@ export class Database {
   }
 }
 
-/** What one process has of a database. `die` ends the process at once. */
-export function linkTo(database: Database, life: Life, die: (why: string) => void): ReportingStore {
+function nodeOf(name: string): number {
+  let hash = 0;
+  for (let i = 0; i < name.length; i++) hash = (hash * 31 + name.charCodeAt(i)) | 0;
+  return hash & 1;
+}
+
+export interface LinkOptions {
+  readonly database: Database;
+  readonly life: Life;
+  readonly onCorrupt: (record: CorruptRecord) => void;
+  /** Ends the process at once. */
+  die(why: string): void;
+  diesAtRead(): boolean;
+}
+
+/** What one process has of a database. */
+export function linkTo(link: LinkOptions): ReportingStore {
+  const { database, life } = link;
+  const die = (why: string): void => link.die(why);
   const { store, options, weather } = database;
   const { chance, trace, time, history, canaries, name, isEmbedded } = options;
   // Whoever opens a folder has it for itself.
@@ -138,6 +199,9 @@ export function linkTo(database: Database, life: Life, die: (why: string) => voi
       if (!life.isAlive) return;
       const isWrite = WRITES.has(what);
       const wait = delay(isWrite);
+      if (!isWrite && link.diesAtRead()) {
+        return void life.in(wait, () => die(`reading (${what})`));
+      }
       const act = (): void => {
         if (time.now < database.awayUntil) {
           const left = Math.min(COMMAND_TIMEOUT_MS, database.awayUntil - time.now);
@@ -151,9 +215,12 @@ export function linkTo(database: Database, life: Life, die: (why: string) => voi
         const { crashBefore, crashAfter, crashAmid, lostAnswer } = weather;
         if (doom < crashBefore) return die(`before ${what}`);
         if (amid !== undefined && doom < crashBefore + crashAmid) {
+          database.remember();
           amid();
           return die(`amid ${what}`);
         }
+        if (isWrite) database.remember();
+        database.onCorrupt = link.onCorrupt;
         const done = effect();
         if (doom > 1 - crashAfter) {
           done.catch(() => {});
@@ -212,21 +279,47 @@ export function linkTo(database: Database, life: Life, die: (why: string) => voi
     releaseLease: plain('releaseLease'),
     readEntries: plain('readEntries'),
     readLayouts: plain('readLayouts'),
-    dropLayouts: plain('dropLayouts'),
-    trimJournal: (lease, upTo) =>
-      ask('trimJournal', () => {
+    dropLayouts: (lease, groups) =>
+      ask(
+        'dropLayouts',
+        () => store.dropLayouts(lease, groups),
+        () => void store.dropLayouts(lease, groups.slice(0, groups.length >> 1)).catch(() => {}),
+      ),
+    trimJournal: (lease, upTo) => {
+      const trim = (to: JournalPosition): Promise<number> => {
         history.trimmed.add(lease.journal);
-        return store.trimJournal(lease, upTo);
-      }),
+        return store.trimJournal(lease, to);
+      };
+      // By slices of the journal, oldest first.
+      const part = { ...upTo, sequence: upTo.sequence >> 1 };
+      return ask(
+        'trimJournal',
+        () => trim(upTo),
+        () => void trim(part).catch(() => {}),
+      );
+    },
     dropJournal: plain('dropJournal'),
     tiles: plain('tiles'),
     readTiles: plain('readTiles'),
     blocks: plain('blocks'),
     nextBlock: plain('nextBlock'),
-    putBlockChunks: plain('putBlockChunks'),
+    putBlockChunks: (lease, block, first, chunks) => {
+      const put = (given: readonly Uint8Array[]): Promise<void> =>
+        store.putBlockChunks(lease, block, first, given);
+      return ask(
+        'putBlockChunks',
+        () => put(chunks),
+        () => void put(chunks.slice(0, chunks.length >> 1)).catch(() => {}),
+      );
+    },
     finishBlock: plain('finishBlock'),
     readBlocks: plain('readBlocks'),
-    dropBlocks: plain('dropBlocks'),
+    dropBlocks: (lease, blocks) =>
+      ask(
+        'dropBlocks',
+        () => store.dropBlocks(lease, blocks),
+        () => void store.dropBlocks(lease, blocks.slice(0, blocks.length >> 1)).catch(() => {}),
+      ),
     sweepBlocks: plain('sweepBlocks'),
     getDocument: plain('getDocument'),
     putDocument: plain('putDocument'),

@@ -12,6 +12,8 @@ export const isFiltered = (name: string): boolean =>
   name === 'scrape_number' || name === 'now_and_then' || name === 'born';
 
 const MINUTE = 60_000;
+/** A stop takes no longer. */
+const LEAVE_MS = 20_000;
 
 export class Hierarchy {
   readonly plan: Plan;
@@ -68,10 +70,16 @@ export class Hierarchy {
     else exporter.hungUntil = time.now + fault.ms;
   }
 
-  /** Everything works from now on; everybody is there. */
+  /** Who has not left for good. */
+  present(): Machine[] {
+    return [...this.machines.values()].filter(({ isGone }) => !isGone);
+  }
+
+  /** Everything works from now on; everybody is there who has not left. */
   heal(): void {
-    const { network, trace, time } = this.site;
+    const { network, trace, time, deaths } = this.site;
     trace.note('healed');
+    Object.assign(deaths, { atRead: 0, atEvent: 0, inRecovery: 0, inChore: 0 });
     network.mend();
     for (const { weather } of this.databases.values()) calm(weather);
     for (const database of this.databases.values()) {
@@ -82,7 +90,7 @@ export class Hierarchy {
       exporter.downUntil = 0;
       exporter.hungUntil = 0;
     }
-    for (const machine of this.machines.values()) {
+    for (const machine of this.present()) {
       // What was put off comes at once.
       machine.frozenUntil = Math.min(machine.frozenUntil, time.now);
       time.thaw(machine);
@@ -100,11 +108,35 @@ export class Hierarchy {
       machine.clockOffset += fault.by;
       return;
     }
+    if (fault.kind === 'leaf comes') {
+      this.#move({ target: fault.target, to: machine.name, overlap: 0 });
+      return machine.start();
+    }
+    if (fault.kind === 'leaf leaves') return this.#leave(machine, fault);
     if (machine.isOff) return;
     machine.isOff = true;
-    if (fault.kind === 'kill') machine.kill('killed');
-    else void machine.stop();
+    if (fault.kind === 'stop') void machine.stop();
+    else machine.kill('killed');
+    if (fault.kind === 'kill and clock') machine.clockOffset += fault.by;
+    if (fault.kind === 'leaf loses disk') {
+      machine.lostDisk.push(machine.lives);
+      machine.options.database.wipe();
+    }
     time.at(time.now + fault.away, () => machine.start());
+  }
+
+  #leave(machine: Machine, { how, to }: Extract<Fault, { kind: 'leaf leaves' }>): void {
+    const { time } = this.site;
+    machine.isGone = true;
+    const isRunning = !machine.isOff;
+    machine.isOff = true;
+    if (isRunning && how === 'stop') void machine.stop();
+    else machine.kill('killed for good');
+    // A machine that is switched off does not come to an end by itself.
+    time.at(time.now + LEAVE_MS, () => machine.kill('switched off'));
+    for (const [target, scrapers] of this.scrapers) {
+      if (scrapers.has(machine.name)) this.#move({ target, to, overlap: 0 });
+    }
   }
 
   #toDatabase(database: Database, fault: Extract<Fault, { database: string }>): void {
@@ -112,14 +144,19 @@ export class Hierarchy {
     if (fault.kind === 'store away') database.awayUntil = time.now + fault.ms;
     else if (fault.kind === 'store wiped') database.wipe();
     else if (fault.kind === 'store falls back') database.fallBack(fault.ms);
+    else if (fault.kind === 'store cut') database.cut(fault.writes);
+    else if (fault.kind === 'node falls back') database.nodeFallsBack(fault.node, fault.ms);
+    else if (fault.kind === 'record damaged') database.damage(fault.back);
     else {
       database.slowUntil = time.now + fault.ms;
       database.slowMs = 2000;
     }
   }
 
-  #move({ target, to, overlap }: Extract<Fault, { kind: 'target moves' }>): void {
+  #move({ target, to, overlap }: { target: string; to: string; overlap: number }): void {
     const scrapers = this.scrapers.get(target)!;
+    // Nobody gives a target to what is not there any more.
+    if (this.machine(to).isGone) return;
     const before = [...scrapers].filter((leaf) => leaf !== to);
     const arrive = (): void => {
       scrapers.add(to);

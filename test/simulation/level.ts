@@ -62,7 +62,12 @@ export async function readAll(head: Head): Promise<Map<string, ReadSeries>> {
   }
 }
 
-export async function readLevel(machine: Machine, takes: Level['takes']): Promise<Level> {
+/** `beside`: all that write to the same store; a standby has its ledgers from who leads. */
+export async function readLevel(
+  machine: Machine,
+  beside: readonly Machine[],
+  takes: Level['takes'],
+): Promise<Level> {
   const { process } = machine;
   if (process === undefined) throw new Error(`BUG: ${machine.name} does not run`);
   const series = await readAll(process.head);
@@ -74,10 +79,10 @@ export async function readLevel(machine: Machine, takes: Level['takes']): Promis
     states.set(whole, position);
   }
   // What was found meanwhile is told at once, and stored with the next commit.
-  const told = [
-    ...(process.puller?.journals() ?? []),
-    ...(process.journal ? [process.journal] : []),
-  ];
+  const told = beside.flatMap(({ process: writer }) => [
+    ...(writer?.puller?.journals() ?? []),
+    ...(writer?.journal ? [writer.journal] : []),
+  ]);
   for (const { ref, ledger } of told) {
     const whole = journalIdOf(ref) as string as JournalRef;
     const stored = ledgers.get(whole);

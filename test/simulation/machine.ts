@@ -9,6 +9,7 @@ import {
   startLeaf,
   startParent,
 } from 'canopy/testing';
+import type { Canaries } from './canaries.js';
 import type { Database } from './database.js';
 import type { History } from './history.js';
 import type { Network } from './network.js';
@@ -26,11 +27,26 @@ export interface MachineOptions {
   configText: () => string;
 }
 
+/** Shares of what a process waits for at which it dies instead. */
+export interface DeathWeather {
+  /** Of what it asks its store to read. */
+  atRead: number;
+  /** Of everything: answers, timers, requests. */
+  atEvent: number;
+  /** Of everything before it is ready, and while a chore of its housekeeping runs. */
+  inRecovery: number;
+  inChore: number;
+}
+
 /** What all machines share. */
 export interface Site {
   readonly time: SimTime;
   readonly network: Network;
   readonly chance: Chance;
+  readonly deaths: DeathWeather;
+  /** Of deaths alone. */
+  readonly doom: Chance;
+  readonly canaries: Canaries;
   readonly history: History;
   readonly trace: Trace;
 }
@@ -44,6 +60,12 @@ export class Machine implements Machinery {
   clockOffset = 0;
   /** Not to be started again by the supervisor. */
   isOff = true;
+  /** Not to be started again by anybody. */
+  isGone = false;
+  /** The last of its runs before each loss of its disk. */
+  readonly lostDisk: number[] = [];
+  /** Chores of its housekeeping that run. */
+  chores = 0;
   kills = 0;
   lives = 0;
   life: Life | undefined;
@@ -67,12 +89,14 @@ export class Machine implements Machinery {
 
   /** Nothing where it runs already. */
   start(): void {
+    if (this.isGone) return;
     this.isOff = false;
     if (this.life !== undefined) return;
-    const { time, trace, history, network, chance } = this.#site;
+    const { time, trace, history, network, chance, deaths, doom } = this.#site;
     const { role, database, configText, name } = this.options;
     const life = new Life(time, this);
     this.life = life;
+    life.mayDie = () => this.#diesNow();
     const generation = ++this.lives;
     trace.note(`${name} starts`);
     const world = simWorld({
@@ -84,12 +108,27 @@ export class Machine implements Machinery {
       die: (why) => {
         if (this.life === life) this.kill(why);
       },
+      diesAtRead: () => doom.isHit(deaths.atRead),
+      onChore: (change) => {
+        if (this.life === life) this.chores += change;
+      },
     });
     void this.#run(role, world, life).catch((error: unknown) => {
       if (!life.isAlive) return;
       if (!(error instanceof CanopyError)) history.fault('bugs', `${name}: ${stackOf(error)}`);
       this.kill(`ended by itself: ${errorText(error)}`);
     });
+  }
+
+  /** Before whatever it waits for. */
+  #diesNow(): boolean {
+    const { deaths, doom } = this.#site;
+    const isReady = this.process?.notReady === '';
+    const why = this.chores > 0 ? 'in housekeeping' : isReady ? 'at an event' : 'in recovery';
+    const part = this.chores > 0 ? deaths.inChore : isReady ? 0 : deaths.inRecovery;
+    if (!doom.isHit(part + deaths.atEvent)) return false;
+    this.kill(why);
+    return true;
   }
 
   async #run(role: Role, world: World, life: Life): Promise<void> {
@@ -117,10 +156,9 @@ export class Machine implements Machinery {
   kill(why: string): void {
     const { life } = this;
     if (life === undefined) return;
-    const { trace, time, chance } = this.#site;
-    const [how] = why.split(' ');
-    const isAtWrite = how === 'before' || how === 'after' || how === 'amid';
-    trace.note(`${this.name} dies: ${why}`, isAtWrite ? `died ${how} a write` : 'died otherwise');
+    const { trace, time, chance, canaries } = this.#site;
+    trace.note(`${this.name} dies: ${why}`, kindOfDeath(why));
+    canaries.spoilDeath(why, this.options.database);
     this.kills++;
     this.#end();
     if (this.isOff) return;
@@ -146,8 +184,17 @@ export class Machine implements Machinery {
     this.life?.end();
     this.life = undefined;
     this.process = undefined;
+    this.chores = 0;
     this.frozenUntil = 0;
   }
+}
+
+/** By which it is counted. */
+function kindOfDeath(why: string): string {
+  const [how] = why.split(' ');
+  if (how === 'before' || how === 'after' || how === 'amid') return `died ${how} a write`;
+  if (how === 'reading') return 'died at a read';
+  return how === 'in' || how === 'at' ? `died ${why}` : 'died otherwise';
 }
 
 const stackOf = (error: unknown): string => (error as Error | null)?.stack ?? String(error);

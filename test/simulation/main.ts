@@ -25,7 +25,14 @@ const { values } = parseArgs({
     result: { type: 'string' },
   },
 });
-for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(130));
+/** The first signal: what has been done until then is told, canaries and page included. */
+let isStopped = false;
+for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+  process.on(signal, () => {
+    if (isStopped || values.seed !== undefined) process.exit(130);
+    isStopped = true;
+  });
+}
 const [count, from, jobs] = [Number(values.seeds), Number(values.from), Number(values.jobs)];
 const isKnown = values.canary === undefined || values.canary in CANARIES;
 if (![count, from, jobs].every(Number.isInteger) || count < 1 || jobs < 1 || !isKnown) {
@@ -69,7 +76,7 @@ async function many(): Promise<boolean> {
       told = performance.now();
       console.log(`${done} of ${count} seeds, ${pace()}, ${failed.length} failed`);
     }
-    return failed.length === 0 || values.keep;
+    return !isStopped && (failed.length === 0 || values.keep);
   };
   const seeds = Array.from({ length: count }, (_, i) => from + i);
   await runSeeds(seeds, jobs, take);

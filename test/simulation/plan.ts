@@ -1,10 +1,29 @@
 /** What a seed decides before its run begins: who is there, what goes wrong when. */
 import { Chance } from './random.js';
 import type { LinkWeather } from './database.js';
+import type { DeathWeather } from './machine.js';
 import type { NetworkWeather } from './network.js';
 
 export type Fault =
   | { readonly kind: 'kill' | 'stop'; readonly machine: string; readonly away: number }
+  /** Its clock is set while it is away. */
+  | {
+      readonly kind: 'kill and clock';
+      readonly machine: string;
+      readonly away: number;
+      readonly by: number;
+    }
+  /** For good; another scrapes what it did. */
+  | {
+      readonly kind: 'leaf leaves';
+      readonly machine: string;
+      readonly how: 'kill' | 'stop';
+      readonly to: string;
+    }
+  /** One that never was there. */
+  | { readonly kind: 'leaf comes'; readonly machine: string; readonly target: string }
+  /** Killed; what comes back under its name has an empty disk. */
+  | { readonly kind: 'leaf loses disk'; readonly machine: string; readonly away: number }
   | { readonly kind: 'freeze'; readonly machine: string; readonly ms: number }
   | { readonly kind: 'clock'; readonly machine: string; readonly by: number }
   | {
@@ -17,6 +36,16 @@ export type Fault =
   | { readonly kind: 'store away' | 'store slow'; readonly database: string; readonly ms: number }
   | { readonly kind: 'store falls back'; readonly database: string; readonly ms: number }
   | { readonly kind: 'store wiped'; readonly database: string }
+  /** Its append-only file ends earlier by so many writes. */
+  | { readonly kind: 'store cut'; readonly database: string; readonly writes: number }
+  /** One node of a cluster falls back, the others do not. */
+  | {
+      readonly kind: 'node falls back';
+      readonly database: string;
+      readonly node: number;
+      readonly ms: number;
+    }
+  | { readonly kind: 'record damaged'; readonly database: string; readonly back: number }
   | { readonly kind: 'target down' | 'target hangs'; readonly target: string; readonly ms: number }
   | {
       readonly kind: 'target moves';
@@ -34,9 +63,10 @@ export interface Planned {
 
 export interface Plan {
   readonly seed: number;
+  /** All that are ever there. */
   readonly leaves: readonly string[];
-  /** Of these, which come later. Milliseconds. */
-  readonly lateLeaf: number;
+  /** Of these, which come later, when. Milliseconds; infinite: a fault brings it. */
+  readonly comes: Readonly<Record<string, number>>;
   readonly targets: readonly string[];
   /** Target to leaf at the beginning. */
   readonly scrapedBy: Readonly<Record<string, string>>;
@@ -55,6 +85,7 @@ export interface Plan {
   readonly network: NetworkWeather;
   readonly parentLink: LinkWeather;
   readonly leafLink: LinkWeather;
+  readonly deaths: DeathWeather;
   readonly faults: readonly Planned[];
 }
 
@@ -68,9 +99,10 @@ export function planOf(seed: number): Plan {
   const isCalm = chance.isHit(0.1);
   const often = (share: number, most: number): number =>
     !isCalm && chance.isHit(share) ? chance.between(0, most) : 0;
+  const late = chance.isHit(0.3) ? chance.between(3000, 20_000) : 0;
   const base = {
     ...{ seed, leaves, targets, scrapedBy },
-    lateLeaf: chance.isHit(0.3) ? chance.between(3000, 20_000) : 0,
+    comes: late > 0 ? { [leaves.at(-1)!]: late } : {},
     scrapeMs: chance.of([250, 500, 1000]),
     pullMs: chance.of([1000, 2000, 5000]),
     isParentEmbedded: chance.isHit(0.25),
@@ -100,10 +132,73 @@ export function planOf(seed: number): Plan {
       ...{ crashAmid: 0, lostAnswer: 0 },
     },
   };
-  return { ...base, faults: isCalm ? [] : faultsOf(chance, base) };
+  const faults = isCalm ? [] : faultsOf(chance, base);
+  // A stream of its own: what was found with a seed before stays with it.
+  return withMore(new Chance(seed, 'more'), base, faults, isCalm);
 }
 
-type Base = Omit<Plan, 'faults'>;
+type Base = Omit<Plan, 'faults' | 'deaths'>;
+
+/** The leaf that a fault may bring. */
+const NEWCOMER = 'l4';
+const LEAVES = 0.3;
+
+/** Deaths at anything a process waits for; stores torn; leaves that come and go. */
+function withMore(chance: Chance, base: Base, faults: Planned[], isCalm: boolean): Plan {
+  const often = (share: number, most: number): number =>
+    !isCalm && chance.isHit(share) ? chance.between(0, most) : 0;
+  const deaths = {
+    ...{ atRead: often(0.4, 0.02), atEvent: often(0.4, 0.0005) },
+    ...{ inRecovery: often(0.4, 0.03), inChore: often(0.4, 0.03) },
+  };
+  const planned = [...faults];
+  const [leaves, comes] = [[...base.leaves], { ...base.comes }];
+  const at = (): number => chance.between(500, base.activeMs);
+  if (!isCalm) {
+    for (let left = chance.int(0, 3); left > 0; left--) {
+      const fault = chance.of(moreKinds(chance, base))();
+      if (fault !== undefined) planned.push({ at: at(), fault });
+    }
+    if (chance.isHit(LEAVES)) {
+      const machine = NEWCOMER;
+      leaves.push(machine);
+      comes[machine] = Number.POSITIVE_INFINITY;
+      const target = chance.of(base.targets);
+      planned.push({ at: at(), fault: { kind: 'leaf comes', machine, target } });
+    }
+    if (base.leaves.length > 1 && chance.isHit(LEAVES)) {
+      const [machine, to] = [base.leaves[0], base.leaves[1]];
+      const how = chance.of(['kill', 'stop'] as const);
+      planned.push({ at: at(), fault: { kind: 'leaf leaves', machine, how, to } });
+    }
+  }
+  planned.sort((a, b) => a.at - b.at);
+  return { ...base, leaves, comes, deaths, faults: planned };
+}
+
+function moreKinds(chance: Chance, base: Base): Array<() => Fault | undefined> {
+  const all = databasesOf(base);
+  const redis = all.filter((name) => name !== DATABASES.parent || !base.isParentEmbedded);
+  const ofRedis = (make: (database: string) => Fault) => (): Fault | undefined =>
+    redis.length === 0 ? undefined : make(chance.of(redis));
+  const away = (): number => chance.between(200, 15_000);
+  return [
+    ofRedis((database) => ({ kind: 'store cut', database, writes: chance.int(1, 6) })),
+    ofRedis((database) => ({
+      ...{ kind: 'node falls back', database },
+      ...{ node: chance.int(0, 1), ms: chance.between(0, 12_000) },
+    })),
+    () => ({
+      ...{ kind: 'record damaged', back: chance.int(0, 40) },
+      database: chance.of([...all, ...base.leaves.map((leaf) => `db${leaf}`)]),
+    }),
+    () => ({
+      ...{ kind: 'kill and clock', machine: chance.of(base.leaves), away: away() },
+      by: Math.round(chance.of([1, -1, -1]) * chance.of([2000, 20_000]) * chance.between(0, 1)),
+    }),
+    () => ({ kind: 'leaf loses disk', machine: chance.of(base.leaves), away: away() }),
+  ];
+}
 
 function faultsOf(chance: Chance, base: Base): Planned[] {
   const machines = machinesOf(base);

@@ -10,8 +10,8 @@ export type Report = Omit<SimulationResult, 'plan' | 'lines'> & {
 };
 
 const LINES_TOLD = 60;
-/** A process keeps some MB of each run (modules' caches, timers of what was killed): it ends after so many. */
-const RUNS_OF_A_CHILD = 100;
+/** A process keeps some 0.3 MB of each run (caches of the modules): it ends after so many. */
+const RUNS_OF_A_CHILD = 500;
 
 async function report(seed: number): Promise<Report> {
   const { plan, lines, ...result } = await simulate({ seed });

@@ -1,9 +1,15 @@
 /** Some seeds, twice the same one, and faults on purpose that must be seen. `npm run simulate` runs as many as one likes. */
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import { describe, expect, it } from 'vitest';
 import { CANARIES, type CanaryName } from './canaries.js';
 import { planOf } from './plan.js';
 import { SEEDS } from './seeds.js';
 import { simulate } from './simulation.js';
+
+const RUNS_FOR_MEMORY = 3;
+/** Its world and processes are some MB. */
+const RUN_LEAVES_BYTES = 1.5 * 1024 * 1024;
 
 describe('a simulated hierarchy', () => {
   it('one seed gives one plan', () => {
@@ -18,6 +24,22 @@ describe('a simulated hierarchy', () => {
     expect(second.digest).toBe(first.digest);
     const other = await simulate({ seed: SEEDS[1] });
     expect(other.digest).not.toBe(first.digest);
+  });
+
+  it('leaves next to nothing behind', async () => {
+    setFlagsFromString('--expose-gc');
+    const collect = runInNewContext('gc') as () => void;
+    const heapBytes = async (): Promise<number> => {
+      // What a run has ended is let go of in the next turn.
+      await new Promise((resolve) => setTimeout(resolve, 10));
+      collect();
+      return process.memoryUsage().heapUsed;
+    };
+    await simulate({ seed: SEEDS[0] });
+    const before = await heapBytes();
+    for (let i = 0; i < RUNS_FOR_MEMORY; i++) await simulate({ seed: SEEDS[0] });
+    const perRun = ((await heapBytes()) - before) / RUNS_FOR_MEMORY;
+    expect(perRun).toBeLessThan(RUN_LEAVES_BYTES);
   });
 
   it.each(SEEDS)('keeps every promise with seed %i', async (seed) => {

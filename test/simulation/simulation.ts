@@ -10,7 +10,7 @@ import {
 } from '@canopy/model';
 import { Canaries, type CanaryName } from './canaries.js';
 import { CHECKERS } from './checkers/index.js';
-import type { Outcome } from './checkers/outcome.js';
+import { type Outcome, isOver } from './checkers/outcome.js';
 import { HEAL_MS_MAX, Hierarchy, isFiltered } from './hierarchy.js';
 import { History } from './history.js';
 import { type Level, type ReadSeries, readLevel } from './level.js';
@@ -58,7 +58,10 @@ export async function simulate(options: SimulationOptions): Promise<SimulationRe
   const chance = (stream: string) => new Chance(options.seed, stream);
   const network = new Network(time, chance('network'), trace, history, canaries);
   Object.assign(network.weather, plan.network);
-  const site: Site = { time, network, chance: chance('machines'), history, trace };
+  const site: Site = {
+    ...{ time, network, chance: chance('machines'), history, trace },
+    ...{ deaths: { ...plan.deaths }, doom: chance('deaths'), canaries },
+  };
   const hierarchy = new Hierarchy(plan, site, canaries);
   const probes: Probe[] = [];
   start(hierarchy);
@@ -88,10 +91,10 @@ export async function simulate(options: SimulationOptions): Promise<SimulationRe
 
 function start(hierarchy: Hierarchy): void {
   const { plan, machines, site } = hierarchy;
-  const late = plan.lateLeaf > 0 ? plan.leaves.at(-1) : undefined;
   for (const [name, machine] of machines) {
-    if (name === late) site.time.at(plan.lateLeaf, () => machine.start());
-    else machine.start();
+    const comes = plan.comes[name] ?? 0;
+    if (comes === 0) machine.start();
+    else if (Number.isFinite(comes)) site.time.at(comes, () => machine.start());
   }
 }
 
@@ -110,15 +113,17 @@ async function catchUp(hierarchy: Hierarchy, upTo: Places, end: number): Promise
 /** Who lacks what. */
 function missing(hierarchy: Hierarchy, upTo: Places): string[] {
   const lacks: string[] = [];
-  for (const machine of hierarchy.machines.values()) {
+  for (const machine of hierarchy.present()) {
     const { process, name } = machine;
     if (process === undefined || process.notReady !== '') {
       lacks.push(`${name} is not ready: ${process?.notReady ?? 'it does not run'}`);
       continue;
     }
     for (const truth of truthsOf(hierarchy, machine)) {
-      const wanted = upTo.get(truth.ref);
-      if (wanted === undefined || isForgotten(hierarchy, truth)) continue;
+      const wanted = isOver(hierarchy, truth)
+        ? leftAt(hierarchy, machine, truth)
+        : upTo.get(truth.ref);
+      if (wanted === undefined) continue;
       const has = headPosition(machine, truth);
       if (has !== undefined && comparePositions(has, wanted) >= 0) continue;
       const hasText = has === undefined ? 'nothing' : originKey(has);
@@ -128,9 +133,13 @@ function missing(hierarchy: Hierarchy, upTo: Places): string[] {
   return lacks;
 }
 
-/** The store of its writer lost it with its name: it goes on as another journal. */
-function isForgotten({ databases }: Hierarchy, { ref, writer, wentBack }: Truth): boolean {
-  return wentBack && databases.get(writer)?.store.has(ref) !== true;
+/** Of a journal that nobody writes any more the level above a parent must get what the parent has. */
+function leftAt(
+  { databases }: Hierarchy,
+  { name }: Machine,
+  { ref }: Truth,
+): JournalPosition | undefined {
+  return name === 'g' ? databases.get('dbp')!.store.position(ref) : undefined;
 }
 
 function truthsOf(hierarchy: Hierarchy, machine: Machine) {
@@ -161,12 +170,14 @@ async function check(
 ): Promise<void> {
   const { time, history } = hierarchy.site;
   const levels: Level[] = [];
-  let left = hierarchy.machines.size;
-  for (const machine of hierarchy.machines.values()) {
+  let left = hierarchy.present().length;
+  for (const machine of hierarchy.present()) {
     const takes = machine.name === 'f' ? isFiltered : () => true;
-    readLevel(machine, machine.name === 'f' ? (name) => takes(name) : takes).then(
+    const { database } = machine.options;
+    const beside = hierarchy.present().filter(({ options }) => options.database === database);
+    readLevel(machine, beside, takes).then(
       (level) => {
-        canaries.spoilRead(machine.name, level.series as Map<string, ReadSeries>);
+        canaries.spoilRead(hierarchy, machine.name, level.series as Map<string, ReadSeries>);
         if (canaries.leaksAt(machine.name)) machine.process?.head.snapshot();
         levels.push(level);
         left--;

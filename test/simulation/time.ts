@@ -153,6 +153,8 @@ export class Life implements Clock {
   readonly #time: SimTime;
   readonly #machine: Machinery;
   readonly #onEnd = new Set<() => void>();
+  /** Asked before anything that this run waits for comes; true: it is over instead. */
+  mayDie: () => boolean = () => false;
 
   constructor(time: SimTime, machine: Machinery) {
     this.#time = time;
@@ -173,7 +175,7 @@ export class Life implements Clock {
 
   in(delay: number, fire: () => void): Timer {
     const ifAlive = (): void => {
-      if (this.isAlive) fire();
+      if (this.isAlive && !this.mayDie()) fire();
     };
     return this.#time.at(this.#time.now + Math.max(0, delay), ifAlive, this.#machine);
   }

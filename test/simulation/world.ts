@@ -18,6 +18,9 @@ export interface WorldOptions {
   /** A scrape came whole. */
   readonly onScraped: (target: string, number: number) => void;
   die(why: string): void;
+  diesAtRead(): boolean;
+  /** A chore begins (1) or has ended (-1). */
+  onChore(change: number): void;
 }
 
 export function simWorld(options: WorldOptions): World {
@@ -34,9 +37,9 @@ export function simWorld(options: WorldOptions): World {
       const answer = await network.ask(from, question, timeout);
       return { status: answer.status, body: Buffer.from(answer.body).toString() };
     },
-    openStore: () =>
+    openStore: (_settings, _log, onCorrupt) =>
       Promise.resolve({
-        store: linkTo(database, life, (why) => options.die(why)),
+        store: linkTo({ ...options, onCorrupt }),
         pathIdentity: database.options.isEmbedded ? database.options.name : '',
       }),
     openActiveQueries: () => undefined,
@@ -66,7 +69,7 @@ export function simWorld(options: WorldOptions): World {
       },
       close: () => {},
     }),
-    startHousekeeping: (chores, log) => startChores(chores, life, log),
+    startHousekeeping: (chores, log) => startChores(chores, options, log),
   };
 }
 
@@ -87,7 +90,11 @@ export function untilNext(when: string, now: number): number {
   }
 }
 
-function startChores(chores: readonly Chore[], life: Life, log: Log): () => Promise<void> {
+function startChores(
+  chores: readonly Chore[],
+  { life, onChore }: WorldOptions,
+  log: Log,
+): () => Promise<void> {
   let isOver = false;
   for (const chore of chores) {
     const again = (): void => {
@@ -95,11 +102,13 @@ function startChores(chores: readonly Chore[], life: Life, log: Log): () => Prom
     };
     const run = async (): Promise<void> => {
       if (isOver) return;
+      onChore(1);
       try {
         await chore.run();
       } catch (error) {
         log('warn', `${chore.name} failed; it is tried again`, { error: errorText(error) });
       }
+      onChore(-1);
       again();
     };
     again();

@@ -8,7 +8,7 @@
 import { type GapRecord, SampleState, comparePositions } from '@canopy/model';
 import { type Level, type ReadSeries, covers } from '../level.js';
 import type { Run, Truth, TrueSample } from '../truth.js';
-import { type Checker, type Outcome, truthsBelow } from './outcome.js';
+import { type Checker, type Outcome, isOver, owedUpTo, truthsBelow } from './outcome.js';
 
 const FAULTS_MAX = 5;
 
@@ -75,14 +75,12 @@ function compare(
       faults.push(`at ${time} ${read!.values[i]} (${read!.states[i]}), not ${textOf(origins)}`);
     }
   }
-  const isOwed = ({ run, position }: TrueSample): boolean => {
-    const upTo = outcome.upTo.get(run.ref);
-    return upTo !== undefined && comparePositions(position, upTo) <= 0;
-  };
+  const isOwed = ({ run, position }: TrueSample): boolean =>
+    comparePositions(position, owedUpTo(outcome, level, run.ref)) <= 0;
   const owed = samples.filter(isOwed);
   const newest = owed.reduce((most, { time }) => Math.max(most, time), 0);
   for (const sample of owed) {
-    if (there.has(sample.time) || sample.isLost) continue;
+    if (there.has(sample.time) || (sample.isLost && !isLeft(outcome, sample))) continue;
     const { run, time, position } = sample;
     if (isHidden(runs, run, time, newest) || isNamed(outcome, level, run, time)) continue;
     const place = `${run.ref.slice(0, 4)} ${position.epoch}-${position.sequence}`;
@@ -90,6 +88,10 @@ function compare(
   }
   return faults;
 }
+
+/** Nobody tells of what the store of its writer lost of a journal that is over; who has it must have all of it. */
+const isLeft = ({ hierarchy, history }: Outcome, { run }: TrueSample): boolean =>
+  isOver(hierarchy, history.truths.get(run.ref)!);
 
 const textOf = (samples: readonly TrueSample[]): string =>
   samples.map(({ value, state }) => `${value} (${state})`).join(' or ');

@@ -2,7 +2,7 @@
  * The ledger of a journal counts what its store was given: frames, bytes and gaps up to its position, at the writer
  * and at every level above; at the writer samples, too.
  *
- * Does not check: journals whose store, or whose writer's store, fell back or was wiped, and such as were cut before
+ * Does not check: journals whose store, whose writer's store or one on the way fell back, was wiped or holds a damaged record, and such as were cut before
  * a level had everything (it counts what it got); filtered views.
  */
 import { EntryKind, comparePositions } from '@canopy/model';
@@ -13,11 +13,15 @@ export const ledgers: Checker = (outcome) =>
   outcome.levels.flatMap((level) => {
     const { machine } = level;
     const { database } = machine.options;
-    if (machine.name === 'f' || database.wentBack > 0) return [];
+    // Over a parent.
+    const isIndirect = machine.name === 'g' && outcome.hierarchy.databases.get('dbp')!.isDamaged;
+    if (machine.name === 'f' || isIndirect || database.wentBack > 0 || database.isDamaged)
+      return [];
     return truthsBelow(outcome, level).flatMap((truth) => {
       const state = level.states.get(truth.ref);
       const ledger = level.ledgers.get(truth.ref);
       if (state === undefined || ledger === undefined || truth.wentBack) return [];
+      if (outcome.hierarchy.databases.get(truth.writer)?.isDamaged === true) return [];
       const isOwn = truth.writer === database.options.name;
       if (!isOwn && outcome.history.trimmed.has(truth.ref)) return [];
       const { frames, bytes, gaps } = countUpTo(truth, state);

@@ -7,9 +7,10 @@
  * must have arrived is there already.
  */
 import { type Family, comparePositions } from '@canopy/model';
+import type { Level } from '../level.js';
 import { helpAt, typeOf } from '../exporter.js';
 import type { Truth } from '../truth.js';
-import { type Checker, type Outcome, isClockSet, truthsBelow } from './outcome.js';
+import { type Checker, type Outcome, isClockSet, owedUpTo, truthsBelow } from './outcome.js';
 
 const FAULTS_MAX = 3;
 const LATE = 1e9;
@@ -19,7 +20,7 @@ export const metadata: Checker = (outcome) =>
     const faults: string[] = [];
     const truths = truthsBelow(outcome, level);
     for (const [key, { labels, family }] of level.series) {
-      const said = truths.flatMap((truth) => saidOf(outcome, truth, key));
+      const said = truths.flatMap((truth) => saidOf(outcome, level, truth, key));
       const isSaid = said.some(
         ({ name, type, help }) =>
           name === family?.name && type === family.type && help === family.help,
@@ -41,9 +42,14 @@ export const metadata: Checker = (outcome) =>
   });
 
 /** What stands at the moment up to which everything must have arrived, and what came after it. */
-function saidOf(outcome: Outcome, { series, ref, writer }: Truth, key: string): Family[] {
+function saidOf(
+  outcome: Outcome,
+  level: Level,
+  { series, ref, writer }: Truth,
+  key: string,
+): Family[] {
   const descriptions = series.get(key)?.descriptions ?? [];
-  const end = outcome.upTo.get(ref) ?? { epoch: 0, sequence: 0 };
+  const end = owedUpTo(outcome, level, ref);
   if (isClockSet(outcome, writer)) return descriptions.flatMap(({ family }) => family ?? []);
   const last = descriptions.findLastIndex(({ position }) => comparePositions(position, end) <= 0);
   return descriptions.slice(Math.max(0, last)).flatMap(({ family }) => family ?? []);

@@ -30,6 +30,26 @@ export function truthsBelow({ hierarchy, history }: Outcome, { machine }: Level)
   return [...history.truths.values()].filter(({ writer }) => names.has(writer));
 }
 
+/** Its writer has left for good, or its writer's store lost it with its name and goes on as another journal. */
+export function isOver({ machines, databases }: Hierarchy, truth: Truth): boolean {
+  const { ref, writer, wentBack } = truth;
+  if (wentBack && databases.get(writer)?.store.position(ref) === undefined) return true;
+  return [...machines.values()].some(
+    ({ isGone, options }) => isGone && options.database.options.name === writer,
+  );
+}
+
+/** Up to here a level must have a journal: of one that is over, as far as it says itself that it has it. */
+export function owedUpTo(
+  { hierarchy, history, upTo }: Outcome,
+  { states }: Level,
+  ref: JournalRef,
+): JournalPosition {
+  const truth = history.truths.get(ref);
+  const isLeft = truth !== undefined && isOver(hierarchy, truth);
+  return (isLeft ? states : upTo).get(ref) ?? { epoch: 0, sequence: 0 };
+}
+
 export const instanceOf = (labels: ReadonlyMap<string, string>): string =>
   labels.get('instance') ?? '';
 
@@ -56,7 +76,7 @@ export const isContested = (runs: readonly Run[], time: number): boolean =>
 export function hasFault({ hierarchy }: Outcome, kind: string, name: string): boolean {
   return hierarchy.plan.faults.some(
     ({ fault }) =>
-      fault.kind === kind &&
+      (fault.kind === kind || fault.kind === `kill and ${kind}`) &&
       (('machine' in fault && fault.machine === name) ||
         ('target' in fault && fault.target === name)),
   );

@@ -21,7 +21,7 @@ import type {
   TileMeta,
   Clock,
 } from '@canopy/model';
-import { decodeEntry, encodeEntry, encodeGap } from '@canopy/encoding';
+import { decodeEntry, decodeGap, encodeEntry, encodeGap, entryPayload } from '@canopy/encoding';
 import {
   BLOCK_CHUNK_BYTES,
   CanopyError,
@@ -29,6 +29,7 @@ import {
   comparePositions,
   EntryKind,
   FormatError,
+  type GapRecord,
 } from '@canopy/model';
 
 interface MemoryJournal {
@@ -49,6 +50,14 @@ interface MemoryJournal {
   };
 }
 
+/** A record that did not pass its checks, each time it is read. */
+export interface CorruptEntry {
+  readonly what: 'entry';
+  readonly journal: JournalRef;
+  readonly place: string;
+  readonly gap: GapRecord;
+}
+
 const tileKey = (meta: TileMeta) => `${meta.epoch}/${meta.group}/${meta.firstSequence}`;
 
 /**
@@ -67,12 +76,9 @@ export class MemoryStore implements Store {
   onCommit: ((when: 'before' | 'after', commit: JournalCommit) => void) | undefined = undefined;
 
   /** Told of records that do not pass their checks when they are read; they are left out. */
-  readonly #onCorrupt: (record: { what: 'entry'; ref: JournalRef; place: string }) => void;
+  readonly #onCorrupt: (record: CorruptEntry) => void;
 
-  constructor(
-    clock: Clock,
-    onCorrupt: (record: { what: 'entry'; ref: JournalRef; place: string }) => void = () => {},
-  ) {
+  constructor(clock: Clock, onCorrupt: (record: CorruptEntry) => void = () => {}) {
     this.#clock = clock;
     this.#onCorrupt = onCorrupt;
   }
@@ -84,10 +90,13 @@ export class MemoryStore implements Store {
     return other;
   }
 
-  /** Takes over the content of another store, leases too. */
-  become(other: MemoryStore): void {
-    this.wipe();
+  /** Takes over the content of another store, leases too; only what is kept under such names, where that is given. */
+  become(other: MemoryStore, takes: (name: string) => boolean = () => true): void {
+    for (const kept of [this.#journals, this.#leases, this.#documents]) {
+      for (const name of kept.keys()) if (takes(name)) kept.delete(name as JournalRef);
+    }
     for (const [ref, journal] of other.#journals) {
+      if (!takes(ref)) continue;
       this.#journals.set(ref, {
         ...journal,
         entries: [...journal.entries],
@@ -101,8 +110,8 @@ export class MemoryStore implements Store {
         },
       });
     }
-    for (const [ref, lease] of other.#leases) this.#leases.set(ref, { ...lease });
-    for (const [name, text] of other.#documents) this.#documents.set(name, text);
+    for (const [ref, lease] of other.#leases) if (takes(ref)) this.#leases.set(ref, { ...lease });
+    for (const [name, text] of other.#documents) if (takes(name)) this.#documents.set(name, text);
   }
 
   /** FLUSHALL. */
@@ -112,9 +121,13 @@ export class MemoryStore implements Store {
     this.#documents.clear();
   }
 
-  /** Whether anything was committed of a journal. */
-  has(ref: JournalRef): boolean {
-    return this.#journals.has(ref);
+  /** What was committed last of a journal; undefined where nothing was. */
+  position(ref: JournalRef): JournalPosition | undefined {
+    return this.#journals.get(ref)?.position;
+  }
+
+  refs(): JournalRef[] {
+    return [...this.#journals.keys()];
   }
 
   async journals(): Promise<JournalState[]> {
@@ -204,23 +217,48 @@ export class MemoryStore implements Store {
       if (comparePositions(entry, after) <= 0) continue;
       bytes += entry.bytes.length;
       if (found.length > 0 && (bytes > limits.maxBytes || found.length >= limits.maxEntries)) break;
-      const isSound = this.#isSound(ref, entry);
-      found.push(isSound ? entry : gapInPlace(entry, found.at(-1), entries[i + 1]));
+      const isSound = isWhole(entry);
+      found.push(isSound ? entry : this.#gapInPlace(ref, entry, found.at(-1), entries[i + 1]));
     }
     return found;
   }
 
+  #gapInPlace(
+    ref: JournalRef,
+    entry: JournalEntry,
+    before: JournalEntry | undefined,
+    after: JournalEntry | undefined,
+  ): JournalEntry {
+    const found = gapInPlace(entry, before, after);
+    const place = `${entry.epoch}-${entry.sequence}`;
+    this.#onCorrupt({ what: 'entry', journal: ref, place, gap: decodeGap(entryPayload(found)) });
+    return found;
+  }
+
   /** Flips a bit of a stored entry. */
-  damage(ref: JournalRef, { epoch, sequence }: JournalPosition): void {
-    for (const entry of this.#journals.get(ref)?.entries ?? []) {
-      if (entry.epoch === epoch && entry.sequence === sequence) entry.bytes[8] ^= 1;
-    }
+  damage(ref: JournalRef, { epoch, sequence }: JournalPosition, spoil = withFlippedBit): void {
+    const { entries } = this.#journals.get(ref) ?? { entries: [] };
+    const at = entries.findIndex((entry) => entry.epoch === epoch && entry.sequence === sequence);
+    // Layouts are kept a second time, and copies of the store hold the same bytes.
+    if (at >= 0) entries[at] = spoil(entries[at]);
+  }
+
+  /** Damages the entry so many before the newest; returns its place, undefined where there is none. */
+  damageAt(
+    ref: JournalRef,
+    back: number,
+    spoil?: (entry: JournalEntry) => JournalEntry,
+  ): JournalPosition | undefined {
+    const entry = this.#journals.get(ref)?.entries.at(-1 - back);
+    if (entry === undefined) return undefined;
+    this.damage(ref, entry, spoil);
+    return { epoch: entry.epoch, sequence: entry.sequence };
   }
 
   async readLayouts(ref: JournalRef): Promise<JournalEntry[]> {
     this.#check();
     const kept = this.#journals.get(ref)?.layouts ?? [];
-    const layouts = kept.filter((entry) => this.#isSound(ref, entry));
+    const layouts = kept.filter(isWhole);
     return layouts.sort(
       (a, b) => a.epoch - b.epoch || a.group - b.group || a.sequence - b.sequence,
     );
@@ -401,18 +439,6 @@ export class MemoryStore implements Store {
     return held !== undefined && held.fence === lease.fence && held.until > 0;
   }
 
-  #isSound(ref: JournalRef, entry: JournalEntry): boolean {
-    const { epoch, sequence, bytes } = entry;
-    try {
-      decodeEntry(epoch, sequence, bytes);
-      return true;
-    } catch (error) {
-      if (!(error instanceof FormatError)) throw error;
-      this.#onCorrupt({ what: 'entry', ref, place: `${epoch}-${sequence}` });
-      return false;
-    }
-  }
-
   #held(lease: Lease): MemoryJournal {
     this.#check();
     const journal = this.#journals.get(lease.journal);
@@ -422,14 +448,31 @@ export class MemoryStore implements Store {
   }
 }
 
+function withFlippedBit(entry: JournalEntry): JournalEntry {
+  const bytes = entry.bytes.slice();
+  bytes[8] ^= 1;
+  return { ...entry, bytes };
+}
+
+function isWhole({ epoch, sequence, bytes }: JournalEntry): boolean {
+  try {
+    decodeEntry(epoch, sequence, bytes);
+    return true;
+  } catch (error) {
+    if (!(error instanceof FormatError)) throw error;
+    return false;
+  }
+}
+
 /** As the real stores put it: from the entry before to the one after. */
 function gapInPlace(
   { epoch, sequence }: JournalEntry,
   before: JournalEntry | undefined,
   after: JournalEntry | undefined,
 ): JournalEntry {
-  const from = before?.time ?? asTime((after?.time ?? 1) - 1);
-  const to = asTime(Math.max(from + 1, after?.time ?? 0));
+  const first = (before ?? after)?.time ?? 1;
+  const from = asTime(first - 1);
+  const to = asTime(Math.max(first, after?.time ?? 0) + 1);
   const gap = { group: 0, from, to, cause: 'corrupt' as const, frames: 1 };
   const fields = { epoch, sequence, kind: EntryKind.gap, group: 0, time: to, key: false };
   return encodeEntry(fields, encodeGap(gap));
