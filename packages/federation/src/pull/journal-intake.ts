@@ -66,6 +66,8 @@ export class JournalIntake {
   readonly #totals: PullTotals;
   /** What the store has; null: nothing; undefined: not asked yet. */
   #known: Known | null | undefined;
+  /** A commit had no answer: the store may have more than is known. */
+  #isUnsure = false;
   #lease: Lease | undefined;
   #isReleased = false;
   #watermark = 0;
@@ -210,7 +212,9 @@ export class JournalIntake {
     countInto(ledger, entries, this.#jobs);
     ledger.watermark = Math.max(ledger.watermark, section.watermark);
     balance(ledger, section.trail);
+    this.#isUnsure = true;
     const outcome = await this.#commit(section, known, entries, JSON.stringify(ledger));
+    this.#isUnsure = false;
     if (outcome.outcome === 'behind') {
       this.#totals.behind++;
       await this.#goOnFrom(outcome.state, known?.position ?? START);
@@ -336,6 +340,7 @@ export class JournalIntake {
   }
 
   async #load(): Promise<Known | null> {
+    if (this.#isUnsure && this.#known !== undefined) await this.#makeSure(this.#known);
     if (this.#known !== undefined) return this.#known;
     const state = await this.#options.store.journal(this.#ref);
     this.#watermark = 0;
@@ -344,6 +349,17 @@ export class JournalIntake {
     // Not what was true before: the store may have less now.
     this.#watermark = this.#known?.ledger.watermark ?? 0;
     return this.#known;
+  }
+
+  /** Its source may never come back: what was stored is not shown by a next commit then. */
+  async #makeSure(known: Known | null): Promise<void> {
+    const state = await this.#options.store.journal(this.#ref);
+    const before = known?.position ?? START;
+    if (state !== undefined && comparePositions(state.position, before) !== 0) {
+      this.#totals.behind++;
+      await this.#goOnFrom(state, before);
+    }
+    this.#isUnsure = false;
   }
 
   #moveWatermark(watermark: number): void {
