@@ -2,7 +2,7 @@
  * Regular expressions with RE2 syntax and linear time, as Go's regexp package has them.
  * The only place that knows re2js.
  */
-import { RE2JS, RE2JSSyntaxException } from 're2js';
+import { RE2JS } from 're2js';
 import { CanopyError } from './errors.js';
 
 /** A compiled expression, fully anchored (`^(?s:…)$`), as matchers and relabelling use it. */
@@ -16,25 +16,48 @@ export interface AnchoredRegexp {
 
 const EMPTY = '';
 
+/** Compiled last: a query asks for each of its expressions more than once. What re2js learns of one is at most 8 MiB. */
+const kept = new Map<string, AnchoredRegexp>();
+const KEPT_MAX = 4;
+
 /**
  * @throws CanopyError `bad_data` with RE2's own message.
  */
 export function compileRegexp(source: string): AnchoredRegexp {
-  let compiled: RE2JS;
+  const known = kept.get(source);
+  if (known !== undefined) return known;
+  const fast = fastTest(source);
+  let compiled = fast === null ? compile(source) : undefined;
+  const regexp: AnchoredRegexp = {
+    source,
+    test: fast ?? ((text) => compiled!.matches(text)),
+    expand: (text, template) => expand((compiled ??= compile(source)), text, template),
+  };
+  if (kept.size >= KEPT_MAX) kept.delete(kept.keys().next().value!);
+  kept.set(source, regexp);
+  return regexp;
+}
+
+function compile(source: string): RE2JS {
   try {
     // A pattern must be valid by itself: `)(` would otherwise be saved by the anchoring group.
-    RE2JS.compile(source, RE2JS.DOTALL);
-    compiled = RE2JS.compile(`^(?:${source})$`, RE2JS.DOTALL);
+    if (source.includes(')')) RE2JS.compile(source, RE2JS.DOTALL);
+    return RE2JS.compile(`^(?:${source})$`, RE2JS.DOTALL);
   } catch (error) {
-    if (error instanceof RE2JSSyntaxException || error instanceof Error) {
-      // The flag in front is ours.
-      const message = error.message.replace(`\`(?s)${source}\``, () => `\`${source}\``);
-      throw new CanopyError('bad_data', message, { cause: error });
-    }
-    throw error;
+    throw new CanopyError('bad_data', explain(source, error as Error), { cause: error });
   }
-  const test = fastTest(source) ?? ((text: string) => compiled.matches(text));
-  return { source, test, expand: (text, template) => expand(compiled, text, template) };
+}
+
+/** Of the pattern as it was written, where it is not valid by itself. */
+function explain(source: string, error: Error): string {
+  let { message } = error;
+  try {
+    RE2JS.compile(source, RE2JS.DOTALL);
+  } catch (own) {
+    ({ message } = own as Error);
+  }
+  // The flag in front is ours.
+  return message.replace(`\`(?s)${source}\``, () => `\`${source}\``);
 }
 
 const PLAIN = /^[^\\^$.|?*+()[\]{}]*$/;
