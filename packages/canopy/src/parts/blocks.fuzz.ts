@@ -45,6 +45,17 @@ const PLACES: Array<[string, number, (clock: Clock) => Promise<StorePlace>]> = [
     : [['Redis', 1, redisPlace] as [string, number, () => Promise<StorePlace>]]),
 ];
 
+/** Seeds that found a fault, far from where passes begin. */
+it.each([5_100_149])('gives the answers that plain arrays give, seed %i', async (seed) => {
+  const totals = {
+    ...{ sealed: 0, merged: 0, dropped: 0, mounted: 0, fallBacks: 0, squeezed: 0 },
+    ...{ seen: 0, later: 0 },
+  };
+  await using place = await memoryPlace(systemClock);
+  await run(seed, place, totals);
+  expect(totals.mounted).toBeGreaterThan(0);
+});
+
 it.each(PLACES)(
   'gives the answers that plain arrays give, over %s',
   async (_, few, open) => {

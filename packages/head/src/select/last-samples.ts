@@ -26,6 +26,8 @@ const SERIES_A_LOOK = 4096;
 
 /** One group as the snapshot sees it. */
 interface View extends Known {
+  /** Blocks have some of the range: the group need not know when a slot ended there. */
+  readonly inBlocks: boolean;
   /** Its newest rows, where they are not packed. */
   readonly rows: RowsView | null;
 }
@@ -122,7 +124,7 @@ export class NewestSamples implements LastSamples {
   }
 
   /** Fast path: looks in the newest rows alone. Whether what the series has newest is known then. */
-  #readRows({ group, rows }: View, slot: number, i: number, out: LastColumns): boolean {
+  #readRows({ group, rows, inBlocks }: View, slot: number, i: number, out: LastColumns): boolean {
     if (rows === null) return false;
     const { times, values, states, stride, count } = rows;
     const { minTime } = this.#range;
@@ -139,7 +141,7 @@ export class NewestSamples implements LastSamples {
       return true;
     }
     // What is packed: nearly always it says nothing newer than a series that is long gone.
-    return group.lastTimeOf(slot) < minTime;
+    return !inBlocks && group.lastTimeOf(slot) < minTime;
   }
 
   /** The same of what a loose group remembers of each slot. */
@@ -193,7 +195,8 @@ export class NewestSamples implements LastSamples {
     const { aligned } = group;
     const rows =
       aligned?.newest(this.#range.maxTime, known.pin.rowCount - aligned.start.row) ?? null;
-    return { ...known, rows };
+    const inBlocks = group.archived.some(({ meta }) => meta.maxTime >= this.#range.minTime);
+    return { ...known, rows, inBlocks };
   }
 }
 
