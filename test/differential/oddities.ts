@@ -10,8 +10,8 @@ export interface Oddity {
   readonly config?: readonly string[];
 }
 
-/** Times of samples' own are never those of a scrape: a leaf scrapes at multiples of 100 ms here. */
-const T0 = Math.floor(Date.now() / 1000) * 1000 + 37;
+/** Times of samples' own are never those of a scrape: they lie before the first one, and pass more slowly. */
+const T0 = Math.floor(Date.now() / 1000) * 1000 - 30_000 + 37;
 
 export const ODDITIES: Readonly<Record<string, Oddity>> = {
   values: {
