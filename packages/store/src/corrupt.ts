@@ -1,10 +1,9 @@
 /**
- * What stands in the place of an entry that failed its checks: a gap with that cause, at the entry's own
+ * Entries that failed their checks: in their place stands a gap with that cause, at the entry's own
  * position, so that readers of the journal are told and none takes the next frame for the one it follows.
  */
-import { encodeEntry, encodeGap } from '@canopy/encoding';
+import { gapInPlace } from '@canopy/encoding';
 import {
-  EntryKind,
   type GapRecord,
   type GroupId,
   type JournalEntry,
@@ -17,34 +16,6 @@ import {
 export type ReadEntry =
   | JournalEntry
   | { readonly corruptAt: JournalPosition; readonly why: string };
-
-export interface InPlace {
-  readonly gap: GapRecord;
-  readonly entry: JournalEntry;
-}
-
-/**
- * The gap of a corrupt entry between two that could be read: what it said of its time and group cannot be
- * trusted, so the gap reaches from the one to the other, whose times it may have had, and names the whole journal.
- */
-export function gapInPlace(
-  at: JournalPosition,
-  before: JournalEntry | undefined,
-  after: JournalEntry | undefined,
-): InPlace {
-  const from = (before ?? after)?.time ?? 1;
-  const to = Math.max(from, after?.time ?? 0);
-  const gap: GapRecord = {
-    group: 0,
-    from: asTime(from - 1),
-    to: asTime(to + 1),
-    cause: 'corrupt',
-    frames: 1,
-  };
-  const { epoch, sequence } = at;
-  const fields = { epoch, sequence, kind: EntryKind.gap, group: 0, time: gap.to, key: false };
-  return { gap, entry: encodeEntry(fields, encodeGap(gap)) };
-}
 
 /** Of a layout, a tile's extent or a block's record that is gone: which time its samples had, nobody can know. */
 export const timelessGap = (group: GroupId): GapRecord => ({

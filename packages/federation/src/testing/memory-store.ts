@@ -21,11 +21,10 @@ import type {
   TileMeta,
   Clock,
 } from '@canopy/model';
-import { decodeEntry, decodeGap, encodeEntry, encodeGap, entryPayload } from '@canopy/encoding';
+import { decodeEntry, gapInPlace } from '@canopy/encoding';
 import {
   BLOCK_CHUNK_BYTES,
   CanopyError,
-  asTime,
   comparePositions,
   EntryKind,
   FormatError,
@@ -231,8 +230,8 @@ export class MemoryStore implements Store {
   ): JournalEntry {
     const found = gapInPlace(entry, before, after);
     const place = `${entry.epoch}-${entry.sequence}`;
-    this.#onCorrupt({ what: 'entry', journal: ref, place, gap: decodeGap(entryPayload(found)) });
-    return found;
+    this.#onCorrupt({ what: 'entry', journal: ref, place, gap: found.gap });
+    return found.entry;
   }
 
   /** Flips a bit of a stored entry. */
@@ -462,20 +461,6 @@ function isWhole({ epoch, sequence, bytes }: JournalEntry): boolean {
     if (!(error instanceof FormatError)) throw error;
     return false;
   }
-}
-
-/** As the real stores put it: from the entry before to the one after. */
-function gapInPlace(
-  { epoch, sequence }: JournalEntry,
-  before: JournalEntry | undefined,
-  after: JournalEntry | undefined,
-): JournalEntry {
-  const first = (before ?? after)?.time ?? 1;
-  const from = asTime(first - 1);
-  const to = asTime(Math.max(first, after?.time ?? 0) + 1);
-  const gap = { group: 0, from, to, cause: 'corrupt' as const, frames: 1 };
-  const fields = { epoch, sequence, kind: EntryKind.gap, group: 0, time: to, key: false };
-  return encodeEntry(fields, encodeGap(gap));
 }
 
 function emptyJournal(): MemoryJournal {
