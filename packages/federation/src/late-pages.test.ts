@@ -1,50 +1,18 @@
 /** A reader gets on, however little time it gives a page: on a slow line, from a leaf that has much to do. */
-import type { ServerResponse } from 'node:http';
 import { VirtualClock } from '@canopy/model/testing';
 import { type Clock } from '@canopy/model';
-import { afterEach, describe, expect, it, vi } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import { decodePage } from './page.js';
-import { FixtureJournal } from './testing/fixture-journal.js';
+import { LEAF, T0, fill, startLeaf } from './testing/leaf-rig.js';
 import { MemoryStore } from './testing/memory-store.js';
-import { PullRig, ServerRig, id } from './testing/rig.js';
+import { PullRig, ServerRig } from './testing/rig.js';
 
-const LEAF = id('a');
-const T0 = 1_700_000_000_000;
 /** What a real process may take for anything. */
 const PATIENCE = { timeout: 30_000 };
-const rigs: ServerRig[] = [];
-
-afterEach(async () => {
-  await Promise.all(rigs.splice(0).map((rig) => rig.close()));
-});
-
-async function leaf(
-  clock = new VirtualClock(T0),
-  store = new MemoryStore(clock),
-  seen?: (res: ServerResponse) => void,
-) {
-  const journal = new FixtureJournal(store, LEAF);
-  const server = await new ServerRig(store, clock, LEAF, {}).listen(seen);
-  rigs.push(server);
-  return { clock, store, journal, server };
-}
-
-/** Two groups, `frames` frames each. */
-async function fill(journal: FixtureJournal, frames: number, first = 0): Promise<void> {
-  if (first === 0) {
-    journal.layout(1, ['up', 'a_total']);
-    journal.layout(2, ['up', 'b_total']);
-  }
-  for (let i = first; i < first + frames; i++) {
-    journal.frame(1, T0 + i * 1000, [1, i]);
-    journal.frame(2, T0 + i * 1000 + 1, [1, i * 2]);
-  }
-  await journal.commit();
-}
 
 describe('pages that come late', () => {
   it('makes a page in a part of the time that its reader waits', async () => {
-    const { clock, store, journal } = await leaf();
+    const { clock, store, journal } = await startLeaf();
     // More than one step reads; each takes a while.
     await fill(journal, 3000);
     let now = 0;
@@ -71,7 +39,7 @@ describe('pages that come late', () => {
   });
 
   it('gets on over a line that carries little in the time that a reader waits', async () => {
-    const { clock, journal, server } = await leaf();
+    const { clock, journal, server } = await startLeaf();
     await fill(journal, 3000);
     const parent = new PullRig(new MemoryStore(clock), clock);
     const inTime = 10_000;
@@ -106,8 +74,9 @@ describe('pages that come late', () => {
       }
     }
     const clock = new VirtualClock(T0);
-    const { journal, server } = await leaf(clock, new SlowStore(clock), (res) => {
-      res.on('close', () => (isGone = true));
+    const { journal, server } = await startLeaf({
+      ...{ clock, store: new SlowStore(clock) },
+      seen: (res) => void res.on('close', () => (isGone = true)),
     });
     await fill(journal, 3000);
     const { puller } = new PullRig(new MemoryStore(clock), clock);
@@ -134,7 +103,7 @@ describe('pages that come late', () => {
       }
     }
     const clock = new VirtualClock(T0);
-    const { journal, server } = await leaf(clock, new SlowStore(clock));
+    const { journal, server } = await startLeaf({ clock, store: new SlowStore(clock) });
     await fill(journal, 300);
     await journal.trim({ epoch: 1, sequence: 100 });
     const parent = new PullRig(new MemoryStore(clock), clock);

@@ -5,9 +5,8 @@
 import { encodeEntry, encodeGap } from '@canopy/encoding';
 import { EntryKind, type JournalId, asDuration, asTime } from '@canopy/model';
 import { VirtualClock } from '@canopy/model/testing';
-import { describe, expect, it, onTestFinished } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import type { FrameServerOptions } from './serve/frames.js';
-import { FixtureJournal } from './testing/fixture-journal.js';
 import {
   FRAMES,
   IndependentReader,
@@ -16,19 +15,14 @@ import {
   crc,
   readPage,
 } from './testing/independent-reader.js';
+import { T0, startLeaf } from './testing/leaf-rig.js';
 import { MemoryStore } from './testing/memory-store.js';
-import { PullRig, ServerRig, id } from './testing/rig.js';
-
-const T0 = 1_700_000_000_000;
+import { PullRig } from './testing/rig.js';
 
 async function leaf(options: Partial<FrameServerOptions> = {}) {
-  const clock = new VirtualClock(T0);
-  const store = new MemoryStore(clock);
-  const journal = new FixtureJournal(store, id('a'));
-  const server = await new ServerRig(store, clock, id('a'), options).listen();
-  onTestFinished(() => server.close());
-  const { url } = server.target();
-  return { clock, store, journal, server, url, selecting: selectingAt(url) };
+  const rig = await startLeaf({ options });
+  const { url } = rig.server.target();
+  return { ...rig, url, selecting: selectingAt(url) };
 }
 
 const selectingAt =

@@ -1,4 +1,3 @@
-import { VirtualClock } from '@canopy/model/testing';
 import {
   CanopyError,
   EntryKind,
@@ -7,40 +6,14 @@ import {
   asTime,
   comparePositions,
 } from '@canopy/model';
-import { afterEach, describe, expect, it } from 'vitest';
+import { describe, expect, it, onTestFinished } from 'vitest';
 import { FixtureJournal, RecordingAppender } from './testing/fixture-journal.js';
+import { LEAF, T0, fill, startLeaf } from './testing/leaf-rig.js';
 import { MemoryStore } from './testing/memory-store.js';
 import { PullRig, ServerRig, id } from './testing/rig.js';
 import type { FrameServerOptions } from './serve/frames.js';
 
-const LEAF = id('a');
-const T0 = 1_700_000_000_000;
-const rigs: ServerRig[] = [];
-afterEach(async () => {
-  for (const rig of rigs.splice(0)) await rig.close();
-});
-
-async function leaf(options: Partial<FrameServerOptions> = {}) {
-  const clock = new VirtualClock(T0);
-  const store = new MemoryStore(clock);
-  const journal = new FixtureJournal(store, LEAF);
-  const server = await new ServerRig(store, clock, LEAF, options).listen();
-  rigs.push(server);
-  return { clock, store, journal, server };
-}
-
-/** Two groups, `frames` frames each: what a leaf with two targets writes. */
-async function fill(journal: FixtureJournal, frames: number, first = 0): Promise<void> {
-  if (first === 0) {
-    journal.layout(1, ['up', 'a_total']);
-    journal.layout(2, ['up', 'b_total']);
-  }
-  for (let i = first; i < first + frames; i++) {
-    journal.frame(1, T0 + i * 1000, [1, i]);
-    journal.frame(2, T0 + i * 1000 + 1, [1, i * 2]);
-  }
-  await journal.commit();
-}
+const leaf = (options: Partial<FrameServerOptions> = {}) => startLeaf({ options });
 
 const ledgerOf = async (store: MemoryStore, ref: JournalRef) =>
   JSON.parse((await store.journal(ref))!.ledger) as Ledger;
@@ -511,7 +484,7 @@ describe('levels', () => {
     own.frame(1, T0, [1]);
     await own.commit();
     const upper = await new ServerRig(middle, clock, own.id, { name: 'parent' }).listen();
-    rigs.push(upper);
+    onTestFinished(() => upper.close());
     const top = new MemoryStore(clock);
     const grandparent = new PullRig(top, clock);
     await grandparent.pullAll(upper.target());
@@ -711,7 +684,7 @@ describe('a filtered reader', () => {
     const middle = new MemoryStore(clock);
     await new PullRig(middle, clock).pullAll(server.target('{__name__=~"a|b"}'));
     const upper = await new ServerRig(middle, clock, id('b'), {}).listen();
-    rigs.push(upper);
+    onTestFinished(() => upper.close());
     const top = new PullRig(new MemoryStore(clock), clock);
     await top.pullAll(upper.target('b'));
     expect(top.appender.samples.map((line) => line.split('@')[1])).toEqual(

@@ -1,4 +1,4 @@
-import { type JournalPosition, type JournalRef, asDuration } from '@canopy/model';
+import { type JournalPosition, type JournalRef, type StoredTile, asDuration } from '@canopy/model';
 import { VirtualClock } from '@canopy/model/testing';
 import { expect, it } from 'vitest';
 import { A, B, storeWithJournals, tile } from '../testing/two-journals.js';
@@ -31,7 +31,12 @@ async function rig(
   });
   const left = async (journal: JournalRef) =>
     (await store.tiles(journal)).map((meta) => meta.firstSequence).sort();
-  return { clock, store, keeper, stored, said, left };
+  /** Of journal A, behind the keeper's back. */
+  const lose = async ({ meta }: StoredTile): Promise<void> => {
+    const lease = await store.acquireLease(A, 'me', asDuration(15_000));
+    if (lease.granted) await store.dropTiles(lease.lease, [meta]);
+  };
+  return { clock, store, keeper, stored, said, left, lose };
 }
 
 it('writes every journal it may, and says of one that it may not', async () => {
@@ -78,11 +83,10 @@ it('writes nothing while it is held', async () => {
 
 it('writes again what the store lost, before it cuts the journal', async () => {
   const upTo = { epoch: 1, sequence: 0 };
-  const { store, keeper, said, left } = await rig({}, () => upTo);
+  const { store, keeper, said, left, lose } = await rig({}, () => upTo);
   keeper.add(A, tile(1, 1));
   await keeper.write();
-  const lease = await store.acquireLease(A, 'me', asDuration(15_000));
-  if (lease.granted) await store.dropTiles(lease.lease, [tile(1, 1).meta]);
+  await lose(tile(1, 1));
   keeper.add(A, tile(2, 2));
   upTo.sequence = 1;
   await keeper.write();
@@ -113,13 +117,12 @@ it('cuts nothing behind tiles that were seen in the store and are not there any 
   const asked: string[] = [];
   const onWentBack = async (journal: JournalRef) => asked.push(journal[0]) > 0;
   const upTo = { epoch: 1, sequence: 0 };
-  const { store, keeper } = await rig({ onWentBack }, () => upTo);
+  const { store, keeper, lose } = await rig({ onWentBack }, () => upTo);
   keeper.add(A, tile(1, 1));
   await keeper.write();
   // Found again in the next round; then the store falls back further than that.
   await keeper.write();
-  const lease = await store.acquireLease(A, 'me', asDuration(15_000));
-  if (lease.granted) await store.dropTiles(lease.lease, [tile(1, 1).meta]);
+  await lose(tile(1, 1));
   keeper.add(A, tile(2, 2));
   upTo.sequence = 1;
   await keeper.write();

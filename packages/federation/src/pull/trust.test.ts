@@ -47,6 +47,15 @@ function parentOf(
 const positionOf = async (store: MemoryStore, ref: JournalRef): Promise<number | undefined> =>
   (await store.journal(ref))?.position.sequence;
 
+/** A leaf that a parent pulls itself, and by way of another parent. */
+async function diamond() {
+  const clock = new VirtualClock(T0);
+  const leaf = await process(clock, 'a');
+  const middle = await process(clock, 'b');
+  const middlePull = new PullRig(middle.store, clock);
+  return { clock, leaf, middle, middlePull, ...parentOf(clock) };
+}
+
 describe('whose journal it is', () => {
   /** Writes into the journal of another process what that one never wrote. */
   async function forge(clock: VirtualClock, digit: string) {
@@ -116,12 +125,7 @@ describe('whose journal it is', () => {
   });
 
   it('a home that lost its disk: what a parent still has of its journal comes from there', async () => {
-    const clock = new VirtualClock(T0);
-    const leaf = await process(clock, 'a');
-    const middleStore = new MemoryStore(clock);
-    const middle = await process(clock, 'b', middleStore);
-    const middlePull = new PullRig(middleStore, clock);
-    const { store, pull } = parentOf(clock);
+    const { leaf, middle, middlePull, store, pull } = await diamond();
     await write(leaf.journal, 3);
     await pull.pullAll(leaf.target);
     await write(leaf.journal, 2);
@@ -137,12 +141,7 @@ describe('whose journal it is', () => {
   });
 
   it('a diamond: what its home hands over is left to it, and goes on by the other way', async () => {
-    const clock = new VirtualClock(T0);
-    const leaf = await process(clock, 'a');
-    const middleStore = new MemoryStore(clock);
-    const middle = await process(clock, 'b', middleStore);
-    const middlePull = new PullRig(middleStore, clock);
-    const { store, pull } = parentOf(clock);
+    const { clock, leaf, middle, middlePull, store, pull } = await diamond();
     await write(leaf.journal, 3);
     await write(middle.journal, 2);
     await middlePull.pullAll(leaf.target);
