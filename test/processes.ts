@@ -126,8 +126,12 @@ export class Site {
     for (const program of this.#programs) void program.kill('SIGKILL');
   };
 
+  /** SIGTERM would end it without `exit`. */
+  readonly #onTerm = (): void => process.exit(143);
+
   constructor() {
     process.once('exit', this.#onExit);
+    process.once('SIGTERM', this.#onTerm);
   }
 
   program(name: string, command: string, ...args: string[]): Program {
@@ -164,6 +168,7 @@ export class Site {
       server.close();
     }
     process.removeListener('exit', this.#onExit);
+    process.removeListener('SIGTERM', this.#onTerm);
     await Promise.all(this.#programs.map((program) => program.kill('SIGKILL')));
     rmSync(this.folder, { recursive: true, force: true });
   }

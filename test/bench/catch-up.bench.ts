@@ -23,6 +23,8 @@ const [TARGETS, SERIES, INTERVAL_S, AWAY_S] = usual.map((value, i) => Number(giv
 /** The other leaf, which is never behind when the parent comes back but for its own few samples. */
 const FEW_TARGETS = 5;
 const FEW_INTERVAL_S = 1;
+/** Of both leaves. */
+const SAMPLES_A_SECOND = SERIES * (TARGETS / INTERVAL_S + FEW_TARGETS / FEW_INTERVAL_S);
 const PULL_INTERVAL_S = isSmall ? 1 : 5;
 const CHANGED = 0.2;
 const NORMAL_S = isSmall ? 5 : 30;
@@ -193,9 +195,8 @@ interface Run {
 }
 
 function report({ usually, looks, after, seconds, cpu, cpuUntilReady }: Run): void {
-  const last = looks[looks.length - 1];
-  const { samples } = last;
-  const pulled = looks[0].lag + seconds - last.lag;
+  const { samples } = looks[looks.length - 1];
+  const journalS = samples / SAMPLES_A_SECOND;
   const millions = (count: number): string => `${(count / 1e6).toFixed(2)} M`;
   const each = [cpu.parent, cpu.leaf, cpu.redis].map((part) => ((part / samples) * 1e6).toFixed(3));
   const quarters = [0, 0.25, 0.5, 0.75, 1].map(
@@ -206,7 +207,7 @@ function report({ usually, looks, after, seconds, cpu, cpuUntilReady }: Run): vo
     ['caught up after, s', seconds.toFixed(1)],
     [
       'of the journal, s; times real time',
-      `${pulled.toFixed(0)}; ${(pulled / seconds).toFixed(1)}`,
+      `${journalS.toFixed(0)}; ${(journalS / seconds).toFixed(1)}`,
     ],
     ['samples; a second', `${millions(samples)}; ${millions(samples / seconds)}`],
     ['lag meanwhile, by quarters, s', quarters.map((lag) => lag.toFixed(0)).join(', ')],

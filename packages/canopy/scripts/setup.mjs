@@ -21,12 +21,17 @@ function lockHash() {
   return hash.update(process.version).digest('hex');
 }
 
-/** Runs a program; resolves with its exit code. Output goes where `stdio` says. */
+/** Runs a program; resolves with its exit code. Output goes where `stdio` says; SIGTERM is passed on to it. */
 export function run(command, args, options = {}) {
   return new Promise((resolve, reject) => {
     const child = spawn(command, args, { cwd: root, stdio: 'inherit', ...options });
+    const passOn = () => child.kill('SIGTERM');
+    process.on('SIGTERM', passOn);
     child.once('error', reject);
-    child.once('exit', (code, signal) => resolve(code ?? (signal === null ? 1 : 128)));
+    child.once('exit', (code, signal) => {
+      process.removeListener('SIGTERM', passOn);
+      resolve(code ?? (signal === null ? 1 : 128));
+    });
   });
 }
 
