@@ -12,7 +12,7 @@ export interface LabelNumbers {
   readonly version: number;
   /** What `load` wrote last: name, value, name, …, sorted by name, `__name__` among them. */
   readonly numbers: Uint32Array;
-  /** Writes the label set of a series to `numbers`, from the beginning on; returns how many it has. */
+  /** Writes the label set of a series to `numbers`, from the beginning on; returns how many numbers. */
   load(series: number): number;
   text(number: number): string;
   /** -1 where no label set has the text. */

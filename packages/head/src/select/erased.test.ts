@@ -70,24 +70,50 @@ it('lists series of which something is left', async () => {
   expect(await listed(0, 100)).toEqual(['1', '2']);
 });
 
-it('hides the newest sample from text answers', async () => {
-  const view = filled();
-  const times = async (): Promise<number[]> => {
-    const snapshot = view.snapshot();
-    const last = await snapshot.last([[]], range(0, 9));
-    const series = last.metrics.get('x')!;
-    const out = {
-      values: new Float64Array(2),
-      times: new Float64Array(2),
-      families: [undefined, undefined],
-    };
-    await last.read(series, 0, series.length, out);
-    snapshot.release();
-    return [...out.times].sort();
+/** `i` → time and value of the newest sample, as text answers have it. */
+async function newest(view: ErasedView): Promise<Record<string, number[]>> {
+  const snapshot = view.snapshot();
+  const last = await snapshot.last([[]], range(0, 9));
+  const series = last.metrics.get('x')!;
+  const out = {
+    values: new Float64Array(series.length),
+    times: new Float64Array(series.length),
+    families: new Array(series.length).fill(undefined),
   };
-  expect(await times()).toEqual([at(9), at(9)]);
+  await last.read(series, 0, series.length, out);
+  const found: Record<string, number[]> = {};
+  series.forEach((ref, i) => {
+    last.labels.load(ref);
+    found[last.labels.text(last.labels.numbers[3])] = [out.times[i], out.values[i]];
+  });
+  snapshot.release();
+  return found;
+}
+
+it('gives text answers what is left of a series', async () => {
+  const view = filled();
+  const whole = { 1: [at(9), 9], 2: [at(9), 19] };
+  expect(await newest(view)).toEqual(whole);
   view.tombstones = [{ matchers: one, minTime: 0, maxTime: at(8) }];
-  expect(await times()).toEqual([at(9), at(9)]);
+  expect(await newest(view)).toEqual(whole);
+  view.tombstones = [{ matchers: one, minTime: at(9), maxTime: at(9) }];
+  expect(await newest(view)).toEqual({ ...whole, 1: [at(8), 8] });
+  view.tombstones = [
+    { matchers: one, minTime: at(9), maxTime: at(9) },
+    { matchers: [], minTime: at(6), maxTime: at(8) },
+  ];
+  expect(await newest(view)).toEqual({ ...whole, 1: [at(5), 5] });
   view.tombstones = [{ matchers: one, minTime: 0, maxTime: at(9) }];
-  expect(await times()).toEqual([at(9), Number.NaN]);
+  expect(await newest(view)).toMatchObject({ 1: [Number.NaN, 9], 2: [at(9), 19] });
+});
+
+it('hides nothing from text answers for the labels of another series', async () => {
+  const head = smallHead(START);
+  const journal = new JournalScript('a');
+  const group = journal.group().add({ __name__: 'x', i: '1', z: '1' }, { __name__: 'x', i: '2' });
+  group.frame(at(9), [1, 2]);
+  head.apply(journal.ref, journal.entries);
+  const view = new ErasedView(head);
+  view.tombstones = [{ matchers: [makeMatcher('z', '=', '1')], minTime: 0, maxTime: at(9) }];
+  expect(await newest(view)).toMatchObject({ 1: [Number.NaN, 1], 2: [at(9), 2] });
 });

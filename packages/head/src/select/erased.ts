@@ -9,6 +9,7 @@ import {
   type LastQueryable,
   type LastSamples,
   type LastSnapshot,
+  METRIC_NAME,
   type Matcher,
   type Queryable,
   SampleState,
@@ -17,8 +18,11 @@ import {
   type TimeRange,
   asTime,
   labelsKey,
+  makeMatcher,
   matchesAll,
+  labelValue,
 } from '@canopy/model';
+import { newestValue } from './last-samples.js';
 
 /** Samples of matching series between two times, inclusive; ms. */
 export interface Tombstone {
@@ -104,7 +108,8 @@ class ErasedSnapshot implements Snapshot, LastSnapshot {
   async last(...asked: Parameters<LastSnapshot['last']>): Promise<LastSamples> {
     const last = await this.#inner.last(...asked);
     const stones = within(this.#tombstones, asked[1]);
-    return stones.length === 0 ? last : new ErasedLast(last, stones);
+    if (stones.length === 0) return last;
+    return new ErasedLast(last, stones, (matchers) => this.select(matchers, asked[1], asked[2]));
   }
 
   release(): void {
@@ -130,17 +135,24 @@ function erased(series: SelectedSeries, stones: readonly Tombstone[]): SelectedS
   return isAnyLeft ? { ...series, states } : undefined;
 }
 
-/** A series whose newest sample is erased has none, whatever lies before it. */
+/** Where a series' newest sample is erased, what is left before it is selected. */
 class ErasedLast implements LastSamples {
   readonly metrics: LastSamples['metrics'];
   readonly seriesCount: number;
   readonly labels: LastSamples['labels'];
   readonly #inner: LastSamples;
   readonly #stones: readonly Tombstone[];
+  /** What is left in the range of those that match. */
+  readonly #select: (matchers: readonly Matcher[]) => Promise<SelectedSeries[]>;
 
-  constructor(inner: LastSamples, stones: readonly Tombstone[]) {
+  constructor(
+    inner: LastSamples,
+    stones: readonly Tombstone[],
+    select: (matchers: readonly Matcher[]) => Promise<SelectedSeries[]>,
+  ) {
     this.#inner = inner;
     this.#stones = stones;
+    this.#select = select;
     this.metrics = inner.metrics;
     this.seriesCount = inner.seriesCount;
     this.labels = inner.labels;
@@ -148,18 +160,40 @@ class ErasedLast implements LastSamples {
 
   async read(series: Uint32Array, from: number, count: number, out: LastColumns): Promise<void> {
     await this.#inner.read(series, from, count, out);
+    const places = new Map<string, number>();
+    // By tombstone and metric, so that one select finds what many series have left.
+    const asked = new Map<Tombstone, Set<string>>();
     for (let i = 0; i < count; i++) {
       const time = out.times[i];
       const near = this.#stones.filter((s) => time >= s.minTime && time <= s.maxTime);
       if (near.length === 0) continue;
       const labels = this.#labelsOf(series[from + i]);
-      if (near.some(({ matchers }) => matchesAll(matchers, labels))) out.times[i] = Number.NaN;
+      const stone = near.find(({ matchers }) => matchesAll(matchers, labels));
+      if (stone === undefined) continue;
+      out.times[i] = Number.NaN;
+      places.set(labelsKey(labels), i);
+      const names = asked.get(stone) ?? new Set();
+      asked.set(stone, names.add(labelValue(labels, METRIC_NAME)));
+    }
+    for (const [{ matchers }, names] of asked) {
+      for (const name of names) {
+        const left = await this.#select([makeMatcher(METRIC_NAME, '=', name), ...matchers]);
+        for (const one of left) fill(out, places.get(labelsKey(one.labels)), one);
+      }
     }
   }
 
   #labelsOf(series: number): Labels {
     const count = this.labels.load(series);
-    const texts = Array.from(this.labels.numbers.subarray(0, 2 * count));
+    const texts = Array.from(this.labels.numbers.subarray(0, count));
     return texts.map((number) => this.labels.text(number)) as unknown as Labels;
   }
+}
+
+function fill(out: LastColumns, place: number | undefined, series: SelectedSeries): void {
+  const at = newestValue(series);
+  if (place === undefined || at < 0) return;
+  out.times[place] = series.times[at];
+  out.values[place] = series.values[at];
+  out.families[place] = series.family;
 }

@@ -202,8 +202,8 @@ export class NewestSamples implements LastSamples {
 
 const isLoose = ({ group }: View): boolean => group.meta.kind === 'loose';
 
-/** Where the newest sample is; -1 where the series ended with a stale mark or has none. */
-function newestValue({ states, from, to }: SelectedSeries): number {
+/** Where the newest sample of a selected series is; -1 where the series ended with a stale mark or has none. */
+export function newestValue({ states, from, to }: SelectedSeries): number {
   for (let i = to - 1; i >= from; i--) {
     if (states === null || states[i] === SampleState.value) return i;
     if (states[i] === SampleState.stale) return -1;
