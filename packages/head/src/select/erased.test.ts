@@ -78,7 +78,7 @@ async function newest(view: ErasedView): Promise<Record<string, number[]>> {
   const out = {
     values: new Float64Array(series.length),
     times: new Float64Array(series.length),
-    families: new Array(series.length).fill(undefined),
+    families: Array.from(series, () => undefined),
   };
   await last.read(series, 0, series.length, out);
   const found: Record<string, number[]> = {};
