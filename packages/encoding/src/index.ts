@@ -22,7 +22,7 @@ export { unfoldedBytes } from './layout-size.js';
 /** Payload of an entry of kind gap. */
 export { decodeGap, encodeGap } from './gap.js';
 /** What stands in the place of an entry that failed its checks. */
-export { type InPlace, gapInPlace } from './gap-in-place.js';
+export { type InPlace, type Neighbours, gapInPlace } from './gap-in-place.js';
 /** Payload of an entry of kind frame. */
 export {
   type AlignedFrame,

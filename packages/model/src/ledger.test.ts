@@ -6,6 +6,7 @@ import {
   type LedgerWindow,
   PendingGaps,
   type TrailLevel,
+  addTime,
   addToWindow,
   balance,
   emptyJob,
@@ -45,6 +46,12 @@ it('names a gap once, whatever neighbours it was read with', () => {
   expect(next.gaps).toEqual([]);
 });
 
+it('knows the newest frame, and how late one came', () => {
+  const ledger = emptyLedger();
+  for (const time of [5000, 6000, 4500, 6000, 5500, 9000]) addTime(ledger, time);
+  expect(ledger).toMatchObject({ newest: 9000, late: 1500 });
+});
+
 it('has the text of the format page', () => {
   const ledger = emptyLedger();
   Object.assign(ledger, { frames: 3, samples: 12, bytes: 150, watermark: 1_700_000_010_000 });
@@ -52,7 +59,10 @@ it('has the text of the format page', () => {
   const job = jobIn(ledger, 'node');
   Object.assign(job, { scraped: 3, journalled: 1, frames: 3, samples: 12 });
   job.refused = { ...ledger.refused };
-  for (const time of [0, 5000, 10_000]) addToWindow(ledger.windows, 1_700_000_000_000 + time, 4);
+  for (const time of [0, 5000, 10_000].map((ms) => 1_700_000_000_000 + ms)) {
+    addTime(ledger, time);
+    addToWindow(ledger.windows, time, 4);
+  }
   const page = readFileSync(new URL('ledger.format.md', import.meta.url), 'utf8');
   const example = /```json\n(.*)\n```/.exec(page)![1];
   expect(JSON.stringify(ledger)).toBe(example);

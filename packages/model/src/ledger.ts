@@ -76,6 +76,10 @@ export interface Ledger {
   gapsByCause: Partial<Record<GapCause, number>>;
   /** Complete up to this time (ms since epoch); 0 before the first page or commit. */
   watermark: number;
+  /** Time of the newest frame. Ms since epoch; 0 before the first. */
+  newest: number;
+  /** How much older than `newest` a frame was when it came, at the most (a slow scrape, a clock set back). Ms. */
+  late: number;
   /** Of the process that writes the journal, while its clock is back behind `watermark`: complete up to this time by it. */
   setBackTo?: number;
   jobs: Record<string, JobCounts>;
@@ -117,6 +121,8 @@ export function emptyLedger(): Ledger {
     gapsTotal: 0,
     gapsByCause: {},
     watermark: 0,
+    newest: 0,
+    late: 0,
     jobs: {},
     windows: [],
     trail: [],
@@ -265,6 +271,12 @@ export function jobIn(ledger: Ledger, job: string): JobCounts {
 
 export function addCount(counts: Record<string, number>, name: string, count: number): void {
   counts[name] = (counts[name] ?? 0) + count;
+}
+
+/** Of each frame, in the order of the journal: between which times one that is damaged may have been. */
+export function addTime(ledger: Ledger, time: number): void {
+  if (time > ledger.newest) ledger.newest = time;
+  else ledger.late = Math.max(ledger.late, ledger.newest - time);
 }
 
 /** Counts an aligned frame in the window of its time (ms since epoch). */

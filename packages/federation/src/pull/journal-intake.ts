@@ -24,6 +24,7 @@ import {
   addCollision,
   addCount,
   addGap,
+  addTime,
   addToWindow,
   asTime,
   balance,
@@ -434,6 +435,7 @@ function countInto(ledger: Ledger, entries: readonly JournalEntry[], jobs: Group
       ledger.frames++;
       const { job, isAligned } = jobs.of(entry);
       jobIn(ledger, job).frames++;
+      addTime(ledger, entry.time);
       if (isAligned) addToWindow(ledger.windows, entry.time, 0);
     }
     if (entry.kind !== EntryKind.gap) continue;

@@ -29,6 +29,7 @@ import {
   EntryKind,
   FormatError,
   type GapRecord,
+  parseLedger,
 } from '@canopy/model';
 
 interface MemoryJournal {
@@ -216,20 +217,19 @@ export class MemoryStore implements Store {
       if (comparePositions(entry, after) <= 0) continue;
       bytes += entry.bytes.length;
       if (found.length > 0 && (bytes > limits.maxBytes || found.length >= limits.maxEntries)) break;
-      const isSound = isWhole(entry);
-      found.push(isSound ? entry : this.#gapInPlace(ref, entry, found.at(-1), entries[i + 1]));
+      found.push(isWhole(entry) ? entry : this.#gapInPlace(ref, entries, i));
     }
     return found;
   }
 
-  #gapInPlace(
-    ref: JournalRef,
-    entry: JournalEntry,
-    before: JournalEntry | undefined,
-    after: JournalEntry | undefined,
-  ): JournalEntry {
-    const found = gapInPlace(entry, before, after);
-    const place = `${entry.epoch}-${entry.sequence}`;
+  #gapInPlace(ref: JournalRef, entries: readonly JournalEntry[], i: number): JournalEntry {
+    const isFrame = (entry: JournalEntry): boolean =>
+      entry.kind === EntryKind.frame && isWhole(entry);
+    const before = entries.slice(0, i).findLast(isFrame);
+    const after = entries.slice(i + 1).find(isFrame);
+    const ledger = parseLedger(this.#journals.get(ref)?.ledger ?? '');
+    const found = gapInPlace(entries[i], { before, after }, ledger);
+    const place = `${entries[i].epoch}-${entries[i].sequence}`;
     this.#onCorrupt({ what: 'entry', journal: ref, place, gap: found.gap });
     return found.entry;
   }

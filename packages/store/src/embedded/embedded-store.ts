@@ -129,7 +129,7 @@ export class LmdbStore implements EmbeddedStore {
     this.identity = identity;
     this.#entries = tables.get('entries');
     this.#layouts = tables.get('layouts');
-    this.#records = new Records(tables, options.onCorrupt);
+    this.#records = new Records(tables, this.#states, options.onCorrupt);
     const write: Write = (added, puts, reserve) => this.#write(added, puts, reserve);
     this.#tiles = new EmbeddedTiles(tables, write, options.onCorrupt);
     this.#blocks = new EmbeddedBlocks(tables, options.clock, write, options.onCorrupt);

@@ -11,7 +11,7 @@ import {
   errorText,
 } from '@canopy/model';
 import { decodeEntry } from '@canopy/encoding';
-import { type ReadEntry, fillCorrupt, timelessGap } from '../corrupt.js';
+import { type EntrySource, type ReadEntry, readFilled, timelessGap } from '../corrupt.js';
 import type { CorruptRecord } from '../health.js';
 import {
   entryKey,
@@ -39,9 +39,16 @@ export function pointer(group: GroupId): Buffer {
 export class Records {
   readonly #entries: Table;
   readonly #layouts: Table;
+  readonly #states: ReadonlyMap<JournalRef, { readonly ledger: string }>;
   readonly #onCorrupt: (record: CorruptRecord) => void;
 
-  constructor(tables: Tables, onCorrupt: (record: CorruptRecord) => void) {
+  /** `states`: the store's, as they are. */
+  constructor(
+    tables: Tables,
+    states: ReadonlyMap<JournalRef, { readonly ledger: string }>,
+    onCorrupt: (record: CorruptRecord) => void,
+  ) {
+    this.#states = states;
     this.#entries = tables.get('entries');
     this.#layouts = tables.get('layouts');
     this.#onCorrupt = onCorrupt;
@@ -52,13 +59,29 @@ export class Records {
    * disk, and what nobody can rely on yet must not be seen. `newest`: the last entry there is by then.
    * @throws CanopyError `storage_corrupt` where that is not found.
    */
-  async readEntries(
+  readEntries(
     ref: JournalRef,
     after: JournalPosition,
     synced: JournalPosition,
     newest: () => JournalPosition,
     limits: ReadLimits,
   ): Promise<JournalEntry[]> {
+    const source: EntrySource = {
+      read: (from, max) => this.#readEntries(ref, from, synced, newest, max),
+      ledger: () => Promise.resolve(this.#states.get(ref)?.ledger ?? ''),
+    };
+    return readFilled(source, after, limits, (at, why, gap) => {
+      this.#report(ref, 'entry', `${at.epoch}-${at.sequence}`, why, gap);
+    });
+  }
+
+  async #readEntries(
+    ref: JournalRef,
+    after: JournalPosition,
+    synced: JournalPosition,
+    newest: () => JournalPosition,
+    limits: ReadLimits,
+  ): Promise<ReadEntry[]> {
     const prefix = journalPrefix(ref);
     const end = keyAfter(entryKey(prefix, synced.epoch, synced.sequence));
     const found: ReadEntry[] = [];
@@ -79,9 +102,7 @@ export class Records {
     if (isWhole && !isEnd && comparePositions(last, newest()) < 0) {
       throw this.#entries.incomplete(`the newest entries of journal ${ref} are missing`);
     }
-    return fillCorrupt(found, (at, why, gap) => {
-      this.#report(ref, 'entry', `${at.epoch}-${at.sequence}`, why, gap);
-    });
+    return found;
   }
 
   /** As in Store, up to `synced` inclusive. */

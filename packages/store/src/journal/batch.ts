@@ -9,6 +9,7 @@ import {
   type Milliseconds,
   addCount,
   addGap,
+  addTime,
   addToWindow,
   jobIn,
 } from '@canopy/model';
@@ -72,6 +73,7 @@ function countFrame(
   ledger.samples += samples;
   counts.frames++;
   counts.samples += samples;
+  addTime(ledger, entry.time);
   if (isAligned) addToWindow(ledger.windows, entry.time, samples);
   if (scrape === undefined) return;
   counts.scraped++;

@@ -8,7 +8,7 @@ import {
   errorText,
 } from '@canopy/model';
 import { decodeEntry } from '@canopy/encoding';
-import { type ReadEntry, fillCorrupt, timelessGap } from '../corrupt.js';
+import { type EntrySource, type ReadEntry, readFilled, timelessGap } from '../corrupt.js';
 import type { CorruptRecord } from '../health.js';
 import type { RedisConnection } from './connection.js';
 import { type RedisKeys, formatPosition, parseField, parsePosition } from './keys.js';
@@ -25,28 +25,46 @@ type StreamReply = Array<[id: Buffer, fields: Buffer[]]>;
 export class RedisReader {
   readonly #connection: RedisConnection;
   readonly #keys: RedisKeys;
+  readonly #ledger: (ref: JournalRef) => Promise<string>;
   readonly #onCorrupt: (record: CorruptRecord) => void;
 
+  /** `ledger`: of a journal, as it was stored last. */
   constructor(
     connection: RedisConnection,
     keys: RedisKeys,
+    ledger: (ref: JournalRef) => Promise<string>,
     onCorrupt: (record: CorruptRecord) => void,
   ) {
     this.#connection = connection;
     this.#keys = keys;
+    this.#ledger = ledger;
     this.#onCorrupt = onCorrupt;
   }
 
   /** As in Store. */
-  async readEntries(
+  readEntries(
     ref: JournalRef,
     after: JournalPosition,
     limits: ReadLimits,
   ): Promise<JournalEntry[]> {
+    const source: EntrySource = {
+      read: (from, max) => this.#readEntries(ref, from, max),
+      ledger: () => this.#ledger(ref),
+    };
+    return readFilled(source, after, limits, (at, why, gap) => {
+      this.#report(ref, 'entry', formatPosition(at), why, gap);
+    });
+  }
+
+  async #readEntries(
+    ref: JournalRef,
+    after: JournalPosition,
+    limits: ReadLimits,
+  ): Promise<ReadEntry[]> {
     const slicesKey = this.#keys.slices(ref);
     const fields = await this.#connection.run((client) => client.hgetall(slicesKey), slicesKey);
     const slices = sortedSlices(slicesKey, fields);
-    const found: JournalEntry[] = [];
+    const found: ReadEntry[] = [];
     let bytes = 0;
     let from = after;
     for (let at = firstSliceToRead(slices, after); at < slices.length; ) {
@@ -58,7 +76,7 @@ export class RedisReader {
       if (reply.length < count) at++;
       if (reply.length === 0) continue;
       for (const entry of await this.#decodeAll(ref, reply)) {
-        bytes += entry.bytes.length;
+        bytes += 'corruptAt' in entry ? 0 : entry.bytes.length;
         if (found.length > 0 && bytes > limits.maxBytes) return found;
         found.push(entry);
         if (found.length >= limits.maxEntries) return found;
@@ -92,7 +110,7 @@ export class RedisReader {
     )) as unknown as StreamReply;
   }
 
-  async #decodeAll(ref: JournalRef, reply: StreamReply): Promise<JournalEntry[]> {
+  async #decodeAll(ref: JournalRef, reply: StreamReply): Promise<ReadEntry[]> {
     const layoutFields: string[] = [];
     for (const [id, [name, value]] of reply) {
       if (name.toString() === 'l') layoutFields.push(layoutField(id, value));
@@ -121,9 +139,7 @@ export class RedisReader {
         entries.push({ corruptAt: { epoch, sequence }, why: errorText(error) });
       }
     }
-    return fillCorrupt(entries, (at, why, gap) => {
-      this.#report(ref, 'entry', formatPosition(at), why, gap);
-    });
+    return entries;
   }
 
   /** Visits every field at least once; one that is written meanwhile perhaps twice. */

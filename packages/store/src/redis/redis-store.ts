@@ -108,7 +108,12 @@ class StreamStore implements RedisStore {
     this.#connection = connection;
     this.#scripts = scripts;
     this.#keys = new RedisKeys(options.keyPrefix);
-    this.#reader = new RedisReader(connection, this.#keys, options.onCorrupt);
+    this.#reader = new RedisReader(
+      connection,
+      this.#keys,
+      async (ref) => (await this.journal(ref))?.ledger ?? '',
+      options.onCorrupt,
+    );
     const run: RunScript = (name, keys, args) => this.#run(name, keys, args);
     this.#tiles = new RedisTiles(connection, this.#keys, run, options.onCorrupt);
     this.#blocks = new RedisBlocks(connection, this.#keys, run, options.onCorrupt);

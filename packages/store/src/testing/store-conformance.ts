@@ -395,13 +395,14 @@ export function storeConformance(
       expect(await ids(held.journal)).toEqual(['1-1']);
     });
 
+    const damaged = (entry: JournalEntry): JournalEntry => {
+      const bytes = Uint8Array.from(entry.bytes);
+      bytes[bytes.length - 7] ^= 1;
+      return { ...entry, bytes };
+    };
+
     it('names corrupt records, shows none of them, and reports them', async () => {
       const held = await lease(testJournal());
-      const damaged = (entry: JournalEntry): JournalEntry => {
-        const bytes = Uint8Array.from(entry.bytes);
-        bytes[bytes.length - 7] ^= 1;
-        return { ...entry, bytes };
-      };
       const entries = [
         damaged(testEntry(at(1, 1), 'layout')),
         testEntry(at(1, 2)),
@@ -427,6 +428,32 @@ export function storeConformance(
       ]);
       expect(await store.readLayouts(held.journal)).toEqual([]);
       expect(corrupt.length).toBe(3);
+    });
+
+    it('names the times that a corrupt record may have had, however the journal is read', async () => {
+      const held = await lease(testJournal());
+      const kinds = ['layout', 'frame', 'frame', 'frame', 'gap', 'frame', 'frame'] as const;
+      const isDamaged = [false, false, true, true, false, false, true];
+      const entries = kinds.map((kind, i) => testEntry(at(1, i + 1), kind));
+      const stored = entries.map((entry, i) => (isDamaged[i] ? damaged(entry) : entry));
+      const ledger = JSON.stringify({ newest: entries[6].time + 5, late: 100 });
+      await store.commit(commitOf(held, null, stored, { ledger }));
+      const between = { from: entries[1].time - 101, to: entries[5].time + 101 };
+      // Nothing follows: no frame is younger than the ledger says.
+      const last = { from: entries[5].time - 101, to: entries[6].time + 6 };
+      for (const maxEntries of [9, 4, 3, 2, 1]) {
+        const named: unknown[] = [];
+        for (let after: JournalPosition = START; ; ) {
+          const limits = { maxBytes: 1e6, maxEntries };
+          const read = await store.readEntries(held.journal, after, limits);
+          if (read.length === 0) break;
+          after = read[read.length - 1];
+          const inPlace = read.filter(({ sequence }) => isDamaged[sequence - 1]);
+          named.push(...inPlace.map((entry) => decodeGap(entryPayload(entry))));
+        }
+        const rest = { group: 0, cause: 'corrupt', frames: 1 };
+        expect(named).toEqual([between, between, last].map((times) => ({ ...rest, ...times })));
+      }
     });
 
     it('keeps documents', async () => {
