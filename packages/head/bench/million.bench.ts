@@ -145,11 +145,12 @@ async function select(title: string, op: '=' | '=~', name: string, value: string
   const range = { minTime: asTime(END - 300_000), maxTime: asTime(END) };
   let least = Number.POSITIVE_INFINITY;
   let found = 0;
-  for (let round = 0; round < 7; round++) {
+  // By the clock: the kernel counts a thread's time in ticks of milliseconds.
+  for (let round = 0; round < 21; round++) {
     const snapshot = head.snapshot();
-    const from = cpuMs();
+    const from = performance.now();
     const series = await snapshot.select(matchers, range);
-    least = Math.min(least, cpuMs() - from);
+    least = Math.min(least, performance.now() - from);
     found = series.length;
     snapshot.release();
   }
