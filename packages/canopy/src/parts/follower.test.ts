@@ -3,16 +3,21 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { randomBytes } from 'node:crypto';
+import { MemoryStore } from '@canopy/federation/testing';
 import { Head } from '@canopy/head';
 import {
+  type Clock,
   type GroupWriter,
+  type JournalEntry,
+  type JournalRef,
+  type Store,
   type StoredTile,
   asDuration,
   asTime,
   labelsFromObject,
 } from '@canopy/model';
 import { VirtualClock } from '@canopy/model/testing';
-import { type EmbeddedStore, JournalWriter, openEmbeddedStore } from '@canopy/store';
+import { JournalWriter, type JournalWriterOptions, openEmbeddedStore } from '@canopy/store';
 import { afterEach, expect, it } from 'vitest';
 import { Follower } from './follower.js';
 
@@ -22,13 +27,18 @@ afterEach(async () => {
   for (const end of cleanUp.splice(0).reverse()) await end();
 });
 
-async function rig() {
-  const clock = new VirtualClock();
+async function openStore(clock: Clock): Promise<Store> {
   const path = await mkdtemp(join(tmpdir(), 'canopy-follow-'));
   cleanUp.push(() => rm(path, { recursive: true, force: true }));
   const options = { path, maxBytes: 2 ** 26, clock, log: () => {}, onCorrupt: () => {} };
-  const store: EmbeddedStore = await openEmbeddedStore(options);
+  const store = await openEmbeddedStore(options);
   cleanUp.push(async () => store[Symbol.asyncDispose]());
+  return store;
+}
+
+async function rig<S extends Store>(open: (clock: Clock) => Promise<S>) {
+  const clock = new VirtualClock();
+  const store = await open(clock);
   const closed: StoredTile[] = [];
   const headOf = (onTileClosed: (ref: never, tile: StoredTile) => void): Head =>
     new Head({
@@ -45,18 +55,25 @@ async function rig() {
     onRebuilt: () => {},
     onLevel: () => {},
   });
-  const journal = await JournalWriter.open({
+  const writer: JournalWriterOptions = {
     ...{ store, clock, randomBytes, owner: 'writer', leaseTtl: asDuration(1e9) },
     ...{ commitInterval: asDuration(1), commitBytes: 1e6, queueBytesMax: 1e6, keyFrameEvery: 5 },
-    onCommitted: (ref, entries) => void written.apply(ref, entries),
+    onCommitted: (ref: JournalRef, entries: readonly JournalEntry[]) =>
+      void written.apply(ref, entries),
     completeUpTo: () => clock.now(),
-    ...{ log: () => {}, pathIdentity: '' },
-  });
-  const group: GroupWriter = journal.openGroup({
-    kind: 'aligned',
-    ...{ target: labelsFromObject({ job: 'a' }), scrapeUrl: '', interval: asDuration(1000) },
-  });
-  group.addSlot(labelsFromObject({ __name__: 'x' }), -1);
+    ...{ log: () => {}, pathIdentity: '', mayGoBack: true },
+  };
+  let journal: JournalWriter;
+  let group: GroupWriter;
+  const beginTerm = async (): Promise<void> => {
+    journal = await JournalWriter.open(writer);
+    group = journal.openGroup({
+      kind: 'aligned',
+      ...{ target: labelsFromObject({ job: 'a' }), scrapeUrl: '', interval: asDuration(1000) },
+    });
+    group.addSlot(labelsFromObject({ __name__: 'x' }), -1);
+  };
+  await beginTerm();
   let count = 0;
   const write = async (frames: number): Promise<void> => {
     for (let i = 0; i < frames; i++) {
@@ -74,7 +91,8 @@ async function rig() {
     for (const { meta } of tiles) written.tileStored(journal.ref, meta);
     await store.trimJournal(journal.lease, written.trimmable(journal.ref));
   };
-  return { clock, store, journal, written, head, follower, rebuilt, write, storeTiles };
+  const parts = { clock, store, written, head, follower, rebuilt, write, storeTiles, beginTerm };
+  return { ...parts, journal: journal! };
 }
 
 async function values(head: Head): Promise<number[]> {
@@ -87,7 +105,7 @@ async function values(head: Head): Promise<number[]> {
 const upTo = (count: number): number[] => Array.from({ length: count }, (_, i) => i);
 
 it('applies what comes, and ticks off the tiles that the other has stored', async () => {
-  const { journal, store, head, follower, rebuilt, write, storeTiles } = await rig();
+  const { journal, store, head, follower, rebuilt, write, storeTiles } = await rig(openStore);
   await write(7);
   await follower.catchUpAll();
   await storeTiles();
@@ -103,7 +121,7 @@ it('applies what comes, and ticks off the tiles that the other has stored', asyn
 });
 
 it('follows by itself, a little later', async () => {
-  const { clock, head, follower, write } = await rig();
+  const { clock, head, follower, write } = await rig(openStore);
   follower.start();
   await write(2);
   await clock.advance(2500);
@@ -112,7 +130,7 @@ it('follows by itself, a little later', async () => {
 });
 
 it('builds a head anew where the journal was cut past it, or the tiles are others', async () => {
-  const { journal, store, head, follower, rebuilt, write, storeTiles } = await rig();
+  const { journal, store, head, follower, rebuilt, write, storeTiles } = await rig(openStore);
   await write(2);
   await follower.catchUpAll();
   await write(12);
@@ -131,7 +149,7 @@ it('builds a head anew where the journal was cut past it, or the tiles are other
 });
 
 it('takes in whole a journal that was cut before it was seen', async () => {
-  const { store, journal, head, follower, rebuilt, write, storeTiles } = await rig();
+  const { store, journal, head, follower, rebuilt, write, storeTiles } = await rig(openStore);
   await write(14);
   await storeTiles();
   expect((await store.journal(journal.ref))!.trimmed.sequence).toBeGreaterThan(1);
@@ -144,12 +162,38 @@ it('takes in whole a journal that was cut before it was seen', async () => {
 });
 
 it('builds a head anew where the store went back', async () => {
-  const { journal, store, head, follower, rebuilt, write } = await rig();
+  const { journal, store, head, follower, rebuilt, write } = await rig(openStore);
   await write(3);
   await follower.catchUpAll();
   const state = (await store.journal(journal.ref))!;
-  const position = { epoch: 1, sequence: state.position.sequence - 1 };
+  const position = { ...state.position, sequence: state.position.sequence - 1 };
   await follower.catchUp({ ...state, position });
   expect(rebuilt).toEqual([journal.ref]);
   expect(await values(head)).toEqual(upTo(3));
+});
+
+it('builds a head anew that has what the store lost before another writer began', async () => {
+  const open = (clock: Clock): Promise<MemoryStore> => Promise.resolve(new MemoryStore(clock));
+  const { store, clock, head, follower, rebuilt, write, beginTerm, journal } = await rig(open);
+  await write(3);
+  const backup = store.copy();
+  await write(3);
+  await follower.catchUpAll();
+  expect(await values(head)).toEqual(upTo(6));
+  // By the time it is looked at again it is not behind any more.
+  store.become(backup);
+  await clock.advance(10_000);
+  await beginTerm();
+  await write(2);
+  await follower.catchUpAll();
+  expect(rebuilt).toEqual([journal.ref]);
+  expect(await values(head)).toEqual([0, 1, 2, 6, 7]);
+
+  // A new epoch with nothing lost before it goes on from there.
+  await clock.advance(10_000);
+  await beginTerm();
+  await write(2);
+  await follower.catchUpAll();
+  expect(rebuilt.length).toBe(1);
+  expect(await values(head)).toEqual([0, 1, 2, 6, 7, 8, 9]);
 });

@@ -38,6 +38,7 @@ export interface FollowerOptions {
 
 /** Read from the store at once. */
 const READ = { maxBytes: 256 * 1024, maxEntries: 4096 };
+const ONE = { maxBytes: 1, maxEntries: 1 };
 /** Listing a journal's tiles is not cheap. */
 const TILES_EVERY_MS = 60_000;
 const START: JournalPosition = { epoch: 0, sequence: 0 };
@@ -119,6 +120,8 @@ export class Follower {
     for (let after = begun; comparePositions(after, state.position) < 0; ) {
       const entries = await store.readEntries(ref, after, READ);
       if (entries.length === 0) break;
+      const isBreak = after === begun && entries[0].epoch !== begun.epoch;
+      if (isBreak && (await this.#isBesides(state))) return this.#rebuild(state);
       await applyInSteps(head, ref, entries);
       const { epoch, sequence } = entries[entries.length - 1];
       after = { epoch, sequence };
@@ -135,6 +138,18 @@ export class Follower {
     if (!isFirst || comparePositions(trimmed, START) <= 0) return false;
     // What was recovered at the start, tiles alone perhaps, is known.
     return head.groups(ref).length === 0 && head.blocks.list(ref).length === 0;
+  }
+
+  /**
+   * Whether the head has what the store lost before a new epoch began: nothing is behind, and nobody sends that again, so
+   * tiles and blocks that others make are without it.
+   */
+  async #isBesides({ ref, trimmed }: JournalState): Promise<boolean> {
+    const newest = this.#options.head().position(ref);
+    if (newest === undefined || comparePositions(newest, trimmed) <= 0) return false;
+    const before = { epoch: newest.epoch, sequence: newest.sequence - 1 };
+    const [entry] = await this.#options.store.readEntries(ref, before, ONE);
+    return entry === undefined || comparePositions(entry, newest) !== 0;
   }
 
   /**
