@@ -2,6 +2,7 @@
  * A reader's place in one journal, as text the reader keeps but does not look into. See
  * frames.format.md, "Cursor".
  */
+import { createHmac, timingSafeEqual } from 'node:crypto';
 import { ByteReader, ByteWriter } from '@canopy/encoding';
 import {
   FormatError,
@@ -23,8 +24,11 @@ export const PAGE_BYTES_HEADER = 'canopy-page-bytes';
 const VERSION = 1;
 /** `told` follows. Flag 1 is of earlier servers, which did not say up to where. */
 const TOLD = 2;
-/** A cursor is at most 1 + 1 + 21 + 16 + 9 + 8 + 16 bytes. */
-const TEXT_LENGTH_MAX = 96;
+/** Signed: it ends with `SIGNATURE_BYTES`. */
+const SIGNED = 4;
+const SIGNATURE_BYTES = 8;
+/** A cursor is at most 1 + 1 + 21 + 16 + 9 + 8 + 16 + 8 bytes. */
+const TEXT_LENGTH_MAX = 107;
 const BASE64URL = /^[A-Za-z0-9_-]+$/;
 
 export interface Cursor {
@@ -44,25 +48,33 @@ export interface Cursor {
   readonly replay: number;
 }
 
-export function encodeCursor(cursor: Cursor): string {
+export interface ReadCursor extends Cursor {
+  /** Whoever has the key made it. */
+  readonly isGenuine: boolean;
+}
+
+/** With a `key` (secret bytes) the cursor is signed. */
+export function encodeCursor(cursor: Cursor, key?: Uint8Array): string {
   const writer = new ByteWriter(64);
   writer.u8(VERSION);
   const hasTold = comparePositions(cursor.told, cursor.position) > 0;
-  writer.u8(hasTold ? TOLD : 0);
+  writer.u8((hasTold ? TOLD : 0) | (key === undefined ? 0 : SIGNED));
   writeRef(writer, cursor.ref);
   writePosition(writer, cursor.position);
   writer.signed(cursor.complete);
   writer.varint(cursor.replay);
   if (hasTold) writePosition(writer, cursor.told);
+  if (key !== undefined) writer.raw(signatureOf(writer.view(), key));
   return Buffer.from(writer.view()).toString('base64url');
 }
 
-/** @throws FormatError */
-export function decodeCursor(text: string): Cursor {
+/** Without a `key` none is genuine. @throws FormatError */
+export function decodeCursor(text: string, key?: Uint8Array): ReadCursor {
   if (text.length > TEXT_LENGTH_MAX || !BASE64URL.test(text)) {
     throw new FormatError('cursor is not one of ours');
   }
-  const reader = new ByteReader(Buffer.from(text, 'base64url'));
+  const bytes = Buffer.from(text, 'base64url');
+  const reader = new ByteReader(bytes);
   if (reader.u8() !== VERSION) reader.fail('cursor of an unknown version');
   const flags = reader.u8();
   const ref = readRef(reader);
@@ -70,8 +82,17 @@ export function decodeCursor(text: string): Cursor {
   const complete = reader.signed();
   const replay = reader.varint();
   const told = (flags & TOLD) === 0 ? position : readPosition(reader);
+  const isGenuine = (flags & SIGNED) !== 0 && isSigned(bytes, reader.raw(SIGNATURE_BYTES), key);
   reader.end();
-  return { ref, position, complete, told, replay };
+  return { ref, position, complete, told, replay, isGenuine };
+}
+
+const signatureOf = (bytes: Uint8Array, key: Uint8Array): Uint8Array =>
+  createHmac('sha256', key).update(bytes).digest().subarray(0, SIGNATURE_BYTES);
+
+function isSigned(bytes: Uint8Array, signature: Uint8Array, key: Uint8Array | undefined): boolean {
+  if (key === undefined) return false;
+  return timingSafeEqual(signature, signatureOf(bytes.subarray(0, -SIGNATURE_BYTES), key));
 }
 
 /** The header of a reader that holds these cursors. */
@@ -83,14 +104,18 @@ export function joinCursors(cursors: readonly string[]): string {
  * Cursors by the journal they belong to; of two for one journal the last counts.
  * @throws FormatError
  */
-export function parseCursors(header: string, cursorsMax: number): Map<JournalRef, Cursor> {
-  const byRef = new Map<JournalRef, Cursor>();
+export function parseCursors(
+  header: string,
+  cursorsMax: number,
+  key?: Uint8Array,
+): Map<JournalRef, ReadCursor> {
+  const byRef = new Map<JournalRef, ReadCursor>();
   if (header === '') return byRef;
   if (header.length > cursorsMax * (TEXT_LENGTH_MAX + 1)) {
     throw new FormatError('more cursors than journals may be asked for');
   }
   for (const text of header.split('.')) {
-    const cursor = decodeCursor(text);
+    const cursor = decodeCursor(text, key);
     byRef.set(cursor.ref, cursor);
   }
   return byRef;

@@ -15,6 +15,7 @@ import {
 import fc from 'fast-check';
 import { expect, it } from 'vitest';
 import { type Cursor, decodeCursor, encodeCursor } from './cursor.js';
+import { CURSOR_KEY } from './testing/rig.js';
 import type { JournalSection, Page } from './page-types.js';
 import { decodePage, encodePage } from './page.js';
 import { reportOf } from './testing/report.js';
@@ -156,7 +157,11 @@ it('cursors: both laws', () => {
     fc.property(cursor, (one) => {
       // What was told counts above the position only.
       const told = comparePositions(one.told, one.position) > 0 ? one.told : one.position;
-      expect(decodeCursor(encodeCursor(one))).toEqual({ ...one, told });
+      const read = { ...one, told };
+      expect(decodeCursor(encodeCursor(one))).toEqual({ ...read, isGenuine: false });
+      const signed = encodeCursor(one, CURSOR_KEY);
+      expect(decodeCursor(signed, CURSOR_KEY)).toEqual({ ...read, isGenuine: true });
+      expect(decodeCursor(signed)).toEqual({ ...read, isGenuine: false });
     }),
   );
   fc.assert(

@@ -24,6 +24,7 @@ export function startServing(process: CanopyProcess, options: ServingOptions): F
     clock: process.clock,
     name: settings.name,
     ownJournal: options.journal.id,
+    cursorKey: options.journal.cursorKey,
     commitOwn: () => options.journal.commitForReader(),
     breakEpoch: (above) => options.journal.breakEpoch(above),
     report: () => reportOf(process.hierarchy()),

@@ -25,7 +25,7 @@ import {
 } from '@canopy/model';
 import {
   CURSOR_HEADER,
-  type Cursor,
+  type ReadCursor,
   EXCLUDE_HEADER,
   PAGE_BYTES_HEADER,
   READER_HEADER,
@@ -51,6 +51,8 @@ export interface FrameServerOptions {
   readonly name: string;
   /** The journal this process writes; the others in the store are passed on. */
   readonly ownJournal: JournalId;
+  /** Secret; of the own journal's life: a cursor from beyond its end counts only where it is signed with it. */
+  readonly cursorKey: Uint8Array;
   /** Puts what the own journal holds back for its next commit into the store, if it can: the page is fresher by that. Never rejects. */
   commitOwn(): Promise<void>;
   /** Starts a new epoch above both the journal's end and `above`. Repeating it is harmless. */
@@ -91,8 +93,6 @@ export interface FrameServerOptions {
 const METHODS: ReadonlySet<string | undefined> = new Set(['GET', 'HEAD']);
 const NAME_LENGTH_MAX = 200;
 const JOURNALS_MAX = 4096;
-/** A clock may have been this far ahead once: some thirty years, in seconds. */
-const EPOCHS_AHEAD_MAX = 1e9;
 /** A reader gets a report no more often. */
 const REPORT_INTERVAL_MS = 10_000;
 /** Says how long the reader waits, as Prometheus does. Seconds. */
@@ -104,7 +104,7 @@ const SHARE_MIN_BYTES = 64 * 1024;
 
 interface Request {
   readonly selection: Selection;
-  readonly cursors: ReadonlyMap<JournalRef, Cursor>;
+  readonly cursors: ReadonlyMap<JournalRef, ReadCursor>;
   readonly excluded: ReadonlySet<string>;
   readonly reader: Reader;
   /** How long it waits for the page. Milliseconds. */
@@ -225,9 +225,9 @@ export class FrameServer {
     }
     const { parseSelector } = this.#options;
     const selection = selectionOf(url.searchParams.getAll('match[]'), parseSelector);
-    const cursors = parseCursors(headerText(req, CURSOR_HEADER), JOURNALS_MAX);
+    const cursorText = headerText(req, CURSOR_HEADER);
+    const cursors = parseCursors(cursorText, JOURNALS_MAX, this.#options.cursorKey);
     const excluded = new Set(headerText(req, EXCLUDE_HEADER).split('.').filter(isJournalId));
-    this.#checkEpochs(cursors);
     const name = headerText(req, READER_HEADER).slice(0, NAME_LENGTH_MAX);
     const remote = req.socket.remoteAddress ?? '';
     const reader = this.#readers.admit(name, remote, selection.canonical);
@@ -236,18 +236,6 @@ export class FrameServer {
     const bytesMax = boundIn(req, PAGE_BYTES_HEADER) ?? Number.POSITIVE_INFINITY;
     const isGone = (): boolean => res.destroyed;
     return { selection, cursors, excluded, reader, timeout, bytesMax, isGone };
-  }
-
-  /**
-   * Writers count epochs on, at most from the clock's seconds (decision 0019). One made up must not lead a writer to where
-   * numbers end: it begins its next epoch above a reader's.
-   */
-  #checkEpochs(cursors: ReadonlyMap<JournalRef, Cursor>): void {
-    const epochMax = this.#options.clock.now() / 1000 + EPOCHS_AHEAD_MAX;
-    for (const { position } of cursors.values()) {
-      if (position.epoch <= epochMax) continue;
-      throw new CanopyError('bad_data', 'cursor of an epoch that no journal has reached');
-    }
   }
 
   async #page(request: Request): Promise<Page> {
@@ -290,14 +278,16 @@ export class FrameServer {
     over.abort();
   }
 
-  /** Opens what the store has, most lagging reader's place first. */
+  /** Opens what the store has, most lagging reader's place first. @throws CanopyError for a forged cursor. */
   async #open(request: Request): Promise<{ opened: Open[]; excluded: JournalId[] }> {
-    const { store, clock, reorder } = this.#options;
+    const { store, clock, reorder, ownJournal, cursorKey } = this.#options;
     const { matcherSets } = request.selection;
     const parts = {
       store,
       layouts: this.#layouts,
       reorder,
+      ownJournal,
+      cursorKey,
       views: matcherSets === null ? null : this.#views.of(request.reader.key, request.selection),
       now: () => clock.now(),
       monotonic: () => clock.monotonic(),
@@ -324,6 +314,9 @@ export class FrameServer {
       const ref = viewRef(stored.ref, request.selection);
       const cursor = request.cursors.get(ref);
       const read = new JournalRead(parts, stored, ref, cursor);
+      if (read.isForged) {
+        throw new CanopyError('bad_data', 'cursor from beyond the journal that was not given here');
+      }
       opened.push({ stored, read, watermark: watermarkOf(stored, known.get(stored.ref)) });
       positions.set(stored.ref, read.from);
       needs.set(stored.ref, read.needs);

@@ -6,7 +6,7 @@ import { afterEach, beforeAll, expect, it } from 'vitest';
 import { encodeCursor } from '../cursor.js';
 import { FixtureJournal } from '../testing/fixture-journal.js';
 import { MemoryStore } from '../testing/memory-store.js';
-import { ServerRig, id } from '../testing/rig.js';
+import { CURSOR_KEY, ServerRig, id } from '../testing/rig.js';
 import type { FrameServerOptions } from './frames.js';
 
 const T0 = 1_700_000_000_000;
@@ -97,20 +97,38 @@ it('a reader that goes away gives its place back', async () => {
   expect((await answer(ask(url, 'restless')))[0]).toBe(200);
 });
 
-it('no reader leads a journal to where epochs end', async () => {
+it('no reader makes a journal begin a new epoch with a cursor that it was not given', async () => {
   const rig = await new ServerRig(store, clock, id('a'), { pageBytes: 1 }).listen();
   undo.push(() => rig.close());
-  const check = async (epoch: number, expected: [number, number]): Promise<void> => {
-    const position = { epoch, sequence: 1 };
-    const told = { epoch: 0, sequence: 0 };
-    const cursor = encodeCursor({ ref: id('a') as never, position, complete: 0, told, replay: 0 });
-    const headers = { 'canopy-cursor': cursor };
-    const { status } = await fetch(rig.target().url, { headers });
-    expect([status, rig.broken.length]).toEqual(expected);
+  const told = { epoch: 0, sequence: 0 };
+  const at = (epoch: number, sequence: number, ref = id('a')) => ({
+    ...{ ref: ref as never, position: { epoch, sequence }, complete: 0, told, replay: 0 },
+  });
+  const check = async (cursor: string, expected: [number, number]): Promise<void> => {
+    const response = await fetch(rig.target().url, { headers: { 'canopy-cursor': cursor } });
+    expect([response.status, rig.broken.length]).toEqual(expected);
   };
-  await check(T0 / 1000 + 60, [200, 1]); // a store that fell back, under a clock that was ahead
-  await check(2 ** 53 - 1, [400, 1]);
-  await check(2 ** 40, [400, 1]);
+  const changed = (text: string, byte: number): string => {
+    const bytes = Buffer.from(text, 'base64url');
+    bytes[byte < 0 ? bytes.length + byte : byte] ^= 1;
+    return bytes.toString('base64url');
+  };
+  const given = encodeCursor(at(2, 3), CURSOR_KEY);
+  await check(given, [200, 1]); // a store that fell back
+  await check(encodeCursor(at(2, 3)), [400, 1]); // unsigned
+  await check(
+    encodeCursor(
+      at(2, 3),
+      CURSOR_KEY.map((byte) => byte ^ 1),
+    ),
+    [400, 1],
+  ); // another's key
+  await check(changed(given, -1), [400, 1]); // the signature
+  await check(changed(given, 19), [400, 1]); // the epoch
+  await check(encodeCursor(at(2 ** 53 - 1, 1)), [400, 1]); // where numbers end
+  await check(encodeCursor(at(1, 1)), [200, 1]); // within the journal: of an earlier server
+  await check(encodeCursor(at(2, 3, id('b'))), [200, 1]); // not a journal of this server
+  expect(rig.server.totals).toMatchObject({ epochBreaks: 1, refused: 5 });
 });
 
 it('one address has half of the readers, under however many names', async () => {

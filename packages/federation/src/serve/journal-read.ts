@@ -6,6 +6,7 @@ import { encodeEntry, encodeGap } from '@canopy/encoding';
 import {
   EntryKind,
   type JournalEntry,
+  type JournalId,
   type JournalPosition,
   type JournalRef,
   type JournalState,
@@ -16,7 +17,7 @@ import {
   comparePositions,
   parseLedger,
 } from '@canopy/model';
-import { type Cursor, encodeCursor } from '../cursor.js';
+import { type ReadCursor, encodeCursor } from '../cursor.js';
 import type { JournalSection } from '../page-types.js';
 import type { FilterView } from './filter-view.js';
 import type { LayoutReader } from './layouts.js';
@@ -38,6 +39,9 @@ export interface Budget {
 export interface ReadParts {
   readonly store: Store;
   readonly layouts: LayoutReader;
+  /** The journal this process writes, and what its cursors are signed with. */
+  readonly ownJournal: JournalId;
+  readonly cursorKey: Uint8Array;
   /** Null where the reader gets all of the journal. */
   readonly views: ViewSource | null;
   now(): Milliseconds;
@@ -58,7 +62,7 @@ export class JournalRead {
   /** The journal as it is stored, and the view of it that the reader asked for. */
   readonly #stored: JournalState;
   readonly #ref: JournalRef;
-  readonly #cursor: Cursor;
+  readonly #cursor: ReadCursor;
   readonly #from: JournalPosition;
   #position = START;
   /** No frame after `position` is of this time or before, unless the clock stepped back. */
@@ -72,12 +76,18 @@ export class JournalRead {
   /** There may be more to read. */
   #open: boolean;
 
-  constructor(parts: ReadParts, stored: JournalState, ref: JournalRef, cursor: Cursor | undefined) {
+  constructor(
+    parts: ReadParts,
+    stored: JournalState,
+    ref: JournalRef,
+    cursor: ReadCursor | undefined,
+  ) {
     this.#parts = parts;
     this.#stored = stored;
     this.#ref = ref;
     // Who begins may have lost what it had (its store was wiped while it was down): it is told what is gone, as everybody.
-    this.#cursor = cursor ?? { ref, position: START, complete: 0, told: START, replay: 0 };
+    const beginning = { ref, position: START, complete: 0, told: START, replay: 0 };
+    this.#cursor = cursor ?? { ...beginning, isGenuine: true };
     this.#from = this.#cursor.position;
     this.#rewind();
     this.#newest = stored.position;
@@ -96,6 +106,15 @@ export class JournalRead {
   /** The reader has what this journal does not know. */
   get isBeyond(): boolean {
     return comparePositions(this.#from, this.#stored.position) > 0;
+  }
+
+  /** The reader says so, but nobody gave it that cursor. Of a journal that is passed on its own source knows. */
+  get isForged(): boolean {
+    return this.isBeyond && this.#isOwn && !this.#cursor.isGenuine;
+  }
+
+  get #isOwn(): boolean {
+    return (this.#stored.ref as string) === this.#parts.ownJournal;
   }
 
   get hasMore(): boolean {
@@ -138,6 +157,7 @@ export class JournalRead {
     epochBreak: boolean,
     trail: (since: number) => readonly TrailLevel[],
   ): JournalSection {
+    const { cursorKey } = this.#parts;
     const isWhole = comparePositions(this.#position, this.#stored.position) >= 0;
     if (this.#view !== null && this.#parts.views !== null) {
       const { sequence } = this.#view.replayFrom();
@@ -155,13 +175,16 @@ export class JournalRead {
       keptFor,
       more: this.#open,
       epochBreak,
-      cursor: encodeCursor({
-        ref: this.#ref,
-        position: this.#position,
-        complete: isWhole ? this.#completeAtEnd(watermark) : this.#complete,
-        told: this.#told,
-        replay: this.#replay,
-      }),
+      cursor: encodeCursor(
+        {
+          ref: this.#ref,
+          position: this.#position,
+          complete: isWhole ? this.#completeAtEnd(watermark) : this.#complete,
+          told: this.#told,
+          replay: this.#replay,
+        },
+        this.#isOwn ? cursorKey : undefined,
+      ),
       entries: this.#entries,
       behindBytes: this.#behindBytes(),
       trail:

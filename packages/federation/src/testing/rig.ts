@@ -27,6 +27,9 @@ export function parseSelector(text: string): Matcher[] {
   return matchers;
 }
 
+/** What servers sign the cursors of their own journal with. */
+export const CURSOR_KEY = Uint8Array.from({ length: 16 }, (_, i) => i);
+
 export const id = (digit: string): JournalId => digit.repeat(32) as JournalId;
 
 /** Serves a store until `close`. */
@@ -42,6 +45,7 @@ export class ServerRig {
       clock,
       name: 'leaf',
       ownJournal: own,
+      cursorKey: CURSOR_KEY,
       commitOwn: () => Promise.resolve(),
       breakEpoch: (above) => void this.broken.push(above),
       report: () => undefined,

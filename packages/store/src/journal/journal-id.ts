@@ -1,24 +1,37 @@
-/** Who a journal is: an id of random bits, kept with the place it belongs to. */
+/** Who a journal is: an id, the secret it is made from, and the place they belong to. */
+import { createHash } from 'node:crypto';
 import { CanopyError, type JournalId, type Store, isJournalId } from '@canopy/model';
 import type { StoreLog } from '../health.js';
 
 const ID_DOCUMENT = 'journal/id';
 
-interface IdDocument {
-  readonly id: string;
+const KEY_BYTES = 16;
+const KEY = /^[0-9a-f]{32}$/;
+
+export interface JournalIdentity {
+  readonly id: JournalId;
   readonly place: string;
+  /** Hex of the secret that tells the journal's own cursors from others; as old as the journal. */
+  readonly key: string;
+}
+
+export interface FoundIdentity {
+  readonly identity: JournalIdentity;
+  /** The journal is from before there were keys: readers may have cursors that no key proves. */
+  readonly isKeyNew: boolean;
 }
 
 /**
- * The id that belongs to this place: made once, and anew where the documents were copied from
+ * Who the journal of this place is: made once, and anew where the documents were copied from
  * elsewhere (two journals with one id would give one position to different frames).
  */
-export async function findJournalId(
+export async function findIdentity(
   store: Store,
   place: string,
   randomBytes: (size: number) => Uint8Array,
   log: StoreLog,
-): Promise<JournalId> {
+): Promise<FoundIdentity> {
+  const drawn = (): string => Buffer.from(randomBytes(KEY_BYTES)).toString('hex');
   const text = await store.getDocument(ID_DOCUMENT);
   const stored = text === undefined ? undefined : parseId(text);
   if (text !== undefined && stored === undefined) {
@@ -26,26 +39,35 @@ export async function findJournalId(
   }
   if (stored !== undefined) {
     const copied = stored.place !== '' && place !== '' && stored.place !== place;
-    if (!copied) return stored.id as JournalId;
+    const { key } = stored;
+    if (!copied && key !== undefined) return { identity: { ...stored, key }, isKeyNew: false };
+    if (!copied)
+      return { identity: await saveIdentity(store, { ...stored, key: drawn() }), isKeyNew: true };
     log('warn', 'the storage folder is a copy of another: it goes on as a new journal', {
       copiedJournal: stored.id,
     });
   }
-  const id = Buffer.from(randomBytes(16)).toString('hex') as JournalId;
-  await saveJournalId(store, id, place);
-  return id;
+  const key = drawn();
+  const hash = createHash('sha256').update(key).digest('hex');
+  const identity = { id: hash.slice(0, 32) as JournalId, place, key };
+  return { identity: await saveIdentity(store, identity), isKeyNew: false };
 }
 
-export async function saveJournalId(store: Store, id: JournalId, place: string): Promise<void> {
-  await store.putDocument(ID_DOCUMENT, JSON.stringify({ id, place } satisfies IdDocument));
+export async function saveIdentity(
+  store: Store,
+  identity: JournalIdentity,
+): Promise<JournalIdentity> {
+  await store.putDocument(ID_DOCUMENT, JSON.stringify(identity));
+  return identity;
 }
 
-function parseId(text: string): IdDocument | undefined {
+/** Without a key where it was written before there were any. */
+function parseId(text: string): (Omit<JournalIdentity, 'key'> & { key?: string }) | undefined {
   try {
-    const { id, place } = JSON.parse(text) as Partial<IdDocument>;
-    if (typeof id === 'string' && isJournalId(id) && typeof place === 'string') {
-      return { id, place };
-    }
+    const { id, place, key } = JSON.parse(text) as Partial<JournalIdentity>;
+    if (typeof id !== 'string' || !isJournalId(id) || typeof place !== 'string') return undefined;
+    if (key === undefined) return { id, place };
+    if (typeof key === 'string' && KEY.test(key)) return { id, place, key };
   } catch {
     // Said by the caller.
   }

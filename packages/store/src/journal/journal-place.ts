@@ -13,6 +13,7 @@ import {
   asDuration,
   asTime,
   comparePositions,
+  journalRef,
   sleep,
 } from '@canopy/model';
 import { START } from '../commit.js';
@@ -25,6 +26,7 @@ import {
   isPushed,
   targetKey,
 } from './group-columns.js';
+import { type FoundIdentity, type JournalIdentity, findIdentity } from './journal-id.js';
 import { JournalIndex } from './journal-index.js';
 import type { JournalWriterOptions } from './options.js';
 import type { QueuedRecord } from './record-queue.js';
@@ -35,6 +37,21 @@ const LEASE_RETRY_MS = 500;
 /** Groups that ended and may be gone on from. */
 const PREDECESSORS_MAX = 20_000;
 const SCAN_LIMITS = { maxBytes: 4 * 1024 * 1024, maxEntries: 10_000 };
+
+/** Where a journal is, who it is, that it may be written, and what is there. */
+export interface Place {
+  readonly found: FoundIdentity;
+  readonly lease: Lease;
+  readonly recovered: Recovered;
+}
+
+/** @throws CanopyError of the store; `storage_locked` while another process writes the journal. */
+export async function takePlace(options: JournalWriterOptions): Promise<Place> {
+  const { store, clock, owner, leaseTtl, pathIdentity, randomBytes, log } = options;
+  const found = await findIdentity(store, pathIdentity, randomBytes, log);
+  const lease = await takeLease(store, journalRef(found.identity.id), owner, leaseTtl, clock);
+  return { found, lease, recovered: await recover(store, found.identity, log) };
+}
 
 /**
  * Takes the lease; waits for one that a process before left behind, twice its life at most.
@@ -67,25 +84,27 @@ export interface Recovered {
   readonly expected: ExpectedScrapes;
 }
 
-/** The position that the writer goes on from. */
+/** The position that the writer goes on from. `mayGoBack`: readers may have more than is stored, and nothing will tell. */
 export function beginning(
   state: JournalState | undefined,
-  { mayGoBack, clock }: Pick<JournalWriterOptions, 'mayGoBack' | 'clock'>,
+  mayGoBack: boolean,
+  clock: Clock,
 ): JournalPosition {
   const { epoch, sequence } = state?.position ?? START;
-  if (mayGoBack !== true) return { epoch: Math.max(1, epoch), sequence };
+  if (!mayGoBack) return { epoch: Math.max(1, epoch), sequence };
   // What the store knows of earlier epochs may be out of date; the clock is not.
   return { epoch: Math.max(epoch + 1, Math.floor(clock.now() / 1000)), sequence: 0 };
 }
 
 /** Reads the end of the journal, from the last checkpoint on. */
-export async function recover(store: Store, ref: JournalRef, log: StoreLog): Promise<Recovered> {
+async function recover(store: Store, identity: JournalIdentity, log: StoreLog): Promise<Recovered> {
+  const ref = journalRef(identity.id);
   const state = await store.journal(ref);
   const index = new JournalIndex();
   const cleanText = await store.getDocument(CLEAN_DOCUMENT);
   if (cleanText !== undefined) await store.putDocument(CLEAN_DOCUMENT, undefined);
   const clean = cleanText === cleanMark(ref, state?.position ?? START);
-  const expected = await ExpectedScrapes.load(store, ref, log);
+  const expected = await ExpectedScrapes.load(store, identity, log);
   if (state === undefined) return { state, index, clean, expected };
   const checkpoint = await store.getDocument(CHECKPOINT_DOCUMENT);
   const usable =

@@ -735,6 +735,42 @@ describe('JournalWriter', () => {
     expect(seen.size).toBe(6);
   });
 
+  it('signs cursors with one key for all of its life, which its id does not tell', async () => {
+    const first = await open();
+    const key = Buffer.from(first.cursorKey).toString('hex');
+    expect([key.length, first.id.length]).toEqual([32, 32]);
+    expect(key).not.toBe(first.id);
+    await first.close();
+    const second = await open();
+    expect([second.id, second.cursorKey]).toEqual([first.id, first.cursorKey]);
+    await second.close();
+    await store.putDocument('journal/id', undefined);
+    const other = await open();
+    expect(other.cursorKey).not.toEqual(first.cursorKey);
+    await other.close();
+  });
+
+  it('begins above all that readers may have where it is from before there were keys', async () => {
+    const first = await open();
+    const group = openGroup(first);
+    addSeries(group, 'm');
+    write(group, 0, 1);
+    await first.close();
+    await store.putDocument('journal/id', JSON.stringify({ id: first.id, place: '' }));
+    const second = await open();
+    expect(second.id).toBe(first.id);
+    write(openGroup(second), 60_000, 2);
+    await second.flush();
+    expect(second.position.epoch).toBe(Math.floor(clock.now() / 1000));
+    await second.close();
+    const third = await open();
+    expect([third.cursorKey, third.position.epoch]).toEqual([
+      second.cursorKey,
+      second.position.epoch,
+    ]);
+    await third.close();
+  });
+
   it('makes a new id in a copied folder; the old journal stays readable', async () => {
     const first = await open({ pathIdentity: 'here' });
     const group = openGroup(first);

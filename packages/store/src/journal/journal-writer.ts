@@ -33,18 +33,16 @@ import {
   targetKey,
 } from './group-columns.js';
 import { CommitHealth } from './commit-health.js';
-import { findJournalId } from './journal-id.js';
 import type { JournalIndex } from './journal-index.js';
 import {
   gapSinceBefore,
   predecessorsOf,
   rememberClosed,
-  type Recovered,
+  type Place,
   beginning,
-  recover,
   saveCheckpoint,
   saveCleanMark,
-  takeLease,
+  takePlace,
 } from './journal-place.js';
 import { type JournalWriterOptions, type JournalWriterStats, emptyStats } from './options.js';
 import { type QueuedRecord, RecordQueue } from './record-queue.js';
@@ -62,6 +60,8 @@ export class JournalWriter implements Journal {
   readonly id: JournalId;
   readonly ref: JournalRef;
   readonly index: JournalIndex;
+  /** Secret, as old as the journal: what signs its cursors. */
+  readonly cursorKey: Uint8Array;
   readonly #options: JournalWriterOptions;
   readonly #queue = new RecordQueue();
   readonly #host: GroupHost;
@@ -98,21 +98,20 @@ export class JournalWriter implements Journal {
   readonly #waiters = new SyncWaiters();
   #closed: Promise<void> | undefined;
 
-  private constructor(
-    options: JournalWriterOptions,
-    id: JournalId,
-    lease: Lease,
-    { state, index, clean, expected }: Recovered,
-  ) {
+  private constructor(options: JournalWriterOptions, { found, lease, recovered }: Place) {
+    const { identity, isKeyNew } = found;
+    const { state, index, clean, expected } = recovered;
     this.#options = options;
     this.#commits = new CommitHealth(options.log);
-    this.id = id;
-    this.ref = journalRef(id);
+    this.id = identity.id;
+    this.ref = journalRef(identity.id);
+    this.cursorKey = Buffer.from(identity.key, 'hex');
     this.index = index;
     this.#lease = lease;
     this.#checkpointAt = options.clock.monotonic();
     this.#stored = state?.position ?? null;
-    ({ epoch: this.#epoch, sequence: this.#sequence } = beginning(state, options));
+    const mayGoBack = options.mayGoBack === true || isKeyNew;
+    ({ epoch: this.#epoch, sequence: this.#sequence } = beginning(state, mayGoBack, options.clock));
     this.#nextGroup = index.nextGroup;
     this.#ledger = parseLedger(state?.ledger ?? '');
     this.#host = this.#makeHost();
@@ -127,10 +126,7 @@ export class JournalWriter implements Journal {
    * @throws CanopyError of the store; `storage_locked` while another process writes the journal.
    */
   static async open(options: JournalWriterOptions): Promise<JournalWriter> {
-    const { store, clock, owner, leaseTtl, pathIdentity, randomBytes, log } = options;
-    const id = await findJournalId(store, pathIdentity, randomBytes, log);
-    const lease = await takeLease(store, journalRef(id), owner, leaseTtl, clock);
-    return new JournalWriter(options, id, lease, await recover(store, journalRef(id), log));
+    return new JournalWriter(options, await takePlace(options));
   }
 
   get stats(): Readonly<JournalWriterStats> {
@@ -405,14 +401,14 @@ export class JournalWriter implements Journal {
         this.#isLeaseLost = true;
         this.#fencedTimes++;
         // Before a first commit nothing else tells of a wipe.
-        if (batch.expected === null) await this.#expected.tellAgain(this.#options.pathIdentity);
+        if (batch.expected === null) await this.#expected.tellAgain();
         if (this.#fencedTimes === 1) return true;
         throw new CanopyError('storage_unavailable', `the lease on journal ${this.ref} was lost`);
       case 'behind':
         this.#storeWentBack(outcome.state.position, outcome.state.ledger);
         return true;
       case 'absent':
-        await this.#expected.tellAgain(this.#options.pathIdentity);
+        await this.#expected.tellAgain();
         this.#storeWentBack(null, '');
         return true;
     }
