@@ -205,6 +205,7 @@ it('hostile leaves harm only themselves', async () => {
     const count = new RegExp(`canopy_pulls_refused_total\\{reason="${reason}"\\} [1-9]`);
     expect(metrics).toMatch(count);
   }
+  expect(metrics).toMatch(/canopy_unusable_reports_total [1-9]/);
   for (const path of ['status/hierarchy', 'status/ledger', 'targets', 'status/tsdb']) {
     expect(await get(`${base}/api/v1/${path}`, {}, 30_000)).toContain('"success"');
   }

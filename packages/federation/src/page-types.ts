@@ -57,6 +57,8 @@ export interface Page {
   readonly serverTime: number;
   /** The server's view of itself and what is below it; undefined where it sends none. */
   readonly report: HierarchyStatus | undefined;
+  /** It sent one that cannot be used. */
+  readonly isReportUnusable?: true;
   /** Journals the server has but left out because the reader asked so (its own: a loop). */
   readonly excluded: readonly JournalId[];
   /** Every journal the server has, also those without new entries. */

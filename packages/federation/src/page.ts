@@ -163,6 +163,7 @@ export function decodePage(bytes: Uint8Array, limits: PageLimits): Page {
   const reader = new ByteReader(bytes, HEAD_SIZE, end);
   let server: { name: string; time: number } | undefined;
   let report: HierarchyStatus | undefined;
+  let unusable: Pick<Page, 'isReportUnusable'> = {};
   const excluded: JournalId[] = [];
   const journals: JournalSection[] = [];
   let entryCount = 0;
@@ -173,8 +174,10 @@ export function decodePage(bytes: Uint8Array, limits: PageLimits): Page {
     const body = new ByteReader(bytes, start, start + size);
     reader.raw(size);
     if (type === SECTION_SERVER) server = { name: body.text(), time: body.signed() };
-    else if (type === SECTION_REPORT) report = readReport(body);
-    else if (type === SECTION_EXCLUDED) readExcluded(body, excluded);
+    else if (type === SECTION_REPORT) {
+      report = readReport(body);
+      if (report === undefined) unusable = { isReportUnusable: true };
+    } else if (type === SECTION_EXCLUDED) readExcluded(body, excluded);
     else if (type === SECTION_JOURNAL) {
       if (journals.length >= limits.journalsMax) reader.fail('more journals than allowed');
       const journal = readJournal(body, PAGE_ENTRIES_MAX - entryCount);
@@ -186,7 +189,14 @@ export function decodePage(bytes: Uint8Array, limits: PageLimits): Page {
   if (new Set(journals.map((journal) => journal.ref)).size !== journals.length) {
     throw new FormatError('page has a journal twice');
   }
-  return { serverName: server.name, serverTime: server.time, report, excluded, journals };
+  return {
+    serverName: server.name,
+    serverTime: server.time,
+    report,
+    ...unusable,
+    excluded,
+    journals,
+  };
 }
 
 function readExcluded(reader: ByteReader, excluded: JournalId[]): void {

@@ -243,6 +243,23 @@ export const METRICS = {
     help: "Pages refused whole: `damaged`, `version`, `too_large`, `inconsistent` (what they say of themselves), another's journal (`foreign_journal`); journals of a page that would leave a hole (`ahead`) or are our own (`loop`); groups for a label of --federation.enforce-labels (`forged_label`).",
     labels: ['reason'],
   },
+  canopy_unusable_reports_total: {
+    type: 'counter',
+    help: 'Reports of sources on themselves that could not be used; their pages were taken.',
+  },
+  canopy_served_pages_total: {
+    type: 'counter',
+    help: 'Answers to readers of pages: `sent`; `abandoned` (the reader went away, or did not take all of it in a minute); else why there was none: `too_many_requests`, `bad_data` (also a forged cursor), `format`, `storage_unavailable`.',
+    labels: ['outcome'],
+  },
+  canopy_filter_bytes: {
+    type: 'gauge',
+    help: 'About what is remembered of readers with `match[]`, to go on decoding where they are.',
+  },
+  canopy_filters_dropped_total: {
+    type: 'counter',
+    help: 'Memories of readers with `match[]` that went for others; made again from the journal with their next pull.',
+  },
   canopy_http_refused_total: {
     type: 'counter',
     help: 'Connections without the TLS (`tls`), requests without the password (`unauthorized`) that --web.config.file asks for, or beyond the passwords that may wait to be compared (`busy`).',

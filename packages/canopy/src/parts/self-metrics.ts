@@ -1,5 +1,10 @@
 /** Binds the numbers that parts count to the metrics of the process. */
-import type { FramePuller, LeafRegistry, RemoteWriteReceiver } from '@canopy/federation';
+import type {
+  FramePuller,
+  FrameServer,
+  LeafRegistry,
+  RemoteWriteReceiver,
+} from '@canopy/federation';
 import type { Head } from '@canopy/head';
 import {
   type HierarchyStatus,
@@ -35,6 +40,7 @@ export interface MetricSources {
   listening(): Listening | undefined;
   readonly registry: LeafRegistry | undefined;
   puller(): FramePuller | undefined;
+  frames(): FrameServer | undefined;
   scrapes(): Readonly<ScrapeTotals> | undefined;
   remoteWrite(): Readonly<RemoteWriteReceiver['totals']> | undefined;
   readonly engine: Engine;
@@ -115,6 +121,7 @@ export function bindMetrics(metrics: SelfMetrics, sources: MetricSources): void 
   );
   bindEngine(metrics, from);
   bindRegistry(metrics, from);
+  bindServing(metrics, from);
   bindSources(metrics, from);
 }
 
@@ -159,6 +166,20 @@ function bindRegistry(metrics: SelfMetrics, { registry, puller }: MetricSources)
       ...byReason(totals?.refusedPages ?? {}),
     ];
   });
+}
+
+function bindServing(metrics: SelfMetrics, { frames, puller }: MetricSources): void {
+  metrics.readings('canopy_served_pages_total', () => {
+    const totals = frames()?.totals;
+    return [
+      [['sent'], totals?.pages ?? 0],
+      [['abandoned'], totals?.abandoned ?? 0],
+      ...byReason(totals?.refusedBy ?? {}),
+    ];
+  });
+  metrics.value('canopy_filter_bytes', () => frames()?.viewBytes ?? 0);
+  metrics.value('canopy_filters_dropped_total', () => frames()?.totals.viewsDropped ?? 0);
+  metrics.value('canopy_unusable_reports_total', () => puller()?.totals.unusableReports ?? 0);
 }
 
 function bindBlocks(metrics: SelfMetrics, { head, blocks, retention }: MetricSources): void {

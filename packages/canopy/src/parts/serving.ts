@@ -44,6 +44,7 @@ export function startServing(process: CanopyProcess, options: ServingOptions): F
     readerTtl: (settings.journalRetention || 86_400_000) as DurationMs,
     rememberReaders: options.rememberReaders,
     viewsMax: 64,
+    viewBytesMax: 128 * 1024 * 1024,
     log,
   });
   process.frames = frames;

@@ -65,6 +65,7 @@ export async function startLeaf(
     listening: () => process.listening,
     registry: undefined,
     puller: () => undefined,
+    frames: () => process.frames,
     scrapes: () => process.scraping?.totals,
     remoteWrite: () => process.remoteWrite?.totals,
     engine: process.engine,

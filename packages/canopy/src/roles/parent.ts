@@ -143,6 +143,7 @@ function describe(parts: Parts, settings: Settings, web: () => WebTotals): void 
     listening: () => process.listening,
     registry,
     puller: () => process.puller,
+    frames: () => process.frames,
     scrapes: () => process.scraping?.totals,
     remoteWrite: () => process.remoteWrite?.totals,
     engine: process.engine,

@@ -195,6 +195,7 @@ export class FramePuller implements PullFormat {
     this.#noteLoops(source, page, page.journals.length - others.length);
     source.name = page.serverName;
     if (page.report !== undefined) source.report = page.report;
+    if (page.isReportUnusable) this.totals.unusableReports++;
     const sections = await this.#admitted(source, others, trust);
     // Also those that are left to others: their cursors keep them from being sent again and again.
     await this.#learn(source, others);

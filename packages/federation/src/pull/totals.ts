@@ -12,6 +12,8 @@ export interface PullTotals {
   repeated: number;
   /** Pages refused whole. */
   refusedPages: Record<RefusalReason, number>;
+  /** Reports that could not be used; their pages were taken. */
+  unusableReports: number;
   /** Sections that would have left a hole. */
   ahead: number;
   /** Our own journal handed back to us. */
@@ -38,6 +40,7 @@ export const emptyTotals = (): PullTotals => ({
   samples: 0,
   repeated: 0,
   refusedPages: { damaged: 0, version: 0, too_large: 0, inconsistent: 0 },
+  unusableReports: 0,
   ahead: 0,
   loops: 0,
   foreignJournals: 0,

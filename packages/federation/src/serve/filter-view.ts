@@ -74,6 +74,13 @@ interface FilteredGroup extends SlotCounts {
 const INTERVAL_MS = 60_000;
 const OVER_INTERVALS = 10;
 
+/** What a group takes beside its columns, and a slot of one that is decoded and encoded again. About. */
+const GROUP_BYTES = 512;
+const TRACKED_GROUP_BYTES = 4096;
+const TRACKED_SLOT_BYTES = 2 * (8 + 1 + 1);
+/** A group's counts in the layouts to come. */
+const EVENTUAL_BYTES = 160;
+
 const isPartial = (counts: SlotCounts) => counts.kept > 0 && counts.kept < counts.present;
 const keyOf = (epoch: Epoch, group: GroupId) => `${epoch}/${group}`;
 
@@ -91,6 +98,8 @@ export class FilterView {
   #states = new Uint8Array(0);
   /** Layouts that the view does not know yet; undefined: none. */
   #learning: IterableIterator<JournalEntry> | undefined;
+  /** Of all layouts, while some are not known. */
+  #layoutBytes: number;
   readonly #isBlind: boolean;
   /** Where it began. */
   readonly start: JournalPosition;
@@ -111,6 +120,7 @@ export class FilterView {
     this.#position = start;
     this.#epoch = start.epoch;
     this.#learning = layouts.values();
+    this.#layoutBytes = layouts.reduce((sum, { bytes }) => sum + bytes.length, 0);
     this.start = start;
     this.#isBlind = !isWhole;
   }
@@ -121,6 +131,7 @@ export class FilterView {
     const { done, value: entry } = this.#learning.next();
     if (done) {
       this.#learning = undefined;
+      this.#layoutBytes = 0;
       for (const [id, group] of this.#groups) group.tracked ||= this.#becomesPartial(id);
       return false;
     }
@@ -130,6 +141,16 @@ export class FilterView {
     const isBefore = entry.epoch === this.#epoch && comparePositions(entry, this.start) <= 0;
     if (isBefore) this.#addLayout(entry, layout, this.#isBlind);
     return true;
+  }
+
+  /** About what it holds in memory. */
+  get bytes(): number {
+    let bytes = this.#layoutBytes + this.#eventual.size * EVENTUAL_BYTES;
+    for (const { mask, slotCount, encoder } of this.#groups.values()) {
+      bytes += GROUP_BYTES + mask.length;
+      if (encoder !== null) bytes += TRACKED_GROUP_BYTES + slotCount * TRACKED_SLOT_BYTES;
+    }
+    return bytes;
   }
 
   /** Position of the last entry offered. */

@@ -85,8 +85,9 @@ export interface FrameServerOptions {
   readonly readerTtl: DurationMs;
   /** Readers are remembered in the store: the journals are cut behind the last of them. */
   readonly rememberReaders: boolean;
-  /** Filtered views whose decoding state is kept between pulls. */
+  /** Filtered views whose decoding state is kept between pulls, and what they may take, about. */
   readonly viewsMax: number;
+  readonly viewBytesMax: number;
   readonly log: Log;
 }
 
@@ -133,6 +134,9 @@ export class FrameServer {
   readonly totals = {
     pages: 0,
     refused: 0,
+    /** By error code. */
+    refusedBy: {} as Record<string, number>,
+    /** Their readers went away, or did not take them. */
     abandoned: 0,
     entries: 0,
     bytes: 0,
@@ -143,6 +147,7 @@ export class FrameServer {
     undecodable: 0,
     replays: 0,
     evaluated: 0,
+    viewsDropped: 0,
   };
   readonly #options: FrameServerOptions;
   readonly #layouts: LayoutReader;
@@ -156,9 +161,9 @@ export class FrameServer {
   constructor(options: FrameServerOptions) {
     this.#options = options;
     this.#refs = [options.ownJournal as string as JournalRef];
-    const { store, clock, viewsMax, readersMax, readerTtl: ttl } = options;
+    const { store, clock, readersMax, readerTtl: ttl } = options;
     this.#layouts = new LayoutReader(store, clock);
-    this.#views = new Views(store, clock, this.#layouts, viewsMax);
+    this.#views = new Views(store, clock, this.#layouts, options);
     const remembered = options.rememberReaders ? store : undefined;
     this.#readers = new Readers({ clock, readersMax, ttl, store: remembered });
   }
@@ -171,7 +176,7 @@ export class FrameServer {
     const fromThere = this.#pulling.get(remote) ?? 0;
     const tooMany = this.#tooMany(fromThere);
     if (tooMany !== undefined) {
-      this.totals.refused++;
+      this.#countRefused('too_many_requests');
       return sendError(res, new CanopyError('too_many_requests', tooMany));
     }
     this.#pulling.set(remote, fromThere + 1);
@@ -185,7 +190,7 @@ export class FrameServer {
       this.totals.bytesSent += sent;
     } catch (error) {
       if (res.destroyed) this.totals.abandoned++;
-      else this.totals.refused++;
+      else this.#countRefused(error instanceof CanopyError ? error.code : 'internal');
       if (!(error instanceof CanopyError)) {
         this.#options.log('error', 'a page could not be made', { error: errorText(error) });
       }
@@ -204,6 +209,16 @@ export class FrameServer {
     for (const count of this.#pulling.values()) pulling += count;
     if (pulling >= max) return 'too many pulls at once';
     return fromThere >= Math.ceil(max / 2) ? 'too many pulls at once from one address' : undefined;
+  }
+
+  #countRefused(code: string): void {
+    this.totals.refused++;
+    this.totals.refusedBy[code] = (this.totals.refusedBy[code] ?? 0) + 1;
+  }
+
+  /** Of filtered views between two pulls, about. */
+  get viewBytes(): number {
+    return this.#views.bytes;
   }
 
   readers(): ReaderStatus[] {
@@ -265,6 +280,7 @@ export class FrameServer {
     this.totals.undecodable = this.#views.undecodable;
     this.totals.replays = this.#views.replays;
     this.totals.evaluated = this.#views.evaluated;
+    this.totals.viewsDropped = this.#views.dropped;
     const report = this.#report(request.reader);
     return { serverName: name, serverTime: clock.now(), report, excluded, journals };
   }
@@ -282,13 +298,14 @@ export class FrameServer {
   async #open(request: Request): Promise<{ opened: Open[]; excluded: JournalId[] }> {
     const { store, clock, reorder, ownJournal, cursorKey } = this.#options;
     const { matcherSets } = request.selection;
+    if (matcherSets !== null) this.#views.checkRoom(request.reader);
     const parts = {
       store,
       layouts: this.#layouts,
       reorder,
       ownJournal,
       cursorKey,
-      views: matcherSets === null ? null : this.#views.of(request.reader.key, request.selection),
+      views: matcherSets === null ? null : this.#views.of(request.reader, request.selection),
       now: () => clock.now(),
       monotonic: () => clock.monotonic(),
     };

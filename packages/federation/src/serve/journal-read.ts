@@ -352,7 +352,10 @@ export class JournalRead {
     this.#replay = replay;
     this.#view = null;
     const start = { position: this.#position, replay };
-    const ready = await this.#parts.views!.at(this.#stored, this.#ref, start, budget.deadline);
+    // That may be from after the state was read.
+    const { epoch, sequence } = entry;
+    const stored = { ...this.#stored, position: { epoch, sequence } };
+    const ready = await this.#parts.views!.at(stored, this.#ref, start, budget.deadline);
     if (ready === null) return false;
     this.#view = ready;
     return true;

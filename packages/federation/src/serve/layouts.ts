@@ -38,10 +38,9 @@ export class LayoutReader {
     this.#clock = clock;
   }
 
-  /** All layouts kept, in journal order. */
-  async all(ref: JournalRef): Promise<JournalEntry[]> {
-    const entries = await this.#store.readLayouts(ref);
-    return entries.sort(comparePositions);
+  /** All layouts kept, in journal order: those up to `stored.position`, and maybe later ones. Not to be written to. */
+  all(stored: JournalState): Promise<readonly JournalEntry[]> {
+    return this.#known(stored, stored.position);
   }
 
   /**
@@ -49,11 +48,16 @@ export class LayoutReader {
    * more.
    */
   async upTo(stored: JournalState, trimmed: JournalPosition): Promise<JournalEntry[]> {
+    const entries = await this.#known(stored, trimmed);
+    return entries.filter((entry) => comparePositions(entry, trimmed) <= 0);
+  }
+
+  #known(stored: JournalState, upTo: JournalPosition): Promise<readonly JournalEntry[]> {
     const cached = this.#cached.get(stored.ref);
-    const isThere = cached !== undefined && comparePositions(trimmed, cached.position) <= 0;
+    const isThere = cached !== undefined && comparePositions(upTo, cached.position) <= 0;
     const { entries } = isThere ? cached : this.#read(stored);
     this.#cached.get(stored.ref)!.until = this.#clock.monotonic() + CACHED_MS;
-    return (await entries).filter((entry) => comparePositions(entry, trimmed) <= 0);
+    return entries;
   }
 
   /** Forgets what nobody has asked for since long. */
@@ -64,7 +68,7 @@ export class LayoutReader {
 
   /** Those who ask meanwhile wait for the same. */
   #read({ ref, position }: JournalState): Cached {
-    const entries = this.all(ref);
+    const entries = this.#store.readLayouts(ref).then((read) => read.sort(comparePositions));
     const cached = { position, until: Number.POSITIVE_INFINITY, entries };
     this.#cached.delete(ref);
     this.#cached.set(ref, cached);

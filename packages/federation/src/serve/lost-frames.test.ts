@@ -4,18 +4,10 @@ import { VirtualClock } from '@canopy/model/testing';
 import { expect, it, onTestFinished } from 'vitest';
 import { FixtureJournal } from '../testing/fixture-journal.js';
 import { MemoryStore } from '../testing/memory-store.js';
-import { PullRig, ServerRig, id } from '../testing/rig.js';
+import { HurriedClock, PullRig, ServerRig, id } from '../testing/rig.js';
 import type { FrameServerOptions } from './frames.js';
 
 const T0 = 1_700_000_000_000;
-
-/** Every look at it takes a millisecond. */
-class HurriedClock extends VirtualClock {
-  #looks = 0;
-  override monotonic(): number {
-    return super.monotonic() + this.#looks++;
-  }
-}
 
 async function leaf(options: Partial<FrameServerOptions> = {}, clock = new VirtualClock(T0)) {
   const store = new MemoryStore(clock);

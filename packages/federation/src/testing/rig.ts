@@ -12,6 +12,7 @@ import {
   asDuration,
   makeMatcher,
 } from '@canopy/model';
+import { VirtualClock } from '@canopy/model/testing';
 import { FramePuller, type FramePullerOptions } from '../pull/puller.js';
 import { FrameServer, type FrameServerOptions } from '../serve/frames.js';
 import { RecordingAppender } from './fixture-journal.js';
@@ -25,6 +26,14 @@ export function parseSelector(text: string): Matcher[] {
   }
   if (matchers.length === 0) matchers.push(makeMatcher('__name__', '=', text));
   return matchers;
+}
+
+/** Every look at it takes a millisecond. */
+export class HurriedClock extends VirtualClock {
+  #looks = 0;
+  override monotonic(): number {
+    return super.monotonic() + this.#looks++;
+  }
 }
 
 /** What servers sign the cursors of their own journal with. */
@@ -62,6 +71,7 @@ export class ServerRig {
       readerTtl: asDuration(3_600_000),
       rememberReaders: false,
       viewsMax: 8,
+      viewBytesMax: 1 << 24,
       log: () => undefined,
       ...options,
     });
