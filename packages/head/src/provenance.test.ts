@@ -96,6 +96,28 @@ it('takes one that has gone, and is pulled late, for no collision', async () => 
   }
 });
 
+it('takes the first of the series that two targets have for the beginning, in whichever order they are known', async () => {
+  const head = makeHead();
+  const [late, ahead] = ['e', 'f'].map((digit) => new JournalScript(digit));
+  const first = late.group({ scrapeUrl: 'http://0/' }).add({ __name__: 'x' }, { __name__: 'y' });
+  const second = ahead.group({ scrapeUrl: 'http://1/' }).add({ __name__: 'y' });
+  first.frame(at(0), [1, 1]);
+  head.apply(late.ref, late.take());
+  for (let time = 5; time < 100; time++) {
+    if (time === 50) second.add({ __name__: 'x' });
+    second.frame(at(time), [2, 2]);
+  }
+  head.apply(ahead.ref, ahead.take());
+  const told: number[] = [];
+  for (let time = 1; time < 60; time++) {
+    first.frame(at(time), [1, 1]);
+    head.apply(late.ref, late.take());
+    const found = await head.provenance.collisions();
+    if (found.length > 0) told.push(time, found[0].count, found[0].from);
+  }
+  expect(told).toEqual([8, 2, at(5)]);
+});
+
 it('does not take two groups of one URL for a collision', async () => {
   const head = makeHead();
   const journal = new JournalScript('a');

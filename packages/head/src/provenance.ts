@@ -30,9 +30,9 @@ export interface HeadCollision {
 interface Overlap {
   readonly shown: Group;
   readonly hidden: Group;
-  readonly from: number;
-  /** Newest time that both had when this was noticed, or from which on both had it. */
-  readonly since: number;
+  from: number;
+  /** Newest time that both had when this was noticed, or from which on both had the first of the series. */
+  since: number;
   readonly series: number;
   count: number;
   isTold: boolean;
@@ -59,8 +59,8 @@ export interface ProvenanceParts {
 export class Provenance {
   readonly #parts: ProvenanceParts;
   #overlaps = new Map<string, Overlap>();
-  /** By handle: the newest time of groups that share a series with others, when that was looked at last. */
-  #lastTimes = new Map<number, number>();
+  /** The newest time of groups that share a series with others, when that was looked at last. */
+  #lastTimes = new Map<Group, number>();
 
   constructor(parts: ProvenanceParts) {
     this.#parts = parts;
@@ -108,7 +108,7 @@ export class Provenance {
     const { clock, origins } = this.#parts;
     const breath = new Breath(clock);
     const overlaps = new Map<string, Overlap>();
-    const lastTimes = new Map<number, number>();
+    const lastTimes = new Map<Group, number>();
     for (let ref = 0; ref < origins.bound; ref++) {
       if ((ref & 4095) === 4095) await breath.take();
       const first = origins.first(ref);
@@ -121,7 +121,7 @@ export class Provenance {
     return [...overlaps.values()].flatMap((overlap) => this.#ripe(overlap) ?? []);
   }
 
-  #look(ref: number, overlaps: Map<string, Overlap>, lastTimes: Map<number, number>): void {
+  #look(ref: number, overlaps: Map<string, Overlap>, lastTimes: Map<Group, number>): void {
     const { origins, groups } = this.#parts;
     const alive: Array<[group: Group, slot: number]> = [];
     for (let at = origins.first(ref); at >= 0; at = origins.next(at)) {
@@ -130,7 +130,7 @@ export class Provenance {
       if (group !== undefined && isAlive(group, slot)) alive.push([group, slot]);
     }
     if (alive.length < 2) return;
-    for (const [{ handle, lastTime }] of alive) lastTimes.set(handle, lastTime);
+    for (const [group] of alive) lastTimes.set(group, group.lastTime);
     for (let i = 0; i < alive.length; i++) {
       for (let j = 0; j < i; j++) this.#note(ref, alive[j], alive[i], overlaps);
     }
@@ -152,14 +152,18 @@ export class Provenance {
     const since = Math.max(late.lastTime, timeOf(hidden));
     const key = `${shown[0].handle} ${shown[0].meta.scrapeUrl} ${hidden[0].handle} ${hidden[0].meta.scrapeUrl}`;
     const known = overlaps.get(key);
+    // A number of a group that is gone is given again.
+    const told = this.#overlaps.get(key);
+    const before = told?.shown === shown[0] && told.hidden === hidden[0] ? told : undefined;
     if (known !== undefined) {
       known.count++;
+      known.from = Math.min(known.from, timeOf(hidden));
+      if (before === undefined) known.since = Math.min(known.since, since);
       return;
     }
     if (overlaps.size >= OVERLAPS_MAX) return;
-    const before = this.#overlaps.get(key);
     // One of them stands still: the other has taken its place. One that gets on is only pulled late.
-    if (isFar && late.lastTime <= (this.#lastTimes.get(late.handle) ?? late.lastTime)) {
+    if (isFar && late.lastTime <= (this.#lastTimes.get(late) ?? late.lastTime)) {
       if (before?.isTold === true) overlaps.set(key, { ...before, count: 1 });
       return;
     }

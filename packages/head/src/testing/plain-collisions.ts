@@ -13,6 +13,8 @@ const STILL_MS = 30_000;
 export class PlainCollisions {
   readonly #interval: number;
   #overlaps = new Map<string, Overlap>();
+  /** Newest times at the look before, of groups that had a series in common with others. */
+  #lastTimes = new Map<PlainGroup, number>();
 
   constructor(interval: number) {
     this.#interval = interval;
@@ -22,15 +24,23 @@ export class PlainCollisions {
   look(groups: readonly PlainGroup[]): string[] {
     const overlaps = new Map<string, Overlap>();
     const told: string[] = [];
+    const lastTimes = new Map<PlainGroup, number>();
     const scraped = groups.filter(({ ended, options }) => !ended && options.scrapeUrl !== '');
     for (const [i, a] of scraped.entries()) {
       for (const b of scraped.slice(i + 1)) {
+        const pairs = pairsOf(a, b);
+        if (pairs.length > 0) for (const group of [a, b]) lastTimes.set(group, group.lastTime);
         if (a.options.scrapeUrl === b.options.scrapeUrl) continue;
-        for (const [shown, hidden, count] of this.#pairs(a, b)) {
+        const isGone = this.#isGone(a, b);
+        const both = Math.min(a.lastTime, b.lastTime);
+        for (const { shown, hidden, hiddenSince, count } of pairs) {
           const key = `${nameOf(shown)} ${nameOf(hidden)}`;
-          const both = Math.min(a.lastTime, b.lastTime);
           const before = this.#overlaps.get(key);
-          const { since, isTold } = before ?? { since: both, isTold: false };
+          if (isGone && before?.isTold !== true) continue;
+          const { since, isTold } = before ?? {
+            since: Math.max(both, hiddenSince),
+            isTold: false,
+          };
           const isRipe = both - since > 2 * this.#interval;
           overlaps.set(key, { since, count, isTold: isTold || isRipe });
           const urls = `${shown.options.scrapeUrl} ${hidden.options.scrapeUrl}`;
@@ -39,26 +49,49 @@ export class PlainCollisions {
       }
     }
     this.#overlaps = overlaps;
+    this.#lastTimes = lastTimes;
     return told.sort();
   }
 
   /** A head that begins anew has seen nothing. */
   forget(): void {
     this.#overlaps.clear();
+    this.#lastTimes.clear();
   }
 
-  /** Who is shown, who is hidden, and how many series the newest rows of both have that way round. */
-  #pairs(a: PlainGroup, b: PlainGroup): Array<[PlainGroup, PlainGroup, number]> {
+  /** One is far behind the other, and stands still: it has gone. One that gets on is only pulled late. */
+  #isGone(a: PlainGroup, b: PlainGroup): boolean {
+    const late = a.lastTime < b.lastTime ? a : b;
     const apart = Math.abs(a.lastTime - b.lastTime);
-    if (apart > STILL_MS + 2 * this.#interval) return [];
-    const shared = [...new Set(a.names)].filter((name) => isThere(a, name) && isThere(b, name));
-    const first = shared.filter((name) => slotTime(a, name) < slotTime(b, name)).length;
-    const pairs: Array<[PlainGroup, PlainGroup, number]> = [
-      [a, b, first],
-      [b, a, shared.length - first],
-    ];
-    return pairs.filter(([, , count]) => count > 0);
+    const isFar = apart > STILL_MS + 2 * this.#interval;
+    return isFar && late.lastTime <= (this.#lastTimes.get(late) ?? late.lastTime);
   }
+}
+
+interface Pair {
+  readonly shown: PlainGroup;
+  readonly hidden: PlainGroup;
+  /** From when on the hidden one had the first of the series. */
+  readonly hiddenSince: number;
+  readonly count: number;
+}
+
+/** Who is shown, who is hidden, and how many series the newest rows of both have that way round. */
+function pairsOf(a: PlainGroup, b: PlainGroup): Pair[] {
+  const shared = [...new Set(a.names)].filter((name) => isThere(a, name) && isThere(b, name));
+  const isFirst = (name: string): boolean => slotTime(a, name) < slotTime(b, name);
+  const pair = (shown: PlainGroup, hidden: PlainGroup, names: string[]): Pair => ({
+    ...{ shown, hidden, count: names.length },
+    hiddenSince: Math.min(...names.map((name) => slotTime(hidden, name))),
+  });
+  return [
+    pair(a, b, shared.filter(isFirst)),
+    pair(
+      b,
+      a,
+      shared.filter((name) => !isFirst(name)),
+    ),
+  ].filter(({ count }) => count > 0);
 }
 
 /** Whether the newest row has the series, be it as a stale mark. */
