@@ -176,9 +176,12 @@ export class Head implements Appender, Queryable {
     }
   }
 
-  /** Takes in what tiles the store has. Frames they hold are not added again by `apply`. */
-  restoreTiles(ref: JournalRef, metas: readonly TileMeta[]): void {
-    this.#counts.tilesWithoutLayout += this.#journal(ref).restoreTiles(metas);
+  /**
+   * Takes in what tiles the store has. Frames they hold are not added again by `apply`. `trimmed`: up to where the
+   * journal was cut then.
+   */
+  restoreTiles(ref: JournalRef, metas: readonly TileMeta[], trimmed?: JournalPosition): void {
+    this.#counts.tilesWithoutLayout += this.#journal(ref).restoreTiles(metas, trimmed);
   }
 
   /** Newest entry applied in this process; undefined before the first. */
@@ -252,20 +255,13 @@ export class Head implements Appender, Queryable {
 
   /** The store has dropped the layouts of groups that were not needed. */
   layoutsDropped(ref: JournalRef, groups: readonly GroupPlace[]): void {
-    const journal = this.#journals.get(ref);
-    for (const place of groups) {
-      const group = journal?.find(place.epoch, place.group);
-      if (group?.released) journal?.remove(place.epoch, place.group);
-    }
+    this.#journals.get(ref)?.forget(groups);
   }
 
   /** All groups of a journal that have or expect samples, in no order. */
   groups(ref: JournalRef): GroupStatus[] {
-    const list: GroupStatus[] = [];
-    for (const group of this.#journals.get(ref) ?? []) {
-      if (!group.released) list.push(group.status());
-    }
-    return list;
+    const groups = [...(this.#journals.get(ref) ?? [])];
+    return groups.filter(({ released }) => !released).map((group) => group.status());
   }
 
   snapshot(): HeadSnapshot {

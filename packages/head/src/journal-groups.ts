@@ -38,6 +38,8 @@ export class JournalGroups implements Iterable<Group> {
   readonly ref: JournalRef;
   /** Newest entry applied; epoch 0 before the first. */
   position = NO_POSITION;
+  /** Up to where it was cut in the store that it was restored from. */
+  restoredFrom: JournalPosition | undefined;
   /** Time of the newest frame, those far ahead of the clock left out. */
   newestTime = Number.NEGATIVE_INFINITY;
   /** The source cut this epoch before it was read to its end. */
@@ -102,13 +104,19 @@ export class JournalGroups implements Iterable<Group> {
     groups.set(group.id, group);
   }
 
-  remove(epoch: Epoch, id: GroupId): void {
-    const groups = this.#byEpoch.get(epoch);
-    if (groups?.delete(id) && groups.size === 0) this.#byEpoch.delete(epoch);
+  /** Of those that were released nothing is left. */
+  forget(places: readonly GroupPlace[]): void {
+    for (const { epoch, group: id } of places) {
+      const groups = this.#byEpoch.get(epoch);
+      if (!groups?.get(id)?.released) continue;
+      groups.delete(id);
+      if (groups.size === 0) this.#byEpoch.delete(epoch);
+    }
   }
 
   /** Takes in extents of tiles the store has. Returns how many have no group. */
-  restoreTiles(metas: readonly TileMeta[]): number {
+  restoreTiles(metas: readonly TileMeta[], trimmed?: JournalPosition): number {
+    this.restoredFrom = trimmed;
     const byGroup = new Map<Group, TileMeta[]>();
     let missing = 0;
     for (const meta of metas) {

@@ -139,7 +139,7 @@ export async function recoverJournal(
   const { ref } = state;
   await restoreLayouts(head, ref, await store.readLayouts(ref));
   const metas = await store.tiles(ref);
-  head.restoreTiles(ref, metas);
+  head.restoreTiles(ref, metas, state.trimmed);
   await restoreBlocks(store, head, state);
   let after: JournalPosition = state.trimmed;
   if (from !== undefined && comparePositions(from, after) > 0) after = from;

@@ -1,4 +1,10 @@
-import { type JournalPosition, type JournalRef, type StoredTile, asDuration } from '@canopy/model';
+import {
+  type JournalPosition,
+  type JournalRef,
+  type StoredTile,
+  type TileMeta,
+  asDuration,
+} from '@canopy/model';
 import { VirtualClock } from '@canopy/model/testing';
 import { expect, it } from 'vitest';
 import { A, B, storeWithJournals, tile } from '../testing/two-journals.js';
@@ -7,17 +13,24 @@ import { TileKeeper, type TileKeeperOptions } from './tile-keeper.js';
 async function rig(
   given: Partial<TileKeeperOptions> = {},
   trimmable = (): JournalPosition => ({ epoch: 0, sequence: 0 }),
+  /** What a restart found: up to where the journals were cut, and their tiles. */
+  restored: { from?: JournalPosition; tiles?: TileMeta[] } = {},
 ) {
   const clock = new VirtualClock();
   const store = await storeWithJournals(clock);
   const stored: string[] = [];
+  const metas = new Map([[A, [...(restored.tiles ?? [])]]]);
   const said: string[] = [];
   const keeper = new TileKeeper({
     store,
     head: () => ({
       position: () => ({ epoch: 1, sequence: 1 }),
-      storedTiles: { isAlone: () => true },
-      tileStored: (journal, meta) => void stored.push(`${journal[0]}${meta.firstSequence}`),
+      storedTiles: { isAlone: () => true, restoredFrom: () => restored.from },
+      blocks: { looseTiles: (journal) => metas.get(journal) ?? [] },
+      tileStored: (journal, meta) => {
+        stored.push(`${journal[0]}${meta.firstSequence}`);
+        metas.set(journal, [...(metas.get(journal) ?? []), meta]);
+      },
       trimmable,
       groupsNotNeeded: () => [],
       layoutsDropped: () => {},
@@ -128,6 +141,20 @@ it('cuts nothing behind tiles that were seen in the store and are not there any 
   await keeper.write();
   expect(asked).toEqual(['a']);
   expect((await store.journal(A))?.trimmed.sequence).toBe(0);
+});
+
+it('cuts nothing where the store fell back to before a cut, or tiles, that a restart found there', async () => {
+  const first = tile(1, 1).meta;
+  const upTo = { epoch: 1, sequence: 1 };
+  for (const restored of [{ from: upTo }, { from: { epoch: 1, sequence: 0 }, tiles: [first] }]) {
+    const asked: string[] = [];
+    const onWentBack = async (journal: JournalRef) => asked.push(journal[0]) > 0;
+    const { store, keeper } = await rig({ onWentBack }, () => upTo, restored);
+    keeper.add(A, tile(2, 2));
+    await keeper.write();
+    expect(asked).toEqual(['a']);
+    expect((await store.journal(A))?.trimmed.sequence).toBe(0);
+  }
 });
 
 it('writes nothing of a journal of which the store has less than the head', async () => {

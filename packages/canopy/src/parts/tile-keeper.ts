@@ -23,7 +23,10 @@ import { isBehind } from './fallen-store.js';
 export type TileHead = Pick<
   Head,
   'position' | 'tileStored' | 'trimmable' | 'groupsNotNeeded' | 'layoutsDropped'
-> & { readonly storedTiles: Pick<Head['storedTiles'], 'isAlone'> };
+> & {
+  readonly storedTiles: Pick<Head['storedTiles'], 'isAlone' | 'restoredFrom'>;
+  readonly blocks: Pick<Head['blocks'], 'looseTiles'>;
+};
 
 export interface TileKeeperOptions {
   readonly store: Store;
@@ -54,8 +57,6 @@ export class TileKeeper {
   #pending: Item[] = [];
   /** Written in the last round; not found again yet. */
   #written: Item[] = [];
-  /** Written before the last round, and the journal not cut behind them yet. */
-  readonly #uncut = new Map<JournalRef, readonly TileMeta[]>();
   /** Where each journal was cut. */
   readonly #cut = new Map<JournalRef, JournalPosition>();
   #running: Promise<void> | undefined;
@@ -81,7 +82,6 @@ export class TileKeeper {
     this.#pending = this.#pending.filter((item) => item.ref !== ref);
     this.#written = this.#written.filter((item) => item.ref !== ref);
     this.#cut.delete(ref);
-    this.#uncut.delete(ref);
   }
 
   /** Gives up what is not written and has no sample since `time`. */
@@ -144,9 +144,11 @@ export class TileKeeper {
     const { store, head, onWentBack } = this.#options;
     const state = await store.journal(ref);
     if (isBehind(state, head(), ref)) return false;
-    const cut = this.#cut.get(ref);
-    if (cut === undefined || state === undefined) return true;
-    if (comparePositions(state.trimmed, cut) >= 0) return true;
+    if (state === undefined) return true;
+    if (comparePositions(state.trimmed, this.#cutOf(ref)) >= 0) {
+      this.#cut.set(ref, state.trimmed);
+      return true;
+    }
     this.#cut.delete(ref);
     return !((await onWentBack?.(ref)) ?? false);
   }
@@ -187,10 +189,6 @@ export class TileKeeper {
       this.#written.push(...batch);
       // After each of them: a store that is full takes tiles because the journal behind them goes.
       if (trims && !(await this.#trim(ref))) return;
-      const metas = batch.map(({ tile }) => tile.meta);
-      const cut = this.#cut.get(ref) ?? START;
-      const rest = metas.filter((meta) => comparePositions(firstOf(meta), cut) > 0);
-      this.#uncut.set(ref, [...(this.#uncut.get(ref) ?? []), ...rest]);
     }
   }
 
@@ -209,6 +207,11 @@ export class TileKeeper {
 
   #remove(written: ReadonlySet<object>): void {
     this.#pending = this.#pending.filter((item) => !written.has(item));
+  }
+
+  /** Up to where the journal is known to be cut. */
+  #cutOf(ref: JournalRef): JournalPosition {
+    return this.#cut.get(ref) ?? this.#options.head().storedTiles.restoredFrom(ref) ?? START;
   }
 
   /** @throws CanopyError `storage_unavailable` where another process writes the journal. */
@@ -246,17 +249,21 @@ export class TileKeeper {
   }
 
   /**
-   * Whether the store has lost tiles behind which the journal is to be cut: it was seen with them, and may have fallen
-   * back further since. Then the head is built up anew from what is not cut yet.
+   * Whether the store has lost tiles behind which the journal is to be cut: it was seen with them, by this process or
+   * the one before, and may have fallen back since. Then the head is built up anew from what is not cut yet.
    */
   async #lacksWhatIsCut(ref: JournalRef, upTo: JournalPosition): Promise<boolean> {
     const { store, head, onWentBack } = this.#options;
-    const isAlone = (meta: TileMeta): boolean => head().storedTiles.isAlone(ref, meta);
-    const uncut = (this.#uncut.get(ref) ?? []).filter(isAlone);
-    const isCut = (meta: TileMeta): boolean => comparePositions(firstOf(meta), upTo) <= 0;
-    const metas = uncut.filter(isCut);
-    const rest = uncut.filter((meta) => !isCut(meta));
-    this.#uncut.set(ref, rest);
+    const cut = this.#cutOf(ref);
+    // What was written in this round is still in memory, too.
+    const written = new Set(this.#written.map(({ tile }) => tile.meta));
+    const metas = head()
+      .blocks.looseTiles(ref)
+      .filter((meta) => {
+        const first = firstOf(meta);
+        const isUncut = comparePositions(first, cut) > 0 && comparePositions(first, upTo) <= 0;
+        return isUncut && !written.has(meta) && head().storedTiles.isAlone(ref, meta);
+      });
     const read = metas.length === 0 ? [] : await store.readTiles(ref, metas);
     if (read.every((bytes) => bytes !== undefined)) return false;
     return (await onWentBack?.(ref)) ?? false;

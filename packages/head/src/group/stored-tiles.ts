@@ -1,5 +1,11 @@
 /** Tiles of a head beside those that the store has: which are known, which are cold, and warming them. */
-import { FormatError, type JournalRef, type Milliseconds, type TileMeta } from '@canopy/model';
+import {
+  FormatError,
+  type JournalPosition,
+  type JournalRef,
+  type Milliseconds,
+  type TileMeta,
+} from '@canopy/model';
 import type { JournalGroups } from '../journal-groups.js';
 import type { ReadCounts } from '../select/gather.js';
 
@@ -43,6 +49,11 @@ export class StoredTiles {
       }
     }
     return cold.sort((a, b) => b.meta.maxTime - a.meta.maxTime);
+  }
+
+  /** Up to where a journal was cut when the head was restored from it; undefined where it was not. */
+  restoredFrom(ref: JournalRef): JournalPosition | undefined {
+    return this.#journals.get(ref)?.restoredFrom;
   }
 
   /**
