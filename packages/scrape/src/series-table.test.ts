@@ -19,6 +19,19 @@ test('a label set has one number, before and after compaction', () => {
   expect(table.add(labels(1), undefined)).toBe(334);
 });
 
+test('more strings than two bytes can number', () => {
+  const table = new SeriesTable();
+  const count = 70_000;
+  for (let n = 0; n < count; n++) table.add(labels(n), undefined);
+  for (const n of [0, 65_530, 65_531, 65_532, 65_533, 65_534, count - 1]) {
+    expect(table.labels(n)).toEqual(labels(n));
+    expect(table.add(labels(n), undefined)).toBe(n);
+  }
+  const map = table.compact(Uint8Array.from({ length: count }, (_, n) => (n < 2 ? 1 : 0)));
+  expect([map[1], map[2]]).toEqual([1, -1]);
+  expect(table.labels(1)).toEqual(labels(1));
+});
+
 test('sets that differ only in where a string ends are different', () => {
   const table = new SeriesTable();
   expect(table.add(['a', 'bc'], undefined)).toBe(0);

@@ -27,6 +27,7 @@ export class StringPool {
 const FREE = -1;
 /** Fewer label sets and strings than this are not worth smaller arrays. */
 const COUNT_MIN = 32;
+const NARROW_MAX = 0xffff;
 
 /**
  * The label sets of one target, numbered from 0 as they appear. One text may be spelt in several ways and
@@ -36,8 +37,8 @@ const COUNT_MIN = 32;
 export class SeriesTable {
   readonly #strings = new Strings();
   #families: Array<Family | undefined> = [];
-  /** Numbers of strings, set after set; set i ends at `#ends[i]`. */
-  #numbers = new Uint32Array(COUNT_MIN);
+  /** Numbers of strings, set after set; set i ends at `#ends[i]`. Wide only where there are so many strings. */
+  #numbers: Uint16Array<ArrayBuffer> | Uint32Array<ArrayBuffer> = new Uint16Array(COUNT_MIN);
   #ends = new Uint32Array(COUNT_MIN);
   /** Open addressing by hash of the numbers, at most half full. */
   #buckets = new Int32Array(2 * COUNT_MIN).fill(FREE);
@@ -66,7 +67,13 @@ export class SeriesTable {
     const end = start + labels.length;
     // Written where it stays if it is new.
     if (end > this.#numbers.length) this.#numbers = grown(this.#numbers, end);
-    for (let i = 0; i < labels.length; i++) this.#numbers[start + i] = this.#strings.add(labels[i]);
+    for (let i = 0; i < labels.length; i++) {
+      const number = this.#strings.add(labels[i]);
+      if (number > NARROW_MAX && this.#numbers.BYTES_PER_ELEMENT === 2) {
+        this.#numbers = Uint32Array.from(this.#numbers);
+      }
+      this.#numbers[start + i] = number;
+    }
     const bucket = this.#find(start, end);
     if (this.#buckets[bucket] !== FREE) return this.#buckets[bucket];
     this.#families.push(family);
@@ -84,7 +91,7 @@ export class SeriesTable {
     const before = { families: this.#families, numbers: this.#numbers, ends: this.#ends };
     const texts = this.#strings.clear();
     this.#families = [];
-    this.#numbers = new Uint32Array(COUNT_MIN);
+    this.#numbers = new Uint16Array(COUNT_MIN);
     this.#ends = new Uint32Array(COUNT_MIN);
     this.#buckets = new Int32Array(2 * COUNT_MIN).fill(FREE);
     for (let series = 0; series < map.length; series++) {
@@ -192,8 +199,9 @@ function hashText(text: string): number {
   return hash ^ (hash >>> 15);
 }
 
-function grown(column: Uint32Array, count: number): Uint32Array<ArrayBuffer> {
-  const larger = new Uint32Array(Math.max(count, column.length + (column.length >> 1)));
+function grown<T extends Uint16Array | Uint32Array>(column: T, count: number): T {
+  const Column = column.constructor as new (length: number) => T;
+  const larger = new Column(Math.max(count, column.length + (column.length >> 1)));
   larger.set(column);
   return larger;
 }
