@@ -40,6 +40,7 @@ import { type Reader, type ReaderStatus, Readers } from './readers.js';
 import { sendBody, sendError } from './reply.js';
 import { type Selection, selectionOf, viewRef } from './selection.js';
 import { trailOf } from '../trail.js';
+import { Turns } from './turns.js';
 import { Views } from './views.js';
 
 export type { ReaderStatus } from './readers.js';
@@ -150,6 +151,8 @@ export class FrameServer {
     viewsDropped: 0,
   };
   readonly #options: FrameServerOptions;
+  /** Pages that are made at once hold the event loop no longer than one does. */
+  readonly #turns = new Turns();
   readonly #layouts: LayoutReader;
   readonly #views: Views;
   readonly #readers: Readers;
@@ -163,7 +166,7 @@ export class FrameServer {
     this.#refs = [options.ownJournal as string as JournalRef];
     const { store, clock, readersMax, readerTtl: ttl } = options;
     this.#layouts = new LayoutReader(store, clock);
-    this.#views = new Views(store, clock, this.#layouts, options);
+    this.#views = new Views(store, clock, this.#turns, this.#layouts, options);
     const remembered = options.rememberReaders ? store : undefined;
     this.#readers = new Readers({ clock, readersMax, ttl, store: remembered });
   }
@@ -183,6 +186,7 @@ export class FrameServer {
     try {
       await this.#readers.load();
       const page = await this.#page(this.#request(req, res, url));
+      await this.#turns.next();
       const bytes = encodePage(page);
       const sent = await sendBody(req, res, FRAMES_MEDIA_TYPE, bytes, this.#options.clock);
       this.totals.pages++;
@@ -363,8 +367,8 @@ export class FrameServer {
           // Whoever asks again must not find us at work for nobody.
           if (isGone()) return;
           steps++;
+          await this.#turns.next();
           const goesOn = await read.step(own);
-          await yieldToOthers();
           if (!goesOn) break;
         }
         budget.bytes -= bytes - own.bytes;
@@ -424,6 +428,3 @@ function boundIn(req: IncomingMessage, name: string): number | undefined {
   const bound = Number(headerText(req, name));
   return bound > 0 ? bound : undefined;
 }
-
-/** Lets other work of the event loop run: the store may answer without ever waiting. */
-const yieldToOthers = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));

@@ -25,6 +25,8 @@ import type { ViewSource } from './views.js';
 
 /** Read from the store at once: small enough not to hold the event loop. */
 const CHUNK_BYTES = 256 * 1024;
+/** Through a filter frames are decoded and encoded again: four times the work. */
+const FILTERED_CHUNK_BYTES = 64 * 1024;
 const CHUNK_ENTRIES = 2048;
 const START: JournalPosition = { epoch: 0, sequence: 0 };
 
@@ -313,7 +315,8 @@ export class JournalRead {
   }
 
   async #stepEntries(budget: Budget): Promise<boolean> {
-    const maxBytes = Math.max(1, Math.min(CHUNK_BYTES, budget.bytes));
+    const chunkBytes = this.#view === null ? CHUNK_BYTES : FILTERED_CHUNK_BYTES;
+    const maxBytes = Math.max(1, Math.min(chunkBytes, budget.bytes));
     const maxEntries = Math.max(1, Math.min(CHUNK_ENTRIES, budget.entries));
     const limits = { maxBytes, maxEntries };
     const { ref } = this.#stored;

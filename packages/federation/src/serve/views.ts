@@ -15,10 +15,11 @@ import {
 import { FilterView } from './filter-view.js';
 import type { LayoutReader } from './layouts.js';
 import type { Selection } from './selection.js';
+import type { Turns } from './turns.js';
 import { Verdicts } from './verdicts.js';
 
 /** Read before others get their turn. */
-const CHUNK = { maxBytes: 256 * 1024, maxEntries: 2048 };
+const CHUNK = { maxBytes: 64 * 1024, maxEntries: 2048 };
 
 /** The event loop is held no longer than this, or by one record. */
 const HOLD_MS = 5;
@@ -85,6 +86,7 @@ export class Views {
   dropped = 0;
   readonly #store: Store;
   readonly #clock: Clock;
+  readonly #turns: Turns;
   readonly #layouts: LayoutReader;
   readonly #limits: ViewLimits;
   readonly #verdicts = new Verdicts(VERDICT_BYTES_MAX);
@@ -99,9 +101,10 @@ export class Views {
    */
   readonly #unready = new Map<string, Unready>();
 
-  constructor(store: Store, clock: Clock, layouts: LayoutReader, limits: ViewLimits) {
+  constructor(store: Store, clock: Clock, turns: Turns, layouts: LayoutReader, limits: ViewLimits) {
     this.#store = store;
     this.#clock = clock;
+    this.#turns = turns;
     this.#layouts = layouts;
     this.#limits = limits;
   }
@@ -228,7 +231,7 @@ export class Views {
       const now = this.#clock.monotonic();
       if (now - since < HOLD_MS) continue;
       if (now >= deadline) return false;
-      await new Promise((resolve) => setImmediate(resolve));
+      await this.#turns.next();
       since = this.#clock.monotonic();
     }
     return true;
@@ -251,7 +254,7 @@ export class Views {
       const last = read.at(-1);
       if (last === undefined || comparePositions(last, target) >= 0) view.skipTo(target);
       else if (this.#clock.monotonic() >= deadline) return false;
-      else await new Promise((resolve) => setImmediate(resolve));
+      else await this.#turns.next();
     }
     return true;
   }
