@@ -1,9 +1,9 @@
 import { connect } from 'node:net';
 import { once } from 'node:events';
-import type { RequestListener, ServerResponse } from 'node:http';
+import { IncomingMessage, type RequestListener, ServerResponse } from 'node:http';
 import { type Clock, asDuration, asTime } from '@canopy/model';
 import { afterEach, expect, it } from 'vitest';
-import { HttpServer, ListenError, formatHostPort } from './http-server.js';
+import { HttpServer, type HttpServerOptions, ListenError, formatHostPort } from './http-server.js';
 
 const realClock: Clock = {
   now: () => asTime(Date.now()),
@@ -17,7 +17,7 @@ const realClock: Clock = {
 const servers: HttpServer[] = [];
 afterEach(() => Promise.all(servers.splice(0).map((server) => server.close())));
 
-function makeServer(handler: RequestListener, closeTimeout = 200): HttpServer {
+function makeServer(handler: HttpServerOptions['handler'], closeTimeout = 200): HttpServer {
   const server = new HttpServer({
     handler,
     clock: realClock,
@@ -30,6 +30,17 @@ function makeServer(handler: RequestListener, closeTimeout = 200): HttpServer {
   servers.push(server);
   return server;
 }
+
+it('makes requests and answers of the kinds that the handler has', async () => {
+  class OwnRequest extends IncomingMessage {}
+  class OwnResponse<R extends IncomingMessage> extends ServerResponse<R> {}
+  const handle: RequestListener = (req, res) =>
+    res.end(String(req instanceof OwnRequest && res instanceof OwnResponse));
+  const messages = { IncomingMessage: OwnRequest, ServerResponse: OwnResponse };
+  const server = makeServer(Object.assign(handle, { messages }));
+  const { port } = await server.listen('127.0.0.1', 0);
+  expect(await (await fetch(`http://127.0.0.1:${port}/`)).text()).toBe('true');
+});
 
 it('listens on a free port and says which', async () => {
   const server = makeServer((_req, res) => res.end('here'));

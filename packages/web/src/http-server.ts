@@ -15,9 +15,10 @@ import { CanopyError, type Clock, type DurationMs, errorText } from '@canopy/mod
 import { type GuardSource, OPEN, type ServerTls } from './guard/guard.js';
 import { PasswordCheck } from './guard/password-check.js';
 import { secureServer } from './guard/server-tls.js';
+import type { Web } from './options.js';
 
 export interface HttpServerOptions {
-  readonly handler: RequestListener;
+  readonly handler: RequestListener & Partial<Pick<Web, 'messages'>>;
   readonly clock: Clock;
   /** For a client to send its whole request. */
   readonly requestTimeout: DurationMs;
@@ -91,8 +92,10 @@ export class HttpServer {
   constructor(options: HttpServerOptions) {
     this.#options = options;
     this.#guard = options.guard ?? (() => OPEN);
-    this.#server = createServer({ maxHeaderSize: options.headerBytesMax }, (req, res) =>
-      this.#admit(req, res),
+    const { messages } = options.handler;
+    this.#server = createServer(
+      { maxHeaderSize: options.headerBytesMax, ...messages },
+      (req, res) => this.#admit(req, res),
     );
     if (this.#guard().tls !== undefined) this.#takeSecureOnly();
     this.#server.requestTimeout = options.requestTimeout;

@@ -104,4 +104,9 @@ export interface WebTotals {
 export interface Web {
   (req: IncomingMessage, res: ServerResponse): void;
   readonly totals: WebTotals;
+  /** What the server is to make requests and answers of; others are taken, and cost more. */
+  readonly messages: {
+    readonly IncomingMessage: typeof IncomingMessage;
+    readonly ServerResponse: typeof ServerResponse;
+  };
 }

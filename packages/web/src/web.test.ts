@@ -25,6 +25,20 @@ it('answers health and readiness', async () => {
   await check(waiting, '/-/ready', 503, 'Service Unavailable: the store does not answer');
 });
 
+it('leaves requests and answers of its own kinds the prototypes that they have', async () => {
+  const seen: unknown[] = [];
+  await using running = await runWeb({
+    federate: async (req, res) => {
+      seen.push(Object.getPrototypeOf(req), Object.getPrototypeOf(res));
+      res.end();
+    },
+  });
+  await fetch(`${running.url}/federate`);
+  const { IncomingMessage, ServerResponse } = running.web.messages;
+  expect(seen[0]).toBe(IncomingMessage.prototype);
+  expect(seen[1]).toBe(ServerResponse.prototype);
+});
+
 it('refuses questions about samples until ready, and no others', async () => {
   await using web = await runWeb(NOT_READY);
   for (const { path, methods, needsData } of API_ROUTES) {

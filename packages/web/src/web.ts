@@ -2,7 +2,7 @@
  * Puts the routes together. Order matters: `/federate` and registration own their streams and
  * stand before everything that would touch body or encoding.
  */
-import type { IncomingMessage, ServerResponse } from 'node:http';
+import { IncomingMessage, ServerResponse } from 'node:http';
 import { constants } from 'node:zlib';
 import { CanopyError } from '@canopy/model';
 import compression from 'compression';
@@ -52,9 +52,22 @@ export function createWeb(options: WebOptions): Web {
   app.use((error: unknown, _req: Request, res: Response, _next: NextFunction) => {
     fail(options, res, error);
   });
-  return Object.assign((req: IncomingMessage, res: ServerResponse) => void app(req, res), {
-    totals,
-  });
+  const handle = (req: IncomingMessage, res: ServerResponse): void => void app(req, res);
+  return Object.assign(handle, { totals, messages: messagesOf(app) });
+}
+
+/**
+ * Requests and answers that are Express's from the start. It gives each its own prototype otherwise, and objects whose
+ * prototype was changed outlive collections of young ones: 150 µs a request instead of 44, and full collections.
+ */
+function messagesOf(app: Express): Web['messages'] {
+  class AppRequest extends IncomingMessage {}
+  class AppResponse<R extends IncomingMessage> extends ServerResponse<R> {}
+  Object.setPrototypeOf(AppRequest.prototype, app.request);
+  Object.setPrototypeOf(AppResponse.prototype, app.response);
+  app.request = AppRequest.prototype as Request;
+  app.response = AppResponse.prototype as Response;
+  return { IncomingMessage: AppRequest, ServerResponse: AppResponse };
 }
 
 type Middleware = (req: Request, res: Response, next: NextFunction) => void;

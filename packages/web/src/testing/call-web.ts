@@ -13,7 +13,7 @@ export interface RunningWeb extends AsyncDisposable {
 
 export async function runWeb(given: Partial<WebOptions> = {}): Promise<RunningWeb> {
   const web = createWeb(fakeOptions(given));
-  const server = createServer(web);
+  const server = createServer(web.messages, web);
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   const { port } = server.address() as AddressInfo;
   return {
