@@ -169,3 +169,31 @@ it('writes nothing of a journal of which the store has less than the head', asyn
   await keeper.write();
   expect(stored).toEqual(['a1']);
 });
+
+it('says and cuts nothing that it asked of a head which was built up anew meanwhile', async () => {
+  const { store, keeper, stored } = await rig({}, () => ({ epoch: 1, sequence: 1 }));
+  const { putTiles, acquireLease } = store;
+  /** When the head of A is built up anew: with that call, the so many of them. */
+  const check = async (
+    call: 'putTiles' | 'acquireLease',
+    count: number,
+    told: readonly string[],
+  ) => {
+    let calls = 0;
+    const anew = <T>(result: T): T => {
+      if (++calls === count) keeper.forget(A);
+      return result;
+    };
+    const on = (name: string) => (name === call ? anew : <T>(result: T): T => result);
+    store.putTiles = async (...given) => on('putTiles')(await putTiles.apply(store, given));
+    store.acquireLease = async (...given) =>
+      on('acquireLease')(await acquireLease.apply(store, given));
+    stored.length = 0;
+    keeper.add(A, tile(1, 1));
+    await keeper.write();
+    expect(stored).toEqual(told);
+    expect((await store.journal(A))?.trimmed.sequence).toBe(0);
+  };
+  await check('putTiles', 1, []);
+  await check('acquireLease', 2, ['a1']);
+});

@@ -59,6 +59,8 @@ export class TileKeeper {
   #written: Item[] = [];
   /** Where each journal was cut. */
   readonly #cut = new Map<JournalRef, JournalPosition>();
+  /** How often the head of a journal was built up anew: what was asked of an earlier one says nothing any more. */
+  readonly #heads = new Map<JournalRef, number>();
   #running: Promise<void> | undefined;
   /** The last of what goes one after the other. */
   #turn: Promise<unknown> = Promise.resolve();
@@ -82,6 +84,11 @@ export class TileKeeper {
     this.#pending = this.#pending.filter((item) => item.ref !== ref);
     this.#written = this.#written.filter((item) => item.ref !== ref);
     this.#cut.delete(ref);
+    this.#heads.set(ref, this.#headOf(ref) + 1);
+  }
+
+  #headOf(ref: JournalRef): number {
+    return this.#heads.get(ref) ?? 0;
   }
 
   /** Gives up what is not written and has no sample since `time`. */
@@ -172,6 +179,7 @@ export class TileKeeper {
 
   async #writePending(ref: JournalRef, trims: boolean): Promise<void> {
     const { store, head } = this.#options;
+    const asked = this.#headOf(ref);
     for (;;) {
       const batch = this.#batchOf(ref);
       if (batch.length === 0) break;
@@ -180,6 +188,7 @@ export class TileKeeper {
         lease,
         batch.map((item) => item.tile),
       );
+      if (this.#headOf(ref) !== asked) return;
       for (const { tile } of batch) {
         head().tileStored(ref, tile.meta);
         this.stats.bytesStored += tile.bytes.length;
@@ -228,6 +237,7 @@ export class TileKeeper {
    */
   async #trim(ref: JournalRef): Promise<boolean> {
     const { store, head, oldestReader, onCovered, hasUntoldGaps } = this.#options;
+    const asked = this.#headOf(ref);
     let upTo = head().trimmable(ref);
     if (onCovered !== undefined) {
       await onCovered(ref, upTo);
@@ -238,7 +248,9 @@ export class TileKeeper {
     if (reader !== undefined && comparePositions(reader, upTo) < 0) upTo = reader;
     if (await this.#lacksWhatIsCut(ref, upTo)) return false;
     const lease = await this.#lease(ref);
+    if (this.#headOf(ref) !== asked) return false;
     this.stats.trimmedBytes += await store.trimJournal(lease, upTo);
+    if (this.#headOf(ref) !== asked) return false;
     const cut = this.#cut.get(ref);
     if (cut === undefined || comparePositions(cut, upTo) < 0) this.#cut.set(ref, upTo);
     const gone = head().groupsNotNeeded(ref, upTo);
