@@ -37,7 +37,7 @@ export class SeriesIndex {
   /** Slot of each entry; -1 dropped by the resolver. */
   slots = new Int32Array(ENTRIES_MIN);
   /** Number of the last parse that had it. */
-  seen = new Float64Array(ENTRIES_MIN);
+  seen = new Uint32Array(ENTRIES_MIN);
   whereabouts = new Uint8Array(ENTRIES_MIN);
   places = new Uint32Array(ENTRIES_MIN);
   lengths = new Uint32Array(ENTRIES_MIN);
@@ -154,9 +154,7 @@ export class SeriesIndex {
   #grow(size: number): void {
     const { count } = this;
     invariant(size >= count, 'BUG: series index made smaller than what it holds');
-    const columns = <T extends Uint8Array | Int32Array | Uint32Array | Float64Array>(
-      from: T,
-    ): T => {
+    const columns = <T extends Uint8Array | Int32Array | Uint32Array>(from: T): T => {
       const to = new (from.constructor as new (size: number) => T)(size);
       to.set(from.subarray(0, count));
       return to;

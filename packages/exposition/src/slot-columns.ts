@@ -46,10 +46,10 @@ export class SlotColumns implements ScrapeColumns {
   seriesAdded = 0;
   duplicates = 0;
   /** Per slot, number of the last parse with a sample of it. */
-  #seen = new Float64Array(0);
+  #seen = new Uint32Array(0);
   /** Per slot, time of its last loose sample; valid where `#looseSeen` is the running parse. */
   #looseTime = new Float64Array(0);
-  #looseSeen = new Float64Array(0);
+  #looseSeen = new Uint32Array(0);
   /** Number of the running parse, from 1. */
   #parse = 0;
   /** Number of the last parse before it that had samples; 0 for none. */
@@ -84,7 +84,7 @@ export class SlotColumns implements ScrapeColumns {
     this.values = new Float64Array(size);
     this.values.set(values);
     const seen = this.#seen;
-    this.#seen = new Float64Array(size);
+    this.#seen = new Uint32Array(size);
     this.#seen.set(seen);
   }
 
@@ -130,7 +130,7 @@ export class SlotColumns implements ScrapeColumns {
       const seen = this.#looseSeen;
       this.#looseTime = new Float64Array(this.states.length);
       this.#looseTime.set(time);
-      this.#looseSeen = new Float64Array(this.states.length);
+      this.#looseSeen = new Uint32Array(this.states.length);
       this.#looseSeen.set(seen);
     }
     const count = this.looseCount;
@@ -154,9 +154,9 @@ export class SlotColumns implements ScrapeColumns {
     for (const slot of map) slotCount = Math.max(slotCount, slot + 1);
     this.states = new Uint8Array(slotCount);
     this.values = new Float64Array(slotCount);
-    this.#seen = new Float64Array(slotCount);
+    this.#seen = new Uint32Array(slotCount);
     this.#looseTime = new Float64Array(0);
-    this.#looseSeen = new Float64Array(0);
+    this.#looseSeen = new Uint32Array(0);
     this.slotCount = slotCount;
     this.looseCount = 0;
     for (let old = 0; old < map.length && old < oldSeen.length; old++) {
