@@ -29,6 +29,7 @@ import { ColumnCache } from './archive/column-cache.js';
 import { TileCache } from './archive/tile-cache.js';
 import { Group } from './group/group.js';
 import type { SharedIndex } from './group/layout.js';
+import type { LooseLimits } from './group/loose-slots.js';
 import { StoredTiles } from './group/stored-tiles.js';
 import { TileClosing } from './group/tile-closing.js';
 import type { Tile } from './group/tile.js';
@@ -69,6 +70,7 @@ export class Head implements Appender, Queryable {
   readonly #pins = new Pins();
   readonly #looseDecoder = new FrameDecoder();
   readonly #closing: TileClosing;
+  readonly #looseLimits: LooseLimits;
   /** Tiles that keep their log for open snapshots. */
   #loggedTiles: Tile[] = [];
   readonly #counts = {
@@ -86,11 +88,14 @@ export class Head implements Appender, Queryable {
   };
   readonly #refused: Record<string, number> = {};
   /** The head's tiles beside the store's. */
-  readonly storedTiles = new StoredTiles(this.#journals, this.#counts);
+  readonly storedTiles: StoredTiles;
   readonly provenance: Provenance;
 
   constructor(options: HeadOptions) {
     this.#options = options;
+    const { windowMs, outOfOrderWindow: late } = options;
+    this.#looseLimits = { windowMs: late, memoryMs: Math.max(windowMs, late) };
+    this.storedTiles = new StoredTiles(this.#journals, this.#counts, this.#looseLimits);
     this.#closing = new TileClosing(options, this.#tileClosed);
     this.#index = {
       series: new SeriesIndex(options.maxSeries),
@@ -408,10 +413,9 @@ export class Head implements Appender, Queryable {
     this.#pins.note(group);
     group.goOn();
     group.keySequence = entry.sequence;
-    const { tileFrames, outOfOrderWindow } = this.#options;
-    if (group.isLooseFull(tileFrames)) this.#closeTile(group);
+    if (group.isLooseFull(this.#options.tileFrames)) this.#closeTile(group);
     totals.frames++;
-    totals.samples += group.appendLoose(entry.sequence, frame, outOfOrderWindow, (reason) =>
+    totals.samples += group.appendLoose(entry.sequence, frame, this.#looseLimits, (reason) =>
       refuse(totals, reason, 1),
     );
   }

@@ -4,6 +4,7 @@
  */
 import { BlockIndex } from '@canopy/encoding';
 import {
+  type BlockMeta,
   CanopyError,
   type JournalEntry,
   type JournalPosition,
@@ -22,6 +23,8 @@ const STEP_BYTES = 48 * 1024;
 /** Layouts taken in at once: some thousand series, about 10 ms. */
 const LAYOUT_BYTES = 64 * 1024;
 const PROGRESS_MS = 2000;
+/** Tiles of loose groups read at once. */
+const RECALLED_AT_ONCE = 16;
 
 export interface RecoveryOptions {
   readonly store: Store;
@@ -140,7 +143,9 @@ export async function recoverJournal(
   await restoreLayouts(head, ref, await store.readLayouts(ref));
   const metas = await store.tiles(ref);
   head.restoreTiles(ref, metas, state.trimmed);
-  await restoreBlocks(store, head, state);
+  const blocks = await store.blocks(ref);
+  await restoreBlocks(store, head, state, blocks);
+  await recallLoose(store, head, ref, blocks);
   let after: JournalPosition = state.trimmed;
   if (from !== undefined && comparePositions(from, after) > 0) after = from;
   if (await applyEntries(store, head, ref, after, until, onBytes)) return metas.length;
@@ -155,17 +160,60 @@ async function restoreBlocks(
   store: Store,
   head: Head,
   { ref, trimmed }: JournalState,
+  blocks: readonly BlockMeta[],
 ): Promise<void> {
-  const blocks = await store.blocks(ref);
   head.blocks.restore(ref, blocks);
-  for (const { id, tileBytes, indexBytes, last } of blocks) {
-    if (comparePositions(last, trimmed) <= 0) continue;
-    const piece = { block: id, position: tileBytes, byteLength: indexBytes };
-    const [bytes] = await store.readBlocks(ref, [piece]);
+  for (const block of blocks) {
+    if (comparePositions(block.last, trimmed) <= 0) continue;
+    const bytes = await readIndex(store, ref, block);
     if (bytes === undefined) {
-      throw new CanopyError('storage_corrupt', `block ${id} of journal ${ref} has no index`);
+      throw new CanopyError('storage_corrupt', `block ${block.id} of journal ${ref} has no index`);
     }
     head.blocks.restoreSealed(ref, new BlockIndex(bytes));
+  }
+}
+
+async function readIndex(
+  store: Store,
+  ref: JournalRef,
+  { id, tileBytes, indexBytes }: BlockMeta,
+): Promise<Uint8Array | undefined> {
+  const piece = { block: id, position: tileBytes, byteLength: indexBytes };
+  return (await store.readBlocks(ref, [piece]))[0];
+}
+
+/** What late samples of loose groups are judged by; nothing is read where there is no such group. */
+async function recallLoose(
+  store: Store,
+  head: Head,
+  ref: JournalRef,
+  blocks: readonly BlockMeta[],
+): Promise<void> {
+  const recall = head.storedTiles.recall(ref);
+  if (recall === undefined) return;
+  for (const block of recall.blocksOf(blocks)) {
+    const bytes = await readIndex(store, ref, block);
+    if (bytes !== undefined) recall.addBlock(block, bytes);
+  }
+  const tiles = recall.tiles();
+  while (tiles.length > 0) {
+    const batch = tiles.splice(0, RECALLED_AT_ONCE).filter((tile) => recall.isWanted(tile));
+    const alone = batch.filter(({ block }) => block === undefined);
+    const sealed = batch.filter(({ block }) => block !== undefined);
+    const metas = alone.map(({ meta }) => meta);
+    const pieces = sealed.map(({ meta, block, position }) => ({
+      ...{ block: block!.id, position },
+      byteLength: meta.byteLength,
+    }));
+    const read = [
+      ...(metas.length > 0 ? await store.readTiles(ref, metas) : []),
+      ...(pieces.length > 0 ? await store.readBlocks(ref, pieces) : []),
+    ];
+    for (const [i, tile] of [...alone, ...sealed].entries()) {
+      const bytes = read[i];
+      if (bytes !== undefined) recall.take(tile, bytes);
+      await new Promise((done) => setImmediate(done));
+    }
   }
 }
 

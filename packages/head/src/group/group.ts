@@ -1,5 +1,11 @@
 /** One group of one journal: its layout, its tiles, and the tile that is being filled. */
-import { type AlignedFrame, FrameDecoder, type LooseFrame, entryPayload } from '@canopy/encoding';
+import {
+  type AlignedFrame,
+  FrameDecoder,
+  type LooseFrame,
+  type TileReader,
+  entryPayload,
+} from '@canopy/encoding';
 import {
   type Epoch,
   type GapCause,
@@ -7,7 +13,6 @@ import {
   type GroupMeta,
   type JournalEntry,
   type JournalRef,
-  SampleState,
   type TileMeta,
   asTime,
 } from '@canopy/model';
@@ -17,6 +22,7 @@ import { AlignedTail } from './aligned-tail.js';
 import type { ArchivedBlock } from '../archive/archived-block.js';
 import { GroupLayout, type SharedIndex } from './layout.js';
 import { LooseLog } from './loose-log.js';
+import { type LooseLimits, LooseSlots } from './loose-slots.js';
 import { Rows } from './rows.js';
 import { Tile } from './tile.js';
 
@@ -78,11 +84,9 @@ export class Group implements GroupPin {
   #decoder: FrameDecoder | null = null;
   /** Frames of stored tiles since the last key frame. */
   #deferred: JournalEntry[] = [];
-  /** Time of each slot's newest entry: aligned, up to the packed rows; loose, up to now. */
+  /** Aligned: time of each slot's newest entry, up to the packed rows. */
   #lastTimes = new Float64Array(0);
-  /** Loose: value and state of each slot's newest entry. */
-  #lastValues = new Float64Array(0);
-  #lastStates = new Uint8Array(0);
+  #looseSlots = new LooseSlots();
   readonly #rowsMax: number;
   #spareRows: Rows | null = null;
 
@@ -197,8 +201,7 @@ export class Group implements GroupPin {
     this.end();
     this.released = true;
     this.#lastTimes = new Float64Array(0);
-    this.#lastValues = new Float64Array(0);
-    this.#lastStates = new Uint8Array(0);
+    this.#looseSlots = new LooseSlots();
   }
 
   /** Takes in tiles that the store has, from before this process. */
@@ -222,6 +225,20 @@ export class Group implements GroupPin {
     this.lastSequence = Math.max(this.lastSequence, lastSequence);
     this.lastTime = Math.max(this.lastTime, lastTime);
     this.#boundLastTimes();
+  }
+
+  /** Loose: whether a tile of before this process, with samples up to `maxTime`, may say what is not known yet. */
+  isUnknown(maxTime: number, { windowMs }: LooseLimits): boolean {
+    const { slotCount } = this.layout;
+    this.#looseSlots.grow(slotCount);
+    return this.#looseSlots.isUnknown(maxTime, this.lastTime - windowMs, slotCount);
+  }
+
+  /** Loose: notes what a tile of before this process says. @throws FormatError */
+  recall(meta: TileMeta, reader: TileReader, { windowMs }: LooseLimits): void {
+    this.#looseSlots.grow(this.layout.slotCount);
+    const more = this.#looseSlots.recall(meta, reader, this.lastTime - windowMs);
+    if (!this.ended) this.activeSlots += more;
   }
 
   /** Tiles of a block that was mounted. */
@@ -311,10 +328,10 @@ export class Group implements GroupPin {
   appendLoose(
     sequence: number,
     frame: LooseFrame,
-    outOfOrderWindow: number,
+    { windowMs, memoryMs }: LooseLimits,
     refuse: (reason: string) => void,
   ): number {
-    this.#growSlots();
+    this.#looseSlots.grow(this.layout.slotCount);
     this.loose ??= new LooseLog(this.rowCount, sequence);
     const log = this.loose;
     log.reserveSlots(this.layout.slotCount);
@@ -322,7 +339,9 @@ export class Group implements GroupPin {
     log.frameCount++;
     const before = this.rowCount;
     // Of the frame as a whole, so that the order of its samples does not matter.
-    const oldest = this.lastTime - outOfOrderWindow;
+    const oldest = this.lastTime - windowMs;
+    const past = { log, tiles: this.tiles, oldest, remembered: this.lastTime - memoryMs };
+    this.#looseSlots.forgetBefore(oldest);
     for (let i = 0; i < frame.count; i++) {
       const slot = frame.slots[i];
       const state = frame.states[i];
@@ -330,7 +349,7 @@ export class Group implements GroupPin {
         refuse('unknown_slot');
         continue;
       }
-      const verdict = this.#judge(log, slot, frame.times[i], state, frame.values[i], oldest);
+      const verdict = this.#looseSlots.judge(past, slot, frame.times[i], state, frame.values[i]);
       if (verdict === 'repeated') continue;
       if (verdict !== null) refuse(verdict);
       else if (!log.append(slot, frame.times[i], state, frame.values[i])) refuse('tile_limit');
@@ -342,15 +361,16 @@ export class Group implements GroupPin {
 
   /** Time of a slot's newest entry up to what is packed; -Infinity where it never had one. */
   lastTimeOf(slot: number): number {
+    if (this.meta.kind === 'loose') return this.#looseSlots.time(slot);
     return slot < this.#lastTimes.length ? this.#lastTimes[slot] : NEVER;
   }
 
   /**
-   * Loose: the value of a slot's newest entry; undefined where that is a stale mark, or there is none. What
-   * was before this process is not known.
+   * Loose: the value of a slot's newest entry; undefined where that is a stale mark, or there is none. Of what was
+   * before this process not all is known.
    */
   lastLooseValue(slot: number): number | undefined {
-    return this.#lastStates[slot] === SampleState.value ? this.#lastValues[slot] : undefined;
+    return this.#looseSlots.value(slot);
   }
 
   /**
@@ -417,47 +437,12 @@ export class Group implements GroupPin {
     };
   }
 
-  /** Why a loose sample is not taken; null where it is. */
-  #judge(
-    log: LooseLog,
-    slot: number,
-    time: number,
-    state: number,
-    value: number,
-    oldest: number,
-  ): 'repeated' | 'duplicate' | 'too_old' | null {
-    if (time > this.#lastTimes[slot]) return null;
-    const is = (otherState: number, otherValue: number): 'repeated' | 'duplicate' =>
-      state === otherState && Object.is(value, otherValue) ? 'repeated' : 'duplicate';
-    if (time === this.#lastTimes[slot]) return is(this.#lastStates[slot], this.#lastValues[slot]);
-    if (time < oldest) return 'too_old';
-    const entry = log.find(slot, time);
-    if (entry >= 0) return is(log.state(entry), log.value(entry));
-    for (const tile of this.tiles) {
-      if (time < tile.meta.minTime || time > tile.meta.maxTime) continue;
-      const reader = tile.reader();
-      // A double may be where only the store has it: selects show the first.
-      if (reader === undefined || slot >= reader.slotCount) continue;
-      const { times, states, values } = reader.readLooseSlot(slot);
-      const at = times.indexOf(time);
-      if (at >= 0) return is(states[at], values[at]);
-    }
-    return null;
-  }
-
   #noteLoose(slot: number, time: number, state: number, value: number): void {
     this.rowCount++;
     if (time > this.lastTime) this.lastTime = time;
     if (time < this.minTime) this.minTime = time;
-    if (time < this.#lastTimes[slot]) return;
-    if (state === SampleState.value && this.#lastStates[slot] !== SampleState.value) {
-      this.activeSlots++;
-    } else if (state !== SampleState.value && this.#lastStates[slot] === SampleState.value) {
-      this.activeSlots = Math.max(0, this.activeSlots - 1);
-    }
-    this.#lastTimes[slot] = time;
-    this.#lastValues[slot] = value;
-    this.#lastStates[slot] = state;
+    const more = this.#looseSlots.note(slot, time, state, value);
+    this.activeSlots = Math.max(0, this.activeSlots + more);
   }
 
   /** Which slots had the newest sample from before this process is not known. */
@@ -471,10 +456,5 @@ export class Group implements GroupPin {
     const { slotCount } = this.layout;
     if (this.#lastTimes.length >= slotCount) return;
     this.#lastTimes = grownFloat64(this.#lastTimes, slotCount, NEVER);
-    if (this.meta.kind !== 'loose') return;
-    this.#lastValues = grownFloat64(this.#lastValues, slotCount, 0);
-    const states = new Uint8Array(this.#lastTimes.length);
-    states.set(this.#lastStates);
-    this.#lastStates = states;
   }
 }

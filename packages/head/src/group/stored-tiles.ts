@@ -8,6 +8,8 @@ import {
 } from '@canopy/model';
 import type { JournalGroups } from '../journal-groups.js';
 import type { ReadCounts } from '../select/gather.js';
+import { LooseRecall } from './loose-recall.js';
+import type { LooseLimits } from './loose-slots.js';
 
 export interface PlacedTile {
   readonly ref: JournalRef;
@@ -17,13 +19,22 @@ export interface PlacedTile {
 export class StoredTiles {
   readonly #journals: ReadonlyMap<JournalRef, JournalGroups>;
   readonly #counts: Pick<ReadCounts, 'tilesUnreadable' | 'onTileCorrupt'>;
+  readonly #looseLimits: LooseLimits;
 
   constructor(
     journals: ReadonlyMap<JournalRef, JournalGroups>,
     counts: Pick<ReadCounts, 'tilesUnreadable' | 'onTileCorrupt'>,
+    looseLimits: LooseLimits,
   ) {
     this.#journals = journals;
     this.#counts = counts;
+    this.#looseLimits = looseLimits;
+  }
+
+  /** In recovery, after tiles and blocks were restored: what loose groups have to know of them. */
+  recall(ref: JournalRef): LooseRecall | undefined {
+    const journal = this.#journals.get(ref);
+    return journal === undefined ? undefined : new LooseRecall(journal, this.#looseLimits);
   }
 
   /** Whether a tile with this extent is among those of its group. */

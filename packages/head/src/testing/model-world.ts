@@ -204,6 +204,11 @@ export class ModelWorld {
     return this.clock.now() - group.lastTime < 2 * INTERVAL;
   }
 
+  /** How long a head remembers series of a loose group. */
+  memoryMs(): number {
+    return Math.max(this.windowMs, LATE);
+  }
+
   async looseFrame(leaf: ModelLeaf, group: PlainGroup): Promise<void> {
     const time = this.clock.now();
     const samples: LooseSample[] = [];
@@ -218,7 +223,7 @@ export class ModelWorld {
       samples.push([slot, rounded, value === 0 ? 'stale' : value]);
     }
     group.options.script.loose(time, samples);
-    await this.take(leaf, group, time, () => group.takeLoose(time, samples, LATE));
+    await this.take(leaf, group, time, () => group.takeLoose(time, samples, LATE, this.memoryMs()));
   }
 
   /** Notes a frame that was written, and delivers it. */
@@ -258,8 +263,8 @@ export class ModelWorld {
       const lost = `${options.script.id} ${brokenBy} ${framesLost}`;
       this.check(this.lost, totals.undecodable > 0 ? [lost] : []);
     }
-    // What a head has from a store only is judged without its samples.
-    if (group.options.kind === 'loose' && group.wasRestored) return;
+    // What a store has not any more, or a head did not look for, samples are not judged by.
+    if (group.isForgotten) return;
     this.check(repeated, 0);
     this.check(said, totals);
   }
@@ -382,6 +387,11 @@ export class ModelWorld {
       layouts.sort((a, b) => a.epoch - b.epoch || a.group - b.group || a.sequence - b.sequence);
       this.head.restoreLayouts(script.ref, layouts);
       this.head.restoreTiles(script.ref, this.store.metas(script.ref));
+      const recall = this.head.storedTiles.recall(script.ref);
+      for (const tile of recall?.tiles() ?? []) {
+        const [bytes] = await this.store.readTiles(script.ref, [tile.meta]);
+        if (recall!.isWanted(tile)) recall!.take(tile, bytes!);
+      }
       this.head.apply(script.ref, kept);
       this.noteRestored(script.ref, kept);
     }
@@ -397,7 +407,10 @@ export class ModelWorld {
       const { options, slotTimes, lastTime } = group;
       if (options.ref !== ref) continue;
       group.isRestored = true;
-      group.wasRestored = true;
+      const newest = Math.max(...this.groups.map((other) => other.lastTime));
+      const memory = this.memoryMs();
+      const isLongAgo = lastTime < Math.max(newest, this.exactFrom) - memory;
+      group.isForgotten ||= options.kind === 'loose' && isLongAgo;
       const own = kept.filter(
         ({ epoch, group: id, kind }) =>
           epoch === options.epoch && id === options.script.id && kind !== EntryKind.gap,

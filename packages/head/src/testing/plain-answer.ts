@@ -85,8 +85,8 @@ export function invented(groups: readonly PlainGroup[], answer: Answer): string[
 }
 
 /**
- * An answer without samples that were too old or doubled: what a head has from a store it does not know sample
- * by sample, so it may take them in after all. Such series come in one group only.
+ * An answer without samples that were too old or doubled, of groups whose past a head does not know: it may take them
+ * in after all. Such series come in one group only.
  */
 export function withoutRefused(
   groups: readonly PlainGroup[],
@@ -94,8 +94,8 @@ export function withoutRefused(
   expected: Answer,
 ): Answer {
   const extra = new Set<string>();
-  for (const { wasRestored, refused } of groups) {
-    if (wasRestored) for (const { name, time } of refused) extra.add(`${name} ${time}`);
+  for (const { isForgotten, refused } of groups) {
+    if (isForgotten) for (const { name, time } of refused) extra.add(`${name} ${time}`);
   }
   const rest: Answer = {};
   for (const [name, samples] of Object.entries(answer)) {

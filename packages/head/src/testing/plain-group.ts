@@ -59,8 +59,8 @@ export class PlainGroup {
   framesSinceKey = 0;
   /** A head has it from a store, and has not seen a frame of it itself. */
   isRestored = false;
-  /** A head had it from a store at some time. */
-  wasRestored = false;
+  /** A head had it from a store without all that samples are judged by. */
+  isForgotten = false;
 
   constructor(options: PlainGroupOptions) {
     this.options = options;
@@ -113,14 +113,20 @@ export class PlainGroup {
 
   /**
    * Samples with times of their own. What is newer than all of its series is taken, what is older than the
-   * window is not, and of one time the first counts.
+   * window is not, and of one time the first counts. A series of which nothing has come within the memory is as a new one.
    */
-  takeLoose(time: number, samples: readonly LooseSample[], window: number): PlainTotals {
+  takeLoose(
+    time: number,
+    samples: readonly LooseSample[],
+    window: number,
+    memory: number,
+  ): PlainTotals {
     this.describe(time);
     this.ended = false;
     this.isRestored = false;
     const totals: PlainTotals = { frames: 1, samples: 0, undecodable: 0, refused: {} };
     const oldest = this.lastTime - window;
+    const remembered = this.lastTime - memory;
     for (const [slot, at, sample] of samples) {
       const name = this.names[slot];
       const list = this.#of(name);
@@ -131,7 +137,9 @@ export class PlainGroup {
         totals.refused[reason] = (totals.refused[reason] ?? 0) + 1;
         this.refused.push({ name, ...one });
       };
-      if (at < newest && at < oldest) refuse('too_old');
+      const isKnown = newest >= remembered;
+      if (isKnown && at < newest && at < oldest) refuse('too_old');
+      else if (same !== undefined && !isKnown) totals.samples++;
       else if (same !== undefined) {
         if (!Object.is(same.value, one.value)) refuse('duplicate');
       } else {

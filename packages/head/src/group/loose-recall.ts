@@ -1,0 +1,94 @@
+/**
+ * What loose groups knew of their series before this process: each one's newest sample, and the samples within the
+ * out-of-order window, out of tiles that the store has. Without it a sample that is late, or doubled, would be taken
+ * for a new one after a restart.
+ */
+import { BlockIndex, TileReader } from '@canopy/encoding';
+import { type BlockMeta, FormatError, type TileMeta } from '@canopy/model';
+import type { JournalGroups } from '../journal-groups.js';
+import type { Group } from './group.js';
+import type { LooseLimits } from './loose-slots.js';
+
+/** A tile that is to be read: among the store's tiles, or in a block. */
+export interface RecalledTile {
+  readonly group: Group;
+  readonly meta: TileMeta;
+  /** Undefined: in no block. */
+  readonly block: BlockMeta | undefined;
+  /** Within the block. */
+  readonly position: number;
+}
+
+/** To be used after layouts, tiles and blocks were restored and before entries are applied; then thrown away. */
+export class LooseRecall {
+  /** Also those that were succeeded: of them, too, the journal may have frames that are in no tile. */
+  readonly #groups = new Map<string, Group>();
+  readonly #limits: LooseLimits;
+  readonly #newestTime: number;
+  readonly #tiles: RecalledTile[] = [];
+
+  constructor(journal: JournalGroups, limits: LooseLimits) {
+    this.#limits = limits;
+    this.#newestTime = journal.newestTime;
+    for (const group of journal) {
+      if (group.meta.kind !== 'loose' || group.released) continue;
+      this.#groups.set(`${group.epoch}/${group.id}`, group);
+      for (const { meta } of group.tiles) {
+        this.#tiles.push({ group, meta, block: undefined, position: 0 });
+      }
+    }
+  }
+
+  /**
+   * Blocks whose index may name tiles that matter. One of a group whose newest sample is further behind the journal's
+   * than the memory reaches is not looked for.
+   */
+  blocksOf(known: readonly BlockMeta[]): BlockMeta[] {
+    if (this.#groups.size === 0) return [];
+    const from = this.#newestTime - 2 * this.#limits.memoryMs;
+    return known.filter(({ maxTime }) => maxTime >= from);
+  }
+
+  /** Notes the tiles that a block has. An index that fails its checks says nothing. */
+  addBlock(block: BlockMeta, bytes: Uint8Array): void {
+    try {
+      this.#addIndex(block, new BlockIndex(bytes));
+    } catch (error) {
+      if (!(error instanceof FormatError)) throw error;
+    }
+  }
+
+  #addIndex(block: BlockMeta, index: BlockIndex): void {
+    for (let i = 0; i < index.groupCount; i++) {
+      const group = this.#groups.get(`${index.epoch(i)}/${index.group(i)}`);
+      if (group === undefined) continue;
+      for (const { position, ...extent } of index.tiles(i)) {
+        const meta = { ...extent, epoch: group.epoch, group: group.id };
+        this.#tiles.push({ group, meta, block, position });
+        group.restoreSealed(meta.lastSequence, meta.maxTime);
+      }
+    }
+  }
+
+  /** The tiles that matter, the newest first. */
+  tiles(): RecalledTile[] {
+    const { memoryMs } = this.#limits;
+    return this.#tiles
+      .filter(({ group, meta }) => meta.maxTime >= group.lastTime - memoryMs)
+      .sort((a, b) => b.meta.maxTime - a.meta.maxTime);
+  }
+
+  /** Whether a tile may say what newer ones have not said. */
+  isWanted({ group, meta }: RecalledTile): boolean {
+    return group.isUnknown(meta.maxTime, this.#limits);
+  }
+
+  /** Bytes may be kept for as long as the window reaches them. Those that fail their checks say nothing. */
+  take({ group, meta }: RecalledTile, bytes: Uint8Array): void {
+    try {
+      group.recall(meta, new TileReader(bytes), this.#limits);
+    } catch (error) {
+      if (!(error instanceof FormatError)) throw error;
+    }
+  }
+}
