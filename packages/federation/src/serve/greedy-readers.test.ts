@@ -3,7 +3,8 @@ import { once } from 'node:events';
 import { type ClientRequest, type IncomingMessage, request } from 'node:http';
 import { VirtualClock } from '@canopy/model/testing';
 import { afterEach, beforeAll, expect, it } from 'vitest';
-import { encodeCursor } from '../cursor.js';
+import { decodeCursor, encodeCursor } from '../cursor.js';
+import { decodePage } from '../page.js';
 import { FixtureJournal } from '../testing/fixture-journal.js';
 import { MemoryStore } from '../testing/memory-store.js';
 import { CURSOR_KEY, ServerRig, id } from '../testing/rig.js';
@@ -129,6 +130,22 @@ it('no reader makes a journal begin a new epoch with a cursor that it was not gi
   await check(encodeCursor(at(1, 1)), [200, 1]); // within the journal: of an earlier server
   await check(encodeCursor(at(2, 3, id('b'))), [200, 1]); // not a journal of this server
   expect(rig.server.totals).toMatchObject({ epochBreaks: 1, refused: 5 });
+});
+
+it('nothing is complete beyond what a reader has that has more than the journal', async () => {
+  const watermark = (): number => T0 + 9000;
+  const rig = await new ServerRig(store, clock, id('a'), { watermark }).listen();
+  undo.push(() => rig.close());
+  const position = { epoch: 2, sequence: 3 };
+  const told = { epoch: 0, sequence: 0 };
+  const had = { ref: id('a') as never, position, complete: T0 + 77, told, replay: 0 };
+  const headers = { 'canopy-cursor': encodeCursor(had, CURSOR_KEY) };
+  const response = await fetch(rig.target().url, { headers });
+  const body = new Uint8Array(await response.arrayBuffer());
+  const { journals } = decodePage(body, { pageBytesMax: MIB, journalsMax: 9 });
+  expect(journals[0]).toMatchObject({ epochBreak: true, watermark: T0 + 77 });
+  // The break is to come: until then its cursor says no more.
+  expect(decodeCursor(journals[0].cursor, CURSOR_KEY)).toMatchObject({ ...had, told: position });
 });
 
 it('one address has half of the readers, under however many names', async () => {

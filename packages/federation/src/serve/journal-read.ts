@@ -160,7 +160,8 @@ export class JournalRead {
     trail: (since: number) => readonly TrailLevel[],
   ): JournalSection {
     const { cursorKey } = this.#parts;
-    const isWhole = comparePositions(this.#position, this.#stored.position) >= 0;
+    // Of a reader that has more nobody knows what happened since: what its journal lost is not named yet.
+    const isWhole = !this.isBeyond && comparePositions(this.#position, this.#stored.position) >= 0;
     if (this.#view !== null && this.#parts.views !== null) {
       const { sequence } = this.#view.replayFrom();
       this.#replay = this.#position.sequence - sequence;
