@@ -73,10 +73,10 @@ export async function readLevel(
   const series = await readAll(process.head);
   const ledgers = new Map<JournalRef, ReturnType<typeof parseLedger>>();
   const states = new Map<JournalRef, JournalPosition>();
-  for (const { ref, ledger, position } of await machine.options.database.store.journals()) {
-    const whole = journalIdOf(ref) as string as JournalRef;
-    ledgers.set(whole, parseLedger(ledger));
-    states.set(whole, position);
+  const stored = await machine.options.database.store.journals();
+  for (const { ref, ledger, position } of stored) {
+    ledgers.set(wholeOf(ref), parseLedger(ledger));
+    states.set(wholeOf(ref), position);
   }
   // What was found meanwhile is told at once, and stored with the next commit.
   const told = beside.flatMap(({ process: writer }) => [
@@ -84,11 +84,16 @@ export async function readLevel(
     ...(writer?.journal ? [writer.journal] : []),
   ]);
   for (const { ref, ledger } of told) {
-    const whole = journalIdOf(ref) as string as JournalRef;
-    const stored = ledgers.get(whole);
-    if (stored !== undefined) ledgers.set(whole, { ...stored, gaps: [...ledger.gaps] });
+    const known = ledgers.get(wholeOf(ref));
+    if (known !== undefined) ledgers.set(wholeOf(ref), { ...known, gaps: [...ledger.gaps] });
+  }
+  // A journal whose source is gone; a standby's own losses, which the store's writer may not have.
+  for (const { ref } of stored) {
+    ledgers.get(wholeOf(ref))!.gaps.push(...process.foundGaps.of(ref));
   }
   return { machine, series, ledgers, states, takes };
 }
+
+const wholeOf = (ref: JournalRef): JournalRef => journalIdOf(ref) as string as JournalRef;
 
 export const covers = ({ from, to }: GapRecord, time: number): boolean => from < time && time < to;

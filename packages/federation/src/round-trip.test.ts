@@ -5,6 +5,7 @@ import {
   type Ledger,
   asTime,
   comparePositions,
+  parseLedger,
 } from '@canopy/model';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { FixtureJournal, RecordingAppender } from './testing/fixture-journal.js';
@@ -693,6 +694,36 @@ describe('a filtered reader', () => {
     expect(top.appender.entries.filter(({ entry }) => entry.kind === EntryKind.layout).length).toBe(
       1,
     );
+  });
+
+  it('names what its own store has lost without a page, of a source that may never come back', async () => {
+    const { clock, journal, server } = await leaf();
+    await fill(journal, 2);
+    const store = new MemoryStore(clock);
+    await new PullRig(store, clock).pullAll(server.target());
+    const before = (await store.journal(journal.ref))!;
+    // Another process, which never hears of the source.
+    const { puller } = new PullRig(store, clock);
+    const [from, to] = [asTime(T0), asTime(T0 + 5)];
+    const gap = { ...{ group: 1, from, to }, cause: 'corrupt' as const, frames: -1 };
+    puller.nameGap(journal.ref, gap);
+    expect(puller.untoldGaps(journal.ref)).toEqual([gap]);
+    store.fail = new CanopyError('storage_unavailable', 'away');
+    await expect(puller.tellGaps()).rejects.toThrow('away');
+    expect(puller.hasUntoldGaps(journal.ref)).toBe(true);
+    store.fail = undefined;
+    await puller.tellGaps();
+    expect(puller.hasUntoldGaps(journal.ref)).toBe(false);
+    const { ledger, ...rest } = (await store.journal(journal.ref))!;
+    expect(parseLedger(ledger)).toEqual({
+      ...parseLedger(before.ledger),
+      ...{ gaps: [gap], gapsTotal: 1, gapsByCause: { corrupt: 1 } },
+    });
+    expect({ ...rest, ledger: before.ledger }).toEqual(before);
+    // The source does come back.
+    await fill(journal, 1, 2);
+    await new PullRig(store, clock).pullAll(server.target());
+    expect(await ledgerOf(store, journal.ref)).toMatchObject({ frames: 6, gaps: [gap] });
   });
 
   it('names what its own store has lost with the next page, and takes nothing once closed', async () => {

@@ -18,7 +18,6 @@ import {
   CanopyError,
   type Clock,
   type DurationMs,
-  type GapRecord,
   type HierarchyStatus,
   type JournalEntry,
   type JournalRef,
@@ -128,8 +127,7 @@ export class CanopyProcess {
   #engine: Engine | undefined;
   /** By place. */
   readonly #corrupt = new Map<string, CorruptRecord>();
-  /** Gaps of journals that this process does not write yet. */
-  readonly #found = new FoundGaps();
+  readonly foundGaps = new FoundGaps(this);
 
   private constructor(
     settings: Settings,
@@ -189,7 +187,7 @@ export class CanopyProcess {
     this.corruptRecords++;
     this.#corrupt.set(name, record);
     this.log('error', 'a stored record fails its checks and is not used', { ...record });
-    this.nameGap(ref, gap);
+    this.foundGaps.name(ref, gap);
   }
 
   /** Looks for series that two targets give at once, and tells the ledgers. */
@@ -204,20 +202,13 @@ export class CanopyProcess {
     }
   }
 
-  /** In the ledger of the journal concerned, where this process writes it; else when it does. */
-  nameGap(ref: JournalRef, gap: GapRecord): void {
-    if (ref === this.journal?.ref) this.journal.nameGap(gap);
-    else if (this.puller !== undefined) this.puller.nameGap(ref, gap);
-    else this.#found.add(ref, gap);
-  }
-
   /** Names what was found before the ledgers of other journals were written by this process. */
   pullBy(puller: FramePuller): void {
     this.puller = puller;
     for (const { journal: ref, gap } of this.#corrupt.values()) {
       if (ref !== this.journal?.ref) puller.nameGap(ref, gap);
     }
-    this.#found.tell((ref, gap) => this.nameGap(ref, gap));
+    this.foundGaps.tell();
   }
 
   get head(): Head {
@@ -264,7 +255,7 @@ export class CanopyProcess {
       onTileClosed: (ref, tile) => role.tiles?.onClosed(ref, tile),
       onTileCorrupt: (ref, meta) => this.noteCorrupt(corruptTile(ref, meta)),
       onBlockCorrupt: (ref, meta) => this.noteCorrupt(corruptBlock(ref, meta)),
-      onFramesLost: (ref, gap) => this.nameGap(ref, gap),
+      onFramesLost: (ref, gap) => this.foundGaps.name(ref, gap),
       tileSource: role.tiles?.source ?? null,
       maxSeries: SERIES_MAX,
     });

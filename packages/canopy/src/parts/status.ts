@@ -5,11 +5,14 @@ import type { AnnouncerState, FramePuller, LeafRegistry } from '@canopy/federati
 import type { Head } from '@canopy/head';
 import {
   type Clock,
+  type GapRecord,
   type HierarchyStatus,
   type JournalId,
+  type JournalRef,
   type JournalStatus,
   type SourceStatus,
   type TargetStatus,
+  addGap,
   emptyLedger,
   journalIdOf,
   parseLedger,
@@ -33,6 +36,8 @@ export interface StatusParts {
   targets(): readonly TargetStatus[];
   journal(): JournalWriter | undefined;
   readonly puller: FramePuller | undefined;
+  /** Of a journal, beside those that the stored ledger names. */
+  untoldGaps(ref: JournalRef): readonly GapRecord[];
   readonly registry: LeafRegistry | undefined;
   announcer(): AnnouncerState | undefined;
   listening(): Listening | undefined;
@@ -146,11 +151,15 @@ export function namedApart<S extends Pick<SourceStatus, 'name' | 'url'>>(all: re
 }
 
 /** What the store has of a leaf that this process does not pull: a standby's knowledge of it. */
-function storedJournals({ clock, pulse }: StatusParts, journal: JournalId): JournalStatus[] {
+function storedJournals(
+  { clock, pulse, untoldGaps }: StatusParts,
+  journal: JournalId,
+): JournalStatus[] {
   return [...pulse.states.values()]
     .filter(({ ref }) => journalIdOf(ref) === journal)
     .map(({ ref, position, trimmed, ledger: text, entryBytes }) => {
       const ledger = parseLedger(text);
+      for (const gap of untoldGaps(ref)) addGap(ledger, gap);
       const lag = (clock.now() - ledger.watermark) / 1000;
       const lagSeconds = ledger.watermark === 0 ? -1 : Math.max(0, lag);
       return { ref, position, trimmed, ledger, lagSeconds, entryBytes };

@@ -52,6 +52,7 @@ export async function startLeaf(
       targets: () => process.scraping?.active() ?? [],
       journal: () => process.journal,
       puller: undefined,
+      untoldGaps: (ref) => process.foundGaps.of(ref),
       registry: undefined,
       announcer: () => process.announcer?.state,
       listening: () => process.listening,

@@ -131,6 +131,7 @@ function describe(parts: Parts, settings: Settings, web: () => WebTotals): void 
     hierarchyStatus({
       ...{ clock, settings, configuration, head, pulse, registry },
       puller: process.puller,
+      untoldGaps: (ref) => process.foundGaps.of(ref),
       ...{ rate: process.rate, startTime: process.startTime, remark: process.remark },
       targets: () => process.scraping?.active() ?? [],
       journal: () => process.journal,
@@ -254,8 +255,12 @@ async function beginTerm(parts: Parts, term: LifeCycle): Promise<void> {
 /** Tiles to the store, windows to blocks, old ones away. */
 function startKeeping({ process, tiles, rest }: Parts, term: LifeCycle): void {
   const { world, log } = process;
-  const tileChore = { name: 'tiles', when: '*/5 * * * * *', run: () => tiles.write() };
-  const stopHousekeeping = world.startHousekeeping([tileChore, ...rest.chores()], log);
+  const when = '*/5 * * * * *';
+  const chores = [
+    { name: 'gaps', when, run: () => process.puller?.tellGaps() },
+    { name: 'tiles', when, run: () => tiles.write() },
+  ];
+  const stopHousekeeping = world.startHousekeeping([...chores, ...rest.chores()], log);
   term.add('housekeeping of the store', stopHousekeeping);
 }
 
@@ -293,6 +298,7 @@ function startPulling(
   term.add('leases of pulled journals', async () => {
     await puller.close();
     process.puller = undefined;
+    process.foundGaps.takeFrom(puller);
   });
   return puller;
 }

@@ -141,6 +141,22 @@ export class JournalIntake {
     return !this.#gaps.isEmpty;
   }
 
+  get untoldGaps(): readonly GapRecord[] {
+    return this.#gaps.gaps;
+  }
+
+  /**
+   * Stores the ledger with gaps that no page has brought along: the source may never come back.
+   * @throws CanopyError of the store; `unavailable` where another process writes the journal.
+   */
+  tellGaps(): Promise<void> {
+    return this.#inTurn(async () => {
+      if (this.#isReleased || this.#gaps.isEmpty) return;
+      const known = await this.#load();
+      if (known !== null) await this.#write(known, known, [], this.#nextLedger(known.ledger));
+    });
+  }
+
   /** With the next commit. */
   nameCollision(collision: Collision): void {
     if (this.#collisions.length < COLLISIONS_MAX) this.#collisions.push(collision);
@@ -213,20 +229,32 @@ export class JournalIntake {
     countInto(ledger, entries, this.#jobs);
     ledger.watermark = Math.max(ledger.watermark, section.watermark);
     balance(ledger, section.trail);
+    if (!(await this.#write(known, section, entries, ledger))) return null;
+    this.#noteForged(found);
+    return this.#apply(entries);
+  }
+
+  /** One commit. False where the store turned out to be somewhere else: then nothing was written. */
+  async #write(
+    known: Known | null,
+    next: Pick<Known, 'position' | 'cursor'>,
+    entries: readonly JournalEntry[],
+    ledger: Ledger,
+  ): Promise<boolean> {
     this.#isUnsure = true;
-    const outcome = await this.#commit(section, known, entries, JSON.stringify(ledger));
+    const outcome = await this.#commit(next, known, entries, JSON.stringify(ledger));
     this.#isUnsure = false;
     if (outcome.outcome === 'behind') {
       this.#totals.behind++;
       await this.#goOnFrom(outcome.state, known?.position ?? START);
-      return null;
+      return false;
     }
     if (outcome.outcome === 'absent') {
       this.#totals.absent++;
       this.#known = null;
       this.#forgetPending();
       await this.#wentBackTo(undefined);
-      return null;
+      return false;
     }
     if (outcome.outcome === 'fenced') {
       this.#known = undefined;
@@ -235,27 +263,25 @@ export class JournalIntake {
     let entryBytes = known?.entryBytes ?? 0;
     for (const entry of entries) entryBytes += entry.bytes.length;
     this.#known = {
-      position: section.position,
+      position: next.position,
       trimmed: known?.trimmed ?? START,
-      cursor: section.cursor,
+      cursor: next.cursor,
       ledger,
       entryBytes,
     };
-    this.#noteForged(found);
     this.#forgetPending();
     this.#gaps.forget(ledger);
     this.#collisions = [];
-    return this.#apply(entries);
+    return true;
   }
 
   /** One atomic write; takes the lease again where it was lost with the store, once. */
   async #commit(
-    section: JournalSection,
+    { position, cursor }: Pick<Known, 'position' | 'cursor'>,
     known: Known | null,
     entries: readonly JournalEntry[],
     ledger: string,
   ): Promise<CommitOutcome> {
-    const { position, cursor } = section;
     const expected = known?.position ?? null;
     for (let attempt = 0; ; attempt++) {
       const lease = await this.#leased();

@@ -153,6 +153,27 @@ export class FramePuller implements PullFormat {
     return this.#journals.get(ref)?.hasUntoldGaps ?? false;
   }
 
+  /** Gaps of a journal that were named and that no stored ledger has yet. */
+  untoldGaps(ref: JournalRef): readonly GapRecord[] {
+    return this.#journals.get(ref)?.untoldGaps ?? [];
+  }
+
+  /** Every journal that was asked for or named. */
+  refs(): JournalRef[] {
+    return [...this.#journals.keys()];
+  }
+
+  /**
+   * Stores the ledgers of journals of which gaps wait for a page that may never come. To be called now and then.
+   * @throws CanopyError of the store, after all were tried.
+   */
+  async tellGaps(): Promise<void> {
+    const told = await Promise.allSettled(
+      [...this.#journals.values()].map((journal) => journal.tellGaps()),
+    );
+    for (const one of told) if (one.status === 'rejected') throw one.reason;
+  }
+
   /**
    * The store has less of a pulled journal than was written, though its position says nothing of it. Resolves when the
    * appender has been told, between two pages.
