@@ -214,6 +214,7 @@ export class Pack {
 
 export class PackPiece implements Piece {
   readonly times: Float64Array;
+  readonly from = 0;
   readonly count: number;
   readonly #pack: Pack;
 

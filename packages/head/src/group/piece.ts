@@ -5,8 +5,9 @@ import type { DecodedTile } from '../archive/column-cache.js';
 
 /** Stays readable though the group goes on: what it refers to is not changed afterwards. */
 export interface Piece {
-  /** Ascending; `count` counts. Not to be written to. */
+  /** Ascending; its `count` entries from `from` on are the rows. Not to be written to. */
   readonly times: Float64Array;
+  readonly from: number;
   readonly count: number;
   /**
    * Writes `count` entries of a slot into the out arrays from `offset` on; of `outStates`, which come filled with
@@ -20,6 +21,7 @@ export interface Piece {
 /** Rows in an encoded tile; the first `count` of them. */
 export class TilePiece implements Piece {
   readonly times: Float64Array;
+  readonly from = 0;
   readonly count: number;
   readonly #reader: TileReader;
 
@@ -50,21 +52,19 @@ export class TilePiece implements Piece {
 }
 
 /** Fast path: fewer rows are copied one by one sooner than as a view is made of them. */
-const SHORT = 64;
+export const SHORT = 64;
 
 /** Rows [from, to) of a tile whose columns are kept once they are decoded. */
 export class DecodedPiece implements Piece {
   readonly times: Float64Array;
+  readonly from: number;
   readonly count: number;
   readonly #tile: DecodedTile;
-  readonly #from: number;
-  readonly #to: number;
 
   constructor(tile: DecodedTile, from: number, to: number) {
     this.#tile = tile;
-    this.#from = from;
-    this.#to = to;
-    this.times = tile.reader.times().subarray(from, to);
+    this.from = from;
+    this.times = tile.reader.times();
     this.count = to - from;
   }
 
@@ -76,14 +76,13 @@ export class DecodedPiece implements Piece {
       return this.count === 0;
     }
     const { values, states } = this.#tile.column(slot);
-    if (this.count < SHORT) {
-      for (let i = 0, from = this.#from; i < this.count; i++)
-        outValues[offset + i] = values[from + i];
+    const { from, count } = this;
+    if (count < SHORT) {
+      for (let i = 0; i < count; i++) outValues[offset + i] = values[from + i];
     } else {
-      const isWhole = this.count === reader.count;
-      outValues.set(isWhole ? values : values.subarray(this.#from, this.#to), offset);
+      outValues.set(count === reader.count ? values : values.subarray(from, from + count), offset);
     }
-    if (states !== null) outStates.set(states.subarray(this.#from, this.#to), offset);
+    if (states !== null) outStates.set(states.subarray(from, from + count), offset);
     return states === null;
   }
 }
@@ -91,6 +90,7 @@ export class DecodedPiece implements Piece {
 /** Rows that are not encoded yet: row i of slot s at `i * stride + s`. */
 export class RowsPiece implements Piece {
   readonly times: Float64Array;
+  readonly from = 0;
   readonly count: number;
   readonly #stride: number;
   readonly #values: Float64Array;

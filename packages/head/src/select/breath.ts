@@ -16,9 +16,14 @@ export class Breath {
     signal?.throwIfAborted();
   }
 
+  /** Whether it is time to `take()`, where asking must not cost a promise. */
+  get due(): boolean {
+    return this.#clock.monotonic() - this.#since >= HOLD_MS;
+  }
+
   /** Yields where it is time to. @throws the signal's reason once it is aborted. */
   async take(): Promise<void> {
-    if (this.#clock.monotonic() - this.#since < HOLD_MS) return;
+    if (!this.due) return;
     await new Promise<void>((resolve) => setImmediate(resolve));
     this.#since = this.#clock.monotonic();
     this.signal?.throwIfAborted();

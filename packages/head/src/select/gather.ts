@@ -10,7 +10,7 @@ import {
 import type { DecodedTile } from '../archive/column-cache.js';
 import type { Group, GroupPin } from '../group/group.js';
 import type { LooseColumn } from '../group/loose-log.js';
-import { DecodedPiece, type Piece, TilePiece } from '../group/piece.js';
+import { DecodedPiece, type Piece, SHORT, TilePiece } from '../group/piece.js';
 import type { Tile } from '../group/tile.js';
 import type { PinSet } from './pins.js';
 
@@ -82,7 +82,10 @@ function visibleRows(tile: Tile, pin: GroupPin): number {
 export function tilesIn(source: Source, minTime: number, maxTime: number): Tile[] {
   const { group, pin, version } = source;
   const isIn = ({ meta }: Tile): boolean => meta.maxTime >= minTime && meta.minTime <= maxTime;
-  const own = group.tiles.filter((tile) => isIn(tile) && visibleRows(tile, pin) > 0);
+  const own: Tile[] = [];
+  for (const tile of group.tiles) {
+    if (isIn(tile) && visibleRows(tile, pin) > 0) own.push(tile);
+  }
   if (group.archived.length === 0) return own;
   const archived = group.archived.filter((tile) => isIn(tile) && tile.archived!.isSeen(version));
   // A tile may be in memory and in a block; in a merged block as a part of a longer one. What has left
@@ -125,9 +128,10 @@ function openTile(
   }
 }
 
-/** Pieces of an aligned group, in order of time. `decoded` gives what is kept of a tile's columns. */
+/** Pieces of an aligned group, in order of time. `tiles`: those of `tilesIn`; `decoded` gives what is kept of a tile's columns. */
 export function alignedPieces(
   source: Source,
+  tiles: readonly Tile[],
   minTime: number,
   maxTime: number,
   cold: ColdTiles,
@@ -135,7 +139,7 @@ export function alignedPieces(
   decoded: (reader: TileReader) => DecodedTile | null,
 ): Piece[] {
   const pieces: Piece[] = [];
-  for (const tile of tilesIn(source, minTime, maxTime)) {
+  for (const tile of tiles) {
     const reader = openTile(source, tile, cold, counts);
     if (reader === undefined) continue;
     const rows = visibleRows(tile, source.pin);
@@ -148,22 +152,30 @@ export function alignedPieces(
       if (from < to) pieces.push(new DecodedPiece(known, from, to));
     }
   }
-  for (const tail of [source.group.sealed, source.group.aligned]) {
-    tail?.pieces(minTime, maxTime, source.pin.rowCount - tail.start.row, pieces);
-  }
+  const { sealed, aligned } = source.group;
+  const { rowCount } = source.pin;
+  sealed?.pieces(minTime, maxTime, rowCount - sealed.start.row, pieces);
+  aligned?.pieces(minTime, maxTime, rowCount - aligned.start.row, pieces);
   return pieces;
 }
 
 /** The times of pieces one after another: one array for all series that are read from them. */
 export function joinTimes(pieces: readonly Piece[]): Float64Array {
-  if (pieces.length === 1) return pieces[0].times.subarray(0, pieces[0].count);
-  const times = new Float64Array(pieces.reduce((total, piece) => total + piece.count, 0));
+  if (pieces.length === 1) {
+    const [{ times, from, count }] = pieces;
+    return count === times.length ? times : times.subarray(from, from + count);
+  }
+  let total = 0;
+  for (const { count } of pieces) total += count;
+  const joined = new Float64Array(total);
   let offset = 0;
-  for (const { times: part, count } of pieces) {
-    times.set(part.subarray(0, count), offset);
+  for (const { times, from, count } of pieces) {
+    // Fast path: as with values, a view costs more than to copy a few.
+    if (count < SHORT) for (let i = 0; i < count; i++) joined[offset + i] = times[from + i];
+    else joined.set(times.subarray(from, from + count), offset);
     offset += count;
   }
-  return times;
+  return joined;
 }
 
 /**

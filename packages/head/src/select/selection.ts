@@ -61,6 +61,20 @@ interface Bucket {
   readonly newestTime: number;
 }
 
+/** Where the reading of a bucket stands whose groups come one after the other. */
+interface AlignedReading {
+  readonly bucket: Bucket;
+  /** Of each source. */
+  readonly parts: readonly Piece[][];
+  /** Of all parts; those in the range are [from, to). */
+  readonly times: Float64Array;
+  readonly from: number;
+  readonly to: number;
+  /** Series to read, and those that have been. */
+  readonly todo: number;
+  done: number;
+}
+
 export class Selection {
   readonly #input: SelectInput;
   readonly #pins: PinSet;
@@ -99,15 +113,26 @@ export class Selection {
   async run(refs: Uint32Array): Promise<SelectedSeries[]> {
     const buckets = await this.#plan(refs);
     this.#left = refs.length;
+    // Fast path: many groups may have a series each, so there is no promise where nothing is waited for.
     for (let i = 0; i < buckets.length; i++) {
-      await this.#fetchCold(buckets, i);
-      const { sources } = buckets[i];
-      if (sources.every(({ group }) => group.meta.kind === 'aligned') && follow(buckets[i])) {
-        await this.#readAligned(buckets[i]);
-      } else {
-        await this.#readMerged(buckets[i]);
+      const bucket = buckets[i];
+      if (this.#breath.due) await this.#breath.take();
+      let tiles = this.#tiles(bucket);
+      if (this.#isMissing(tiles)) {
+        await this.#fetchCold(buckets, i);
+        tiles = this.#tiles(bucket);
       }
-      this.#left -= buckets[i].refs.length;
+      const { sources } = bucket;
+      if (sources.every(isAligned) && follow(bucket)) {
+        const reading = this.#alignedReading(bucket, tiles);
+        while (reading.done < reading.todo) {
+          if (this.#breath.due) await this.#breath.take();
+          this.#readAligned(reading);
+        }
+      } else {
+        await this.#readMerged(bucket);
+      }
+      this.#left -= bucket.refs.length;
     }
     this.#input.columnCache.trim();
     return this.#out;
@@ -119,15 +144,21 @@ export class Selection {
     const columns: Array<[known: Known, slot: number]> = [];
     for (let i = 0; i < refs.length; i++) {
       if ((i & 1023) === 1023) await this.#breath.take();
+      const first = origins.first(refs[i]);
+      if (first < 0) continue;
+      // Fast path: nearly all series have one origin.
+      if (origins.next(first) < 0) {
+        this.#planAlone(buckets, refs[i], origins.group(first), origins.slot(first));
+        continue;
+      }
       columns.length = 0;
-      for (let at = origins.first(refs[i]); at >= 0; at = origins.next(at)) {
+      for (let at = first; at >= 0; at = origins.next(at)) {
         const known = this.#group(origins.group(at));
         const slot = origins.slot(at);
         if (known?.group.layout.isSeen(slot, known.pin.rowCount)) columns.push([known, slot]);
       }
       if (!columns.some(([{ near }]) => near)) continue;
       if (columns.length > 1) columns.sort(([a], [b]) => a.minTime - b.minTime);
-      // Fast path: nearly all series have one origin.
       const key =
         columns.length === 1
           ? columns[0][0].group.handle
@@ -138,6 +169,24 @@ export class Selection {
       for (const [{ near }, slot] of columns) if (near) bucket.slots.push(slot);
     }
     return [...buckets.values()];
+  }
+
+  #planAlone(
+    buckets: Map<number | string, Bucket>,
+    ref: number,
+    handle: number,
+    slot: number,
+  ): void {
+    const known = this.#group(handle);
+    if (known === null || !known.near) return;
+    if (!known.group.layout.isSeen(slot, known.pin.rowCount)) return;
+    let bucket = buckets.get(handle);
+    if (bucket === undefined) {
+      bucket = { sources: [known], refs: [], slots: [], newestTime: known.lastTime };
+      buckets.set(handle, bucket);
+    }
+    bucket.refs.push(ref);
+    bucket.slots.push(slot);
   }
 
   /** Null where the snapshot sees nothing of the group at all. */
@@ -154,7 +203,7 @@ export class Selection {
   /** Reads tiles of the bucket that only the store has, and of the next ones while there is room. */
   async #fetchCold(buckets: readonly Bucket[], from: number): Promise<void> {
     const { tileSource, counts } = this.#input;
-    if (tileSource === null || this.#missing(buckets[from]).length === 0) return;
+    if (tileSource === null) return;
     const byRef = new Map<JournalRef, Set<Tile>>();
     const before = this.#cold;
     this.#cold = new Map();
@@ -227,14 +276,27 @@ export class Selection {
 
   #missing(bucket: Bucket): Array<[JournalRef, Tile]> {
     const missing: Array<[JournalRef, Tile]> = [];
-    for (const source of bucket.sources) {
-      for (const tile of tilesIn(source, ...this.#reach(bucket))) {
-        if (tile.bytes === null && tile.log === null && !this.#cold.has(tile)) {
-          missing.push([source.group.ref, tile]);
-        }
+    this.#tiles(bucket).forEach((tiles, k) => {
+      for (const tile of tiles) {
+        if (this.#isAway(tile)) missing.push([bucket.sources[k].group.ref, tile]);
       }
-    }
+    });
     return missing;
+  }
+
+  #isMissing(tiles: readonly Tile[][]): boolean {
+    for (const own of tiles) for (const tile of own) if (this.#isAway(tile)) return true;
+    return false;
+  }
+
+  #isAway(tile: Tile): boolean {
+    return tile.bytes === null && tile.log === null && !this.#cold.has(tile);
+  }
+
+  /** Of each source, as they are now: to be used before anything else has its turn. */
+  #tiles(bucket: Bucket): Tile[][] {
+    const [minTime, maxTime] = this.#reach(bucket);
+    return bucket.sources.map((source) => tilesIn(source, minTime, maxTime));
   }
 
   /** What to read: with several origins beyond the range, so that runs of samples are seen whole. */
@@ -245,23 +307,27 @@ export class Selection {
     return [minTime - margin, maxTime + margin];
   }
 
-  async #readAligned(bucket: Bucket): Promise<void> {
-    const { sources, refs, slots } = bucket;
-    const { counts } = this.#input;
-    const reach = this.#reach(bucket);
-    const parts = this.#pieces(sources, reach, refs.length);
-    const times = joinTimes(parts.flat());
+  /** What is to be read of groups that come one after the other. `tiles`: as `#tiles` has them now. */
+  #alignedReading(bucket: Bucket, tiles: readonly Tile[][]): AlignedReading {
+    const parts = this.#pieces(bucket.sources, tiles, this.#reach(bucket), bucket.refs.length);
+    const times = joinTimes(parts.length === 1 ? parts[0] : parts.flat());
     const from = lowerBound(times, this.#range.minTime);
     const to = upperBound(times, this.#range.maxTime);
-    if (from >= to) return;
-    const length = times.length;
+    const todo = from < to ? bucket.refs.length : 0;
+    return { bucket, parts, times, from, to, todo, done: 0 };
+  }
+
+  /** Reads series as long as there is room in the slab, which is made where there is none. */
+  #readAligned(reading: AlignedReading): void {
+    const { bucket, parts, times, from, to, todo } = reading;
+    const { sources, refs, slots } = bucket;
+    const { counts } = this.#input;
+    const { length } = times;
     const slab = this.#slab;
-    await this.#breath.take();
-    for (let i = 0; i < refs.length; i++) {
-      if (!slab.fits(length)) {
-        await this.#breath.take();
-        slab.renew(length, this.#left - i);
-      }
+    const newest = sources[sources.length - 1].group;
+    if (!slab.fits(length)) slab.renew(length, this.#left - reading.done);
+    for (; reading.done < todo && slab.fits(length); reading.done++) {
+      const i = reading.done;
       const start = slab.take(length);
       let offset = start;
       let allValues = true;
@@ -274,7 +340,6 @@ export class Selection {
       }
       const own = allValues ? null : slab.states.subarray(start, start + length);
       if (own !== null && !hasSample(own, from, to)) continue;
-      const newest = sources[sources.length - 1].group;
       const slot = slots[(i + 1) * parts.length - 1];
       this.#add(refs[i], newest, slot, times, slab.valuesFrom(start, length), own, from, to);
     }
@@ -283,6 +348,7 @@ export class Selection {
   /** Of each of some aligned groups, in order of time. */
   #pieces(
     sources: readonly Source[],
+    tiles: readonly Tile[][],
     [minTime, maxTime]: readonly [number, number],
     series: number,
   ): Piece[][] {
@@ -293,8 +359,8 @@ export class Selection {
       this.#entries = entries;
       return columnCache.tile(reader);
     };
-    return sources.map((source) =>
-      alignedPieces(source, minTime, maxTime, this.#cold, counts, decoded),
+    return sources.map((source, k) =>
+      alignedPieces(source, tiles[k], minTime, maxTime, this.#cold, counts, decoded),
     );
   }
 
@@ -306,7 +372,8 @@ export class Selection {
       if (source.group.meta.kind === 'loose') {
         return (slot: number) => looseColumn(source, slot, minTime, maxTime, this.#cold, counts);
       }
-      const [pieces] = this.#pieces([source], [minTime, maxTime], refs.length);
+      const tiles = [tilesIn(source, minTime, maxTime)];
+      const [pieces] = this.#pieces([source], tiles, [minTime, maxTime], refs.length);
       const times = joinTimes(pieces);
       return (slot: number) => {
         const values = new Float64Array(times.length);
@@ -390,6 +457,8 @@ function newBucket(columns: ReadonlyArray<readonly [Known, number]>): Bucket {
   const newestTime = Math.max(...columns.map(([{ lastTime }]) => lastTime));
   return { sources, refs: [], slots: [], newestTime };
 }
+
+const isAligned = ({ group }: Source): boolean => group.meta.kind === 'aligned';
 
 /** Whether groups come one after the other and none may still go on: then nothing is hidden. */
 function follow({ sources, newestTime }: Bucket): boolean {

@@ -142,12 +142,15 @@ export function denseSamples(series: SelectedSeries): { samples: DenseSeries; sh
 export class LatestFinder {
   readonly #refs: Grid;
   readonly #lookback: number;
-  readonly #shared = new Map<Float64Array, { from: number; to: number; latest: Int32Array }>();
+  readonly #latest: Int32Array;
+  /** Whose `#latest` are: series of a group come one after the other. */
+  #known: SelectedSeries | null = null;
   readonly #own: Int32Array;
 
   constructor(refs: Grid, lookbackMs: number) {
     this.#refs = refs;
     this.#lookback = lookbackMs;
+    this.#latest = new Int32Array(refs.count);
     this.#own = new Int32Array(refs.count);
   }
 
@@ -173,18 +176,17 @@ export class LatestFinder {
 
   #byTime(series: SelectedSeries): Int32Array {
     const { times, from, to } = series;
-    const known = this.#shared.get(times);
-    if (known !== undefined && known.from === from && known.to === to) return known.latest;
+    const latest = this.#latest;
+    const known = this.#known;
+    if (known?.times === times && known.from === from && known.to === to) return latest;
     const { start, step, count } = this.#refs;
-    const latest = known?.latest ?? new Int32Array(count);
     let next = firstAfter(times, from, to, start);
     for (let k = 0; k < count; k++) {
       const ref = start + k * step;
       if (k > 0 && step > 0) next = gallopAfter(times, next, to, ref);
       latest[k] = next > from && times[next - 1] > ref - this.#lookback ? next - 1 : -1;
     }
-    if (this.#shared.size >= SHARED_MAX) this.#shared.clear();
-    this.#shared.set(times, { from, to, latest });
+    this.#known = series;
     return latest;
   }
 }
