@@ -23,5 +23,7 @@ export type {
   /** Where tiles are read back from. */
   TileSource,
 } from './options.js';
+/** In recovery: what groups have to know of tiles. */
+export type { LooseRecall } from './group/loose-recall.js';
 /** What housekeeping says and asks of blocks. */
 export type { HeadBlocks, PlacedTile } from './archive/head-blocks.js';

@@ -3,7 +3,10 @@ import { randomBytes } from 'node:crypto';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { decodeLayout, entryPayload, joinLayouts } from '@canopy/encoding';
+import { MemoryStore } from '@canopy/federation/testing';
 import { Head } from '@canopy/head';
+import { JournalScript, smallHead } from '@canopy/head/testing';
 import {
   type GroupWriter,
   type JournalEntry,
@@ -15,6 +18,7 @@ import {
 import { VirtualClock } from '@canopy/model/testing';
 import { JournalWriter, openEmbeddedStore } from '@canopy/store';
 import { afterEach, expect, it } from 'vitest';
+import { BlockWriter, Pause } from './block-writer.js';
 import { recoverJournal, recoverLive } from './recovery.js';
 
 const EVER = { minTime: asTime(0), maxTime: asTime(8.64e15) };
@@ -133,4 +137,38 @@ it('begins at once with a journal that is new', async () => {
   expect(level.is).toBe(true);
   await write(3);
   expect(await values(head)).toEqual(upTo(3));
+});
+
+it('knows how far a group was whose tiles are all in a block, and the journal cut behind them', async () => {
+  const clock = new VirtualClock();
+  const script = new JournalScript('a');
+  const { ref } = script;
+  const group = script.group().add({ __name__: 'x' });
+  for (const time of [1000, 2000, 3000]) group.frame(time, [time]);
+  const entries = script.take();
+  const position = { epoch: 1, sequence: 4 };
+  const store = new MemoryStore(clock);
+  const outcome = await store.acquireLease(ref, 'me', asDuration(1e9));
+  if (!outcome.granted) throw new Error('not granted');
+  const { lease } = outcome;
+  await store.commit({ lease, expected: null, position, entries, cursor: '', ledger: '' });
+  const writer = await BlockWriter.begin(store, async () => lease, new Pause(clock));
+  const extent = {
+    firstSequence: 2,
+    lastSequence: 4,
+    minTime: asTime(1000),
+    maxTime: asTime(3000),
+  };
+  const tile = await writer.addTile(extent, new Uint8Array(9));
+  const records = [{ layout: decodeLayout(entryPayload(entries[0])), time: 0 }];
+  writer.addGroup({ epoch: 1, ...joinLayouts(records), tiles: [tile] });
+  const meta = (await writer.end(asTime(0), asTime(7_200_000)))!;
+  await store.finishBlock(lease, meta, { tiles: [], blocks: [] });
+  await store.trimJournal(lease, position);
+  const head = smallHead(4000);
+  await recoverJournal(store, head, (await store.journal(ref))!, () => {});
+  group.frame(2500, [1], true);
+  expect(head.apply(ref, script.take()).refused).toEqual({ out_of_order: 1 });
+  group.frame(3500, [1]);
+  expect(head.apply(ref, script.take()).samples).toBe(1);
 });

@@ -4,8 +4,8 @@
  */
 import { BlockIndex } from '@canopy/encoding';
 import {
-  type BlockMeta,
   CanopyError,
+  FormatError,
   type JournalEntry,
   type JournalPosition,
   type JournalRef,
@@ -13,7 +13,7 @@ import {
   type Store,
   comparePositions,
 } from '@canopy/model';
-import type { Head } from '@canopy/head';
+import type { Head, LooseRecall } from '@canopy/head';
 import type { Log } from '../log.js';
 
 /** Read from the store at once. */
@@ -143,9 +143,7 @@ export async function recoverJournal(
   await restoreLayouts(head, ref, await store.readLayouts(ref));
   const metas = await store.tiles(ref);
   head.restoreTiles(ref, metas, state.trimmed);
-  const blocks = await store.blocks(ref);
-  await restoreBlocks(store, head, state, blocks);
-  await recallLoose(store, head, ref, blocks);
+  await recallLoose(store, ref, await restoreBlocks(store, head, state));
   let after: JournalPosition = state.trimmed;
   if (from !== undefined && comparePositions(from, after) > 0) after = from;
   if (await applyEntries(store, head, ref, after, until, onBytes)) return metas.length;
@@ -155,46 +153,47 @@ export async function recoverJournal(
   return now === undefined ? 0 : recoverJournal(store, head, now, onBytes);
 }
 
-/** Records of all blocks; indexes only of those that hold frames the journal still has. */
+/**
+ * Records of all blocks; indexes only of those that hold frames the journal still has, and of recent ones: they say how
+ * far each group was.
+ */
 async function restoreBlocks(
   store: Store,
   head: Head,
   { ref, trimmed }: JournalState,
-  blocks: readonly BlockMeta[],
-): Promise<void> {
+): Promise<LooseRecall> {
+  const blocks = await store.blocks(ref);
   head.blocks.restore(ref, blocks);
+  const recall = head.storedTiles.recall(ref);
   for (const block of blocks) {
-    if (comparePositions(block.last, trimmed) <= 0) continue;
-    const bytes = await readIndex(store, ref, block);
-    if (bytes === undefined) {
-      throw new CanopyError('storage_corrupt', `block ${block.id} of journal ${ref} has no index`);
+    const isNeeded = comparePositions(block.last, trimmed) > 0;
+    if (!isNeeded && !recall.isRecent(block)) continue;
+    const { id, tileBytes, indexBytes } = block;
+    const piece = { block: id, position: tileBytes, byteLength: indexBytes };
+    const [bytes] = await store.readBlocks(ref, [piece]);
+    if (bytes === undefined && isNeeded) {
+      throw new CanopyError('storage_corrupt', `block ${id} of journal ${ref} has no index`);
     }
-    head.blocks.restoreSealed(ref, new BlockIndex(bytes));
+    const index = indexOf(bytes, isNeeded);
+    if (index === undefined) continue;
+    head.blocks.restoreSealed(ref, index);
+    recall.addBlock(block, index);
   }
+  return recall;
 }
 
-async function readIndex(
-  store: Store,
-  ref: JournalRef,
-  { id, tileBytes, indexBytes }: BlockMeta,
-): Promise<Uint8Array | undefined> {
-  const piece = { block: id, position: tileBytes, byteLength: indexBytes };
-  return (await store.readBlocks(ref, [piece]))[0];
+/** Undefined where it is gone or damaged and can be done without; whoever selects from the block says so. */
+function indexOf(bytes: Uint8Array | undefined, isNeeded: boolean): BlockIndex | undefined {
+  try {
+    return bytes === undefined ? undefined : new BlockIndex(bytes);
+  } catch (error) {
+    if (isNeeded || !(error instanceof FormatError)) throw error;
+    return undefined;
+  }
 }
 
 /** What late samples of loose groups are judged by; nothing is read where there is no such group. */
-async function recallLoose(
-  store: Store,
-  head: Head,
-  ref: JournalRef,
-  blocks: readonly BlockMeta[],
-): Promise<void> {
-  const recall = head.storedTiles.recall(ref);
-  if (recall === undefined) return;
-  for (const block of recall.blocksOf(blocks)) {
-    const bytes = await readIndex(store, ref, block);
-    if (bytes !== undefined) recall.addBlock(block, bytes);
-  }
+async function recallLoose(store: Store, ref: JournalRef, recall: LooseRecall): Promise<void> {
   const tiles = recall.tiles();
   while (tiles.length > 0) {
     const batch = tiles.splice(0, RECALLED_AT_ONCE).filter((tile) => recall.isWanted(tile));

@@ -3,7 +3,7 @@
  * out-of-order window, out of tiles that the store has. Without it a sample that is late, or doubled, would be taken
  * for a new one after a restart.
  */
-import { BlockIndex, TileReader } from '@canopy/encoding';
+import { type BlockIndex, TileReader } from '@canopy/encoding';
 import { type BlockMeta, FormatError, type TileMeta } from '@canopy/model';
 import type { JournalGroups } from '../journal-groups.js';
 import type { Group } from './group.js';
@@ -27,10 +27,10 @@ export class LooseRecall {
   readonly #newestTime: number;
   readonly #tiles: RecalledTile[] = [];
 
-  constructor(journal: JournalGroups, limits: LooseLimits) {
+  constructor(journal: JournalGroups | undefined, limits: LooseLimits) {
     this.#limits = limits;
-    this.#newestTime = journal.newestTime;
-    for (const group of journal) {
+    this.#newestTime = journal?.newestTime ?? Number.NEGATIVE_INFINITY;
+    for (const group of journal ?? []) {
       if (group.meta.kind !== 'loose' || group.released) continue;
       this.#groups.set(`${group.epoch}/${group.id}`, group);
       for (const { meta } of group.tiles) {
@@ -40,32 +40,22 @@ export class LooseRecall {
   }
 
   /**
-   * Blocks whose index may name tiles that matter. One of a group whose newest sample is further behind the journal's
-   * than the memory reaches is not looked for.
+   * Whether a block may say how far a group was that may go on, and of loose ones, whose newest sample is no further
+   * behind the journal's than the memory reaches, what they are judged by.
    */
-  blocksOf(known: readonly BlockMeta[]): BlockMeta[] {
-    if (this.#groups.size === 0) return [];
-    const from = this.#newestTime - 2 * this.#limits.memoryMs;
-    return known.filter(({ maxTime }) => maxTime >= from);
+  isRecent({ maxTime }: BlockMeta): boolean {
+    const reach = this.#groups.size === 0 ? 1 : 2;
+    return maxTime >= this.#newestTime - reach * this.#limits.memoryMs;
   }
 
-  /** Notes the tiles that a block has. An index that fails its checks says nothing. */
-  addBlock(block: BlockMeta, bytes: Uint8Array): void {
-    try {
-      this.#addIndex(block, new BlockIndex(bytes));
-    } catch (error) {
-      if (!(error instanceof FormatError)) throw error;
-    }
-  }
-
-  #addIndex(block: BlockMeta, index: BlockIndex): void {
+  /** Notes the tiles that a block has. */
+  addBlock(block: BlockMeta, index: BlockIndex): void {
     for (let i = 0; i < index.groupCount; i++) {
       const group = this.#groups.get(`${index.epoch(i)}/${index.group(i)}`);
       if (group === undefined) continue;
       for (const { position, ...extent } of index.tiles(i)) {
         const meta = { ...extent, epoch: group.epoch, group: group.id };
         this.#tiles.push({ group, meta, block, position });
-        group.restoreSealed(meta.lastSequence, meta.maxTime);
       }
     }
   }

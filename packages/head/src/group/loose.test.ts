@@ -1,4 +1,10 @@
-import { BlockIndexWriter, decodeLayout, entryPayload, joinLayouts } from '@canopy/encoding';
+import {
+  BlockIndex,
+  BlockIndexWriter,
+  decodeLayout,
+  entryPayload,
+  joinLayouts,
+} from '@canopy/encoding';
 import {
   type BlockMeta,
   type JournalEntry,
@@ -159,8 +165,11 @@ it('judges late samples after a restart as before it, also by what lies in block
   restarted.restoreLayouts(journal.ref, [layout]);
   restarted.restoreTiles(journal.ref, [stored[2].meta]);
   restarted.blocks.restore(journal.ref, [meta]);
-  const recall = restarted.storedTiles.recall(journal.ref)!;
-  for (const each of recall.blocksOf([meta])) recall.addBlock(each, block.index);
+  const recall = restarted.storedTiles.recall(journal.ref);
+  expect(recall.isRecent(meta)).toBe(true);
+  const index = new BlockIndex(block.index);
+  restarted.blocks.restoreSealed(journal.ref, index);
+  recall.addBlock(meta, index);
   const wanted = recall.tiles();
   expect(wanted.map(({ block: where }) => where?.id)).toEqual([undefined, 5, 5]);
   for (const tile of wanted) {
@@ -186,9 +195,4 @@ it('judges late samples after a restart as before it, also by what lies in block
   expect(expected).toMatchObject({ samples: 4, refused: { duplicate: 3, too_old: 2 } });
   expect(restarted.apply(journal.ref, later)).toEqual(expected);
   expect(restarted.stats.activeSeries).toBe(head.stats.activeSeries);
-  for (const damaged of [block.index.slice(0, -1), new Uint8Array(3)]) {
-    const nothing = headRig().head;
-    nothing.restoreLayouts(journal.ref, [layout]);
-    nothing.storedTiles.recall(journal.ref)!.addBlock(meta, damaged);
-  }
 });

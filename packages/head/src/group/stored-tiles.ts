@@ -31,10 +31,9 @@ export class StoredTiles {
     this.#looseLimits = looseLimits;
   }
 
-  /** In recovery, after tiles and blocks were restored: what loose groups have to know of them. */
-  recall(ref: JournalRef): LooseRecall | undefined {
-    const journal = this.#journals.get(ref);
-    return journal === undefined ? undefined : new LooseRecall(journal, this.#looseLimits);
+  /** In recovery, after tiles and records of blocks were restored: what groups have to know of them besides. */
+  recall(ref: JournalRef): LooseRecall {
+    return new LooseRecall(this.#journals.get(ref), this.#looseLimits);
   }
 
   /** Whether a tile with this extent is among those of its group. */

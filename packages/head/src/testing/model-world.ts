@@ -388,9 +388,9 @@ export class ModelWorld {
       this.head.restoreLayouts(script.ref, layouts);
       this.head.restoreTiles(script.ref, this.store.metas(script.ref));
       const recall = this.head.storedTiles.recall(script.ref);
-      for (const tile of recall?.tiles() ?? []) {
+      for (const tile of recall.tiles()) {
         const [bytes] = await this.store.readTiles(script.ref, [tile.meta]);
-        if (recall!.isWanted(tile)) recall!.take(tile, bytes!);
+        if (recall.isWanted(tile)) recall.take(tile, bytes!);
       }
       this.head.apply(script.ref, kept);
       this.noteRestored(script.ref, kept);
