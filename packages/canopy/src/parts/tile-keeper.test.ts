@@ -157,6 +157,28 @@ it('cuts nothing where the store fell back to before a cut, or tiles, that a res
   }
 });
 
+it('writes no tile of a head that was built up anew meanwhile', async () => {
+  for (const call of ['acquireLease', 'readTiles'] as const) {
+    const { store, keeper, left, lose } = await rig({}, () => ({ epoch: 1, sequence: 0 }));
+    if (call === 'readTiles') {
+      // Written, lost, and looked for in the next round.
+      keeper.add(A, tile(1, 1));
+      await keeper.write();
+      await lose(tile(1, 1));
+    }
+    const original = store[call].bind(store) as (...given: never[]) => Promise<never>;
+    store[call] = async (...given: never[]): Promise<never> => {
+      const answer = await original(...given);
+      keeper.forget(A);
+      return answer;
+    };
+    keeper.add(A, tile(2, 2));
+    await keeper.write();
+    expect(await left(A)).toEqual([]);
+    expect(keeper.pending).toBe(0);
+  }
+});
+
 it('writes nothing of a journal of which the store has less than the head', async () => {
   const { store, keeper, stored, left } = await rig();
   const head = { position: () => ({ epoch: 1, sequence: 2 }) };

@@ -163,11 +163,13 @@ export class TileKeeper {
   /** Whether what was written in the last round is there; what is gone is to be written again before anything is cut. */
   async #findAgain(ref: JournalRef): Promise<boolean> {
     const { store, head, log } = this.#options;
+    const asked = this.#headOf(ref);
     const written = this.#written.filter((item) => item.ref === ref);
     // Those that are in a block by now, or dropped, are not looked for.
     const alone = written.filter(({ tile }) => head().storedTiles.isAlone(ref, tile.meta));
     const metas = alone.map(({ tile }) => tile.meta);
     const read = alone.length === 0 ? [] : await store.readTiles(ref, metas);
+    if (this.#headOf(ref) !== asked) return false;
     const gone = alone.filter((_, i) => read[i] === undefined);
     this.#written = this.#written.filter((item) => item.ref !== ref);
     this.#pending.unshift(...gone);
@@ -184,6 +186,7 @@ export class TileKeeper {
       const batch = this.#batchOf(ref);
       if (batch.length === 0) break;
       const lease = await this.#lease(ref);
+      if (this.#headOf(ref) !== asked) return;
       await store.putTiles(
         lease,
         batch.map((item) => item.tile),
