@@ -190,8 +190,7 @@ describe('what a journal no longer has', () => {
     const late = { group: 0, from: T0 + 9001, to: T0 + 60_001, cause: 'trimmed', frames: -1 };
     expect(parent.appender.gaps).toEqual([late]);
     // A new run, in the past; of it, and of a minute that the clock was ahead, nothing is left.
-    const clockGap = { group: 1, from: T0 + 90_000, to: T0 + 5000, cause: 'clock', frames: 0 };
-    journal.ledger = { gaps: [clockGap] } as never;
+    journal.ledger = { newest: T0 + 90_000, late: 85_000 };
     journal.nextEpoch();
     journal.newest = T0 + 4999;
     journal.layout(7, ['anew']);
@@ -201,6 +200,25 @@ describe('what a journal no longer has', () => {
     await parent.pullAll(server.target());
     expect(parent.appender.gaps.slice(1)).toEqual([
       { group: 0, from: T0 + 4999, to: T0 + 90_001, cause: 'trimmed', frames: -1 },
+    ]);
+  });
+
+  it('ends a gap beyond the oldest frame kept, where the clock was set back while nobody scraped', async () => {
+    const { clock, journal, server } = await leaf();
+    await fill(journal, 4);
+    await fill(journal, 4, 40);
+    const cut = journal.position;
+    journal.newest = T0;
+    journal.layout(7, ['anew']);
+    for (let i = 1; i < 5; i++) journal.frame(7, T0 + i * 1000, [i]);
+    // No gap of the ledger says so: the leaf was dead meanwhile.
+    journal.ledger = { newest: T0 + 43_000, late: 42_000 };
+    await journal.commit();
+    await journal.trim(cut);
+    const parent = new PullRig(new MemoryStore(clock), clock);
+    await parent.pullAll(server.target());
+    expect(parent.appender.gaps).toEqual([
+      { group: 0, from: 0, to: T0 + 43_001, cause: 'trimmed', frames: -1 },
     ]);
   });
 

@@ -275,7 +275,7 @@ export class JournalRead {
     const place = freePlace(after, this.#trimmed, layouts);
     if (place === null) return null;
     let from = this.#complete;
-    let to = Math.max(await this.#endOfLost(), from + 1, this.#newestBeforeStep() + 1);
+    let to = Math.max(await this.#endOfLost(), from + 1);
     for (const entry of layouts) {
       if (comparePositions(entry, after) <= 0) continue;
       from = Math.max(0, Math.min(from, entry.time - 1));
@@ -292,24 +292,22 @@ export class JournalRead {
     return encodeEntry({ ...place, ...fields }, encodeGap(gap));
   }
 
-  /** What was lost before a clock was set back may be younger than all that is kept. */
-  #newestBeforeStep(): number {
-    const steps = parseLedger(this.#stored.ledger).gaps.filter(({ cause }) => cause === 'clock');
-    return steps.reduce((newest, { from }) => Math.max(newest, from), 0);
-  }
-
   /**
    * No frame that is gone is of this time or later: that of the oldest frame kept, before which younger ones may have
-   * stood; where there is none, the first that is still to come.
+   * stood (a slow scrape; frames of before a clock was set back, by a step or with a restart); where there is none, the
+   * first that is still to come.
    */
   async #endOfLost(): Promise<number> {
     const limits = { maxBytes: CHUNK_BYTES, maxEntries: CHUNK_ENTRIES };
-    const { store, now } = this.#parts;
+    const { store, now, reorder } = this.#parts;
+    const { newest, late } = parseLedger(this.#stored.ledger);
     for (let after = this.#trimmed; ; ) {
       const kept = await store.readEntries(this.#stored.ref, after, limits);
       const frame = kept.find((entry) => entry.kind === EntryKind.frame);
-      if (frame !== undefined) return frame.time + this.#parts.reorder;
-      if (kept.length === 0) return now() + 1;
+      if (frame !== undefined) {
+        return Math.max(frame.time + reorder, Math.min(frame.time + late, newest) + 1);
+      }
+      if (kept.length === 0) return Math.max(now(), newest) + 1;
       // Layouts only: there are no more than groups.
       after = kept[kept.length - 1];
     }
