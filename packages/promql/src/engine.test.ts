@@ -170,6 +170,11 @@ it('ends with its time-out, and when the caller has gone', async () => {
   expect(await codeOf(patient.instant('1', T(0), { signal: life.signal }))).toMatch(/^canceled/);
   const short = patient.range(work, T(0), T(500), asDuration(1000), { timeout: asDuration(5) });
   expect(await codeOf(short)).toMatch(/^timeout/);
+  // Nothing is done in no time, but a text that is none is told first.
+  const none = { timeout: asDuration(0) };
+  expect(await codeOf(patient.instant('1', T(0), none))).toMatch(/^timeout/);
+  expect(await codeOf(patient.instant('1', T(0), { timeout: asDuration(-1) }))).toMatch(/^timeout/);
+  expect(await codeOf(patient.instant(')', T(0), none))).toMatch(/^bad_data/);
   expect(slow.released).toBe(slow.taken);
 });
 

@@ -310,11 +310,14 @@ class QueryLife implements AsyncDisposable {
   };
 
   constructor(clock: Clock, timeout: DurationMs, outer: AbortSignal | undefined) {
-    this.#timer = clock.after(timeout, () => {
+    const onTimeout = (): void => {
       this.#controller.abort(
         new CanopyError('timeout', 'query timed out in expression evaluation'),
       );
-    });
+    };
+    this.#timer = clock.after(timeout, onTimeout);
+    // Even what is done at once has not been in time then.
+    if (timeout <= 0) onTimeout();
     this.#outer = outer;
     if (outer?.aborted) this.#onAbort();
     else outer?.addEventListener('abort', this.#onAbort, { once: true });

@@ -70,12 +70,26 @@ it('answers 404 and 405 in plain text', async () => {
   await check('GET', '/package.json', 404, null);
   await check('GET', '/..%2fpackage.json', 404, null);
   await check('GET', '/api/v1/canopy/leaves', 404, null); // a leaf has no such thing
-  await check('DELETE', '/api/v1/query', 405, 'GET, POST, OPTIONS');
+  await check('DELETE', '/api/v1/query', 405, 'GET, OPTIONS, POST');
   await check('POST', '/api/v1/label/job/values', 405, 'GET, OPTIONS');
   await check('POST', '/api/v1/status/config', 405, 'GET, OPTIONS');
   await check('POST', '/metrics', 405, 'GET, OPTIONS');
   await check('POST', '/federate', 405, 'GET, OPTIONS');
   await check('POST', '/-/ready', 405, 'GET, HEAD, OPTIONS');
+});
+
+it('sends clients with a slash too many to the clean path, and to no other host', async () => {
+  await using web = await runWeb();
+  const check = async (path: string, location: string | null) => {
+    const response = await fetch(`${web.url}${path}`, { redirect: 'manual' });
+    expect(response.status, path).toBe(location === null ? 404 : 301);
+    expect(response.headers.get('location')).toBe(location);
+  };
+  await check('//api/v1/query?query=a//b', '/api/v1/query?query=a//b');
+  await check('/api//v1///labels', '/api/v1/labels');
+  await check('/api/v1/nothing', null);
+  await check('//elsewhere.example//api/v1/query', null);
+  await check('/nothing//', null);
 });
 
 it('lets pages of allowed origins read the API', async () => {

@@ -48,7 +48,7 @@ export function createWeb(options: WebOptions): Web {
   mountHealth(app, options, count);
   for (const route of API_ROUTES) mountApi(app, options, route, count(route.path));
   mountPages(app, count('pages'));
-  app.use((_req: Request, res: Response) => sendText(res, 404, '404 page not found\n'));
+  app.use(notFound);
   app.use((error: unknown, _req: Request, res: Response, _next: NextFunction) => {
     fail(options, res, error);
   });
@@ -70,6 +70,17 @@ function messagesOf(app: Express): Web['messages'] {
   return { IncomingMessage: AppRequest, ServerResponse: AppResponse };
 }
 
+/** A client whose base address ends with a slash asks for `//api/v1/…`: it is sent to the clean path, as by Go. */
+function notFound(req: Request, res: Response): void {
+  const clean = req.url.replace(/^[^?]*/, (path) => path.replace(/\/{2,}/g, '/'));
+  // Nothing that a browser could take for another host.
+  if (clean === req.url || !clean.startsWith('/api/v1/')) {
+    return sendText(res, 404, '404 page not found\n');
+  }
+  res.setHeader('Location', clean);
+  sendText(res, 301, 'Moved Permanently\n');
+}
+
 type Middleware = (req: Request, res: Response, next: NextFunction) => void;
 
 /** Counts an answer when it has ended, one way or the other. */
@@ -89,7 +100,7 @@ function counting(totals: WebTotals, options: WebOptions, route: string): Middle
 function allowOrigin(options: WebOptions, req: Request, res: Response): void {
   const { origin } = req.headers;
   // Announcing a leaf is for processes; no page of another origin may do it.
-  if (origin === undefined || req.path === LEAVES_PATH) return;
+  if (origin === undefined || origin === '' || req.path === LEAVES_PATH) return;
   res.setHeader('Access-Control-Allow-Headers', 'Accept, Authorization, Content-Type, Origin');
   res.setHeader('Access-Control-Allow-Methods', 'GET, POST, OPTIONS');
   res.setHeader('Access-Control-Expose-Headers', 'Date');
@@ -101,7 +112,7 @@ function allowOrigin(options: WebOptions, req: Request, res: Response): void {
 function onlyMethods(...methods: string[]): Middleware {
   return (req, res, next) => {
     if (methods.includes(req.method)) return next();
-    res.setHeader('Allow', [...methods, 'OPTIONS'].join(', '));
+    res.setHeader('Allow', [...methods, 'OPTIONS'].sort().join(', '));
     sendText(res, 405, 'Method Not Allowed\n');
   };
 }

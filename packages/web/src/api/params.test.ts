@@ -8,6 +8,8 @@ it('reads times as Unix seconds or RFC 3339', () => {
   check('1700000000', 1_700_000_000_000);
   check('1700000000.1234', 1_700_000_000_123); // rounded to milliseconds
   check('1700000000.9996', 1_700_000_001_000);
+  check('-0.0005', -1); // halves away from zero
+  check('-0.0004', 0);
   check('-1.5', -1500);
   check('1e3', 1_000_000);
   check('.5', 500);
@@ -36,10 +38,16 @@ it('reads durations as seconds or in Prometheus notation', () => {
     expect(parseDurationText(text), text).toBe(expected);
   check('15', 15_000);
   check('0.5', 500);
-  check('1.001', 1001); // exact although 1.001 × 1000 is not
+  check('0.29', 290); // exact although 0.29 × 1000 is not
+  check('0.0015', 1); // cut, not rounded: Prometheus's steps are whole milliseconds of its nanoseconds
+  check('1.001', 1000); // there too: 1.001 × 1e9 is a little less in floating point
+  check('0.0001', 0);
+  check('-0.0001', 0);
+  check('9223372036', 9_223_372_036_000);
+  check('9223372037', undefined); // more nanoseconds than Go's durations hold
   check('1h30m', 5_400_000);
   check('0', 0);
-  check('-5m', -300_000);
+  check('-5m', undefined); // the notation has no sign
   check('-1', -1000);
   check('5 m', undefined);
   check('', undefined);

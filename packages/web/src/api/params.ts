@@ -26,6 +26,7 @@ const FLOAT = /^[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?$/;
 const RFC3339 =
   /^(\d{4}-(\d\d)-(\d\d))T(\d\d:[0-5]\d:[0-5]\d)(?:[.,](\d+))?(Z|[+-](?:[01]\d|2[0-3]):[0-5]\d)$/;
 const MAX_SECONDS = Number.MAX_SAFE_INTEGER / 1000;
+const NANOSECONDS_MAX = 2 ** 63;
 
 /** `invalid parameter "step": …`, code `bad_data`. */
 export function invalidParameter(name: string, reason: string): CanopyError {
@@ -39,7 +40,7 @@ export function parseTime(text: string): Milliseconds | undefined {
     if (!(Math.abs(seconds) < MAX_SECONDS)) return undefined;
     // Rounding the fraction alone keeps .0005 steps exact where seconds × 1000 would not be.
     const whole = Math.trunc(seconds);
-    return asTime(whole * 1000 + Math.round((seconds - whole) * 1000));
+    return asTime(whole * 1000 + roundHalfAway((seconds - whole) * 1000));
   }
   if (Object.hasOwn(SPECIAL_TIMES, text)) return SPECIAL_TIMES[text];
   const parts = RFC3339.exec(text);
@@ -52,16 +53,23 @@ export function parseTime(text: string): Milliseconds | undefined {
   return Number(day) <= daysInMonth ? asTime(at) : undefined;
 }
 
-/** Float seconds or Prometheus's notation, to the millisecond. Undefined where it is neither. */
+/** As Go rounds; never -0. */
+function roundHalfAway(value: number): number {
+  return value < 0 ? -Math.round(-value) + 0 : Math.round(value);
+}
+
+/**
+ * Float seconds, cut to nanoseconds and then to milliseconds as Go does it, or Prometheus's
+ * notation, which has no sign. Undefined where it is neither, or more than Go's 292 years.
+ */
 export function parseDurationText(text: string): DurationMs | undefined {
   if (FLOAT.test(text)) {
-    const ms = Math.round(Number(text) * 1000);
-    return Number.isSafeInteger(ms) ? asDuration(ms) : undefined;
+    const nanoseconds = Math.trunc(Number(text) * 1e9);
+    if (!(Math.abs(nanoseconds) <= NANOSECONDS_MAX)) return undefined;
+    return asDuration(Math.trunc(nanoseconds / 1e6) + 0);
   }
-  const negative = text.startsWith('-');
   try {
-    const magnitude = parseDuration(negative ? text.slice(1) : text);
-    return asDuration(negative ? -magnitude : magnitude);
+    return parseDuration(text);
   } catch {
     return undefined;
   }
@@ -115,14 +123,16 @@ export class Params {
     const text = this.text(name);
     const duration = parseDurationText(text);
     if (duration !== undefined) return duration;
-    throw invalidParameter(name, `cannot parse ${JSON.stringify(text)} to a valid duration`);
+    const reason = `cannot parse ${JSON.stringify(text)} to a valid duration`;
+    throw invalidParameter(name, FLOAT.test(text) ? `${reason}. It overflows int64` : reason);
   }
 
-  /** `true` or `false`. */
+  /** `true`, `false` and what else Go's `strconv.ParseBool` knows. */
   flag(name: string, otherwise: boolean): boolean {
     const text = this.text(name);
     if (text === '') return otherwise;
-    if (text === 'true' || text === 'false') return text === 'true';
+    if (/^(?:1|t|T|true|True|TRUE)$/.test(text)) return true;
+    if (/^(?:0|f|F|false|False|FALSE)$/.test(text)) return false;
     throw invalidParameter(name, `must be true or false, not ${JSON.stringify(text)}`);
   }
 

@@ -171,6 +171,21 @@ it('hands parameters of a range query to the engine', async () => {
   await check('start=0&end=11000&step=1', [0, 11_000_000, 1000]); // 11,001 points are fine
 });
 
+it('hands a time-out on as it is, and a lookback only where it is one', async () => {
+  const check = async (parameters: string, expected: object) => {
+    const { engine, asked } = engineOf(empty);
+    await using web = await runWeb({ engine });
+    await fetch(`${web.url}/api/v1/query?query=up&${parameters}`);
+    const { timeout, lookback } = asked[0].options ?? {};
+    expect({ timeout, lookback }, parameters).toEqual(expected);
+  };
+  await check('timeout=0', { timeout: 0, lookback: undefined });
+  await check('timeout=-1', { timeout: -1000, lookback: undefined });
+  await check('timeout=1m&lookback_delta=90', { timeout: 60_000, lookback: 90_000 });
+  await check('lookback_delta=0', { timeout: undefined, lookback: undefined });
+  await check('lookback_delta=-5', { timeout: undefined, lookback: undefined });
+});
+
 it('refuses bad parameters by name', async () => {
   const check = async (path: string, message: string) => {
     await using web = await runWeb(engineOf(empty));
@@ -182,7 +197,8 @@ it('refuses bad parameters by name', async () => {
   };
   await check('query?query=x&time=foo', 'invalid parameter "time": ');
   await check('query?query=x&timeout=foo', 'invalid parameter "timeout": ');
-  await check('query?query=x&timeout=-1', 'invalid parameter "timeout": ');
+  await check('query?query=x&timeout=-1m', 'invalid parameter "timeout": ');
+  await check('query?query=x&timeout=1e300', 'to a valid duration. It overflows int64');
   await check('query?query=x&lookback_delta=y', 'invalid parameter "lookback_delta": ');
   await check('query?query=x&limit=-1', 'invalid parameter "limit": limit must be non-negative');
   await check('query?query=x&limit=1.5', 'invalid parameter "limit": ');
@@ -456,9 +472,10 @@ it('holds queries to what is complete where asked to, or by default', async () =
   };
   await check('', false, false);
   await check('&complete=true', false, true);
+  await check('&complete=1', false, true); // as strconv.ParseBool reads it
   await check('', true, true);
   await check('&complete=false', true, false);
   await using web = await runWeb(engineOf(emptyMatrix));
-  const refused = await fetch(`${web.url}/api/v1/query?query=x&complete=1`);
+  const refused = await fetch(`${web.url}/api/v1/query?query=x&complete=2`);
   expect(refused.status).toBe(400);
 });

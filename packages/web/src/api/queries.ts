@@ -1,7 +1,6 @@
 /** `/api/v1/query`, `query_range`, and what reads expressions without evaluating them. */
 import {
   CanopyError,
-  type DurationMs,
   type MatrixSeries,
   type QueryOptions,
   type QueryRead,
@@ -78,17 +77,13 @@ export function queryExemplars({ params }: Call): Answer {
 }
 
 function readQueryOptions({ params, options, signal }: Call): QueryOptions {
-  const positive = (name: string): DurationMs | undefined => {
-    const duration = params.duration(name);
-    if (duration !== undefined && duration < 0)
-      throw invalidParameter(name, 'must not be negative');
-    // Zero means the default, as in Prometheus.
-    return duration === 0 ? undefined : duration;
-  };
+  const lookback = params.duration('lookback_delta');
   const perStepStats = params.text('stats') === 'all';
   const isComplete = params.flag('complete', options.completeByDefault);
   return {
-    ...{ timeout: positive('timeout'), lookback: positive('lookback_delta') },
+    timeout: params.duration('timeout'),
+    // Nothing and less mean the default, as in Prometheus.
+    lookback: lookback !== undefined && lookback > 0 ? lookback : undefined,
     ...{ signal, perStepStats },
     ...(isComplete && { complete: (reads: readonly QueryRead[]) => options.complete(reads) }),
   };

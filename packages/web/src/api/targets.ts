@@ -9,6 +9,7 @@ import {
 import { type Answer, plain } from './answer.js';
 import type { Call } from './call.js';
 import { type JsonOutput, labelsJson, writeArray } from './json-output.js';
+import { invalidParameter } from './params.js';
 
 /** Go's zero time: "not yet". */
 export const NEVER = '0001-01-01T00:00:00Z';
@@ -75,7 +76,7 @@ export function scrapePools({ options }: Call): Answer {
 export function rules({ params }: Call): Answer {
   const type = params.text('type').toLowerCase();
   if (type !== '' && type !== 'alert' && type !== 'record') {
-    throw new CanopyError('bad_data', `not supported value ${JSON.stringify(type)}`);
+    throw invalidParameter('type', `not supported value ${JSON.stringify(type)}`);
   }
   if (params.text('group_next_token') !== '') {
     throw new CanopyError('bad_data', 'invalid group_next_token: there is no such group');
