@@ -215,6 +215,11 @@ it('refuses whole what is no request, and says why', async () => {
   expect(journal.groups).toEqual([]);
 });
 
+it('takes a message whose headers say nothing for snappy and 1.0, as Prometheus does', async () => {
+  const headers = { 'content-type': '', 'content-encoding': '' };
+  expect(await post(message([M, [[clock.now(), 1]]]), headers)).toMatchObject({ status: 204 });
+});
+
 it('answers 503 where the store does not take it, for the sender to come again', async () => {
   trouble = 'the store does not answer';
   const refused = await post(message([M, [[clock.now(), 1]]]));

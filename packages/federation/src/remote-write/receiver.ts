@@ -239,8 +239,8 @@ export class RemoteWriteReceiver {
 
 /** By `Content-Type` and `Content-Encoding`; undefined for what nobody has specified. */
 function messageVersion({ headers }: IncomingMessage): MessageVersion | undefined {
-  if ((headers['content-encoding'] ?? 'snappy').toLowerCase() !== 'snappy') return undefined;
-  const [type, ...parameters] = (headers['content-type'] ?? 'application/x-protobuf')
+  if ((headers['content-encoding'] || 'snappy').toLowerCase() !== 'snappy') return undefined;
+  const [type, ...parameters] = (headers['content-type'] || 'application/x-protobuf')
     .split(';')
     .map((part) => part.trim());
   if (type.toLowerCase() !== 'application/x-protobuf') return undefined;

@@ -73,6 +73,54 @@ function unescape(body: string, quote: string): string | null {
   return out;
 }
 
+/** Digits after the letter. */
+const HEX_ESCAPES: Readonly<Record<string, number>> = { x: 2, u: 4, U: 8 };
+
+/**
+ * What Prometheus's lexer says of the escape whose backslash is before `at`, in a string between
+ * `quote`s; '' where it is well formed (promql/parser/lex.go, `lexEscape`).
+ */
+export function escapeProblem(text: string, at: number, quote: string): string {
+  const first = text[at];
+  if (first === undefined) return 'escape sequence not terminated';
+  if (first === quote || SIMPLE_ESCAPES[first] !== undefined) return '';
+  const isOctal = first >= '0' && first <= '7';
+  const digits = isOctal ? 3 : HEX_ESCAPES[first];
+  if (digits === undefined) return `unknown escape sequence ${codePointText(text, at)}`;
+  const base = isOctal ? 8 : 16;
+  const from = isOctal ? at : at + 1;
+  let value = 0;
+  for (let i = from; i < from + digits; i++) {
+    if (i >= text.length) return 'escape sequence not terminated';
+    const digit = Number.parseInt(text[i], base);
+    if (Number.isNaN(digit))
+      return `illegal character ${codePointText(text, i)} in escape sequence`;
+    value = value * base + digit;
+  }
+  const isPoint = value <= (digits < 4 ? 0xff : 0x10ffff) && (value < 0xd800 || value > 0xdfff);
+  return isPoint ? '' : 'escape sequence is an invalid Unicode code point';
+}
+
+/** As Go's `%#U`: `U+0071 'q'`, without the character where none would be seen. */
+function codePointText(text: string, at: number): string {
+  const point = text.codePointAt(at)!;
+  const number = `U+${hex(point, 4).toUpperCase()}`;
+  return isShown(point) ? `${number} '${String.fromCodePoint(point)}'` : number;
+}
+
+/** Go's `unicode.IsPrint`: of the blanks only the plain one. */
+function isShown(point: number): boolean {
+  return point === 0x20 || !/[\p{C}\p{Z}]/u.test(String.fromCodePoint(point));
+}
+
+/** A character as Go's `%q` prints it. */
+export function quoteChar(point: number): string {
+  if (point === 0x27) return "'\\''";
+  if (point === 0x22) return `'"'`;
+  if (isShown(point) || point < 0x80) return `'${quote(String.fromCodePoint(point)).slice(1, -1)}'`;
+  return point > 0xffff ? `'\\U${hex(point, 8)}'` : `'\\u${hex(point, 4)}'`;
+}
+
 /** UTF-8 to text; what is none becomes U+DC00 + byte. */
 function decodeBytes(bytes: readonly number[]): string {
   let out = '';
@@ -121,7 +169,8 @@ export function quote(text: string): string {
     else if (point === 12) out += '\\f';
     else if (point < 0x20 || point === 0x7f) out += `\\x${hex(point, 2)}`;
     else if (point >= 0xdc80 && point <= 0xdcff) out += `\\x${hex(point - 0xdc00, 2)}`;
-    else if (point >= 0xd800 && point <= 0xdfff) out += '\ufffd';
+    // As it stands it would be no UTF-8 to the lexer.
+    else if (point === 0xfffd || (point >= 0xd800 && point <= 0xdfff)) out += '\\ufffd';
     else out += char;
   }
   return `${out}"`;

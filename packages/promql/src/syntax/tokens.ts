@@ -5,6 +5,7 @@
  */
 import { numberEnd } from './numbers.js';
 import { parseError } from './position.js';
+import { escapeProblem, quoteChar } from './strings.js';
 
 export type TokenKind = 'word' | 'number' | 'string' | 'mark' | 'comment' | 'end';
 
@@ -157,15 +158,19 @@ export class Tokens {
     for (let end = this.start + 1; end < text.length; end++) {
       const char = text[end];
       if (char === quote) return end + 1;
+      // What bytes that are no UTF-8 have become on their way here.
+      if (char === '\ufffd') this.#fail('invalid UTF-8 rune');
       if (isRaw) continue;
       if (char === '\n') break;
-      if (char === '\\') end++;
+      if (char !== '\\') continue;
+      const problem = escapeProblem(text, ++end, quote);
+      if (problem !== '') this.#fail(problem);
     }
     return this.#fail(isRaw ? 'unterminated raw string' : 'unterminated quoted string');
   }
 
   #describe(at: number): string {
     const point = this.#text.codePointAt(at);
-    return point === undefined ? 'end of input' : `'${String.fromCodePoint(point)}'`;
+    return point === undefined ? 'end of input' : quoteChar(point);
   }
 }
