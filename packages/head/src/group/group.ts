@@ -64,7 +64,7 @@ export class Group implements GroupPin {
   ended = false;
   /** Another group goes on in its place, or every series in it has ended: nothing will come. */
   finished = false;
-  /** Closed because nothing came, though its journal may only be late: its key frame stays needed. */
+  /** Closed because nothing came, though its journal may only be late. */
   silent = false;
   /** No base to decode on: everything up to the next key frame is undecodable. */
   waiting = true;
@@ -133,7 +133,9 @@ export class Group implements GroupPin {
     const oldest = this.sealed ?? this.aligned;
     if (oldest !== null) needed = Math.min(needed, oldest.start.keySequence);
     if (this.loose !== null) needed = Math.min(needed, this.loose.startSequence);
-    if (this.silent && !this.ended) needed = Math.min(needed, this.keySequence);
+    // What comes may build on it, though no tile does: it was refused, its tile is closed, or the store has that.
+    const hasBase = !this.waiting || this.#deferred.length > 0;
+    if (hasBase && !this.ended) needed = Math.min(needed, this.keySequence);
     return needed;
   }
 

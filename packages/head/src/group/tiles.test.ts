@@ -1,5 +1,6 @@
-import { type JournalRef, asTime } from '@canopy/model';
+import { type ApplyTotals, type JournalEntry, type JournalRef, asTime } from '@canopy/model';
 import { expect, it } from 'vitest';
+import type { Head } from '../head.js';
 import { START, all, at, headRig } from '../testing/head-rig.js';
 import { JournalScript } from '../testing/index.js';
 
@@ -21,6 +22,46 @@ it('closes tiles at key frames and says what may be trimmed', async () => {
   expect(head.trimmable(journal.ref)).toEqual({ epoch: 1, sequence: 1 });
   head.tileStored(journal.ref, metas[0]);
   expect(head.trimmable(journal.ref)).toEqual({ epoch: 1, sequence: 17 });
+});
+
+it('keeps the key frame in the journal that frames build on, be it refused, or in a tile of the store', () => {
+  const { head, store } = headRig();
+  const journal = new JournalScript('a');
+  const group = journal.group().add({ __name__: 'x' });
+  const kept: JournalEntry[] = [];
+  const frame = (to: Head, seconds: number, key = false): ApplyTotals => {
+    group.frame(at(seconds), [seconds], key);
+    const entries = journal.take();
+    kept.push(...entries);
+    return to.apply(journal.ref, entries);
+  };
+  const trim = (of: Head): void => {
+    for (const meta of store.metas(journal.ref)) of.tileStored(journal.ref, meta);
+    const { sequence } = of.trimmable(journal.ref);
+    while (kept[0]?.sequence <= sequence) kept.shift();
+  };
+  const restarted = (): Head => {
+    const next = headRig({}, store).head;
+    next.restoreLayouts(journal.ref, [layout]);
+    next.restoreTiles(journal.ref, store.metas(journal.ref));
+    next.apply(journal.ref, kept);
+    return next;
+  };
+  for (const seconds of [1, 2, 3]) frame(head, seconds);
+  const [layout] = kept;
+  // The clock was stepped back a little: its frame is refused, and the next ones build on it.
+  expect(frame(head, 2.5, true).refused).toEqual({ out_of_order: 1 });
+  trim(head);
+  expect(frame(head, 4)).toMatchObject({ frames: 1 });
+  expect(kept.map(({ sequence }) => sequence)).toEqual([5, 6]);
+  let after = restarted();
+  expect(frame(after, 5)).toMatchObject({ frames: 1, undecodable: 0 });
+  // Silent, so that its tile closes; a restart, and a cut of the journal.
+  after.expire(asTime(at(3600)));
+  trim(after);
+  after = restarted();
+  trim(after);
+  expect(frame(restarted(), 6)).toMatchObject({ frames: 1, undecodable: 0 });
 });
 
 it('reads tiles back that have left memory, and forgets what retention dropped', async () => {
