@@ -44,6 +44,36 @@ export class JsonOutput {
     this.#length += bytes.length - leave;
   }
 
+  /** The same, of few bytes: [from, to) of them. A view of a few costs more than to copy them. */
+  writeSome(bytes: Uint8Array, from = 0, to = bytes.length): void {
+    this.#reserve(to - from);
+    const chunk = this.#chunk;
+    let at = this.#length;
+    for (let i = from; i < to; i++) chunk[at++] = bytes[i];
+    this.#length = at;
+  }
+
+  /**
+   * What `labelsJson` gives. Fast path: of texts that came lately the bytes are copied; a string of them all, then encoded,
+   * is a quarter of an answer of thousands of series at one time.
+   */
+  writeLabels(labels: Labels): void {
+    this.#writeByte(OPEN);
+    for (let i = 0; i < labels.length; i++) {
+      if (i > 0) this.#writeByte((i & 1) === 1 ? COLON : COMMA);
+      const place = known.place(labels[i]);
+      const from = place >>> LENGTH_BITS;
+      if (place < 0) this.write(JSON.stringify(labels[i]));
+      else this.writeSome(known.bytes, from, from + (place & LENGTH_MASK));
+    }
+    this.#writeByte(CLOSE);
+  }
+
+  #writeByte(byte: number): void {
+    this.#reserve(1);
+    this.#chunk[this.#length++] = byte;
+  }
+
   get full(): boolean {
     return this.#length >= CHUNK_BYTES;
   }
@@ -107,22 +137,45 @@ export function labelsJson(labels: Labels): string {
   let text = '{';
   for (let i = 0; i < labels.length; i += 2) {
     if (i > 0) text += ',';
-    text += `${quoted(labels[i])}:${quoted(labels[i + 1])}`;
+    text += `${JSON.stringify(labels[i])}:${JSON.stringify(labels[i + 1])}`;
   }
   return `${text}}`;
 }
 
-/** JSON of strings that came lately, which are mostly those that come next. */
-const known = new Map<string, string>();
-const KNOWN_MAX = 1 << 15;
-const KNOWN_LENGTH_MAX = 128;
+const [OPEN, CLOSE, COLON, COMMA] = Buffer.from('{}:,');
+/** Bits of a place that say how long a text is; above them is where it stands. */
+const LENGTH_BITS = 10;
+const LENGTH_MASK = (1 << LENGTH_BITS) - 1;
 
-function quoted(text: string): string {
-  let json = known.get(text);
-  if (json !== undefined) return json;
-  json = JSON.stringify(text);
-  if (text.length > KNOWN_LENGTH_MAX) return json;
-  if (known.size === KNOWN_MAX) known.clear();
-  known.set(text, json);
-  return json;
+/** JSON of texts that came lately, which are mostly those that come next: one after the other. */
+class KnownTexts {
+  /** All that is kept of them, and the map beside it. */
+  readonly bytes = Buffer.allocUnsafeSlow(KNOWN_BYTES);
+  readonly #places = new Map<string, number>();
+  #length = 0;
+
+  /** Where the JSON stands: `from << LENGTH_BITS | length`, valid until the next call; -1 for a text that is too long. */
+  place(text: string): number {
+    return this.#places.get(text) ?? this.#add(text);
+  }
+
+  #add(text: string): number {
+    if (text.length > KNOWN_LENGTH_MAX) return -1;
+    const json = JSON.stringify(text);
+    const length = Buffer.byteLength(json);
+    if (this.#length + length > KNOWN_BYTES) {
+      this.#places.clear();
+      this.#length = 0;
+    }
+    const place = (this.#length << LENGTH_BITS) | length;
+    this.#length += this.bytes.write(json, this.#length);
+    this.#places.set(text, place);
+    return place;
+  }
 }
+
+/** Less than 2 to the power of `31 - LENGTH_BITS`. */
+const KNOWN_BYTES = 1 << 20;
+/** UTF-16 units: six bytes of JSON each at most, so `LENGTH_BITS` hold their number. */
+const KNOWN_LENGTH_MAX = 128;
+const known = new KnownTexts();

@@ -18,7 +18,7 @@ import {
 } from '@canopy/promql';
 import { type Answer, TRUNCATED, plain } from './answer.js';
 import type { Call } from './call.js';
-import { type JsonOutput, labelsJson, writeArray } from './json-output.js';
+import { type JsonOutput, writeArray } from './json-output.js';
 import { MAX_TIME, MIN_TIME, invalidParameter } from './params.js';
 import { syntaxJson } from './syntax-json.js';
 
@@ -182,29 +182,41 @@ async function writeValue(out: JsonOutput, value: QueryValue): Promise<void> {
   }
 }
 
+const METRIC = Buffer.from('{"metric":');
+const NEXT_METRIC = Buffer.from('"]},{"metric":');
+const VALUES = Buffer.from(',"values":[');
+
 async function writeVector(out: JsonOutput, samples: readonly VectorSample[]): Promise<void> {
   const printer = numberPrinter();
+  let time: number | undefined;
+  let value = METRIC;
   out.write('[');
   for (let from = 0; from < samples.length; from += SAMPLES_A_LOOK) {
     const count = Math.min(SAMPLES_A_LOOK, samples.length - from);
     for (let i = 0; i < count; i++) printer.values[i] = samples[from + i].value;
     const numbers = printer.numbers(count);
     for (let i = 0; i < count; i++) {
-      const { labels, time } = samples[from + i];
-      const separator = from + i === 0 ? '' : ',';
-      out.write(`${separator}{"metric":${labelsJson(labels)},"value":[${formatSeconds(time)},"`);
-      out.writeBytes(numbers.subarray(i === 0 ? 0 : printer.ends[i - 1], printer.ends[i]));
-      out.write('"]}');
+      const sample = samples[from + i];
+      if (sample.time !== time) value = valueAt((time = sample.time));
+      out.writeSome(from + i === 0 ? METRIC : NEXT_METRIC);
+      out.writeLabels(sample.labels);
+      out.writeSome(value);
+      out.writeSome(numbers, i === 0 ? 0 : printer.ends[i - 1], printer.ends[i]);
     }
     if (out.full) await out.drain();
   }
-  out.write(']');
+  out.write(samples.length === 0 ? ']' : '"]}]');
 }
+
+/** What stands before a sample's value: the same for all samples of a time. */
+const valueAt = (time: number): Buffer => Buffer.from(`,"value":[${formatSeconds(time)},"`);
 
 async function writeSeries(out: JsonOutput, series: MatrixSeries): Promise<void> {
   const { labels, times, values } = series;
   const printer = numberPrinter();
-  out.write(`{"metric":${labelsJson(labels)},"values":[`);
+  out.writeSome(METRIC);
+  out.writeLabels(labels);
+  out.writeSome(VALUES);
   for (let from = 0; from < times.length; from += printer.countMax) {
     const to = Math.min(times.length, from + printer.countMax);
     printer.stamp(times, from, to);

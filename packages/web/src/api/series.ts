@@ -26,7 +26,7 @@ export async function series(call: Call): Promise<Answer> {
   const limit = call.params.limit('limit');
   const found = await withSnapshot(call, (snapshot) => snapshot.series(matcherSets, range));
   const sorted = await sortYielding(found, compareLabels, call.signal);
-  return limited(sorted, limit, labelsJson);
+  return limited(sorted, limit, (out, labels) => out.writeLabels(labels));
 }
 
 export async function labelNames(call: Call): Promise<Answer> {
@@ -34,7 +34,7 @@ export async function labelNames(call: Call): Promise<Answer> {
   const range = readRange(call);
   const limit = call.params.limit('limit');
   const names = await withSnapshot(call, (snapshot) => snapshot.labelNames(matcherSets, range));
-  return limited(names, limit, JSON.stringify);
+  return limited(names, limit, writeText);
 }
 
 export async function labelValues(call: Call): Promise<Answer> {
@@ -48,7 +48,7 @@ export async function labelValues(call: Call): Promise<Answer> {
   const values = await withSnapshot(call, (snapshot) =>
     snapshot.labelValues(name, matcherSets, range),
   );
-  return limited(values, limit, JSON.stringify);
+  return limited(values, limit, writeText);
 }
 
 export function metadata(call: Call): Answer {
@@ -106,7 +106,7 @@ export async function targetsMetadata(call: Call): Promise<Answer> {
       }
     }
   });
-  return limited(rows, 0, (row) => row);
+  return limited(rows, 0, (out, row) => out.write(row));
 }
 
 async function familiesOf(
@@ -166,11 +166,17 @@ async function withSnapshot<T>(call: Call, read: (snapshot: Snapshot) => Promise
   }
 }
 
-function limited<T>(items: readonly T[], limit: number, toJson: (item: T) => string): Answer {
+const writeText = (out: JsonOutput, text: string): void => out.write(JSON.stringify(text));
+
+function limited<T>(
+  items: readonly T[],
+  limit: number,
+  writeItem: (out: JsonOutput, item: T) => void,
+): Answer {
   const cut = limit > 0 && items.length > limit;
   const listed = cut ? items.slice(0, limit) : items;
   const data = (out: JsonOutput): Promise<void> =>
-    writeArray(out, listed, (item) => out.write(toJson(item)));
+    writeArray(out, listed, (item) => writeItem(out, item));
   return { data, warnings: cut ? [TRUNCATED] : [] };
 }
 
