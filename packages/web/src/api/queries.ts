@@ -209,7 +209,7 @@ async function writeVector(out: JsonOutput, samples: readonly VectorSample[]): P
 }
 
 /** What stands before a sample's value: the same for all samples of a time. */
-const valueAt = (time: number): Buffer => Buffer.from(`,"value":[${formatSeconds(time)},"`);
+const valueAt = (time: number) => Buffer.from(`,"value":[${formatSeconds(time)},"`);
 
 async function writeSeries(out: JsonOutput, series: MatrixSeries): Promise<void> {
   const { labels, times, values } = series;
