@@ -2,7 +2,7 @@
  * A scrape is atomic at every level, in the end and in what was read in the middle of a run from a snapshot: where one
  * series of a scrape is there, all of it are, with the values that belong to its number.
  *
- * Does not check: times at which two runs have the target (one of them is shown, series by series).
+ * Does not check: times at which two runs have the target, or one may still go on (one of them is shown, series by series).
  */
 import { SampleState } from '@canopy/model';
 import { seriesAt } from '../exporter.js';

@@ -8,7 +8,14 @@
 import { type GapRecord, SampleState, comparePositions } from '@canopy/model';
 import { type Level, type ReadSeries, covers } from '../level.js';
 import type { Run, Truth, TrueSample } from '../truth.js';
-import { type Checker, type Outcome, isOver, owedUpTo, truthsBelow } from './outcome.js';
+import {
+  type Checker,
+  type Outcome,
+  RUN_BREAK_INTERVALS,
+  isOver,
+  owedUpTo,
+  truthsBelow,
+} from './outcome.js';
 
 const FAULTS_MAX = 5;
 
@@ -95,9 +102,6 @@ const isLeft = ({ hierarchy, history }: Outcome, { run }: TrueSample): boolean =
 
 const textOf = (samples: readonly TrueSample[]): string =>
   samples.map(({ value, state }) => `${value} (${state})`).join(' or ');
-
-/** Without a frame for longer than so many intervals a run is not gone on with (head's merge). */
-const RUN_BREAK_INTERVALS = 2;
 
 /**
  * Another run has the series at that time; the earlier one wins. One that may still go on has it from its last frame on, as

@@ -68,9 +68,14 @@ export function runsByInstance({ history }: Outcome): Map<string, Run[]> {
   return new Map([...runs].map(([instance, known]) => [instance, [...known]]));
 }
 
-/** Two runs have the target at that time. */
+/** Without a frame for longer than so many intervals a run is not gone on with (head's merge). */
+export const RUN_BREAK_INTERVALS = 2;
+
+/** Two runs have the target at that time, or one may still go on: its series hide those of the other meanwhile. */
 export const isContested = (runs: readonly Run[], time: number): boolean =>
-  runs.filter(({ first, last }) => first <= time && time <= last).length > 1;
+  runs.filter(
+    ({ first, last, interval }) => first <= time && time <= last + RUN_BREAK_INTERVALS * interval,
+  ).length > 1;
 
 /** Whether the plan does that to a machine or a target. */
 export function hasFault({ hierarchy }: Outcome, kind: string, name: string): boolean {

@@ -197,3 +197,28 @@ it('builds a head anew that has what the store lost before another writer began'
   expect(rebuilt.length).toBe(1);
   expect(await values(head)).toEqual([0, 1, 2, 6, 7, 8, 9]);
 });
+
+it('builds a head anew whose tiles or blocks the store lost, though no entry', async () => {
+  const open = (clock: Clock): Promise<MemoryStore> => Promise.resolve(new MemoryStore(clock));
+  const { store, journal, head, follower, rebuilt, write, storeTiles } = await rig(open);
+  const compare = async (): Promise<void> =>
+    follower.compareTiles((await store.journal(journal.ref))!);
+  await write(7);
+  await follower.catchUpAll();
+  const before = store.copy();
+  await storeTiles();
+  await compare();
+  expect([...follower.takeClosed()]).toEqual([]);
+  expect(rebuilt).toEqual([]);
+  expect(follower.hasFollowed(journal.ref)).toBe(false);
+  // Nothing is followed in this time, and the store falls back.
+  follower.start();
+  await follower.stop();
+  store.become(before);
+  expect(follower.hasFollowed(journal.ref)).toBe(true);
+  await compare();
+  expect(rebuilt).toEqual([journal.ref]);
+  expect(await values(head)).toEqual(upTo(7));
+  // Its tile is to be written again.
+  expect([...follower.takeClosed()].length).toBe(1);
+});

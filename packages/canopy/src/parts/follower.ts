@@ -4,6 +4,7 @@
  * ticked off when the store has them.
  */
 import {
+  type BlockMeta,
   CanopyError,
   type Clock,
   type DurationMs,
@@ -49,6 +50,8 @@ export class Follower {
   readonly #closed = new Map<JournalRef, StoredTile[]>();
   /** Journals whose tiles may not be those of the head. */
   readonly #followed = new Set<JournalRef>();
+  /** All of them: blocks and tiles may have been lost while no entry was. */
+  #hasWaited = false;
   /** Journals that this follower has come across. */
   readonly #seen = new Set<JournalRef>();
   #timer: Timer | undefined;
@@ -83,6 +86,7 @@ export class Follower {
   start(): void {
     if (this.#isActive) return;
     this.#isActive = true;
+    this.#hasWaited = true;
     this.#lastRound = this.#options.clock.monotonic();
     this.#arm();
   }
@@ -161,6 +165,7 @@ export class Follower {
     const head = this.#options.head();
     const blocks = await this.#options.store.blocks(ref);
     const stored = await this.#options.store.tiles(ref);
+    if (this.#lacksTiles(state, blocks, stored)) return this.#rebuild(state);
     head.blocks.compare(ref, blocks, stored);
     if (!stored.every((meta) => head.storedTiles.knows(ref, meta))) return this.#rebuild(state);
     const names = new Set(stored.map(nameOf));
@@ -175,9 +180,30 @@ export class Follower {
     else this.#closed.set(ref, left);
   }
 
+  /** Whether what the head has in stored tiles and blocks is in neither any more, though the journal still has it. */
+  #lacksTiles(
+    { ref, trimmed }: JournalState,
+    blocks: readonly BlockMeta[],
+    stored: readonly TileMeta[],
+  ): boolean {
+    const head = this.#options.head();
+    const names = new Set(stored.map(nameOf));
+    // What was sealed or merged meanwhile is in a block of its window.
+    const isSealed = (time: number): boolean =>
+      blocks.some(({ from, to }) => from <= time && time < to);
+    const isKept = (last: JournalPosition): boolean => comparePositions(last, trimmed) > 0;
+    return (
+      head.blocks
+        .looseTiles(ref)
+        .some(
+          (meta) => isKept(lastOf(meta)) && !names.has(nameOf(meta)) && !isSealed(meta.maxTime),
+        ) || head.blocks.list(ref).some(({ last, from }) => isKept(last) && !isSealed(from))
+    );
+  }
+
   /** Whether the head may have other tiles of a journal than the store. */
   hasFollowed(ref: JournalRef): boolean {
-    return this.#followed.has(ref);
+    return this.#hasWaited || this.#followed.has(ref);
   }
 
   /** Tiles that the store does not have: whoever writes them now. */
@@ -185,6 +211,7 @@ export class Follower {
     for (const [ref, tiles] of this.#closed) for (const tile of tiles) yield [ref, tile];
     this.#closed.clear();
     this.#followed.clear();
+    this.#hasWaited = false;
   }
 
   #arm(): void {
@@ -259,5 +286,9 @@ export class Follower {
   }
 }
 
+const lastOf = ({ epoch, lastSequence }: TileMeta): JournalPosition => ({
+  epoch,
+  sequence: lastSequence,
+});
 const nameOf = ({ epoch, group, firstSequence }: TileMeta): string =>
   `${epoch}-${group}-${firstSequence}`;
