@@ -64,7 +64,7 @@ export async function callScalarFunction(
     case 'range':
       return constant((frame.end - frame.start) / 1000);
     case 'time':
-      return Float64Array.from(constant(0), (_zero, k) => (grid.start + k * grid.step) / 1000);
+      return secondsOf(grid);
     case 'scalar': {
       const input = await evaluator.vector(node.args[0], grid);
       evaluator.budget.release(input);
@@ -80,6 +80,13 @@ export async function callScalarFunction(
     default:
       return notSupported(node);
   }
+}
+
+/** A loop: `Float64Array.from` with a function takes 40 times as long. */
+function secondsOf(grid: Grid): Float64Array {
+  const seconds = new Float64Array(grid.count);
+  for (let k = 0; k < grid.count; k++) seconds[k] = (grid.start + k * grid.step) / 1000;
+  return seconds;
 }
 
 function notSupported(node: Call): never {
@@ -191,8 +198,8 @@ async function callCalendar(evaluator: Evaluator, node: Call, grid: Grid): Promi
   if (node.args.length > 0) {
     return mapValues(evaluator, await evaluator.vector(node.args[0], grid), part);
   }
-  const values = new Float64Array(grid.count);
-  for (let k = 0; k < grid.count; k++) values[k] = part((grid.start + k * grid.step) / 1000);
+  const values = secondsOf(grid);
+  for (let k = 0; k < values.length; k++) values[k] = part(values[k]);
   return oneRow(values);
 }
 

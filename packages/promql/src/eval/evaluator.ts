@@ -28,6 +28,9 @@ import { dropNames } from './labels.js';
 import { type RangeVector, seriesOfColumns } from './ranges.js';
 import { type SampleFact, selectLatest, selectSmoothed } from './select.js';
 
+/** Work units of a row at one step in one operator. */
+const STEP_WORK = 2;
+
 export class Evaluator {
   readonly plan: Plan;
   readonly budget: Budget;
@@ -54,7 +57,7 @@ export class Evaluator {
   /** An expression of type vector. The result is the caller's. */
   async vector(node: Expr, grid: Grid): Promise<Columns> {
     if (grid.count === 0) return emptyColumns(0);
-    if (this.budget.due(1000)) await this.budget.pause();
+    if (this.budget.due(1000 + grid.count * STEP_WORK)) await this.budget.pause();
     if (grid.count > 1 && this.plan.invariant.has(node)) {
       const { result, tally } = await this.budget.apart(() =>
         this.#vectorAt(node, { ...grid, count: 1 }),
@@ -89,6 +92,7 @@ export class Evaluator {
 
   /** An expression of type scalar, by step. The result is the caller's. */
   async scalar(node: Expr, grid: Grid): Promise<Float64Array> {
+    if (this.budget.due(grid.count * STEP_WORK)) await this.budget.pause();
     switch (node.kind) {
       case 'number':
         return new Float64Array(grid.count).fill(node.value);
@@ -142,6 +146,8 @@ export class Evaluator {
     const { result: columns, tally } = await this.budget.apart(() => this.vector(node.expr, inner));
     // What is looked at is what came out; of what that took only the reading counts.
     this.budget.tally.add(0, 0, tally.read);
+    // A subquery may have millions of steps; each operator over them is a turn of its own.
+    if (this.budget.due(columns.present.length * STEP_WORK)) await this.budget.pause();
     const series = seriesOfColumns(columns, inner);
     const lookbackMs = frame.lookback;
     return { series, refs, rangeMs, extension: null, lookbackMs, columns, inner: tally };

@@ -4,7 +4,7 @@
 import { CanopyError, type Labels, type SelectedSeries } from '@canopy/model';
 import { RangeCall, type RangeKernel, type RangeReport } from '../functions/range-kernel.js';
 import type { Budget } from './budget.js';
-import { type Columns, truncateRows } from './columns.js';
+import { type Columns, countPresent, truncateRows } from './columns.js';
 import type { RangeExtension } from '../syntax/ast.js';
 import type { Grid } from './grid.js';
 import { SAME_LABELSET, dropNames } from './labels.js';
@@ -128,7 +128,7 @@ export function seriesOfColumns(columns: Columns, grid: Grid): SelectedSeries[] 
       times,
       values: values.subarray(row * steps, (row + 1) * steps),
       // Presence is spelt as SampleState's `none` and `value`.
-      states: states.every((state) => state !== 0) ? null : states,
+      states: countPresent(states) === steps ? null : states,
       from: 0,
       to: steps,
     };

@@ -126,3 +126,15 @@ it('ends in the middle of an operator when the query does', async () => {
   ).rejects.toMatchObject({ code: 'canceled' });
   expect(turns).toBe(20);
 });
+
+it('gives turns between the operators of a single series over many steps', async () => {
+  const clock = new TurnClock();
+  const engine = testEngine(new MemoryQueryable(), { clock, yieldEveryMs: 0 });
+  const check = async (query: string, least: number): Promise<void> => {
+    const before = clock.turns;
+    await engine.instant(query, asTime(1e12));
+    expect(clock.turns - before, query).toBeGreaterThanOrEqual(least);
+  };
+  await check('sum_over_time((vector(time()) + vector(2))[100000s:1s])', 6);
+  await check('count_over_time((vector(0) * (time() + time()))[100000s:1s])', 6);
+});
