@@ -148,6 +148,62 @@ it('seals a window once its source is past it, and merges windows', async () => 
   expect(parent.said.filter((line) => !line.startsWith('info'))).toEqual([]);
 });
 
+it('says how far a merge is, and what it made free; a select reads of a block what it needs', async () => {
+  const parent = new Parent();
+  const begin = parent.clock.now();
+  const groups = Array.from({ length: 20 }, (_, i) => parent.group(`pod${i}`));
+  for (let minute = 0; minute < 12 * 60; minute++) {
+    for (const group of groups) {
+      group.frame(parent.clock.now(), [(minute * 7919) % 1000], minute % 30 === 0);
+    }
+    parent.clock.stepWallClock(MINUTE);
+  }
+  await parent.take();
+  parent.watermark = parent.clock.now();
+  const logged: string[] = [];
+  const log: BlockKeeperOptions['log'] = (level, message, fields) =>
+    void logged.push(`${level} ${message} ${JSON.stringify(fields)}`);
+  // A slow one: each look at the clock is seconds later.
+  let seconds = 0;
+  const clock = { ...systemClock, monotonic: () => (seconds += 3) * 1000 };
+  parent.blocks = parent.newBlocks({ clock, log });
+  await parent.keep();
+  const [merged] = logged.filter((line) => line.includes('blocks were merged'));
+  const { reclaimedBytes } = JSON.parse(merged.slice(merged.indexOf('{'))) as Record<
+    string,
+    number
+  >;
+  expect(parent.blocks.stats).toMatchObject({ sealed: 5, merged: 1, reclaimedBytes });
+  expect(reclaimedBytes).toBeGreaterThan(0);
+  expect(logged.some((line) => /merging .*"groupsDone":\d+,"ofGroups":20/.test(line))).toBe(true);
+  // One tile in eight hours of a group: index and tile, in one read each.
+  const [block] = parent.head.blocks
+    .list(parent.ref)
+    .filter(({ from, to }) => to - from > 2 * HOUR);
+  const pieces: Array<Array<[block: number, bytes: number]>> = [];
+  const read = parent.store.readBlocks.bind(parent.store);
+  parent.store.readBlocks = (ref, asked) => {
+    pieces.push(asked.map(({ block: id, byteLength }) => [id, byteLength]));
+    return read(ref, asked);
+  };
+  const select = async (pod: string): Promise<number> => {
+    const snapshot = parent.head.snapshot();
+    const range = { minTime: asTime(begin + HOUR), maxTime: asTime(begin + HOUR + 9 * MINUTE) };
+    const [{ from, to }] = await snapshot.select([makeMatcher('pod', '=', pod)], range);
+    snapshot.release();
+    return to - from;
+  };
+  expect(await select('pod7')).toBe(10);
+  expect(pieces.map((asked) => asked.map(([id]) => id))).toEqual([[block.id], [block.id]]);
+  expect(pieces[0][0][1]).toBe(block.indexBytes);
+  expect(pieces[1][0][1]).toBeLessThan(block.tileBytes / 15);
+  // It is kept: the same again reads nothing, another group no more than its own.
+  expect(await select('pod7')).toBe(10);
+  expect(pieces.length).toBe(2);
+  expect(await select('pod8')).toBe(10);
+  expect(pieces.length).toBe(3);
+});
+
 it('lets a leaf that was away fill its own windows, and gives up one that stays away', async () => {
   const parent = new Parent();
   const begin = parent.clock.now();

@@ -17,9 +17,9 @@ import {
 } from '@canopy/model';
 import { VirtualClock } from '@canopy/model/testing';
 import { JournalWriter, openEmbeddedStore } from '@canopy/store';
-import { afterEach, expect, it } from 'vitest';
+import { afterEach, expect, it, vi } from 'vitest';
 import { BlockWriter, Pause } from './block-writer.js';
-import { recoverJournal, recoverLive } from './recovery.js';
+import { recoverHead, recoverJournal, recoverLive } from './recovery.js';
 
 const EVER = { minTime: asTime(0), maxTime: asTime(8.64e15) };
 const START = { epoch: 0, sequence: 0 };
@@ -129,6 +129,25 @@ it('begins anew where another process cuts the journal while it reads', async ()
   // Tiles behind the cut are there the second time.
   expect(lists).toBe(2);
   expect(head.position(journal.ref)).toEqual(state.position);
+});
+
+it('says how far it is, in the log and for the status page', async () => {
+  const { store, head, write } = await rig();
+  await write(400);
+  const logged: string[] = [];
+  const told: string[] = [];
+  // Reading takes seconds.
+  let now = 0;
+  const slow = vi.spyOn(performance, 'now').mockImplementation(() => (now += 3000));
+  cleanUp.push(async () => slow.mockRestore());
+  await recoverHead({
+    ...{ store, head, onProgress: (text) => void told.push(text) },
+    log: (level, message, fields) =>
+      void logged.push(`${level} ${message} ${JSON.stringify(fields)}`),
+  });
+  expect(told[0]).toMatch(/^recovering: \d+ %$/);
+  expect(logged[0]).toMatch(/^info recovering .*"percent":\d+,"journalBytes":\d+,"ofBytes":\d+/);
+  expect(logged.at(-1)).toMatch(/^info recovered from the store .*"journals":1/);
 });
 
 it('begins at once with a journal that is new', async () => {

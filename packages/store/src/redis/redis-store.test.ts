@@ -1,8 +1,10 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { randomBytes } from 'node:crypto';
+import { Redis } from 'ioredis';
 import { type JournalPosition, asDuration, asTime, labelsFromObject } from '@canopy/model';
 import { JournalWriter } from '../journal/journal-writer.js';
 import { readJournal } from '../testing/journal-reader.js';
+import { testEntry } from '../testing/fixtures.js';
 import {
   type RedisServer,
   redisIsLeftOut,
@@ -10,6 +12,7 @@ import {
   storeConformance,
   systemClock,
 } from '../testing/index.js';
+import { isTestClient } from '../testing/redis-server.js';
 import { NO_LIMITS, add, redisOptions, takeLease, until } from '../testing/redis-options.js';
 import { findComplaint, parseInfo } from './inspect.js';
 import { type RedisStore, openRedisStore } from './redis-store.js';
@@ -70,6 +73,31 @@ if (!redisIsLeftOut()) {
       expect(await add(store, lease, 61)).toBe('applied');
       expect((await read(0)).at(-1)).toBe(61);
       await other[Symbol.asyncDispose]();
+    });
+
+    it('commits in one round trip, however many entries there are', async () => {
+      const lease = await takeLease(store);
+      expect(await add(store, lease, 1)).toBe('applied');
+      const sent: string[] = [];
+      const { sendCommand } = Redis.prototype;
+      Redis.prototype.sendCommand = function (command, ...more) {
+        if (!isTestClient(this)) sent.push(command.name);
+        return sendCommand.call(this, command, ...more);
+      };
+      try {
+        const entries = Array.from({ length: 300 }, (_, i) =>
+          testEntry({ epoch: 1, sequence: 2 + i }),
+        );
+        const position = { epoch: 1, sequence: 301 };
+        const outcome = await store.commit({
+          ...{ lease, expected: { epoch: 1, sequence: 1 }, position, entries },
+          ...{ cursor: 'c', ledger: 'l' },
+        });
+        expect(outcome).toEqual({ outcome: 'applied' });
+      } finally {
+        Redis.prototype.sendCommand = sendCommand;
+      }
+      expect(sent).toEqual(['evalsha']);
     });
 
     it('notices a wiped Redis, and starts again', async () => {
