@@ -62,7 +62,7 @@ export interface Taken {
 }
 
 export class JournalIntake {
-  readonly #ref: JournalRef;
+  readonly ref: JournalRef;
   readonly #options: FramePullerOptions;
   readonly #totals: PullTotals;
   /** What the store has; null: nothing; undefined: not asked yet. */
@@ -72,8 +72,6 @@ export class JournalIntake {
   #lease: Lease | undefined;
   #isReleased = false;
   #watermark = 0;
-  /** Clock of the source, when it keeps what it writes now until; -1 unknown. */
-  #keptFor = -1;
   /** Applied since the last commit: not in the stored ledger yet. */
   #samples = 0;
   #refused: Record<string, number> = {};
@@ -84,7 +82,7 @@ export class JournalIntake {
   #turn: Promise<unknown> = Promise.resolve();
 
   constructor(ref: JournalRef, options: FramePullerOptions, totals: PullTotals) {
-    this.#ref = ref;
+    this.ref = ref;
     this.#options = options;
     this.#totals = totals;
     this.#jobs = new GroupJobs((epoch, group) => options.groupOf(ref, epoch, group));
@@ -114,7 +112,7 @@ export class JournalIntake {
   storeWentBack(): Promise<void> {
     return this.#inTurn(async () => {
       if (this.#isReleased) return;
-      const state = await this.#options.store.journal(this.#ref);
+      const state = await this.#options.store.journal(this.ref);
       const before = this.#known?.position;
       this.#known = state === undefined ? null : knownFrom(state);
       const isSame = before !== undefined && state !== undefined;
@@ -127,7 +125,7 @@ export class JournalIntake {
   /** While the appender is built up anew nothing is complete. */
   async #wentBackTo(state: JournalState | undefined): Promise<void> {
     this.#watermark = 0;
-    await this.#options.onStoreWentBack(this.#ref, state);
+    await this.#options.onStoreWentBack(this.ref, state);
     this.#watermark = parseLedger(state?.ledger ?? '').watermark;
   }
 
@@ -177,13 +175,13 @@ export class JournalIntake {
     const ledger = this.#shownLedger(known.ledger);
     const lagSeconds = this.#watermark === 0 ? -1 : Math.max(0, now - this.#watermark) / 1000;
     const { position, trimmed, entryBytes } = known;
-    return { ref: this.#ref, position, trimmed, ledger, lagSeconds, entryBytes };
+    return { ref: this.ref, position, trimmed, ledger, lagSeconds, entryBytes };
   }
 
-  /** How long the source goes on to hold what we do not have yet. Milliseconds; -1 unknown. */
-  mayBeAwayMs(now: Milliseconds): number {
-    if (this.#keptFor < 0 || this.#watermark === 0) return this.#keptFor;
-    return Math.max(0, this.#keptFor - Math.max(0, now - this.#watermark));
+  /** How long a source that keeps its entries for `keptFor` ms goes on to hold what we do not have yet. Milliseconds; -1 unknown. */
+  mayBeAwayMs(now: Milliseconds, keptFor: number): number {
+    if (keptFor < 0 || this.#watermark === 0) return keptFor;
+    return Math.max(0, keptFor - Math.max(0, now - this.#watermark));
   }
 
   async #take(section: JournalSection, labels: SourceTrust['labels']): Promise<Taken> {
@@ -196,7 +194,6 @@ export class JournalIntake {
       this.#known = undefined;
       return { samples: 0, more: false };
     }
-    this.#keptFor = section.keptFor;
     if (section.epochBreak) this.#noteEpochBreak();
     let samples = 0;
     if (comparePositions(section.position, stored) > 0) {
@@ -258,7 +255,7 @@ export class JournalIntake {
     }
     if (outcome.outcome === 'fenced') {
       this.#known = undefined;
-      throw new CanopyError('unavailable', `journal ${this.#ref} is written by another process`);
+      throw new CanopyError('unavailable', `journal ${this.ref} is written by another process`);
     }
     let entryBytes = known?.entryBytes ?? 0;
     for (const entry of entries) entryBytes += entry.bytes.length;
@@ -304,10 +301,10 @@ export class JournalIntake {
     const { store, owner, leaseTtl } = this.#options;
     // Commits renew it; one that somebody else has taken is fenced.
     if (this.#lease !== undefined) return this.#lease;
-    const outcome = await store.acquireLease(this.#ref, owner, leaseTtl);
+    const outcome = await store.acquireLease(this.ref, owner, leaseTtl);
     if (!outcome.granted) {
       this.#lease = undefined;
-      throw new CanopyError('unavailable', `journal ${this.#ref} is pulled by ${outcome.heldBy}`);
+      throw new CanopyError('unavailable', `journal ${this.ref} is pulled by ${outcome.heldBy}`);
     }
     this.#lease = outcome.lease;
     return outcome.lease;
@@ -321,7 +318,7 @@ export class JournalIntake {
       for (let bytes = 0; to < entries.length && bytes < APPLY_BYTES; to++) {
         bytes += entries[to].bytes.length;
       }
-      this.#add(sum, this.#options.appender.apply(this.#ref, entries.slice(from, to)));
+      this.#add(sum, this.#options.appender.apply(this.ref, entries.slice(from, to)));
       from = to;
       if (from < entries.length) await new Promise((resolve) => setImmediate(resolve));
     }
@@ -359,7 +356,7 @@ export class JournalIntake {
       return;
     }
     for (let after = before; comparePositions(after, state.position) < 0; ) {
-      const entries = await this.#options.store.readEntries(this.#ref, after, STORED_CHUNK);
+      const entries = await this.#options.store.readEntries(this.ref, after, STORED_CHUNK);
       if (entries.length === 0) break;
       await this.#apply(entries);
       after = entries[entries.length - 1];
@@ -369,9 +366,9 @@ export class JournalIntake {
   async #load(): Promise<Known | null> {
     if (this.#isUnsure && this.#known !== undefined) await this.#makeSure(this.#known);
     if (this.#known !== undefined) return this.#known;
-    const state = await this.#options.store.journal(this.#ref);
+    const state = await this.#options.store.journal(this.ref);
     this.#watermark = 0;
-    await this.#options.onLoaded(this.#ref, state);
+    await this.#options.onLoaded(this.ref, state);
     this.#known = state === undefined ? null : knownFrom(state);
     // Not what was true before: the store may have less now.
     this.#watermark = this.#known?.ledger.watermark ?? 0;
@@ -380,7 +377,7 @@ export class JournalIntake {
 
   /** Its source may never come back: what was stored is not shown by a next commit then. */
   async #makeSure(known: Known | null): Promise<void> {
-    const state = await this.#options.store.journal(this.#ref);
+    const state = await this.#options.store.journal(this.ref);
     const before = known?.position ?? START;
     if (state !== undefined && comparePositions(state.position, before) !== 0) {
       this.#totals.behind++;
@@ -392,14 +389,14 @@ export class JournalIntake {
   #moveWatermark(watermark: number): void {
     if (watermark <= this.#watermark) return;
     this.#watermark = watermark;
-    this.#options.onWatermark(this.#ref, asTime(watermark));
+    this.#options.onWatermark(this.ref, asTime(watermark));
   }
 
   #noteForged(found: readonly Forgery[]): void {
     this.#totals.forgedGroups += found.length;
     for (const forgery of found.slice(0, FORGERIES_LOGGED_MAX)) {
       this.#options.log('warn', 'a group is refused: its source may not write this label', {
-        journal: this.#ref,
+        journal: this.ref,
         ...forgery,
       });
     }
@@ -408,7 +405,7 @@ export class JournalIntake {
   #noteEpochBreak(): void {
     this.#totals.epochBreaks++;
     this.#options.log('warn', 'the source had lost what we have of it: it begins a new epoch', {
-      journal: this.#ref,
+      journal: this.ref,
     });
   }
 

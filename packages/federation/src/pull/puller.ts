@@ -220,7 +220,7 @@ export class FramePuller implements PullFormat {
     const sections = await this.#admitted(source, others, trust);
     // Also those that are left to others: their cursors keep them from being sent again and again.
     await this.#learn(source, others);
-    source.listed = new Set(others.map(({ ref }) => ref));
+    source.listed = new Map(others.map(({ ref, keptFor }) => [ref, keptFor]));
     let samples = 0;
     let more = false;
     let firstError: unknown;

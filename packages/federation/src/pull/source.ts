@@ -29,8 +29,8 @@ export interface Source {
   /** Name of the store's document that lists its journals. */
   readonly document: string;
   readonly refs: Set<JournalRef>;
-  /** Those that its newest page told of; undefined before the first. */
-  listed: ReadonlySet<JournalRef> | undefined;
+  /** Those that its newest page told of, and how long it keeps their entries (ms; -1 unknown); undefined before the first. */
+  listed: ReadonlyMap<JournalRef, number> | undefined;
   /** The document lists `refs`, as far as we know. */
   isSaved: boolean;
   /** Its own name for itself; its URL before the first page. */
@@ -96,7 +96,7 @@ export function sourceStatus(
 ): SourceStatus {
   let mayBeAway = -1;
   for (const journal of journals) {
-    const left = journal.mayBeAwayMs(now);
+    const left = journal.mayBeAwayMs(now, source.listed?.get(journal.ref) ?? -1);
     if (left >= 0 && (mayBeAway < 0 || left < mayBeAway)) mayBeAway = left;
   }
   return {
