@@ -24,13 +24,13 @@ import { Evaluator } from './eval/evaluator.js';
 import { type Grid, type QueryFrame, gridEnd } from './eval/grid.js';
 import { SAME_LABELSET, losesName, removeNames, withoutName } from './eval/labels.js';
 import { SampleTally } from './eval/tally.js';
+import { ParsedQueries } from './parsed.js';
 import { type Plan, planQuery } from './plan/plan.js';
 import { Queue } from './queue.js';
 import { rangeMatrix, scalarMatrix, sortSeries, toMatrix, toVector } from './results.js';
 import { NO_STATS, Stopwatch, addTotals, newTotals, queryStats } from './stats.js';
 import { type Expr, typeOf, unwrapParens } from './syntax/ast.js';
 import { type SyntaxFeatures, checkFeatures } from './syntax/check.js';
-import { parseQuery } from './syntax/parse.js';
 
 export interface EngineFeatures extends SyntaxFeatures, Rules {
   /** Queries that ask for it count their samples by step. */
@@ -75,6 +75,7 @@ export class Engine implements QueryEngine {
   readonly totals = newTotals();
   readonly #options: EngineOptions;
   readonly #queue: Queue;
+  readonly #parsed = new ParsedQueries();
 
   constructor(options: EngineOptions) {
     this.#options = options;
@@ -172,7 +173,7 @@ export class Engine implements QueryEngine {
     if (text.length > QUERY_LENGTH_MAX) {
       throw new CanopyError('bad_data', `query is longer than ${QUERY_LENGTH_MAX} characters`);
     }
-    const expr = parseQuery(text);
+    const expr = this.#parsed.parse(text);
     checkFeatures(text, expr, this.#options.features);
     const type = typeOf(expr);
     if (isRange && type !== 'scalar' && type !== 'vector') {
