@@ -1,0 +1,205 @@
+import { expect, it } from 'vitest';
+import {
+  DOWN,
+  addSeries,
+  advanceUntil,
+  at,
+  clock,
+  committed,
+  crash,
+  ledgers,
+  lmdb,
+  messages,
+  open,
+  openGroup,
+  read,
+  store,
+  write,
+} from '../testing/journal-rig.js';
+
+it('starts a new epoch for a reader that has seen more', async () => {
+  const journal = await open();
+  const group = openGroup(journal);
+  addSeries(group, 'm');
+  write(group, 0, 1);
+  await journal.flush();
+  write(group, 5000, 2);
+  journal.breakEpoch({ epoch: 4, sequence: 77 });
+  write(group, 10_000, 3);
+  await journal.flush();
+  expect(journal.position).toEqual({ epoch: 5, sequence: 3 });
+  const { frames, gaps } = await read(journal);
+  expect(frames).toEqual(['a 0 m=1', 'a 10000 m=3']);
+  expect(gaps).toEqual([{ group: 1, from: at(0), to: at(10_000), cause: 'refused', frames: 1 }]);
+  journal.breakEpoch({ epoch: 3, sequence: 1 }); // Known already.
+  write(group, 15_000, 4);
+  await journal.flush();
+  expect(journal.position.epoch).toBe(5);
+  await journal.close();
+});
+
+it('keeps its id where the store was wiped before its first commit', async () => {
+  const first = await open();
+  await store.putDocument('journal/id', undefined);
+  await store.releaseLease(first.lease);
+  const group = openGroup(first);
+  addSeries(group, 'm');
+  write(group, 0, 1);
+  await first.flush();
+  expect(ledgers.length).toBe(1);
+  await crash();
+  const second = await open();
+  expect(second.id).toBe(first.id);
+  await second.close();
+});
+
+it('starts a new epoch when the store lost the journal', async () => {
+  const journal = await open();
+  const group = openGroup(journal);
+  addSeries(group, 'm');
+  write(group, 0, 1);
+  await journal.flush();
+  await lmdb.dropJournal(journal.lease);
+  write(group, 5000, 2);
+  await clock.advance(1000);
+  await advanceUntil(() => journal.position.epoch === 2);
+  write(group, 10_000, 3);
+  await journal.flush();
+  const { frames, gaps } = await read(journal);
+  expect(frames).toEqual(['a 10000 m=3']);
+  expect(gaps.map(({ group, cause, frames }) => [group, cause, frames])).toEqual([
+    [0, 'restart', -1],
+    [1, 'refused', 1],
+  ]);
+  await journal.close();
+});
+
+it('gives no number twice where the store lost some while nobody wrote', async () => {
+  const seen = new Set<string>();
+  const mayGoBack = true;
+  for (let run = 0; run < 3; run++) {
+    const journal = await open({ mayGoBack });
+    const group = openGroup(journal);
+    addSeries(group, 'm');
+    write(group, run * 60_000, run);
+    await journal.flush();
+    for (const { epoch, sequence } of committed.splice(0)) {
+      expect(seen).not.toContain(`${epoch}-${sequence}`);
+      seen.add(`${epoch}-${sequence}`);
+    }
+    // Killed; what it has written is gone, its name is not.
+    await lmdb.dropJournal(journal.lease);
+    await crash();
+    await clock.advance(60_000);
+  }
+  const last = await open({ mayGoBack });
+  await last.close();
+  expect(seen.size).toBe(6);
+});
+
+it('signs cursors with one key for all of its life, which its id does not tell', async () => {
+  const first = await open();
+  const key = Buffer.from(first.cursorKey).toString('hex');
+  expect([key.length, first.id.length]).toEqual([32, 32]);
+  expect(key).not.toBe(first.id);
+  await first.close();
+  const second = await open();
+  expect([second.id, second.cursorKey]).toEqual([first.id, first.cursorKey]);
+  await second.close();
+  await store.putDocument('journal/id', undefined);
+  const other = await open();
+  expect(other.cursorKey).not.toEqual(first.cursorKey);
+  await other.close();
+});
+
+it('begins above all that readers may have where it is from before there were keys', async () => {
+  const first = await open();
+  const group = openGroup(first);
+  addSeries(group, 'm');
+  write(group, 0, 1);
+  await first.close();
+  await store.putDocument('journal/id', JSON.stringify({ id: first.id, place: '' }));
+  const second = await open();
+  expect(second.id).toBe(first.id);
+  write(openGroup(second), 60_000, 2);
+  await second.flush();
+  expect(second.position.epoch).toBe(Math.floor(clock.now() / 1000));
+  await second.close();
+  const third = await open();
+  expect([third.cursorKey, third.position.epoch]).toEqual([
+    second.cursorKey,
+    second.position.epoch,
+  ]);
+  await third.close();
+});
+
+it('makes a new id in a copied folder; the old journal stays readable', async () => {
+  const first = await open({ pathIdentity: 'here' });
+  const group = openGroup(first);
+  addSeries(group, 'm');
+  write(group, 0, 1);
+  await first.close();
+  const same = await open({ pathIdentity: 'here' });
+  await same.close();
+  expect(same.id).toBe(first.id);
+  const copy = await open({ pathIdentity: 'there' });
+  await copy.close();
+  expect(copy.id).not.toBe(first.id);
+  expect(messages.some((message) => message.includes('copy'))).toBe(true);
+  expect((await read(first)).frames).toEqual(['a 0 m=1']);
+});
+
+it('ends within one try when the store is away, and says what is lost', async () => {
+  const journal = await open();
+  const group = openGroup(journal);
+  addSeries(group, 'm');
+  write(group, 0, 1);
+  store.failBefore = DOWN;
+  await journal.close();
+  expect(messages.at(-1)).toBe('the store did not take the last records');
+  store.failBefore = undefined;
+});
+
+it('is refused while another owner writes the journal', async () => {
+  const journal = await open();
+  let refusal: unknown;
+  open({ owner: 'other' }).catch((error: unknown) => {
+    refusal = error;
+  });
+  await advanceUntil(() => refusal !== undefined);
+  expect(refusal).toMatchObject({ code: 'storage_locked' });
+  await journal.close();
+});
+
+it('names what the store has lost, once, in the ledger of the next commit', async () => {
+  const journal = await open();
+  const group = openGroup(journal);
+  addSeries(group, 'x');
+  const gap = { group: 0, from: at(0), to: at(100), cause: 'corrupt' as const, frames: 1 };
+  write(group, 0, 1);
+  const flushed = journal.flush();
+  journal.nameGap(gap);
+  await flushed;
+  journal.nameGap(gap);
+  write(group, 5000, 2);
+  await journal.flush();
+  expect(ledgers.at(-1)).toMatchObject({ gaps: [gap], gapsTotal: 1, gapsByCause: { corrupt: 1 } });
+  await journal.close();
+  const again = await open();
+  again.nameGap({ ...gap, from: at(50) });
+  expect(again.ledger.gaps.filter(({ cause }) => cause === 'corrupt')).toEqual([gap]);
+  await again.close();
+});
+
+it('writes nothing any more when another process writes the journal', async () => {
+  const journal = await open();
+  const group = openGroup(journal);
+  addSeries(group, 'x');
+  write(group, 0, 1);
+  await journal.flush();
+  write(group, 5000, 2);
+  const before = await lmdb.journal(journal.ref);
+  await journal.close(true);
+  expect(await lmdb.journal(journal.ref)).toEqual(before);
+  expect(await lmdb.getDocument('journal/clean')).toBe(undefined);
+});
