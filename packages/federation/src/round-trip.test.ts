@@ -409,6 +409,55 @@ describe('a store that is elsewhere', () => {
     );
   });
 
+  it.each(['falls back', 'is wiped'])(
+    'pulls a journal again of which nothing new comes, once the store %s under another',
+    async (how) => {
+      const { clock, store: leafStore, journal, server } = await leaf();
+      const idle = new FixtureJournal(leafStore, id('b'));
+      await fill(journal, 2);
+      await fill(idle, 2);
+      const store = new MemoryStore(clock);
+      const parent = new PullRig(store, clock);
+      await parent.pullAll(server.target());
+      const backup = store.copy();
+      await fill(journal, 2, 2);
+      await fill(idle, 2, 2);
+      await parent.pullAll(server.target());
+      if (how === 'is wiped') store.wipe();
+      else store.become(backup);
+      await fill(journal, 1, 4);
+      await parent.pullAll(server.target());
+      await parent.pullAll(server.target());
+      for (const { ref, position } of [journal, idle]) {
+        expect((await store.journal(ref))?.position).toEqual(position);
+      }
+      expect(parent.wentBack).toEqual(how === 'is wiped' ? ['a gone', 'b gone'] : ['a 6', 'b 6']);
+      // What the source is known to have is stored again, too.
+      const next = new PullRig(store, clock);
+      await next.pullAll(server.target());
+      expect(next.loaded.sort()).toEqual(['a 12', 'b 10']);
+      expect(next.appender.samples).toEqual([]);
+    },
+  );
+
+  it('finds that out by a doubt, where nothing new comes of any', async () => {
+    const { clock, journal, server } = await leaf();
+    const store = new MemoryStore(clock);
+    const parent = new PullRig(store, clock);
+    await fill(journal, 2);
+    await parent.pullAll(server.target());
+    const backup = store.copy();
+    await fill(journal, 2, 2);
+    await parent.pullAll(server.target());
+    store.become(backup);
+    await parent.pullAll(server.target());
+    expect((await store.journal(journal.ref))?.position).not.toEqual(journal.position);
+    parent.puller.doubt(journal.ref);
+    await parent.pullAll(server.target());
+    expect((await store.journal(journal.ref))?.position).toEqual(journal.position);
+    expect(parent.wentBack).toEqual(['a 6']);
+  });
+
   it('pulls everything again after the store was wiped', async () => {
     const { clock, journal, server } = await leaf();
     const store = new MemoryStore(clock);

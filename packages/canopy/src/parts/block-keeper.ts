@@ -57,6 +57,8 @@ export interface BlockKeeperOptions {
   onBlockCorrupt(ref: JournalRef, meta: BlockMeta): void;
   /** The store has not what it had of a journal. Whether its head has been built up anew. */
   onWentBack?(ref: JournalRef): Promise<boolean>;
+  /** The store seems to have less of a journal than its head; a commit may just have come in between. */
+  onBehind?(ref: JournalRef): void;
   /** Larger blocks are not made. */
   mergeBytesMax(): Promise<number>;
   readonly log: Log;
@@ -135,9 +137,12 @@ export class BlockKeeper {
 
   /** Whether the store has of a journal what its head knows of. */
   async #stands(ref: JournalRef): Promise<boolean> {
-    const { store, head, onWentBack } = this.#options;
+    const { store, head, onWentBack, onBehind } = this.#options;
     const state = await store.journal(ref);
-    if (state === undefined || isBehind(state, head(), ref)) return false;
+    if (state === undefined || isBehind(state, head(), ref)) {
+      onBehind?.(ref);
+      return false;
+    }
     if (onWentBack === undefined) return true;
     const [blocks, tiles] = [head().blocks.list(ref), head().blocks.looseTiles(ref)];
     const ids = new Set((await store.blocks(ref)).map(({ id }) => id));

@@ -6,7 +6,7 @@ import type { Head } from '@canopy/head';
 import type { FramePuller } from '@canopy/federation';
 import { type JournalRef, type JournalState, comparePositions } from '@canopy/model';
 
-/** The next pull finds that out by itself: its commit is refused. */
+/** The next pull finds that out by itself: its commit is refused, or, where nothing new comes, the store is asked (`doubt`). */
 export function isBehind(
   state: JournalState | undefined,
   head: Pick<Head, 'position'>,

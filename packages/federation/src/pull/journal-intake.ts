@@ -2,15 +2,12 @@
  * One journal on its way into the store and the appender. Whatever source it comes from: the
  * position is the journal's, not the source's.
  */
-import { decodeGap, entryPayload } from '@canopy/encoding';
 import {
   type ApplyTotals,
   COLLISIONS_MAX,
   CanopyError,
   type Collision,
   type CommitOutcome,
-  EntryKind,
-  FormatError,
   type GapRecord,
   type JournalEntry,
   type JournalPosition,
@@ -23,18 +20,15 @@ import {
   PendingGaps,
   addCollision,
   addCount,
-  addGap,
-  addTime,
-  addToWindow,
   asTime,
   balance,
   comparePositions,
   copyLedger,
   emptyLedger,
-  jobIn,
   parseLedger,
 } from '@canopy/model';
 import type { JournalSection } from '../page-types.js';
+import { countInto, countRefused } from './entry-counts.js';
 import { GroupJobs } from './group-jobs.js';
 import type { FramePullerOptions } from './options.js';
 import type { PullTotals } from './totals.js';
@@ -69,6 +63,8 @@ export class JournalIntake {
   #known: Known | null | undefined;
   /** A commit had no answer: the store may have more than is known. */
   #isUnsure = false;
+  /** The store has lost something of another journal. */
+  #isDoubted = false;
   #lease: Lease | undefined;
   #isReleased = false;
   #watermark = 0;
@@ -120,6 +116,11 @@ export class JournalIntake {
       if (!isSame || comparePositions(before, state.position) !== 0) this.#forgetPending();
       await this.#wentBackTo(state);
     });
+  }
+
+  /** The store may have gone back: it is asked before this is gone on with, since no commit asks where nothing new comes. */
+  doubt(): void {
+    this.#isDoubted = true;
   }
 
   /** While the appender is built up anew nothing is complete. */
@@ -247,10 +248,7 @@ export class JournalIntake {
       return false;
     }
     if (outcome.outcome === 'absent') {
-      this.#totals.absent++;
-      this.#known = null;
-      this.#forgetPending();
-      await this.#wentBackTo(undefined);
+      await this.#beginAnew();
       return false;
     }
     if (outcome.outcome === 'fenced') {
@@ -364,7 +362,8 @@ export class JournalIntake {
   }
 
   async #load(): Promise<Known | null> {
-    if (this.#isUnsure && this.#known !== undefined) await this.#makeSure(this.#known);
+    const isOpen = this.#isUnsure || this.#isDoubted;
+    if (isOpen && this.#known !== undefined) await this.#makeSure(this.#known);
     if (this.#known !== undefined) return this.#known;
     const state = await this.#options.store.journal(this.ref);
     this.#watermark = 0;
@@ -375,15 +374,29 @@ export class JournalIntake {
     return this.#known;
   }
 
-  /** Its source may never come back: what was stored is not shown by a next commit then. */
+  /** Its source may have nothing new for ever: no next commit shows what was stored, or lost, then. */
   async #makeSure(known: Known | null): Promise<void> {
-    const state = await this.#options.store.journal(this.ref);
+    this.#isDoubted = false;
+    const state = await this.#options.store.journal(this.ref).catch((error: unknown) => {
+      this.#isDoubted = true;
+      throw error;
+    });
     const before = known?.position ?? START;
-    if (state !== undefined && comparePositions(state.position, before) !== 0) {
+    if (state === undefined) {
+      if (known !== null) await this.#beginAnew();
+    } else if (comparePositions(state.position, before) !== 0) {
       this.#totals.behind++;
       await this.#goOnFrom(state, before);
     }
     this.#isUnsure = false;
+  }
+
+  /** The store has nothing of the journal any more. */
+  async #beginAnew(): Promise<void> {
+    this.#totals.absent++;
+    this.#known = null;
+    this.#forgetPending();
+    await this.#wentBackTo(undefined);
   }
 
   #moveWatermark(watermark: number): void {
@@ -440,36 +453,6 @@ export class JournalIntake {
     const done = this.#turn.then(task, task);
     this.#turn = done.catch(() => undefined);
     return done;
-  }
-}
-
-/** By job, as the source counts what it hands over. */
-function countRefused(ledger: Ledger, refused: ReadonlyMap<string, number>): void {
-  for (const [job, frames] of refused) {
-    addCount(ledger.refused, 'forged_label', frames);
-    addCount(jobIn(ledger, job).refused, 'forged_label', frames);
-  }
-}
-
-function countInto(ledger: Ledger, entries: readonly JournalEntry[], jobs: GroupJobs): void {
-  for (const entry of entries) {
-    ledger.bytes += entry.bytes.length;
-    if (entry.kind === EntryKind.frame) {
-      ledger.frames++;
-      const { job, isAligned } = jobs.of(entry);
-      jobIn(ledger, job).frames++;
-      addTime(ledger, entry.time);
-      if (isAligned) addToWindow(ledger.windows, entry.time, 0);
-    }
-    if (entry.kind !== EntryKind.gap) continue;
-    try {
-      const gap = decodeGap(entryPayload(entry));
-      const { epoch } = entry;
-      addGap(ledger, gap, gap.group === 0 ? '' : jobs.of({ epoch, group: gap.group }).job);
-    } catch (error) {
-      if (!(error instanceof FormatError)) throw error;
-      addCount(ledger.refused, 'unknown_gap', 1);
-    }
   }
 }
 

@@ -11,6 +11,7 @@ import {
   type GapRecord,
   type JournalPosition,
   type JournalRef,
+  type JournalState,
   type JournalStatus,
   type Ledger,
   type PullFormat,
@@ -59,9 +60,16 @@ export class FramePuller implements PullFormat {
   readonly #journals = new Map<JournalRef, JournalIntake>();
   readonly #homes: JournalHomes;
   #isClosed = false;
+  /** Of the totals, when the documents of the sources were last known to be there. */
+  #absentSeen = 0;
 
   constructor(options: FramePullerOptions) {
-    this.#options = options;
+    const onStoreWentBack = (ref: JournalRef, state: JournalState | undefined): Promise<void> => {
+      // A store goes back as a whole, and those of which nothing new comes find out nothing by themselves.
+      for (const [other, intake] of this.#journals) if (other !== ref) intake.doubt();
+      return options.onStoreWentBack(ref, state);
+    };
+    this.#options = { ...options, onStoreWentBack };
     this.#homes = new JournalHomes(options.store, options.journalsMax);
   }
 
@@ -182,6 +190,11 @@ export class FramePuller implements PullFormat {
     return this.#intake(ref).storeWentBack();
   }
 
+  /** The store may have less of a pulled journal than was written: it is asked before the next pull. */
+  doubt(ref: JournalRef): void {
+    this.#journals.get(ref)?.doubt();
+  }
+
   /** Targets that are gone: their sources leave the status. What they sent stays. */
   retain(urls: ReadonlySet<string>): void {
     for (const url of this.#sources.keys()) if (!urls.has(url)) this.#sources.delete(url);
@@ -224,7 +237,6 @@ export class FramePuller implements PullFormat {
     let samples = 0;
     let more = false;
     let firstError: unknown;
-    const { absent } = this.totals;
     for (const section of sections) {
       try {
         const taken = await this.#intake(section.ref).take(section, trust.labels);
@@ -237,8 +249,10 @@ export class FramePuller implements PullFormat {
       }
     }
     // A store that lost a journal has lost the document as well.
-    if (this.totals.absent !== absent)
+    if (this.totals.absent !== this.#absentSeen) {
       for (const one of this.#sources.values()) one.isSaved = false;
+      this.#absentSeen = this.totals.absent;
+    }
     if (firstError !== undefined) throw firstError;
     return { samples, more };
   }
