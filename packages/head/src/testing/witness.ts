@@ -70,8 +70,14 @@ export class Witness {
     for (const [name, family] of families) {
       if (!familiesOf(world.groups, name).has(say(family))) world.check(say(family), name);
     }
-    const metadata = [...world.head.metadata().values()].flat().map(say);
-    world.check(metadata.sort(), plainMetadata(world.groups));
+    // After a restart a journal may have been further than what the store has says: silence is found out later.
+    const told = new Set([...world.head.metadata().values()].flat().map(say));
+    const maySay = world.groups
+      .filter(({ isRestored }) => isRestored)
+      .flatMap(({ options }) => options.families.map(say));
+    const expected = plainMetadata(world.groups);
+    for (const text of maySay) if (!expected.includes(text)) told.delete(text);
+    world.check([...told].sort(), expected);
     const names = new Set(await snapshot.labelValues('__name__', [], range));
     world.check(
       Object.keys(answer).filter((name) => !names.has(name)),
