@@ -1,6 +1,6 @@
 /**
- * The word that scrapes are coming, in the store before the first of them: a process that is killed before its first commit
- * would leave nothing else that a gap could be told from.
+ * The word that scrapes are coming, in the store before the first of each process: one that is killed before its first
+ * commit would leave nothing else that a gap could be told from, nor which time its clock had.
  */
 import { type Milliseconds, type Store, asTime, errorText } from '@canopy/model';
 import type { StoreLog } from '../health.js';
@@ -11,6 +11,8 @@ const DOCUMENT = 'journal/scrapes';
 export class ExpectedScrapes {
   /** A time before the first scrape that an earlier process may have had an answer to; undefined where there is none. */
   readonly from: Milliseconds | undefined;
+  /** The same of the process before alone, or of one with a later clock. */
+  readonly newest: Milliseconds | undefined;
   readonly #store: Store;
   readonly #identity: JournalIdentity;
   readonly #log: StoreLog;
@@ -26,11 +28,11 @@ export class ExpectedScrapes {
     this.#store = store;
     this.#identity = identity;
     this.#log = log;
-    const [journal, time] = text?.split(' ') ?? [];
+    const [journal, first, newest = first] = text?.split(' ') ?? [];
     // A word of another journal: the folder was copied.
     if (journal !== identity.id) return;
-    this.from = asTime(Number(time));
-    this.#told = Promise.resolve();
+    this.from = asTime(Number(first));
+    this.newest = asTime(Number(newest));
   }
 
   static async load(
@@ -43,11 +45,15 @@ export class ExpectedScrapes {
 
   /** As the port's `expectScrapes`. */
   tell(time: Milliseconds): Promise<void> {
-    this.#told ??= save(this.#store, this.#identity, time).catch((error: unknown) => {
-      this.#told = undefined;
-      const text = errorText(error);
-      this.#log('warn', `the store does not take the word that scrapes are coming: ${text}`);
-    });
+    const before = asTime(time - 1);
+    const newest = asTime(Math.max(before, this.newest ?? 0));
+    this.#told ??= save(this.#store, this.#identity, this.from ?? before, newest).catch(
+      (error: unknown) => {
+        this.#told = undefined;
+        const text = errorText(error);
+        this.#log('warn', `the store does not take the word that scrapes are coming: ${text}`);
+      },
+    );
     return this.#told;
   }
 
@@ -55,9 +61,14 @@ export class ExpectedScrapes {
   async tellAgain(): Promise<void> {
     // The next process must find this journal, not make another.
     await saveIdentity(this.#store, this.#identity);
-    if (this.#told !== undefined) await save(this.#store, this.#identity, asTime(1));
+    const isComing = this.#told !== undefined || this.from !== undefined;
+    if (isComing) await save(this.#store, this.#identity, asTime(0), this.newest ?? asTime(0));
   }
 }
 
-const save = (store: Store, { id }: JournalIdentity, time: Milliseconds): Promise<void> =>
-  store.putDocument(DOCUMENT, `${id} ${time - 1}`);
+const save = (
+  store: Store,
+  { id }: JournalIdentity,
+  first: Milliseconds,
+  newest: Milliseconds,
+): Promise<void> => store.putDocument(DOCUMENT, `${id} ${first} ${newest}`);

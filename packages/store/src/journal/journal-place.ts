@@ -187,8 +187,9 @@ export function gapSinceBefore(
   const from = asTime(hasScrapes ? synced : Math.max(synced, expected.from ?? 0));
   if (!wasScraping || from === now || (clean && from > now)) return undefined;
   if (clean) return gapRecord(0, from, now, 'stopped', 0, undefined);
-  // The clock may have been set back meanwhile: what was lost has times of before.
-  const to = asTime(Math.max(now, from + UNSYNCED_INTERVALS * commitInterval));
+  // The clock may have been set back meanwhile: what was lost has times of before, or of a process that committed nothing.
+  const known = Math.max(from, expected.newest ?? 0);
+  const to = asTime(Math.max(now, known + UNSYNCED_INTERVALS * commitInterval));
   return gapRecord(0, from, to, 'restart', -1, undefined);
 }
 

@@ -134,8 +134,14 @@ it('names what may have been answered before the first commit, once, and only wh
     { group: 0, from: at(11_999), to: at(20_000), cause: 'restart', frames: -1 },
   ]);
   // A word that was given once holds: the next kill before a first frame is named as well, from where it was complete.
-  const again = await gapsAfter((journal) => journal.expectScrapes(at(32_000)));
+  const again = await gapsAfter((journal) => journal.expectScrapes(at(22_000)));
   expect(again.slice(1)).toMatchObject([{ group: 0, to: at(30_000), cause: 'restart' }]);
+  // The clock is set back while it is down: only its word tells which times it had, although it committed nothing.
+  const setBack = await gapsAfter(async (journal) => {
+    await journal.expectScrapes(at(40_000));
+    clock.stepWallClock(-15_000);
+  });
+  expect(setBack.slice(2)).toMatchObject([{ group: 0, to: at(41_999), cause: 'restart' }]);
 });
 
 it('names what a kill lost where the clock was set back, before it or after', async () => {
