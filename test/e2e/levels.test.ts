@@ -50,7 +50,9 @@ beforeAll(async () => {
     const config = ['global: {scrape_interval: 1s}', 'scrape_configs:', ...configs].join('\n');
     const before = role === 'leaf' ? ['--import', BEHIND] : [];
     const program = site.program(
-      ...([name, process.execPath, ...before, MAIN, role] as [string, string]),
+      name,
+      process.execPath,
+      ...[...before, MAIN, role],
       ...['--config.file', site.file(`${name}.yml`, config), '--storage.path', site.path(name)],
       ...['--web.listen-address', `127.0.0.1:${ports[name]}`, '--leaf.name', name, ...more],
     );

@@ -4,7 +4,7 @@ import { VirtualClock } from '@canopy/model/testing';
 import { expect, it } from 'vitest';
 import { FixtureJournal } from '../testing/fixture-journal.js';
 import { MemoryStore } from '../testing/memory-store.js';
-import { id } from '../testing/rig.js';
+import { CURSOR_KEY, id } from '../testing/rig.js';
 import { JournalRead } from './journal-read.js';
 import { LayoutReader } from './layouts.js';
 
@@ -40,6 +40,7 @@ async function page(
   });
   const parts = {
     ...{ store: odd, layouts: new LayoutReader(odd, clock), views: null },
+    ...{ ownJournal: id('f'), cursorKey: CURSOR_KEY },
     ...{ now: () => asTime(T0), monotonic: () => clock.monotonic(), reorder: 0 },
   };
   const read = new JournalRead(parts, stored, stored.ref, undefined);
