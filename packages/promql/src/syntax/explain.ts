@@ -3,7 +3,7 @@ import { FUNCTIONS } from '../functions/signatures.js';
 import { isDurationText } from './numbers.js';
 import { parseError } from './position.js';
 import { quote } from './strings.js';
-import { AGGREGATORS, OPERATOR_WORDS, Walk, isOperatorMark } from './walk.js';
+import { AGGREGATORS, DEPTH_SURE, OPERATOR_WORDS, Walk, isOperatorMark } from './walk.js';
 
 const KEYWORDS = new Set(
   (
@@ -20,12 +20,6 @@ const NAMES = new Set(
 );
 const DURATION_CALLS = new Set('step range min_of max_of'.split(' '));
 const SHOWN_MAX = 10;
-/**
- * lezer's stack holds 8,400 entries (its `CutDepth`), up to 18 of them for a bracket or an
- * operator: beyond this depth it may stop at what is well formed.
- */
-const DEPTH_SURE = 450;
-
 /** Whether Prometheus takes the word, in lower case, for the name of a metric. */
 export function isMetricWord(word: string): boolean {
   if (/^(?:inf|nan)$/.test(word)) return false;

@@ -410,7 +410,10 @@ it('takes neither deep nor long texts down', () => {
   const deep = (open: string, close: string): string =>
     `${open.repeat(10_000)}x${close.repeat(10_000)}`;
   for (const query of [
-    deep('(', ')'),
+    deep('((', ') )').slice(0, -2),
+    deep('(1 + ', ')'),
+    `sum by ${deep('(', ')')} (x)`,
+    `f${deep('(', ')').replace('x', 'x, x')}`,
     deep('-', ''),
     deep('sum(', ')'),
     deep('', ' + x'),
@@ -431,6 +434,18 @@ it('takes neither deep nor long texts down', () => {
     expect(messageOf(() => parseQuery(query))).toMatch(/parse error/);
     expect(performance.now() - began).toBeLessThan(1000);
   }
+  for (const [query, meant] of [
+    [deep('(', ')'), '(x)'],
+    [deep('( #(\n', ') '), '(x)'],
+    [deep('(', ')').replace('x', 'x + (y)'), '(x + (y))'],
+    [`-${deep('(', ')')} * ${deep('(', ')')}`, '-((x)) * ((x))'],
+    [`sum(${deep('(', ')')})`, 'sum((x))'],
+  ]) {
+    expect(formatQuery(query)).toBe(formatQuery(meant));
+  }
+  expect(messageOf(() => parseQuery(deep('(', ')').replace('x', 'x y')))).toBe(
+    '1:10003: parse error: unexpected identifier "y"',
+  );
   const chain = Array.from({ length: 400 }, (_, i) => `m${i}`).join(' + ');
   expect(formatQuery(chain).length).toBeGreaterThan(400);
 });

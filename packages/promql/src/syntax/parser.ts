@@ -7,6 +7,7 @@
 import { type Matcher, invariant } from '@canopy/model';
 import { FUNCTIONS } from '../functions/signatures.js';
 import type { AggregateOp, AtModifier, Expr, Shift } from './ast.js';
+import { withoutDoubled } from './doubled.js';
 import { readDuration } from './durations.js';
 import { isMetricWord, unexpectedPlainly } from './explain.js';
 import { readGroupingLabels, readVectorSelector } from './matchers.js';
@@ -36,7 +37,7 @@ interface Tall {
  * @throws CanopyError `bad_data`
  */
 export function parseExpression(text: string): Expr {
-  return readExpr(new Reading(text)).value;
+  return readExpr(new Reading(withoutDoubled(text))).value;
 }
 
 /**

@@ -9,6 +9,12 @@ import { Tokens } from './tokens.js';
 /** Expressions within expressions a query may have; more would exhaust the stack of calls. */
 export const DEPTH_MAX = 500;
 
+/**
+ * lezer's stack holds 8,400 entries (its `CutDepth`), up to 18 of them for a bracket or an
+ * operator: beyond this depth it may stop at what is well formed.
+ */
+export const DEPTH_SURE = 450;
+
 /** Operators between operands at one level. */
 const CHAIN_MAX = 2048;
 /** `offset`, `@` and ranges after one operand; more than three have no meaning. */
