@@ -20,6 +20,7 @@ import type { Log } from '../log.js';
 import { buildAnew } from '../parts/fallen-store.js';
 import { Follower } from '../parts/follower.js';
 import { hasUntoldGaps } from '../parts/found-gaps.js';
+import { giveUpJournals } from '../parts/journal-leases.js';
 import { Leadership } from '../parts/leadership.js';
 import { LEAF_JOB, LeafDiscovery, leafJob, PAGE_BYTES_MAX } from '../parts/leaf-discovery.js';
 import { leafOf, trustOf, withLoss } from '../parts/leaf-trust.js';
@@ -224,8 +225,9 @@ async function takeOver({ process, registry, follower }: Parts): Promise<void> {
 /** Starts what only the parent that writes does. `term` ends when another one does. */
 async function beginTerm(parts: Parts, term: LifeCycle): Promise<void> {
   const { process, registry, tiles, leadership } = parts;
-  const { settings } = process;
+  const { settings, store, owner } = process;
   const isLost = () => !leadership.leads;
+  term.add('leases', () => (isLost() ? undefined : giveUpJournals(store, owner, LEASE_TTL)));
   const journal = await process.openJournal(term, isLost);
   term.add('the last tiles', () => (isLost() ? undefined : tiles.write()));
   const puller = startPulling(parts, term);
