@@ -127,20 +127,23 @@ it('asks for a new head where the store fell back to before it cut the journal',
 });
 
 it('cuts nothing behind tiles that were seen in the store and are not there any more', async () => {
-  const asked: string[] = [];
-  const onWentBack = async (journal: JournalRef) => asked.push(journal[0]) > 0;
-  const upTo = { epoch: 1, sequence: 0 };
-  const { store, keeper, lose } = await rig({ onWentBack }, () => upTo);
-  keeper.add(A, tile(1, 1));
-  await keeper.write();
-  // Found again in the next round; then the store falls back further than that.
-  await keeper.write();
-  await lose(tile(1, 1));
-  keeper.add(A, tile(2, 2));
-  upTo.sequence = 1;
-  await keeper.write();
-  expect(asked).toEqual(['a']);
-  expect((await store.journal(A))?.trimmed.sequence).toBe(0);
+  // The own journal's head is not built up anew.
+  for (const isBuiltAnew of [true, false]) {
+    const asked: string[] = [];
+    const onWentBack = async (journal: JournalRef) => asked.push(journal[0]) > 0 && isBuiltAnew;
+    const upTo = { epoch: 1, sequence: 0 };
+    const { store, keeper, lose } = await rig({ onWentBack }, () => upTo);
+    keeper.add(A, tile(1, 1));
+    await keeper.write();
+    // Found again in the next round; then the store falls back further than that.
+    await keeper.write();
+    await lose(tile(1, 1));
+    keeper.add(A, tile(2, 2));
+    upTo.sequence = 1;
+    await keeper.write();
+    expect(asked).toEqual(['a']);
+    expect((await store.journal(A))?.trimmed.sequence).toBe(0);
+  }
 });
 
 it('cuts nothing where the store fell back to before a cut, or tiles, that a restart found there', async () => {

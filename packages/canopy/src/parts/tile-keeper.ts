@@ -281,7 +281,9 @@ export class TileKeeper {
       });
     const read = metas.length === 0 ? [] : await store.readTiles(ref, metas);
     if (read.every((bytes) => bytes !== undefined)) return false;
-    return (await onWentBack?.(ref)) ?? false;
+    // The own journal is not built up anew: it keeps what the store lost of its tiles, for the next start to read.
+    await onWentBack?.(ref);
+    return true;
   }
 }
 
