@@ -67,3 +67,13 @@ it('holds the scrapes of an own journal against what became of them', () => {
   check(10, 'balanced');
   check(11, 'differs');
 });
+
+it('names sources without a journal', () => {
+  const foreign = { name: 'old', url: 'http://old/federate', kind: 'foreign', journals: [] };
+  const { sources, ...own } = status(undefined, journal(emptyLedger()));
+  const report = ledgerReport({
+    ...own,
+    sources: [...sources, foreign as unknown as SourceStatus],
+  });
+  expect(report.lossy).toEqual([{ source: 'old', url: 'http://old/federate' }]);
+});

@@ -61,9 +61,16 @@ export interface JournalReport {
   readonly jobs: readonly JobReport[];
 }
 
+/** A server without a journal, whose `/federate` is read: what it had between two scrapes, or while it was away from us, is not seen. */
+export interface LossySource {
+  readonly source: string;
+  readonly url: string;
+}
+
 export interface LedgerReport {
   readonly name: string;
   readonly role: 'leaf' | 'parent';
+  readonly lossy: readonly LossySource[];
   readonly journals: readonly JournalReport[];
 }
 
@@ -77,7 +84,9 @@ export function ledgerReport(status: HierarchyStatus): LedgerReport {
       if (!journals.has(one.ref)) journals.set(one.ref, journalReport(name, source.name, one));
     }
   }
-  return { name, role, journals: [...journals.values()] };
+  const foreign = sources.filter(({ kind }) => kind === 'foreign');
+  const lossy = foreign.map(({ name: source, url }) => ({ source, url }));
+  return { name, role, lossy, journals: [...journals.values()] };
 }
 
 /** `source` undefined: the process itself. */

@@ -14,7 +14,7 @@ const report = (...jobs: JobReport[]): LedgerReport => {
   const collision = { series: 'm{}', count: 3, scrapeUrls: ['http://a', 'http://b'], from: 0 };
   const journal = { path: ['leaf', 'top'], jobs, gapsByCause: { trimmed: 2 } };
   const journals = [{ ...journal, collisions: [collision] } as unknown as JournalReport];
-  return { name: 'top', role: 'parent', journals };
+  return { name: 'top', role: 'parent', lossy: [], journals };
 };
 
 async function run(data: LedgerReport | undefined) {
@@ -60,5 +60,16 @@ it('ends with 1 where frames are missing that no gap names, and where nobody ans
   const { exitCode, err } = await run(undefined);
   expect(exitCode).toBe(1);
   expect(err).toContain('does not know /api/v1/status/ledger; is it a Canopy process?');
-  expect((await run({ name: 'a', role: 'leaf', journals: [] })).out).toContain('nothing yet');
+  expect((await run({ name: 'a', role: 'leaf', lossy: [], journals: [] })).out).toContain(
+    'nothing yet',
+  );
+});
+
+it('names sources that can lose samples', async () => {
+  const lossy = [{ source: 'old', url: 'http://old:9090/federate' }];
+  const { exitCode, out } = await run({ ...report(job('node', 0, 'balanced')), lossy });
+  expect(exitCode).toBe(0);
+  expect(out).toContain(
+    'CAN LOSE SAMPLES  URL\nold               http://old:9090/federate\nwhat these had',
+  );
 });

@@ -7,6 +7,7 @@ import {
   type JobReport,
   type JournalReport,
   type LedgerReport,
+  type LossySource,
   errorText,
 } from '@canopy/model';
 import { askApi, printable, table } from './query.js';
@@ -41,7 +42,7 @@ const isWrong = ({ verdict }: JobReport): boolean => verdict === 'differs';
 const HEAD = 'SOURCE,JOB,SCRAPED,JOURNALLED,REFUSED,MISSED,PULLED,STORED,MISSING,STATE'.split(',');
 const RIGHT = new Set([2, 3, 4, 5, 6, 7, 8]);
 
-function ledgerText({ name, journals }: LedgerReport): string {
+function ledgerText({ name, journals, lossy = [] }: LedgerReport): string {
   const rows: string[][] = [HEAD];
   const refused: string[][] = [['REFUSED', 'JOB', 'REASON', 'SCRAPES']];
   for (const journal of journals) {
@@ -55,7 +56,7 @@ function ledgerText({ name, journals }: LedgerReport): string {
   if (rows.length === 1) return `${printable(name)} has counted nothing yet\n`;
   const sections = [table(rows, RIGHT)];
   if (refused.length > 1) sections.push(table(refused, new Set([3])));
-  sections.push(gapsText(journals), collisionsText(journals));
+  sections.push(gapsText(journals), collisionsText(journals), lossyText(lossy));
   return sections.filter((text) => text !== '').join('\n');
 }
 
@@ -85,4 +86,12 @@ function collisionsText(journals: readonly JournalReport[]): string {
     }
   }
   return rows.length === 1 ? '' : table(rows, new Set([1]));
+}
+
+function lossyText(lossy: readonly LossySource[]): string {
+  if (lossy.length === 0) return '';
+  const rows = lossy.map(({ source, url }) => [source, url]);
+  const what =
+    'what these had between two scrapes, or while they could not be reached, is not known';
+  return `${table([['CAN LOSE SAMPLES', 'URL'], ...rows], new Set())}${what}\n`;
 }

@@ -126,6 +126,9 @@ function sources(parts: StatusParts, targets: readonly TargetStatus[]): SourceSt
         baseOf(target.scrapeUrl),
         unreached(name, target.scrapeUrl, target.health, 'foreign', target.lastError),
       );
+    } else if (target.health === 'up' && known.clockSkew === undefined) {
+      // It was scraped and has given no page: it answers text.
+      found.set(baseOf(target.scrapeUrl), { ...known, kind: 'foreign', health: 'up' });
     } else if (target.health === 'down' && known.health !== 'lost') {
       found.set(baseOf(target.scrapeUrl), {
         ...known,
