@@ -9,7 +9,6 @@ import {
   CanopyError,
   type Clock,
   type DurationMs,
-  type JournalPosition,
   type JournalRef,
   type Lease,
   type Milliseconds,
@@ -26,6 +25,7 @@ import { BlockWriter, Pause } from './block-writer.js';
 import { isBehind } from './fallen-store.js';
 import { DamagedBlock, type MergeProgress, mergeBlocks } from './merge.js';
 import { type SealedTiles, sealTiles } from './seal.js';
+import { lastOf, nameOf } from './tile-places.js';
 
 /** What is asked of the head. */
 export type BlockHead = Pick<Head, 'blocks' | 'dropTiles' | 'position'>;
@@ -330,11 +330,3 @@ export class BlockKeeper {
     };
   }
 }
-
-const nameOf = ({ epoch, group, firstSequence }: TileMeta): string =>
-  `${epoch}-${group}-${firstSequence}`;
-
-const lastOf = ({ epoch, lastSequence }: TileMeta): JournalPosition => ({
-  epoch,
-  sequence: lastSequence,
-});

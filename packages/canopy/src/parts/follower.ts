@@ -21,6 +21,7 @@ import {
 import type { Head } from '@canopy/head';
 import type { Log } from '../log.js';
 import { applyInSteps, recoverJournal } from './recovery.js';
+import { lastOf, nameOf } from './tile-places.js';
 
 export interface FollowerOptions {
   readonly store: Store;
@@ -285,10 +286,3 @@ export class Follower {
     this.#options.onRebuilt();
   }
 }
-
-const lastOf = ({ epoch, lastSequence }: TileMeta): JournalPosition => ({
-  epoch,
-  sequence: lastSequence,
-});
-const nameOf = ({ epoch, group, firstSequence }: TileMeta): string =>
-  `${epoch}-${group}-${firstSequence}`;

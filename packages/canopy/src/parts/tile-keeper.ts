@@ -12,12 +12,12 @@ import {
   type Milliseconds,
   type Store,
   type StoredTile,
-  type TileMeta,
   comparePositions,
   errorText,
 } from '@canopy/model';
 import type { Log } from '../log.js';
 import { isBehind } from './fallen-store.js';
+import { firstOf } from './tile-places.js';
 
 /** What is asked of the head. */
 export type TileHead = Pick<
@@ -288,7 +288,3 @@ export class TileKeeper {
 }
 
 const START: JournalPosition = { epoch: 0, sequence: 0 };
-const firstOf = ({ epoch, firstSequence }: TileMeta): JournalPosition => ({
-  epoch,
-  sequence: firstSequence,
-});
