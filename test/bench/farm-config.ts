@@ -10,3 +10,15 @@ scrape_configs:
       - { target_label: __address__, replacement: "127.0.0.1:${farmPort}" }
 `;
 }
+
+/** What a parent of either kind pulls: all that the server on this port has. */
+export function federateConfig(port: number, intervalS: number): string {
+  return `global: { scrape_interval: ${intervalS}s, scrape_timeout: ${intervalS}s }
+scrape_configs:
+  - job_name: federate
+    honor_labels: true
+    metrics_path: /federate
+    params: { "match[]": ['{job!=""}'] }
+    static_configs: [{ targets: ["127.0.0.1:${port}"] }]
+`;
+}

@@ -8,7 +8,7 @@ import { readFileSync } from 'node:fs';
 import { cpus } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { type Program, Site, eventually, freePort, query, sleep, waitReady } from '../processes.js';
-import { farmConfig } from './farm-config.js';
+import { farmConfig, federateConfig } from './farm-config.js';
 import { type CountingProxy, anonymousBytes, countingProxy, cpuSeconds } from './measure.js';
 
 const isSmall = process.argv.includes('--small');
@@ -28,17 +28,6 @@ interface Setup {
   readonly redisPort: number;
   readonly wire: Record<'canopy' | 'prometheus', CountingProxy>;
   setTargets(count: number): void;
-}
-
-function federateConfig(port: number): string {
-  return `global: { scrape_interval: ${INTERVAL_S}s, scrape_timeout: ${INTERVAL_S}s }
-scrape_configs:
-  - job_name: federate
-    honor_labels: true
-    metrics_path: /federate
-    params: { "match[]": ['{job!=""}'] }
-    static_configs: [{ targets: ["127.0.0.1:${port}"] }]
-`;
 }
 
 async function setUp(): Promise<Setup> {
@@ -81,7 +70,11 @@ async function setUp(): Promise<Setup> {
   const programs = {
     redis,
     promLeaf: prometheus('prom-leaf', config, promLeaf),
-    promParent: prometheus('prom-parent', federateConfig(wire.prometheus.port), promParent),
+    promParent: prometheus(
+      'prom-parent',
+      federateConfig(wire.prometheus.port, INTERVAL_S),
+      promParent,
+    ),
     leaf: site.canopy(
       'leaf',
       ...['leaf', '--config.file', site.file('leaf.yml', config)],
@@ -89,7 +82,11 @@ async function setUp(): Promise<Setup> {
     ),
     parent: site.canopy(
       'parent',
-      ...['parent', '--config.file', site.file('parent.yml', federateConfig(wire.canopy.port))],
+      ...[
+        'parent',
+        '--config.file',
+        site.file('parent.yml', federateConfig(wire.canopy.port, INTERVAL_S)),
+      ],
       ...['--web.listen-address', address(parent), '--storage.path', site.path('parent')],
       ...['--store', `redis://${address(redisPort)}`],
     ),

@@ -39,20 +39,25 @@ export async function* readRecording(folder: string, name: string): AsyncGenerat
   }
 }
 
-/** Starts the exporters that are installed, asks each `count` times, and ends them. */
-export async function record(folder: string, count: number, everyMs: number): Promise<void> {
-  await using site = new Site();
-  mkdirSync(folder, { recursive: true });
+/** Real exporters on loopback that `site` ends, with commands for the Redis behind one of them until `stopLoad`. */
+export interface Exporters {
+  /** In the order of EXPORTERS. */
+  readonly ports: readonly number[];
+  stopLoad(): void;
+}
+
+/** Starts them; the Prometheus scrapes all three each `everyMs`. */
+export async function startExporters(site: Site, everyMs: number): Promise<Exporters> {
   const [node, redis, exporter, prometheus] = await Promise.all([0, 0, 0, 0].map(freePort));
   const jobs = Object.entries({ node, redis: exporter, prometheus }).map(
     ([name, port]) =>
       `  - { job_name: ${name}, static_configs: [{ targets: ["127.0.0.1:${port}"] }] }\n`,
   );
   const scrape = `global: { scrape_interval: ${everyMs}ms, scrape_timeout: ${everyMs}ms }\n`;
-  const config = site.file('prometheus.yml', `${scrape}scrape_configs:\n${jobs.join('')}`);
+  const config = site.file('exporters.yml', `${scrape}scrape_configs:\n${jobs.join('')}`);
   const limit = ['--maxmemory', '64mb', '--maxmemory-policy', 'allkeys-lru'];
   site.program(
-    ...(['redis', 'redis-server', '--port', `${redis}`, '--save', '', ...limit] as const),
+    ...(['exported-redis', 'redis-server', '--port', `${redis}`, '--save', '', ...limit] as const),
     ...['--dir', site.folder],
   );
   site.program('node', 'prometheus-node-exporter', `--web.listen-address=127.0.0.1:${node}`);
@@ -70,6 +75,18 @@ export async function record(folder: string, count: number, everyMs: number): Pr
   }
   const client = connect(redis, '127.0.0.1').resume();
   const load = setInterval(() => someLoad(client), LOAD_EVERY_MS);
+  const stopLoad = (): void => {
+    clearInterval(load);
+    client.destroy();
+  };
+  return { ports, stopLoad };
+}
+
+/** Starts the exporters, asks each `count` times, and ends them. */
+export async function record(folder: string, count: number, everyMs: number): Promise<void> {
+  await using site = new Site();
+  mkdirSync(folder, { recursive: true });
+  const { ports, stopLoad } = await startExporters(site, everyMs);
   const files = EXPORTERS.map((name) => {
     const compress = createBrotliCompress(BROTLI);
     return {
@@ -83,8 +100,7 @@ export async function record(folder: string, count: number, everyMs: number): Pr
     const bodies = await Promise.all(ports.map((port) => get(`http://127.0.0.1:${port}/metrics`)));
     for (const [k, body] of bodies.entries()) await append(files[k].compress, Buffer.from(body));
   }
-  clearInterval(load);
-  client.destroy();
+  stopLoad();
   for (const { compress, done } of files) {
     compress.end();
     await done;

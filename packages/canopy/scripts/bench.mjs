@@ -7,8 +7,9 @@ import { build, install, root, run } from './setup.mjs';
 
 await install();
 await build();
-const [name, ...rest] = process.argv.slice(2).filter((arg) => !arg.startsWith('--'));
-const flags = process.argv.slice(2).filter((arg) => arg.startsWith('--'));
+const given = process.argv.slice(2);
+// The name comes first, or not at all; the rest is the benchmark's own, in its order.
+const name = given[0]?.startsWith('--') ? undefined : given.shift();
 // A name picks a package's own benchmark: `npm run bench -- encoding/frame`.
 const [owner, file] = (name ?? '').split('/');
 const script =
@@ -22,9 +23,10 @@ const PEERS = {
   query: BOTH,
   federate: ['prometheus'],
   'catch-up': ['redis'],
-  million: flags.includes('--hop') ? ['redis'] : [],
+  wire: ['redis', 'prometheus', 'node-exporter', 'exporters'],
+  million: given.includes('--hop') ? ['redis'] : [],
   'redis-cpu': ['redis'],
 };
 ensurePeers(file === undefined ? (PEERS[owner || 'hierarchy'] ?? []) : []);
-const args = ['--conditions=canopy-source', '--import', 'tsx', script, ...rest, ...flags];
+const args = ['--conditions=canopy-source', '--import', 'tsx', script, ...given];
 process.exit(await run(process.execPath, args, { cwd: root }));
