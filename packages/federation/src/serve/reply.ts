@@ -82,12 +82,19 @@ function taken(res: ServerResponse, body: Uint8Array, clock: Clock): Promise<voi
   });
 }
 
-/** Sends an error before any body; where one is under way, cuts the connection instead. */
+/**
+ * Nobody may take what was sent for all of it. To a client of HTTP/1.0 the end of the connection is the end of the body: it is
+ * reset. (TLS has an end of its own, which is not sent.)
+ */
+function breakOff(res: ServerResponse): void {
+  const { socket } = res;
+  if (socket !== null && !('encrypted' in socket)) socket.resetAndDestroy();
+  res.destroy();
+}
+
+/** Sends an error before any body; where one is under way, breaks the connection instead. */
 export function sendError(res: ServerResponse, error: unknown): void {
-  if (res.headersSent) {
-    res.destroy();
-    return;
-  }
+  if (res.headersSent) return breakOff(res);
   const known = error instanceof CanopyError;
   const later = known && RETRY_LATER.has(error.code);
   res.statusCode = later ? 503 : known ? error.httpStatus : 500;

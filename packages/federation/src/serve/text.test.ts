@@ -1,8 +1,10 @@
 import { execFileSync } from 'node:child_process';
-import { type Server, createServer, get } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import { once } from 'node:events';
+import { type IncomingMessage, type Server, createServer, get } from 'node:http';
+import { type AddressInfo, connect } from 'node:net';
 import { gunzipSync } from 'node:zlib';
 import {
+  CanopyError,
   type Family,
   type LastQueryable,
   METRIC_NAME,
@@ -53,6 +55,8 @@ const LATENCY = family('latency_seconds', 'histogram');
 const RPC = family('rpc_seconds', 'summary');
 let all: SelectedSeries[] = [];
 let opened = 0;
+/** A metric that cannot be read. */
+let failing = '';
 /** Numbers are places in `all`. */
 const queryable: LastQueryable = {
   snapshot: () => {
@@ -71,6 +75,9 @@ const queryable: LastQueryable = {
         return {
           ...{ metrics, seriesCount, labels: listed },
           read: async (numbers, from, count, out) => {
+            if (labelValue(all[numbers[from]].labels, METRIC_NAME) === failing) {
+              throw new CanopyError('storage_unavailable', 'the store went away');
+            }
             for (let i = 0; i < count; i++) {
               const { values, states, times, to, family: said } = all[numbers[from + i]];
               const isValue = states === null || states[to - 1] === SampleState.value;
@@ -88,6 +95,10 @@ const queryable: LastQueryable = {
 
 let http: Server;
 let url = '';
+/** Of the event loop; counted while a test counts them. */
+let turn = 0;
+/** In which turns a piece of an answer was written. */
+let written: number[] = [];
 const clock = new VirtualClock(NOW);
 const text = new TextFederation({
   queryable,
@@ -95,12 +106,19 @@ const text = new TextFederation({
   lookback: asDuration(300_000),
   parseSelector,
   seriesMax: 5000,
-  concurrentMax: 2,
+  concurrentMax: 4,
   log: () => undefined,
 });
 
 beforeAll(async () => {
-  http = createServer((req, res) => void text.handle(req, res, new URL(req.url!, 'http://rig')));
+  http = createServer((req, res) => {
+    const write = res.write.bind(res) as (...given: unknown[]) => boolean;
+    res.write = (...given: unknown[]) => {
+      written.push(turn);
+      return write(...given);
+    };
+    void text.handle(req, res, new URL(req.url!, 'http://rig'));
+  });
   await new Promise<void>((resolve) => http.listen(0, '127.0.0.1', resolve));
   url = `http://127.0.0.1:${(http.address() as AddressInfo).port}/federate`;
 });
@@ -337,6 +355,70 @@ slow{instance="x"} 0.25 ${at}
     });
     expect(gunzipSync(zipped).toString()).toBe(plain);
     expect(plain.split('\n').length).toBe(5002);
+  });
+
+  it('breaks the connection where it fails in the middle', async () => {
+    const filler = 'f'.repeat(10_000);
+    const good = Array.from({ length: 100 }, (_, i) =>
+      series({ __name__: 'a', i: String(i), filler }, undefined, i),
+    );
+    all = [...good, series({ __name__: 'bad' }, undefined, 1)];
+    failing = 'bad';
+    const query = `?match[]=${encodeURIComponent('{__name__=~"a|bad"}')}`;
+    for (const coding of ['identity', 'gzip']) {
+      const response = await fetch(`${url}${query}`, { headers: { 'accept-encoding': coding } });
+      expect(response.status).toBe(200);
+      await expect(response.text(), coding).rejects.toThrow();
+    }
+    // To HTTP/1.0 the end of the connection would be the end of the body.
+    const socket = connect(Number(new URL(url).port), '127.0.0.1');
+    socket.write(`GET /federate${query} HTTP/1.0\r\nAccept: */*\r\n\r\n`);
+    const [first] = (await once(socket, 'data')) as [Buffer];
+    expect(first.toString('latin1')).toMatch(/^HTTP\/1\.[01] 200 OK\r\n/);
+    await expect(once(socket.resume(), 'end')).rejects.toMatchObject({ code: 'ECONNRESET' });
+    // Before the first byte there is a status to say it with.
+    const response = await federate('text', 'bad');
+    expect([response.status, await response.text()]).toEqual([503, 'the store went away\n']);
+    expect(opened).toBe(0);
+    failing = '';
+  });
+
+  it('keeps half of its answers for other addresses, and makes them in turns', async () => {
+    const filler = 'f'.repeat(10_000);
+    all = Array.from({ length: 2000 }, (_, i) =>
+      series({ __name__: 'm', i: String(i), filler }, undefined, i),
+    );
+    const ask = async (localAddress: string): Promise<IncomingMessage> => {
+      const asked = get(`${url}?match[]=m`, { agent: false, localAddress });
+      return ((await once(asked, 'response')) as [IncomingMessage])[0];
+    };
+    let isCounted = true;
+    const count = (): void => void (turn++, isCounted && setImmediate(count));
+    count();
+    written = [];
+    const slow = [await ask('127.0.0.1'), await ask('127.0.0.1')];
+    const third = await ask('127.0.0.1');
+    const [said] = (await once(third, 'data')) as [Buffer];
+    expect([third.statusCode, String(said)]).toEqual([
+      429,
+      'too many requests at once from one address\n',
+    ]);
+    const other = await ask('127.0.0.2');
+    expect([...slow, other].map(({ statusCode }) => statusCode)).toEqual([200, 200, 200]);
+    const sizes = [...slow, other].map(async (response) => {
+      let size = 0;
+      for await (const chunk of response as AsyncIterable<Buffer>) size += chunk.length;
+      return size;
+    });
+    const [size] = await Promise.all(sizes);
+    expect(await Promise.all(sizes)).toEqual([size, size, size]);
+    isCounted = false;
+    const times = new Map<number, number>();
+    for (const at of written) times.set(at, (times.get(at) ?? 0) + 1);
+    expect(written.length).toBeGreaterThan(3 * 250);
+    // One of them is where it is its turn; others may begin, or end, in the same one.
+    expect(Math.max(...times.values())).toBeLessThanOrEqual(3);
+    expect((await federate('text', 'none')).status).toBe(200);
   });
 
   it('gives up a client that takes nothing', async () => {

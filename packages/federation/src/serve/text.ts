@@ -40,6 +40,7 @@ import { lineOrder } from './line-order.js';
 import { type TextChoice, textChoice } from './negotiate.js';
 import { Outlet } from './outlet.js';
 import { acceptsCoding, sendError } from './reply.js';
+import { Turns } from './turns.js';
 
 export interface TextFederationOptions {
   readonly queryable: LastQueryable;
@@ -49,7 +50,7 @@ export interface TextFederationOptions {
   parseSelector(text: string): Matcher[];
   /** More series than this are refused with 413 before the body. */
   readonly seriesMax: number;
-  /** Answers made at once; further ones get 429. */
+  /** Answers made at once, half of them to one address; further ones get 429. */
   readonly concurrentMax: number;
   readonly log: Log;
 }
@@ -89,7 +90,10 @@ export class TextFederation {
   /** Plain counts since the start. */
   readonly totals = { answers: 0, refused: 0, samples: 0, typeConflicts: 0 };
   readonly #options: TextFederationOptions;
-  #answering = 0;
+  /** Answers that are made at once hold the event loop no longer than one does. */
+  readonly #turns = new Turns();
+  /** Addresses that are being answered, each as often as it is. */
+  readonly #answering: string[] = [];
 
   constructor(options: TextFederationOptions) {
     this.#options = options;
@@ -97,11 +101,13 @@ export class TextFederation {
 
   /** Answers one request completely; errors become HTTP errors before the body. */
   async handle(req: IncomingMessage, res: ServerResponse, url: URL): Promise<void> {
-    if (this.#answering >= this.#options.concurrentMax) {
+    const remote = req.socket.remoteAddress ?? '';
+    const tooMany = this.#tooMany(remote);
+    if (tooMany !== undefined) {
       this.totals.refused++;
-      return sendError(res, new CanopyError('too_many_requests', 'too many requests at once'));
+      return sendError(res, new CanopyError('too_many_requests', tooMany));
     }
-    this.#answering++;
+    this.#answering.push(remote);
     const gone = new AbortController();
     const onClose = (): void => gone.abort(new CanopyError('canceled', 'the client went away'));
     res.once('close', onClose);
@@ -117,8 +123,16 @@ export class TextFederation {
       sendError(res, error);
     } finally {
       res.off('close', onClose);
-      this.#answering--;
+      this.#answering.splice(this.#answering.indexOf(remote), 1);
     }
+  }
+
+  /** Half of the answers are for others, however slowly one address takes its own. */
+  #tooMany(remote: string): string | undefined {
+    const { concurrentMax: max } = this.#options;
+    if (this.#answering.length >= max) return 'too many requests at once';
+    const here = this.#answering.filter((one) => one === remote).length;
+    return here >= Math.ceil(max / 2) ? 'too many requests at once from one address' : undefined;
   }
 
   #matcherSets(req: IncomingMessage, url: URL): Matcher[][] {
@@ -153,7 +167,7 @@ export class TextFederation {
       res.setHeader('Vary', 'Accept, Accept-Encoding');
       if (req.method === 'HEAD') return void res.end();
       const outlet = new Outlet(res, acceptsCoding(req, 'gzip'), clock, signal);
-      const answer = new TextAnswer(last, choice, outlet, clock, signal);
+      const answer = new TextAnswer(last, choice, outlet, clock, this.#turns, signal);
       await answer.write();
       this.totals.samples += answer.samples;
       this.totals.typeConflicts += answer.conflicts;
@@ -177,6 +191,7 @@ class TextAnswer {
   readonly #encoder: FamilyEncoder;
   readonly #outlet: Outlet;
   readonly #clock: Clock;
+  readonly #turns: Turns;
   readonly #signal: AbortSignal;
   #since: number;
   readonly #columns: LastColumns = {
@@ -193,6 +208,7 @@ class TextAnswer {
     { format, escaping }: TextChoice,
     outlet: Outlet,
     clock: Clock,
+    turns: Turns,
     signal: AbortSignal,
   ) {
     this.#last = last;
@@ -202,6 +218,7 @@ class TextAnswer {
     this.#encoder = FORMATS[format].encoder(last.labels, escaping);
     this.#outlet = outlet;
     this.#clock = clock;
+    this.#turns = turns;
     this.#signal = signal;
     this.#since = clock.monotonic();
   }
@@ -275,7 +292,8 @@ class TextAnswer {
         this.samples++;
         if (!encoder.full) continue;
         await this.#outlet.send(encoder.take());
-        await this.#pause();
+        // All whose client has taken a chunk would go on at once.
+        await this.#turn();
       }
     }
   }
@@ -293,9 +311,12 @@ class TextAnswer {
 
   /** Lets others have the event loop where it is time to. */
   readonly #pause = async (): Promise<void> => {
-    if (this.#clock.monotonic() - this.#since < HOLD_MS) return;
-    await new Promise((resolve) => setImmediate(resolve));
+    if (this.#clock.monotonic() - this.#since >= HOLD_MS) await this.#turn();
+  };
+
+  async #turn(): Promise<void> {
+    await this.#turns.next();
     this.#since = this.#clock.monotonic();
     this.#signal.throwIfAborted();
-  };
+  }
 }
