@@ -148,6 +148,12 @@ it('refuses what is not a whole page', () => {
   );
 });
 
+it('looks at no more of a name than names have', () => {
+  const named = (serverName: string) => decodePage(encodePage({ ...page, serverName }), LIMITS);
+  expect(named('n'.repeat(200)).serverName).toBe('n'.repeat(200));
+  expect(named('n'.repeat(100_000))).toEqual({ ...page, serverName: 'n'.repeat(200) });
+});
+
 it('refuses counts without end, and sends none', () => {
   const [journal] = page.journals;
   const [level] = journal.trail;

@@ -47,6 +47,8 @@ const EPOCH_BREAK = 2;
 /** The smallest record: head, group, time, length, checksum; then its length and sequence. */
 const ENTRY_SIZE_MIN = 10;
 const EXCLUDED_MAX = 64;
+/** Of a server's name; more of it is not looked at. UTF-16 units. */
+const NAME_LENGTH_MAX = 200;
 /** Flag of a layout record: not all slots are there. */
 const LAYOUT_FILTERED = 2;
 /** Entries of one page: each costs objects beside its bytes. Servers stop at half of it. */
@@ -173,7 +175,7 @@ export function decodePage(bytes: Uint8Array, limits: PageLimits): Page {
     const start = reader.position;
     const body = new ByteReader(bytes, start, start + size);
     reader.raw(size);
-    if (type === SECTION_SERVER) server = { name: body.text(), time: body.signed() };
+    if (type === SECTION_SERVER) server = readServer(body);
     else if (type === SECTION_REPORT) {
       report = readReport(body);
       if (report === undefined) unusable = { isReportUnusable: true };
@@ -197,6 +199,11 @@ export function decodePage(bytes: Uint8Array, limits: PageLimits): Page {
     excluded,
     journals,
   };
+}
+
+/** Its name stands in metrics and on pages of others. */
+function readServer(reader: ByteReader): { name: string; time: number } {
+  return { name: reader.text().slice(0, NAME_LENGTH_MAX), time: reader.signed() };
 }
 
 function readExcluded(reader: ByteReader, excluded: JournalId[]): void {
