@@ -161,6 +161,35 @@ it('says where series come from, and that two targets give the same', async () =
   expect(await get(`${parent}/metrics`)).toMatch(/^canopy_collisions_total\{source="\w+"\} 1$/m);
 });
 
+it('tells of one leaf that is pulled for two things as of two sources', async () => {
+  const port = await freePort();
+  const base = `http://127.0.0.1:${port}`;
+  const { host } = new URL(urls.east);
+  const entry = (name: string, target: string): string =>
+    `- {job_name: ${name}, metrics_path: /federate, params: {"match[]": ['{job="${name}"}']}, static_configs: [{targets: ["${target}"]}]}`;
+  const config = ['global: {scrape_interval: 500ms}', 'scrape_configs:'];
+  config.push(entry('own-east', host), entry('shared', host));
+  site.canopy(
+    ...['views', 'parent', '--config.file', site.file('views.yml', config.join('\n'))],
+    ...['--storage.path', site.path('views'), '--web.listen-address', `127.0.0.1:${port}`],
+  );
+  await waitReady(base);
+  await eventually(30_000, 'both are there', async () => {
+    const told = (await journals(base)).filter(({ path }) => path[0] === 'east');
+    const names = told.flatMap(({ jobs }) => jobs.filter(({ stored }) => stored > 0));
+    expect(names.map(({ job }) => job).sort()).toEqual(['own-east', 'shared']);
+    const metrics = await get(`${base}/metrics`);
+    for (const path of ['own-east', 'shared']) {
+      const source = `east \\(${host}/federate\\?match%5B%5D=%7Bjob%3D%22${path}%22%7D\\)`;
+      for (const metric of ['up', 'lag_seconds', 'may_be_away_seconds']) {
+        expect(metrics).toMatch(
+          new RegExp(`^canopy_source_${metric}\\{source="${source}"\\} `, 'm'),
+        );
+      }
+    }
+  });
+});
+
 it('holds a query to the leaf that is behind, where it selects it and is asked to', async () => {
   const [, west] = leaves;
   await completeUpTo(parent, Date.now() / 1000, ['east', 'west']);

@@ -22,4 +22,13 @@ it('tells sources of one name apart, and leaves the others their names', () => {
     ],
     ['east (a:1)', 'west', 'east (c:1)'],
   );
+  // Of one process, asked for two things; or of two behind one address.
+  check(
+    [
+      ['east', 'a:1'],
+      ['east', 'b:1/x'],
+      ['east', 'b:1/y'],
+    ],
+    ['east (a:1)', 'east (b:1/x/federate)', 'east (b:1/y/federate)'],
+  );
 });

@@ -104,37 +104,35 @@ function sources(parts: StatusParts, targets: readonly TargetStatus[]): SourceSt
   if (parts.registry === undefined) return [];
   const leaves = parts.registry.leaves();
   const found = new Map<string, SourceStatus>();
-  for (const source of parts.puller?.sources() ?? []) found.set(baseOf(source.url), source);
+  for (const source of parts.puller?.sources() ?? []) found.set(placeOf(source.url), source);
   for (const leaf of leaves) {
-    const known = found.get(baseOf(leaf.url));
+    const place = placeOf(`${leaf.url}/federate`);
+    const known = found.get(place);
     if (known !== undefined) {
       const health = leaf.lost && known.health !== 'up' ? 'lost' : known.health;
-      found.set(baseOf(leaf.url), { ...known, name: leaf.name, health });
+      found.set(place, { ...known, name: leaf.name, health });
       continue;
     }
-    found.set(baseOf(leaf.url), {
+    found.set(place, {
       ...unreached(leaf.name, leaf.url, leaf.lost ? 'lost' : 'unknown', 'canopy', ''),
       journals: storedJournals(parts, leaf.journal),
     });
   }
   for (const target of targets) {
     if (!new URL(target.scrapeUrl).pathname.endsWith('/federate')) continue;
-    const known = found.get(baseOf(target.scrapeUrl));
+    const place = placeOf(target.scrapeUrl);
+    const known = found.get(place);
     if (known === undefined) {
       const name = new URL(target.scrapeUrl).host;
       found.set(
-        baseOf(target.scrapeUrl),
+        place,
         unreached(name, target.scrapeUrl, target.health, 'foreign', target.lastError),
       );
     } else if (target.health === 'up' && known.clockSkew === undefined) {
       // It was scraped and has given no page: it answers text.
-      found.set(baseOf(target.scrapeUrl), { ...known, kind: 'foreign', health: 'up' });
+      found.set(place, { ...known, kind: 'foreign', health: 'up' });
     } else if (target.health === 'down' && known.health !== 'lost') {
-      found.set(baseOf(target.scrapeUrl), {
-        ...known,
-        health: 'down',
-        lastError: target.lastError,
-      });
+      found.set(place, { ...known, health: 'down', lastError: target.lastError });
     }
   }
   return namedApart([...found.values()]).sort((a, b) => (a.name < b.name ? -1 : 1));
@@ -142,14 +140,22 @@ function sources(parts: StatusParts, targets: readonly TargetStatus[]): SourceSt
 
 /**
  * Names are labels of metrics, where the last one would stand for all: sources that call themselves the same are called by
- * their addresses, too.
+ * their addresses, too, and those of one host by what they are asked for.
  */
 export function namedApart<S extends Pick<SourceStatus, 'name' | 'url'>>(all: readonly S[]): S[] {
-  const counts = new Map<string, number>();
-  for (const { name } of all) counts.set(name, (counts.get(name) ?? 0) + 1);
-  return all.map((source) => {
-    if (counts.get(source.name) === 1) return source;
-    return { ...source, name: `${source.name} (${new URL(source.url).host})` };
+  const isShared = (texts: readonly string[]) => {
+    const counts = new Map<string, number>();
+    for (const text of texts) counts.set(text, (counts.get(text) ?? 0) + 1);
+    return (text: string): boolean => counts.get(text)! > 1;
+  };
+  const byHost = all.map(({ name, url }) => `${name} (${new URL(url).host})`);
+  const isSharedName = isShared(all.map(({ name }) => name));
+  const isSharedHost = isShared(byHost);
+  return all.map((source, i) => {
+    if (!isSharedName(source.name)) return source;
+    if (!isSharedHost(byHost[i])) return { ...source, name: byHost[i] };
+    const { host, pathname, search } = new URL(source.url);
+    return { ...source, name: `${source.name} (${host}${pathname}${search})` };
   });
 }
 
@@ -169,8 +175,10 @@ function storedJournals(
     });
 }
 
-function baseOf(url: string): string {
-  return new URL(url).origin;
+/** One process may be pulled for several things: each has its journals. */
+function placeOf(url: string): string {
+  const { origin, pathname, search } = new URL(url);
+  return `${origin}${pathname}${search}`;
 }
 
 function unreached(
