@@ -42,6 +42,7 @@ export interface LoopWorld {
   readonly fetcher: Fetcher;
   readonly gate: Gate;
   readonly pullGate: Gate;
+  readonly slowGate?: Gate;
   readonly pullFormat: PullFormat | undefined;
   readonly pool: StringPool;
   readonly totals: ScrapeTotals;
@@ -66,6 +67,9 @@ type Answer =
   | { readonly kind: 'text'; readonly columns: ScrapeColumns }
   | { readonly kind: 'frames'; readonly samples: number; readonly more: boolean };
 
+/** Within a gate a body is to come in so long; else its target is slow. Milliseconds. */
+const SLOW_MS = 1000;
+
 export class ScrapeLoop {
   /** Replaced by one with the same labels and URL where only what was discovered differs. */
   target: Target;
@@ -86,6 +90,10 @@ export class ScrapeLoop {
   #lastScrape: Milliseconds | undefined;
   #lastDuration = asDuration(0);
   #lastSamples = 0;
+  /** Its last body was long on its way: it waits for its place with others of that kind. */
+  #isSlow = false;
+  /** When it got its place last. Clock.monotonic() */
+  #entered = 0;
   /** Time of the first frame; undefined before it. */
   #firstTime: Milliseconds | undefined;
 
@@ -285,7 +293,7 @@ export class ScrapeLoop {
   }
 
   async #askOnce(series: TargetSeries, report: ScrapeReport): Promise<Answer> {
-    const { fetcher, pullFormat, gate, pullGate } = this.#world;
+    const { fetcher, pullFormat } = this.#world;
     let request = this.#request;
     if (pullFormat !== undefined) {
       const pullHeaders = await pullFormat.requestHeaders(this.#pullTarget);
@@ -293,8 +301,9 @@ export class ScrapeLoop {
     }
     return fetcher.fetch<Answer>(
       request,
-      (contentType) => (this.#isPull(contentType) ? pullGate : gate),
+      (contentType) => this.#gateFor(contentType),
       async (answer) => {
+        this.#isSlow = this.#world.clock.monotonic() - this.#entered > SLOW_MS;
         report.bodyBytes = answer.body.length;
         if (pullFormat !== undefined && this.#isPull(answer.contentType)) {
           const headers = Object.fromEntries(answer.headers);
@@ -310,6 +319,19 @@ export class ScrapeLoop {
         return { kind: 'text', columns: this.#read(answer, series, report) };
       },
     );
+  }
+
+  /** Whoever is slow is slow until a body of its has come in at once: it holds a place as long as it takes, and keeps others waiting. */
+  #gateFor(contentType: string): Gate {
+    const { clock, gate, pullGate, slowGate } = this.#world;
+    const usual = this.#isPull(contentType) ? pullGate : gate;
+    const entered = this.#isSlow ? (slowGate ?? usual) : usual;
+    return (task) =>
+      entered(() => {
+        this.#entered = clock.monotonic();
+        this.#isSlow = true;
+        return task();
+      });
   }
 
   #isPull(contentType: string): boolean {

@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import {
   CanopyError,
+  type Gate,
   type Labels,
   NO_LABELS,
   type PullFormat,
@@ -414,6 +415,43 @@ test('churn gives slots back', async () => {
   expect(rig.journal.groups[0].rebases).toBeGreaterThan(3);
   await rig.scrape(body(0, 200)); // back again, after they were forgotten
   expect(rig.frame().filter((line) => !line.endsWith('stale')).length).toBe(200);
+});
+
+test('a body that comes slowly holds up others once, and others of its kind', async () => {
+  let places = 1;
+  const waiting: Array<() => void> = [];
+  const onePlace: Gate = async (task) => {
+    if (places === 0) await new Promise<void>((resolve) => waiting.push(resolve));
+    else places--;
+    return task().finally(() => {
+      const next = waiting.shift();
+      if (next === undefined) places++;
+      else next();
+    });
+  };
+  const jobs = ['slow:1', 'good:1'].map((address) =>
+    scrapeConfig({
+      jobName: address,
+      scrapeTimeout: asDuration(INTERVAL),
+      staticConfigs: [{ targets: [address], labels: {}, source: '' }],
+    }),
+  );
+  const goodWaited = async (options: Partial<ScrapeManagerOptions>): Promise<number> => {
+    const rig = new Rig(jobs, { gate: onePlace, ...options });
+    rig.answer = ({ url }) =>
+      url.includes('slow') ? { body: 'a 1\n', bodyDelay: 60_000 } : 'a 1\n';
+    let waited = 0;
+    for (let round = 0; round < 10; round++) {
+      await rig.scrape();
+      const good = rig.manager.active().find(({ scrapeUrl }) => scrapeUrl.includes('good'))!;
+      if (good.lastScrapeDuration > 0 || good.health !== 'up') waited++;
+    }
+    await rig.manager.stop();
+    return waited;
+  };
+  const slowGate: Gate = (task) => task();
+  expect(await goodWaited({ slowGate })).toBeLessThanOrEqual(2);
+  expect(await goodWaited({})).toBeGreaterThan(5);
 });
 
 test('a late scrape is not doubled, a slow one skips ticks', async () => {

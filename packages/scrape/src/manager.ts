@@ -40,6 +40,8 @@ export interface ScrapeManagerOptions extends DiscoveryWorld {
   readonly gate: Gate;
   /** The same for answers in `pullFormat`, whose taking may wait for the store. */
   readonly pullGate: Gate;
+  /** In place of either, for a target whose last body was long on its way; without it, they hold up others. */
+  readonly slowGate?: Gate;
   /** Undefined where nothing is pulled by cursor. */
   readonly pullFormat: PullFormat | undefined;
   readonly configs: readonly ScrapeConfig[];

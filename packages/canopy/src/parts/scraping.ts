@@ -10,6 +10,8 @@ import type { CanopyProcess } from './process.js';
 
 const SERIES_PER_TARGET_MAX = 2_000_000;
 const PULLS_AT_ONCE = 8;
+/** Bodies on slow lines: as many again. */
+const SLOW_AT_ONCE = 8;
 
 export interface ScrapingOptions {
   readonly journal: Journal;
@@ -26,6 +28,7 @@ export function startScraping(process: CanopyProcess, options: ScrapingOptions):
   const { life } = options;
   const bodies = pLimit(settings.scrapeConcurrency);
   const pulls = pLimit(PULLS_AT_ONCE);
+  const slow = pLimit(SLOW_AT_ONCE);
   const network = world.connect({ pullsFrames: options.pullFormat !== undefined });
   life.add('connections to targets', network.close);
   const manager = new ScrapeManager({
@@ -36,6 +39,7 @@ export function startScraping(process: CanopyProcess, options: ScrapingOptions):
     kubernetes: network.kubernetes,
     gate: (task) => bodies(task),
     pullGate: (task) => pulls(task),
+    slowGate: (task) => slow(task),
     pullFormat: options.pullFormat,
     configs: options.jobsOf(process.config),
     externalLabels: process.externalLabels(process.config),

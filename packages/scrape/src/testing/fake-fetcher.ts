@@ -10,6 +10,8 @@ export type FakeAnswer =
       readonly contentType?: string;
       /** Until the headers are there. Milliseconds. */
       readonly delay?: number;
+      /** From there until the body is. Milliseconds. */
+      readonly bodyDelay?: number;
     };
 
 /** Bodies by URL without a network; time-outs run on the clock given. */
@@ -35,19 +37,24 @@ export class FakeFetcher implements Fetcher {
       body,
       contentType = 'text/plain',
       delay = 0,
+      bodyDelay = 0,
     } = typeof answer === 'string' ? { body: answer } : answer;
-    if (delay > 0) {
-      await sleep(this.#clock, Math.min(delay, request.timeout) as never, request.signal);
-      if (delay > request.timeout) throw new CanopyError('timeout', 'context deadline exceeded');
-    }
+    await this.#pass(request, delay);
     const bytes = Buffer.from(body);
-    return gateFor(contentType)(() =>
-      take({
+    return gateFor(contentType)(async () => {
+      await this.#pass(request, bodyDelay);
+      return take({
         headers: new Map([['content-type', contentType]]),
         contentType,
         body: bytes,
         wireBytes: bytes.length,
-      }),
-    );
+      });
+    });
+  }
+
+  async #pass({ timeout, signal }: FetchRequest, ms: number): Promise<void> {
+    if (ms === 0) return;
+    await sleep(this.#clock, Math.min(ms, timeout) as never, signal);
+    if (ms > timeout) throw new CanopyError('timeout', 'context deadline exceeded');
   }
 }
