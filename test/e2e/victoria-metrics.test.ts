@@ -1,4 +1,4 @@
-/** A real VictoriaMetrics that is pulled: its samples keep their times, and the ledger says that this source can lose some. */
+/** A real VictoriaMetrics that is pulled: its samples keep their times, its series end with them, and the ledger says that this source can lose some. */
 import type { LedgerReport } from '@canopy/model';
 import { afterAll, expect, it } from 'vitest';
 import { rawSamples } from '../hierarchy.js';
@@ -11,9 +11,11 @@ it.skipIf(isWithout('victoria-metrics'))(
   'pulls a real VictoriaMetrics',
   async () => {
     let scrapes = 0;
+    let hasSmall = true;
     const exporter = await site.serve((_req, res) => {
       res.setHeader('content-type', 'text/plain');
-      res.end(`# TYPE seen_total counter\nseen_total{a="ü"} ${++scrapes}\nsmall -2.5\n`);
+      const small = hasSmall ? 'small -2.5\n' : '';
+      res.end(`# TYPE seen_total counter\nseen_total{a="ü"} ${++scrapes}\n${small}`);
     });
     const [victoria, parent] = [await freePort(), await freePort()];
     const scraped = `global: {scrape_interval: 1s}\nscrape_configs: [{job_name: x, static_configs: [{targets: ["127.0.0.1:${exporter}"]}]}]`;
@@ -50,6 +52,12 @@ scrape_configs:
         for (const sample of JSON.parse(values) as unknown[]) expect(there).toContain(`${sample}`);
       }
     }
+    // What is not in an answer any more has ended: nobody waits for the lookback.
+    hasSmall = false;
+    await eventually(60_000, 'a series ends', async () => {
+      expect(await query(above, 'small')).toEqual([]);
+    });
+    expect(await query(above, 'seen_total')).toHaveLength(1);
     const { data } = JSON.parse(await get(`${above}/api/v1/status/ledger`)) as {
       data: LedgerReport;
     };

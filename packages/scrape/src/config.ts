@@ -165,7 +165,7 @@ export interface ScrapeConfig extends HttpClientConfig {
   readonly params: Readonly<Record<string, readonly string[]>>;
   readonly honorLabels: boolean;
   readonly honorTimestamps: boolean;
-  /** Series with timestamps of their own get stale marks too; false where undefined. */
+  /** Series with timestamps of their own get stale marks too; where undefined, those that an answer of a `/federate` lacks. */
   readonly trackTimestampsStaleness?: boolean;
   /** Bytes of a decompressed body. */
   readonly bodySizeLimit: number;

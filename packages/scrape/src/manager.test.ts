@@ -391,6 +391,35 @@ test('with track_timestamps_staleness they go stale too', async () => {
   expect(stale[0].time).toBe(rig.journal.groups[0].frames[1][0].time);
 });
 
+test('what an answer of a /federate lacks has ended, unless the configuration says otherwise', async () => {
+  const ends = async (change: Partial<ScrapeConfig>): Promise<string[]> => {
+    const rig = new Rig([scrapeConfig({ metricsPath: '/prometheus/federate', ...change })]);
+    const t = rig.clock.now();
+    await rig.scrape(`a 1 ${t}\nb 1 ${t}\nahead 1 ${t + 300_000}\n`);
+    await rig.scrape('no answer{', 2);
+    const failed = rig.journal.groups[1].frames.length;
+    await rig.scrape(`a 2 ${t + 1}\n`, 2);
+    await rig.scrape('');
+    await rig.scrape('', 2);
+    const { frames } = rig.journal.groups[1];
+    const stale = frames.flatMap((frame, i) =>
+      frame.filter(({ value }) => value === 'stale').map((sample) => ({ ...sample, i })),
+    );
+    return stale.map(({ series, time, i }) => {
+      const at = rig.journal.groups[0].frames.findIndex((frame) => frame[0].time === time);
+      const when = at < 0 ? `${time - t} ms after` : `scrape ${at}`;
+      return `${series.split('{')[0]}: ${when}${i < failed ? ', of no answer' : ''}`;
+    });
+  };
+  expect(await ends({})).toEqual(['b: scrape 3', 'ahead: 300001 ms after', 'a: scrape 5']);
+  expect(await ends({ metricsPath: '/metrics' })).toEqual([]);
+  expect(await ends({ trackTimestampsStaleness: false })).toEqual([]);
+  expect((await ends({ trackTimestampsStaleness: true })).slice(0, 2)).toEqual([
+    'a: scrape 1, of no answer',
+    'b: scrape 1, of no answer',
+  ]);
+});
+
 test('honor_timestamps off: the time of the scrape', async () => {
   const rig = new Rig([scrapeConfig({ honorTimestamps: false })]);
   await rig.scrape('a 1 1000\n');

@@ -294,7 +294,9 @@ export class LooseGroup {
   #endVanished(time: Milliseconds): void {
     for (let slot = 0; slot < this.#slots.count; slot++) {
       const vanished = this.#seenBefore[slot] === 1 && this.#seen[slot] === 0;
-      if (vanished && this.#lastTimes[slot] < time) this.#push(slot, time, SampleState.stale, 0);
+      // Its clock may be ahead of ours.
+      const end = Math.max(time, this.#lastTimes[slot] + 1);
+      if (vanished) this.#push(slot, end, SampleState.stale, 0);
     }
   }
 

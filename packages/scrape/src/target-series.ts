@@ -73,6 +73,21 @@ export interface TargetSeriesOptions {
   readonly enforcedLabels: readonly string[];
 }
 
+/** When series with times of their own get a stale mark: as soon as they are missing, where an answer lacks them, never. */
+type LooseEnds = 'always' | 'told' | 'never';
+
+/**
+ * As Prometheus where the configuration says which. Of a `/federate` an answer tells: it leaves out what has ended, and gives all
+ * else its time.
+ */
+function looseEndsOf(
+  { trackTimestampsStaleness: isTracked }: ScrapeConfig,
+  url: string,
+): LooseEnds {
+  if (isTracked !== undefined) return isTracked ? 'always' : 'never';
+  return new URL(url).pathname.endsWith('/federate') ? 'told' : 'never';
+}
+
 /** Bodies between two rounds of forgetting, and how many bodies a forgotten text was absent from. */
 const FORGET_AFTER = 8;
 /** Fewer remembered series than this are not worth renumbering. */
@@ -86,6 +101,7 @@ export class TargetSeries implements SeriesResolver {
   readonly #meta: GroupMetaOfTarget;
   readonly #aligned: AlignedGroup;
   #loose: LooseGroup | undefined;
+  readonly #looseEnds: LooseEnds;
   readonly #reportCount: number;
   readonly #readerOptions: ScrapeParserOptions;
   #reader: BodyReader;
@@ -108,6 +124,7 @@ export class TargetSeries implements SeriesResolver {
       pool,
       enforcedLabels: options.enforcedLabels,
     });
+    this.#looseEnds = looseEndsOf(config, target.url);
     this.#meta = {
       target: this.#labels.ofTarget(),
       scrapeUrl: target.url,
@@ -217,8 +234,10 @@ export class TargetSeries implements SeriesResolver {
     if (columns !== undefined && columns.looseCount > 0) {
       this.#loose ??= new LooseGroup(this.#options.journal, this.#meta, this.#table);
     }
-    if (this.#loose !== undefined) {
-      const staleAt = this.#options.config.trackTimestampsStaleness ? time : undefined;
+    // What did not answer has told of no end.
+    const isSilent = columns === undefined && this.#looseEnds !== 'always';
+    if (this.#loose !== undefined && !isSilent) {
+      const staleAt = this.#looseEnds === 'never' ? undefined : time;
       const loose = this.#loose.write(columns, now, staleAt);
       totals.samples += loose.written;
       totals.outOfBounds = loose.outOfBounds;
@@ -232,7 +251,7 @@ export class TargetSeries implements SeriesResolver {
   writeEnd(time: Milliseconds): void {
     this.#aligned.begin();
     this.#aligned.commit(time, undefined);
-    if (this.#options.config.trackTimestampsStaleness) this.#loose?.write(undefined, time, time);
+    if (this.#looseEnds === 'always') this.#loose?.write(undefined, time, time);
   }
 
   close(): void {

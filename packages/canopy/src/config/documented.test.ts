@@ -208,7 +208,7 @@ scrape_configs:
       bodySizeLimit: 1 << 20,
       keepDroppedTargets: 100,
       extraScrapeMetrics: false,
-      trackTimestampsStaleness: false,
+      trackTimestampsStaleness: undefined,
     },
     {
       metricNameValidationScheme: 'utf8',

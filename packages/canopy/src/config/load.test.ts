@@ -204,7 +204,7 @@ describe('limits and files', () => {
         keepDroppedTargets: 6,
         extraScrapeMetrics: true,
         scrapeFailureLogFile: '/etc/g.log',
-        trackTimestampsStaleness: false,
+        trackTimestampsStaleness: undefined,
       },
       {
         sampleLimit: 7,

@@ -204,8 +204,10 @@ export const scrapeConfigSchema = z
       .describe('Labels of the exporter win over those of the target'),
     honor_timestamps: boolean().prefault('true').describe('Times in the exposition are used'),
     track_timestamps_staleness: boolean()
-      .prefault('false')
-      .describe('Series with times of their own get stale marks, too'),
+      .optional()
+      .describe(
+        'Series with times of their own get stale marks, too; without it, those that an answer of a `/federate` lacks',
+      ),
     ...httpClientShape,
     ...formatShape,
     ...jobFormatShape,
