@@ -23,7 +23,8 @@ const fetcher = new HttpFetcher({
   idleTimeout: asDuration(1000),
 });
 
-const REFRESH = asDuration(100);
+/** A request may take so long, too. */
+const REFRESH = asDuration(400);
 let answer: (request: IncomingMessage, response: ServerResponse) => void = () => {};
 let headers: IncomingMessage['headers'] = {};
 const server = createServer((request, response) => {
@@ -65,7 +66,7 @@ const json =
     void response.writeHead(status, { 'content-type': type }).end(body);
 const list = (...targets: string[]): string => JSON.stringify([{ targets, labels: { a: 'b' } }]);
 const until = (read: () => unknown, expected: unknown): Promise<void> =>
-  expect.poll(read, { timeout: 3000, interval: 5 }).toEqual(expected);
+  expect.poll(read, { timeout: 20_000, interval: 5 }).toEqual(expected);
 
 test('a list, asked for anew; what is the same is not told again', async () => {
   answer = json(list('x:1', 'y:1'));
