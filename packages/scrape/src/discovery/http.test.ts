@@ -77,7 +77,7 @@ test('a list, asked for anew; what is the same is not told again', async () => {
   );
   expect(headers).toMatchObject({
     accept: 'application/json',
-    'x-prometheus-refresh-interval-seconds': '0.1',
+    'x-prometheus-refresh-interval-seconds': '0.4',
     'user-agent': 'Canopy/test',
     authorization: `Basic ${Buffer.from('u:p').toString('base64')}`,
   });
