@@ -1,6 +1,6 @@
 /** What `npm run chaos` runs; see USAGE. */
 import { writeFileSync } from 'node:fs';
-import { parseArgs } from 'node:util';
+import { flagsOf } from '../flags.js';
 import { runChaos } from './chaos.js';
 import type { StoreKind } from './plan.js';
 import { resultText } from './result.js';
@@ -15,8 +15,8 @@ const LONG_S = 600;
 const SHORT_S = 20;
 const ROUNDS_MAX = 100_000;
 
-const { values } = parseArgs({
-  options: {
+const values = flagsOf(
+  {
     all: { type: 'boolean', default: false },
     scenario: { type: 'string', multiple: true, default: [] },
     short: { type: 'boolean', default: false },
@@ -25,7 +25,8 @@ const { values } = parseArgs({
     store: { type: 'string', default: 'both' },
     result: { type: 'string', default: '' },
   },
-});
+  USAGE,
+);
 const seed = Number(values.seed);
 const roundsMax = Number(values.rounds ?? ROUNDS_MAX);
 const stores: StoreKind[] =

@@ -51,12 +51,12 @@ export function planOf(seed: number, rounds: number): readonly Round[] {
       after: upTo(1500),
       away: upTo(500),
       again: sometimes(0.25, 1200),
-      redis: fate < 0.1 ? 'killed' : fate < 0.13 ? 'flushed' : 'lives',
+      redis: fate < 0.3 ? 'killed' : fate < 0.36 ? 'flushed' : 'lives',
     };
   };
   return Array.from({ length: rounds }, () => ({
     parents: { embedded: step(), redis: step() },
-    leaf: sometimes(0.15, 1500),
+    leaf: sometimes(0.4, 1500),
     network: NETWORKS[upTo(NETWORKS.length)],
   }));
 }

@@ -1,6 +1,6 @@
 /** What `npm run simulate` runs: many seeds, with `--result` a page about them; or one, line by line. */
 import { writeFileSync } from 'node:fs';
-import { parseArgs } from 'node:util';
+import { flagsOf } from '../flags.js';
 import { CANARIES, type CanaryName } from './canaries.js';
 import { type CanaryResult, resultText } from './result.js';
 import { type Report, runSeeds } from './runs.js';
@@ -13,8 +13,8 @@ npm run simulate -- --seed S [--verbose] [--canary NAME]
 const PROGRESS_MS = 2000;
 const FAULTS_SHOWN = 10;
 
-const { values } = parseArgs({
-  options: {
+const values = flagsOf(
+  {
     seeds: { type: 'string', default: '1000' },
     from: { type: 'string', default: '1' },
     jobs: { type: 'string', default: '1' },
@@ -24,7 +24,8 @@ const { values } = parseArgs({
     canary: { type: 'string' },
     result: { type: 'string' },
   },
-});
+  USAGE,
+);
 /** The first signal: what has been done until then is told, canaries and page included. */
 let isStopped = false;
 for (const signal of ['SIGINT', 'SIGTERM'] as const) {
