@@ -124,6 +124,10 @@ export interface BlockMeta {
   readonly series: number;
 }
 
+/** The same for the same block of a journal and for no other: a store that fell back may give its number again. */
+export const blockName = ({ id, tileBytes, indexBytes, maxTime, last }: BlockMeta): string =>
+  [id, tileBytes, indexBytes, maxTime, last.epoch, last.sequence].join();
+
 /** A tile in a block; `position` counts bytes from the block's first. */
 export interface BlockTile {
   readonly position: number;

@@ -17,6 +17,7 @@ import {
   type TileMeta,
   asDuration,
   asTime,
+  blockName,
   comparePositions,
   errorText,
 } from '@canopy/model';
@@ -145,12 +146,12 @@ export class BlockKeeper {
     }
     if (onWentBack === undefined) return true;
     const [blocks, tiles] = [head().blocks.list(ref), head().blocks.looseTiles(ref)];
-    const ids = new Set((await store.blocks(ref)).map(({ id }) => id));
+    const stored = new Set((await store.blocks(ref)).map(blockName));
     const names = new Set((await store.tiles(ref)).map(nameOf));
     // What the journal has not any more, either, is named when it is to be sealed.
     const isLost = (tile: TileMeta): boolean =>
       !names.has(nameOf(tile)) && comparePositions(lastOf(tile), state.trimmed) > 0;
-    if (blocks.every(({ id }) => ids.has(id)) && !tiles.some(isLost)) return true;
+    if (blocks.every((meta) => stored.has(blockName(meta))) && !tiles.some(isLost)) return true;
     return !(await onWentBack(ref));
   }
 

@@ -6,6 +6,7 @@ import { randomBytes } from 'node:crypto';
 import { MemoryStore } from '@canopy/federation/testing';
 import { Head } from '@canopy/head';
 import {
+  type BlockMeta,
   type Clock,
   type GroupWriter,
   type JournalEntry,
@@ -221,4 +222,37 @@ it('builds a head anew whose tiles or blocks the store lost, though no entry', a
   expect(await values(head)).toEqual(upTo(7));
   // Its tile is to be written again.
   expect([...follower.takeClosed()].length).toBe(1);
+});
+
+it('takes another block for another, though a store that fell back gave it the same number', async () => {
+  const open = (clock: Clock): Promise<MemoryStore> => Promise.resolve(new MemoryStore(clock));
+  const { clock, store, journal, head, follower, write, storeTiles } = await rig(open);
+  await write(12);
+  await storeTiles();
+  await follower.catchUpAll();
+  const before = store.copy();
+  const seal = async (count: number): Promise<BlockMeta> => {
+    const tiles = (await store.tiles(journal.ref)).slice(0, count);
+    const { epoch, lastSequence } = tiles[count - 1];
+    const meta: BlockMeta = {
+      ...{ id: await store.nextBlock(journal.lease), resolution: asDuration(0) },
+      ...{ from: asTime(0), to: asTime(8.64e15), minTime: tiles[0].minTime },
+      ...{ maxTime: tiles[count - 1].maxTime, intervalMax: asDuration(1000) },
+      ...{ last: { epoch, sequence: lastSequence }, tileBytes: 10, indexBytes: count },
+      ...{ groups: 1, tiles: count, series: 1 },
+    };
+    await store.putBlockChunks(journal.lease, meta.id, 0, [new Uint8Array(10 + count)]);
+    await store.finishBlock(journal.lease, meta, { tiles, blocks: [] });
+    return meta;
+  };
+  follower.start();
+  const first = await seal(1);
+  await clock.advance(62_000);
+  await expect.poll(() => head.blocks.list(journal.ref), { timeout: 10_000 }).toEqual([first]);
+  store.become(before);
+  const second = await seal(2);
+  expect(second.id).toBe(first.id);
+  await clock.advance(62_000);
+  await expect.poll(() => head.blocks.list(journal.ref), { timeout: 10_000 }).toEqual([second]);
+  await follower.stop();
 });

@@ -15,6 +15,7 @@ import {
   type StoredTile,
   type TileMeta,
   type Timer,
+  blockName,
   comparePositions,
   errorText,
 } from '@canopy/model';
@@ -258,13 +259,9 @@ export class Follower {
   /** Whether the store's writer has made blocks, or dropped some. */
   async #hasOtherBlocks(ref: JournalRef): Promise<boolean> {
     const { store, head } = this.#options;
-    const known = new Set(
-      head()
-        .blocks.list(ref)
-        .map(({ id }) => id),
-    );
+    const known = new Set(head().blocks.list(ref).map(blockName));
     const blocks = await store.blocks(ref);
-    return blocks.length !== known.size || !blocks.every(({ id }) => known.has(id));
+    return blocks.length !== known.size || !blocks.every((meta) => known.has(blockName(meta)));
   }
 
   /** Layouts the store's writer drops, or has dropped. */

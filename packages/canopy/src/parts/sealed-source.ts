@@ -11,6 +11,7 @@ import {
   type JournalRef,
   type Store,
   type TileMeta,
+  blockName,
 } from '@canopy/model';
 
 /** Indexes that are kept for the next tiles of the same select. */
@@ -77,12 +78,9 @@ export class SealedSource implements TileSource {
   }
 
   /** Undefined where it is gone or damaged: whoever asks for the block's own groups says so. */
-  async #index(
-    ref: JournalRef,
-    { id, tileBytes, indexBytes, last }: BlockMeta,
-  ): Promise<BlockIndex | undefined> {
-    // A store that fell back may give a number to another block.
-    const key = [ref, id, tileBytes, indexBytes, last.epoch, last.sequence].join('/');
+  async #index(ref: JournalRef, meta: BlockMeta): Promise<BlockIndex | undefined> {
+    const { id, tileBytes, indexBytes } = meta;
+    const key = `${ref}/${blockName(meta)}`;
     const known = this.#indexes.get(key);
     if (known !== undefined) return known;
     const piece = { block: id, position: tileBytes, byteLength: indexBytes };

@@ -13,6 +13,7 @@ import {
   type JournalRef,
   type Matcher,
   type TimeRange,
+  blockName,
 } from '@canopy/model';
 import { Group } from '../group/group.js';
 import { Tile } from '../group/tile.js';
@@ -113,9 +114,9 @@ export class Archive {
   /** The catalogue is what the store says; blocks it has from before this process are not local. */
   restore(ref: JournalRef, metas: readonly BlockMeta[]): void {
     // By what they hold, too: a store that fell back may give a number to another block.
-    const named = new Set(metas.map(nameOf));
+    const named = new Set(metas.map(blockName));
     const known = this.blocks(ref);
-    const gone = known.filter((meta) => !named.has(nameOf(meta)));
+    const gone = known.filter((meta) => !named.has(blockName(meta)));
     this.replace(
       ref,
       undefined,
@@ -314,6 +315,3 @@ export class Archive {
     if (empty.length > 0) this.#host.releaseCold(empty);
   }
 }
-
-const nameOf = ({ id, tileBytes, indexBytes, maxTime, last }: BlockMeta): string =>
-  [id, tileBytes, indexBytes, maxTime, last.epoch, last.sequence].join();
