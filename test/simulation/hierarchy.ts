@@ -46,6 +46,8 @@ export class Hierarchy {
     if (plan.hasFiltered) this.#addFiltered();
     site.history.databaseOf = (host) => this.machines.get(host.split(':')[0])?.options.database;
     site.history.writerOf = (database) => database.options.name;
+    site.history.lifeOf = (database) =>
+      [...this.machines.values()].find(({ options }) => options.database === database)?.lives ?? 0;
   }
 
   /** Names of machines that a fault may hit: all of them. */

@@ -34,6 +34,8 @@ export class History {
   readonly faults: string[] = [];
   /** Journals that were cut somewhere. */
   readonly trimmed = new Set<JournalRef>();
+  /** Writer to the newest run of its process that journalled anything. */
+  readonly journalledIn = new Map<string, number>();
   pages = 0;
   pageBytesMax = 0;
   entriesPulled = 0;
@@ -41,6 +43,8 @@ export class History {
   databaseOf: (host: string) => Database | undefined = () => undefined;
   /** Name of the machine whose own journal a database holds. */
   writerOf: (database: Database) => string = () => '';
+  /** The run of that machine's process that goes on now, or came last. */
+  lifeOf: (database: Database) => number = () => 0;
   /** By database or reader and journal: the last position, and for which of the store's falls it went back. */
   readonly #places = new Map<string, { position: JournalPosition; wentBack: number }>();
 
@@ -54,7 +58,9 @@ export class History {
     const name = `${database.options.name} ${ref}`;
     this.#mustGoOn(`${name} stored`, position, database);
     if (cursor === '') {
-      const truth = this.#truth(ref, this.writerOf(database));
+      const writer = this.writerOf(database);
+      const truth = this.#truth(ref, writer);
+      this.journalledIn.set(writer, this.lifeOf(database));
       for (const entry of entries) {
         const known = truth.entries.get(originKey(entry));
         if (known !== undefined && !Buffer.from(known.bytes).equals(entry.bytes)) {

@@ -2,8 +2,8 @@
  * Every scrape whose whole answer reached a leaf is in that leaf's journal, or lies in a gap that the journal names.
  *
  * Does not check: what a leaf refuses whose clock stepped back while it ran (it is counted, not named), targets that
- * moved (a scrape under way is given up), a leaf that never scraped the target again, or lost its disk with what was
- * not on it yet (nobody is there to name the gap).
+ * moved (a scrape under way is given up), a leaf that never scraped the target again, was killed for good before any
+ * later process of it journalled anything, or lost its disk with what was not on it yet (nobody is there to name the gap).
  */
 import type { Scraped } from '../history.js';
 import type { Truth } from '../truth.js';
@@ -22,12 +22,15 @@ export const answered: Checker = (outcome) => {
     const end = hierarchy.machine(leaf).now - END_MS;
     const { scrapeMs } = hierarchy.plan;
     const own = history.scraped.filter((scraped) => scraped.leaf === leaf);
+    const newest = hierarchy.machine(leaf).isGone
+      ? (history.journalledIn.get(`db${leaf}`) ?? 0)
+      : Infinity;
     for (const scraped of own) {
       const { target, number, wall } = scraped;
       if (wall > end || isMoved(outcome, target)) continue;
       if (numbers.get(target)?.has(number) || isNamed(truths, target, wall, scrapeMs)) continue;
       if (isRefused(outcome, own, scraped) || isLostWithDisk(outcome, scraped)) continue;
-      if (!isScrapedAgain(own, numbers.get(target), scraped)) continue;
+      if (!isScrapedAgain(own, numbers.get(target), scraped, newest)) continue;
       faults.push(`${leaf} took scrape ${number} of ${target} at ${wall}, and it is nowhere`);
     }
   }
@@ -80,16 +83,17 @@ function isNamed(truths: readonly Truth[], target: string, wall: number, late: n
   );
 }
 
-/** By a later process, or by the same one and journalled. */
+/** By a later process, or by the same one and journalled. `newest`: no later one will ever journal anything. */
 function isScrapedAgain(
   own: readonly Scraped[],
   journalled: ReadonlySet<number> | undefined,
   { target, number, life }: Scraped,
+  newest: number,
 ): boolean {
   return own.some(
     (other) =>
       other.target === target &&
       other.number > number &&
-      (other.life > life || journalled?.has(other.number) === true),
+      ((other.life > life && newest > life) || journalled?.has(other.number) === true),
   );
 }
