@@ -279,16 +279,18 @@ export function linkTo(link: LinkOptions): ReportingStore {
     releaseLease: plain('releaseLease'),
     readEntries: plain('readEntries'),
     readLayouts: plain('readLayouts'),
-    dropLayouts: (lease, groups) =>
-      ask(
+    dropLayouts: (lease, groups, cut) => {
+      const half = groups.slice(0, groups.length >> 1);
+      return ask(
         'dropLayouts',
-        () => store.dropLayouts(lease, groups),
-        () => void store.dropLayouts(lease, groups.slice(0, groups.length >> 1)).catch(() => {}),
-      ),
-    trimJournal: (lease, upTo) => {
+        () => store.dropLayouts(lease, groups, cut),
+        () => void store.dropLayouts(lease, half, cut).catch(() => {}),
+      );
+    },
+    trimJournal: (lease, upTo, behind) => {
       const trim = (to: JournalPosition): Promise<number> => {
         history.trimmed.add(lease.journal);
-        return store.trimJournal(lease, to);
+        return store.trimJournal(lease, to, behind);
       };
       // By slices of the journal, oldest first.
       const part = { ...upTo, sequence: upTo.sequence >> 1 };

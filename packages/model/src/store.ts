@@ -192,11 +192,21 @@ export interface Store extends AsyncDisposable {
 
   /** All layout entries kept that pass their checks, by (epoch, group, version): also of groups whose frames were trimmed. */
   readLayouts(ref: JournalRef): Promise<JournalEntry[]>;
-  /** Forgets layouts of groups that no frame and no tile needs any more. */
-  dropLayouts(lease: Lease, groups: ReadonlyArray<{ epoch: Epoch; group: GroupId }>): Promise<void>;
+  /**
+   * Forgets layouts of groups that no frame after `cut` and no tile needs any more. A store that is not cut so far (it fell
+   * back meanwhile) still has frames that need them: it rejects with `storage_unavailable`, and forgets nothing.
+   */
+  dropLayouts(
+    lease: Lease,
+    groups: ReadonlyArray<{ epoch: Epoch; group: GroupId }>,
+    cut: JournalPosition,
+  ): Promise<void>;
 
-  /** Drops entries at or before `upTo` (layouts stay). Returns the bytes freed. */
-  trimJournal(lease: Lease, upTo: JournalPosition): Promise<number>;
+  /**
+   * Drops entries at or before `upTo` (layouts stay). Returns the bytes freed. `behind`: the tile written last, in place of
+   * such entries: a store without it fell back meanwhile, rejects with `storage_unavailable` and drops nothing more.
+   */
+  trimJournal(lease: Lease, upTo: JournalPosition, behind?: TileMeta): Promise<number>;
   /** Drops the journal with all that belongs to it. */
   dropJournal(lease: Lease): Promise<void>;
 
@@ -217,7 +227,7 @@ export interface Store extends AsyncDisposable {
   nextBlock(lease: Lease): Promise<BlockId>;
   /**
    * Writes chunks of the block begun last, from chunk `first` on: BLOCK_CHUNK_BYTES each, the block's
-   * last one what is left. Nobody sees them before `finishBlock`.
+   * last one what is left. Nobody sees them before `finishBlock`. Refused where those before are not there.
    */
   putBlockChunks(
     lease: Lease,
@@ -227,7 +237,8 @@ export interface Store extends AsyncDisposable {
   ): Promise<void>;
   /**
    * Makes the block seen and what it replaces not seen any more, in one atomic write. Bytes of replaced
-   * blocks can still be read, by those who saw them, until `sweepBlocks`. Repeating changes nothing.
+   * blocks can still be read, by those who saw them, until `sweepBlocks`. Repeating changes nothing. Refused where chunks of
+   * it are not there: the store fell back while it was written.
    */
   finishBlock(lease: Lease, meta: BlockMeta, replaced: Replaced): Promise<void>;
   /** Bytes of blocks, in the order asked for; undefined for what is gone. */

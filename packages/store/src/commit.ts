@@ -36,9 +36,15 @@ export function leaseLost(ref: JournalRef): CanopyError {
   return new CanopyError('storage_unavailable', `the lease on journal ${ref} is not held any more`);
 }
 
+/** What came after it may be gone as well: whoever asked looks at the store again. */
+export function fellBack(ref: JournalRef, lacks: string): CanopyError {
+  const text = `the store fell back: of journal ${ref} it has not ${lacks}, and nothing was dropped`;
+  return new CanopyError('storage_unavailable', text);
+}
+
 export function blockNotBegun(ref: JournalRef, block: BlockId): CanopyError {
   return new CanopyError(
     'storage_unavailable',
-    `block ${block} of journal ${ref} was finished, or was taken away while it was built`,
+    `block ${block} of journal ${ref} was finished, or was taken away (or a part) while it was built`,
   );
 }

@@ -131,7 +131,7 @@ export class JournalTrimmer {
     if (gone.length === 0) return;
     if (dropLayouts) {
       const places = gone.map(({ group, last }) => ({ epoch: last.epoch, group }));
-      await store.dropLayouts(journal.lease, places);
+      await store.dropLayouts(journal.lease, places, trimmed);
     }
     for (const { group } of gone) index.forget(group);
   }

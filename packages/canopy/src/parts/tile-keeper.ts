@@ -12,6 +12,7 @@ import {
   type Milliseconds,
   type Store,
   type StoredTile,
+  type TileMeta,
   comparePositions,
   errorText,
 } from '@canopy/model';
@@ -200,7 +201,8 @@ export class TileKeeper {
       this.#remove(new Set(batch));
       this.#written.push(...batch);
       // After each of them: a store that is full takes tiles because the journal behind them goes.
-      if (trims && !(await this.#trim(ref))) return;
+      const newest = batch[batch.length - 1].tile.meta;
+      if (trims && !(await this.#trim(ref, newest))) return;
     }
   }
 
@@ -235,10 +237,10 @@ export class TileKeeper {
   }
 
   /**
-   * Cuts the journal where nothing needs it: neither an open tile nor a reader of our own. False where the store fell back,
-   * and the head was built up anew.
+   * Cuts the journal where nothing needs it: neither an open tile nor a reader of our own. `newest`: the tile written last.
+   * False where the store fell back, and the head was built up anew.
    */
-  async #trim(ref: JournalRef): Promise<boolean> {
+  async #trim(ref: JournalRef, newest: TileMeta): Promise<boolean> {
     const { store, head, oldestReader, onCovered, hasUntoldGaps } = this.#options;
     const asked = this.#headOf(ref);
     let upTo = head().trimmable(ref);
@@ -252,15 +254,26 @@ export class TileKeeper {
     if (await this.#lacksWhatIsCut(ref, upTo)) return false;
     const lease = await this.#lease(ref);
     if (this.#headOf(ref) !== asked) return false;
-    this.stats.trimmedBytes += await store.trimJournal(lease, upTo);
+    // The store may fall back between these two: it compares what was written last in the moment in which it cuts.
+    this.stats.trimmedBytes += await store.trimJournal(lease, upTo, newest);
     if (this.#headOf(ref) !== asked) return false;
     const cut = this.#cut.get(ref);
     if (cut === undefined || comparePositions(cut, upTo) < 0) this.#cut.set(ref, upTo);
-    const gone = head().groupsNotNeeded(ref, upTo);
-    if (gone.length === 0) return true;
-    await store.dropLayouts(lease, gone);
-    head().layoutsDropped(ref, gone);
+    await this.#dropLayouts(ref, lease, upTo);
     return true;
+  }
+
+  /** Those of groups that nothing needs which comes after the cut. */
+  async #dropLayouts(ref: JournalRef, lease: Lease, upTo: JournalPosition): Promise<void> {
+    const { store, head } = this.#options;
+    if (head().groupsNotNeeded(ref, upTo).length === 0) return;
+    const asked = this.#headOf(ref);
+    const cut = (await store.journal(ref))?.trimmed ?? START;
+    if (this.#headOf(ref) !== asked) return;
+    const gone = head().groupsNotNeeded(ref, cut);
+    if (gone.length === 0) return;
+    await store.dropLayouts(lease, gone, cut);
+    if (this.#headOf(ref) === asked) head().layoutsDropped(ref, gone);
   }
 
   /**

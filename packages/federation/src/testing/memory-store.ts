@@ -58,6 +58,7 @@ export interface CorruptEntry {
   readonly gap: GapRecord;
 }
 
+const fellBack = (what: string): CanopyError => new CanopyError('storage_unavailable', what);
 const tileKey = (meta: TileMeta) => `${meta.epoch}/${meta.group}/${meta.firstSequence}`;
 
 /**
@@ -266,14 +267,18 @@ export class MemoryStore implements Store {
   async dropLayouts(
     lease: Lease,
     groups: ReadonlyArray<{ epoch: Epoch; group: GroupId }>,
+    cut: JournalPosition,
   ): Promise<void> {
     const journal = this.#held(lease);
+    if (comparePositions(journal.trimmed, cut) < 0) throw fellBack('the journal is not cut so far');
     const gone = new Set(groups.map((g) => `${g.epoch}/${g.group}`));
     journal.layouts = journal.layouts.filter((l) => !gone.has(`${l.epoch}/${l.group}`));
   }
 
-  async trimJournal(lease: Lease, upTo: JournalPosition): Promise<number> {
+  async trimJournal(lease: Lease, upTo: JournalPosition, behind?: TileMeta): Promise<number> {
     const journal = this.#held(lease);
+    if (behind !== undefined && !journal.tiles.has(tileKey(behind)))
+      throw fellBack('a tile is gone');
     let freed = 0;
     journal.entries = journal.entries.filter((entry) => {
       const stays = comparePositions(entry, upTo) > 0;
@@ -338,9 +343,11 @@ export class MemoryStore implements Store {
     if (block < blocks.next && (!blocks.bytes.has(block) || blocks.finished.has(block))) {
       throw new CanopyError('storage_unavailable', 'the block was finished or taken away');
     }
+    const written = [...(blocks.bytes.get(block) ?? [])];
+    if (written.length < first) throw fellBack('chunks are gone');
     blocks.next = block + 1;
-    const before = blocks.bytes.get(block)?.slice(0, first) ?? [];
-    blocks.bytes.set(block, [...before, ...chunks.map((chunk) => chunk.slice())]);
+    written.splice(first, chunks.length, ...chunks.map((chunk) => chunk.slice()));
+    blocks.bytes.set(block, written);
   }
 
   /** Flips a bit of a block. */
@@ -352,8 +359,9 @@ export class MemoryStore implements Store {
   async finishBlock(lease: Lease, meta: BlockMeta, replaced: Replaced): Promise<void> {
     const { blocks, tiles } = this.#held(lease);
     if (blocks.finished.has(meta.id)) return;
-    if (!blocks.bytes.has(meta.id)) {
-      throw new CanopyError('storage_unavailable', 'the block was not begun');
+    const chunks = Math.ceil((meta.tileBytes + meta.indexBytes) / BLOCK_CHUNK_BYTES);
+    if (blocks.bytes.get(meta.id)?.length !== chunks) {
+      throw new CanopyError('storage_unavailable', 'the block was not begun, or is not whole');
     }
     blocks.finished.set(meta.id, meta);
     for (const { id } of replaced.blocks) {

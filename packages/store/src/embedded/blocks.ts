@@ -9,7 +9,7 @@ import {
   type Milliseconds,
   type Replaced,
 } from '@canopy/model';
-import { gatherPieces } from '../chunks.js';
+import { chunkCount, gatherPieces } from '../chunks.js';
 import { blockNotBegun } from '../commit.js';
 import { timelessGap } from '../corrupt.js';
 import type { CorruptRecord } from '../health.js';
@@ -76,6 +76,9 @@ export class EmbeddedBlocks {
     const record = this.#record(prefix, block);
     const next = this.#record(prefix, NEXT);
     const isKnown = record !== undefined && 'building' in record;
+    if (first > 0 && !(isKnown && this.#hasChunk(prefix, block, first - 1))) {
+      throw blockNotBegun(ref, block);
+    }
     if (!isKnown && next !== undefined && 'next' in next && block < next.next) {
       throw blockNotBegun(ref, block);
     }
@@ -93,7 +96,10 @@ export class EmbeddedBlocks {
     const prefix = journalPrefix(ref);
     const record = this.#record(prefix, meta.id);
     if (record !== undefined && 'id' in record) return;
-    if (record === undefined || !('building' in record)) throw blockNotBegun(ref, meta.id);
+    const isBegun = record !== undefined && 'building' in record;
+    if (!isBegun || !this.#hasChunk(prefix, meta.id, chunkCount(meta) - 1)) {
+      throw blockNotBegun(ref, meta.id);
+    }
     const gone = this.#clock.now();
     await this.#write(0, () => {
       this.#set(prefix, meta.id, meta);
@@ -149,6 +155,12 @@ export class EmbeddedBlocks {
       this.#records.remove(start);
       for (const key of keys) this.#chunks.remove(key);
     });
+  }
+
+  /** Chunks follow one another: those before it are there as well. */
+  #hasChunk(prefix: Uint8Array, block: BlockId, chunk: number): boolean {
+    const start = chunkKey(prefix, block, chunk);
+    return this.#chunks.keys({ start, end: chunkKey(prefix, block, chunk + 1) }).length > 0;
   }
 
   #all(ref: JournalRef): Array<[BlockId, BlockRecord]> {

@@ -29,7 +29,7 @@ import {
   errorText,
   invariant,
 } from '@canopy/model';
-import { START, checkCommit, comparePlaces, leaseLost } from '../commit.js';
+import { START, checkCommit, comparePlaces, fellBack, leaseLost } from '../commit.js';
 import type { CorruptRecord, ReportingStore, StoreHealth, StoreLog } from '../health.js';
 import { EmbeddedBlocks } from './blocks.js';
 import { type FolderLock, lockFolder } from './folder-lock.js';
@@ -235,27 +235,22 @@ export class LmdbStore implements EmbeddedStore {
   dropLayouts(
     lease: Lease,
     groups: ReadonlyArray<{ epoch: Epoch; group: GroupId }>,
+    cut: JournalPosition,
   ): Promise<void> {
-    return this.#inTurn(lease.journal, async () => {
-      this.#checkLease(lease);
-      const prefix = journalPrefix(lease.journal);
-      const keys: Uint8Array[] = [];
-      for (const { epoch, group } of groups) {
-        const start = groupKey(prefix, epoch, group, 0);
-        const end = groupKey(prefix, epoch, group, Number.MAX_SAFE_INTEGER);
-        keys.push(...this.#layouts.keys({ start, end }));
-      }
-      await this.#removeAll(this.#layouts, keys);
+    return this.#held(lease, (ref) => {
+      const trimmed = this.#states.get(ref)?.trimmed ?? START;
+      if (comparePositions(trimmed, cut) < 0) throw fellBack(ref, `the cut at ${cut.sequence}`);
+      return this.#removeAll(this.#layouts, this.#records.layoutKeys(ref, groups));
     });
   }
 
-  async trimJournal(lease: Lease, upTo: JournalPosition): Promise<number> {
+  async trimJournal(lease: Lease, upTo: JournalPosition, behind?: TileMeta): Promise<number> {
     let freed = 0;
     for (let more = true; more; ) {
       // A turn a step, so that commits get in between.
-      const step = await this.#inTurn(lease.journal, () => {
-        this.#checkLease(lease);
-        return this.#trimStep(lease.journal, upTo);
+      const step = await this.#held(lease, (ref) => {
+        if (behind !== undefined && !this.#tiles.has(ref, behind)) throw fellBack(ref, 'its tiles');
+        return this.#trimStep(ref, upTo);
       });
       freed += step.freed;
       more = step.more;

@@ -1,5 +1,6 @@
 /** Reading of entries and layouts: bounded steps, checked records, no long transactions. */
 import {
+  type Epoch,
   FormatError,
   type GapRecord,
   type GroupId,
@@ -52,6 +53,21 @@ export class Records {
     this.#entries = tables.get('entries');
     this.#layouts = tables.get('layouts');
     this.#onCorrupt = onCorrupt;
+  }
+
+  /** Keys of all layouts of groups. */
+  layoutKeys(
+    ref: JournalRef,
+    groups: ReadonlyArray<{ epoch: Epoch; group: GroupId }>,
+  ): Uint8Array[] {
+    const prefix = journalPrefix(ref);
+    return groups.flatMap(({ epoch, group }) => {
+      const start = groupKey(prefix, epoch, group, 0);
+      return this.#layouts.keys({
+        start,
+        end: groupKey(prefix, epoch, group, Number.MAX_SAFE_INTEGER),
+      });
+    });
   }
 
   /**

@@ -40,6 +40,11 @@ export class EmbeddedTiles {
     await this.#write(bytes, puts, RESERVE_BYTES);
   }
 
+  has(ref: JournalRef, { epoch, group, firstSequence }: TileMeta): boolean {
+    const key = groupKey(journalPrefix(ref), epoch, group, firstSequence);
+    return this.#metas.get(key) !== undefined;
+  }
+
   /** As in Store. */
   async list(ref: JournalRef): Promise<TileMeta[]> {
     const found: TileMeta[] = [];

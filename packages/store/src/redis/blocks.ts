@@ -117,7 +117,7 @@ export class RedisBlocks {
       this.#keys.windows(journal),
     ];
     const record = sealText(`${this.#keys.blocks(journal)} ${meta.id}`, JSON.stringify(meta));
-    const args: ScriptArgument[] = [owner, fence, meta.id, record, blocks.length];
+    const args: ScriptArgument[] = [owner, fence, meta.id, record, chunkCount(meta), blocks.length];
     for (const block of blocks) args.push(block.id, chunkCount(block));
     for (const [window, places] of byWindow(tiles)) {
       keys.push(this.#keys.tiles(journal, window), this.#keys.extents(journal, window));
@@ -205,16 +205,19 @@ export class RedisBlocks {
       const keys = Array.from({ length: chunks }, (_, i) => this.#keys.chunk(journal, block, i));
       for (let from = 0; from === 0 || from < keys.length; from += REMOVED_AT_ONCE) {
         const isLast = from + REMOVED_AT_ONCE >= keys.length;
-        const some = keys.slice(from, from + REMOVED_AT_ONCE);
-        await this.#removeSome(lease, isLast ? [field] : [], some);
+        await this.#removeSome(lease, field, isLast, keys.slice(from, from + REMOVED_AT_ONCE));
       }
     }
   }
 
-  async #removeSome(lease: Lease, fields: string[], chunkKeys: string[]): Promise<void> {
-    const { journal, owner, fence } = lease;
+  async #removeSome(
+    { journal, owner, fence }: Lease,
+    field: string,
+    isLast: boolean,
+    chunkKeys: readonly string[],
+  ): Promise<void> {
     const keys = [this.#keys.lease(journal), this.#keys.blocks(journal), ...chunkKeys];
-    const reply = await this.#run('block_remove', keys, [owner, fence, ...fields]);
+    const reply = await this.#run('block_remove', keys, [owner, fence, field, isLast ? 1 : 0]);
     if (reply === -1) throw leaseLost(journal);
   }
 }

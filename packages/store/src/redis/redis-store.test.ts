@@ -45,6 +45,29 @@ if (!redisIsLeftOut()) {
       await server.stop();
     });
 
+    it('removes no chunk of a block whose record, by which it was to go, is not there any more', async () => {
+      const lease = await takeLease(store);
+      await add(store, lease, 1);
+      const id = await store.nextBlock(lease);
+      await store.putBlockChunks(lease, id, 0, [new Uint8Array(10)]);
+      const times = { from: asTime(0), to: asTime(9), minTime: asTime(0), maxTime: asTime(8) };
+      const meta = {
+        ...{ id, ...times, last: { epoch: 1, sequence: 1 }, groups: 1, tiles: 1, series: 1 },
+        ...{ resolution: asDuration(0), intervalMax: asDuration(0), tileBytes: 10, indexBytes: 0 },
+      };
+      await store.finishBlock(lease, meta, { tiles: [], blocks: [] });
+      const key = `canopy:{${lease.journal}}:blocks`;
+      const record = String(await server.command('hget', key, String(id)));
+      await server.command('hdel', key, String(id));
+      await store.dropBlocks(lease, [meta]);
+      const read = () =>
+        store.readBlocks(lease.journal, [{ block: id, position: 0, byteLength: 10 }]);
+      expect(await read()).toEqual([Buffer.alloc(10)]);
+      await server.command('hset', key, String(id), record);
+      await store.dropBlocks(lease, [meta]);
+      expect(await read()).toEqual([undefined]);
+    });
+
     it('rolls slices, reads across them and drops them whole', async () => {
       const lease = await takeLease(store);
       const ref = lease.journal;

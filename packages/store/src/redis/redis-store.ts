@@ -23,14 +23,15 @@ import {
   asDuration,
   invariant,
   isJournalRef,
+  tileWindow,
 } from '@canopy/model';
-import { START, checkCommit, leaseLost } from '../commit.js';
+import { START, checkCommit, fellBack, leaseLost } from '../commit.js';
 import type { CorruptRecord, ReportingStore, StoreHealth } from '../health.js';
 import { sealText, unsealText } from '../seal.js';
 import { RedisBlocks } from './blocks.js';
 import { type ConnectionOptions, RedisConnection } from './connection.js';
 import { FORM_MEMBER, checkForm } from './form.js';
-import { RedisKeys, formatPosition, parseField } from './keys.js';
+import { RedisKeys, formatPosition, parseField, tileField } from './keys.js';
 import type { Commands } from './link.js';
 import { RedisReader } from './reader.js';
 import { RedisTiles } from './tiles.js';
@@ -234,25 +235,30 @@ class StreamStore implements RedisStore {
   async dropLayouts(
     lease: Lease,
     groups: ReadonlyArray<{ epoch: Epoch; group: GroupId }>,
+    cut: JournalPosition,
   ): Promise<void> {
     const { journal } = lease;
-    const keys = [this.#keys.lease(journal), this.#keys.layouts(journal)];
+    const [layouts, state] = [this.#keys.layouts(journal), this.#keys.state(journal)];
+    const keys = [this.#keys.lease(journal), layouts, state];
     const gone = new Set(groups.map(({ epoch, group }) => `${epoch}-${group}`));
-    const fields = await this.#connection.run((client) => client.hkeys(keys[1]), keys[1]);
+    const fields = await this.#connection.run((client) => client.hkeys(layouts), layouts);
     const dropped = fields.filter((field) => gone.has(parseField(field).slice(0, 2).join('-')));
     for (let from = 0; from === 0 || from < dropped.length; from += SCRIPT_ITEMS) {
       const some = dropped.slice(from, from + SCRIPT_ITEMS);
-      const reply = await this.#run('layouts_drop', keys, [...leaseArguments(lease), ...some]);
+      const args = [...leaseArguments(lease), formatPosition(cut), ...some];
+      const reply = await this.#run('layouts_drop', keys, args);
       if (reply === -1) throw leaseLost(journal);
+      if (reply === -2) throw fellBack(journal, `the cut at ${formatPosition(cut)}`);
     }
   }
 
   /** The result is exact for whole slices, in proportion to the number of entries for a part of one. */
-  async trimJournal(lease: Lease, upTo: JournalPosition): Promise<number> {
+  async trimJournal(lease: Lease, upTo: JournalPosition, behind?: TileMeta): Promise<number> {
     const { journal } = lease;
     const state = await this.journal(journal);
     const slices = await this.#readSlices(journal);
     if (state === undefined) return 0;
+    const window = behind && this.#keys.extents(journal, tileWindow(behind));
     let freed = 0;
     for (const { slice, limit, firstKept } of planTrim(slices, state, upTo)) {
       const keys = [
@@ -260,16 +266,19 @@ class StreamStore implements RedisStore {
         this.#keys.lease(journal),
         this.#keys.slices(journal),
         this.#keys.entries(journal, slice),
+        ...(window === undefined ? [] : [window]),
       ];
       const args = [
         ...leaseArguments(lease),
         sealTrimmed(keys[0], formatPosition(limit)),
         firstKept,
         slice,
+        ...(behind === undefined ? [] : [tileField(behind)]),
       ];
       const reply = Number(await this.#run('trim', keys, args));
       if (reply === -1) throw leaseLost(journal);
       if (reply === -2) throw damagedJournal(keys[2], String(slice));
+      if (reply === -3) throw fellBack(journal, `tile ${tileField(behind!)}`);
       freed += reply;
     }
     return freed;

@@ -73,8 +73,8 @@ export class FlakyStore implements Store {
   dropLayouts(...args: Parameters<Store['dropLayouts']>): Promise<void> {
     return this.#store.dropLayouts(...args);
   }
-  trimJournal(lease: Lease, upTo: JournalPosition): Promise<number> {
-    return this.#store.trimJournal(lease, upTo);
+  trimJournal(...args: Parameters<Store['trimJournal']>): Promise<number> {
+    return this.#store.trimJournal(...args);
   }
   dropJournal(lease: Lease): Promise<void> {
     return this.#store.dropJournal(lease);

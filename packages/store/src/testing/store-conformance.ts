@@ -260,10 +260,14 @@ export function storeConformance(
       expect(await ids(ref)).toEqual([]);
       const next = commitOf(held, at(1, 100), [testEntry(at(1, 101), 'layout', 2)]);
       expect(await store.commit(next)).toEqual({ outcome: 'applied' });
-      await store.dropLayouts(held, [
+      const gone = [
         { epoch: 1, group: 1 },
         { epoch: 9, group: 2 },
-      ]);
+      ];
+      // A store that fell back to before a cut has frames again that need them.
+      await expect(store.dropLayouts(held, gone, at(1, 101))).rejects.toMatchObject(LOST);
+      expect((await store.readLayouts(ref)).length).toBe(11);
+      await store.dropLayouts(held, gone, at(1, 100));
       expect(idsOf(await store.readLayouts(ref))).toEqual(['1-101']);
       expect(await ids(ref)).toEqual(['1-101']);
     });
@@ -298,6 +302,47 @@ export function storeConformance(
       await store.dropTiles(held, [tiles[1].meta]);
       expect(sortMetas(await store.tiles(ref))).toEqual([longer.meta, tiles[2].meta]);
       expect((await store.readTiles(ref, [tiles[0].meta])).map(hex)).toEqual([hex(longer.bytes)]);
+    });
+
+    it('cuts the journal only while the tile is there that was written last', async () => {
+      const held = await filled(50);
+      const ref = held.journal;
+      await store.putTiles(held, [tile(1), tile(2)]);
+      const before = await store.journal(ref);
+      const cut = store.trimJournal(held, at(1, 20), tile(3).meta);
+      await expect(cut).rejects.toMatchObject(LOST);
+      expect(await store.journal(ref)).toEqual(before);
+      expect((await ids(ref)).length).toBe(50);
+      expect(await store.trimJournal(held, at(1, 20), tile(2).meta)).toBeGreaterThan(0);
+      await store.dropTiles(held, [tile(2).meta]);
+      const next = store.trimJournal(held, at(1, 30), tile(2).meta);
+      await expect(next).rejects.toMatchObject(LOST);
+      expect((await store.journal(ref))!.trimmed).toEqual(at(1, 20));
+    });
+
+    it('shows no block of which chunks are missing', async () => {
+      const held = await filled(1);
+      const ref = held.journal;
+      await store.putTiles(held, [tile(1)]);
+      const id = await store.nextBlock(held);
+      const size = 2 * BLOCK_CHUNK_BYTES + 10;
+      const { chunks } = blockBytes(size);
+      const put = (first: number) =>
+        store.putBlockChunks(held, id, first, chunks.slice(first, first + 1));
+      const replaced = { tiles: [tile(1).meta], blocks: [] };
+      await expect(put(1)).rejects.toMatchObject(LOST);
+      await put(0);
+      await expect(put(2)).rejects.toMatchObject(LOST);
+      await put(1);
+      // Again, its answer having been lost.
+      await put(0);
+      const finish = () => store.finishBlock(held, blockMeta(id, size), replaced);
+      await expect(finish()).rejects.toMatchObject(LOST);
+      expect(await store.blocks(ref)).toEqual([]);
+      expect((await store.tiles(ref)).length).toBe(1);
+      await put(2);
+      await finish();
+      expect((await store.blocks(ref)).length).toBe(1);
     });
 
     it('shows a block once it is finished, and what it replaces no more', async () => {

@@ -1,8 +1,9 @@
 -- Makes a block seen and what it replaces not seen any more.
 -- KEYS  1 lease, 2 blocks, 3 windows, then for each window that tiles are replaced in: its tiles, its extents
--- ARGV  1 owner, 2 fence, 3 number of the block, 4 its record (JSON) with its check, 5 how many blocks it replaces, then for
---       each: number, chunks; then for each window: its number, how many tiles are replaced, and their fields
--- Returns 1, -1: lease lost, or -2: the block was not begun.
+-- ARGV  1 owner, 2 fence, 3 number of the block, 4 its record (JSON) with its check, 5 its chunks, 6 how many blocks it
+--       replaces, then for each: number, chunks; then for each window: its number, how many tiles are replaced, and their
+--       fields
+-- Returns 1, -1: lease lost, or -2: the block was not begun, or has not all its chunks: the server fell back.
 -- Repeating: changes nothing.
 local held = redis.call('HMGET', KEYS[1], 'owner', 'fence')
 if held[1] ~= ARGV[1] or held[2] ~= ARGV[2] then
@@ -11,16 +12,15 @@ end
 if redis.call('HGET', KEYS[2], ARGV[3]) then
   return 1
 end
-local building = redis.call('HGET', KEYS[2], 'building')
-if not building or string.match(building, '^%d+') ~= ARGV[3] then
+if redis.call('HGET', KEYS[2], 'building') ~= ARGV[3] .. ' ' .. ARGV[5] then
   return -2
 end
 local t = redis.call('TIME')
 local now = string.format('%.0f', t[1] * 1000 + math.floor(t[2] / 1000))
 redis.call('HSET', KEYS[2], ARGV[3], ARGV[4])
 redis.call('HDEL', KEYS[2], 'building')
-local at = 6
-for _ = 1, tonumber(ARGV[5]) do
+local at = 7
+for _ = 1, tonumber(ARGV[6]) do
   redis.call('HDEL', KEYS[2], ARGV[at])
   redis.call('HSET', KEYS[2], 'gone:' .. ARGV[at], ARGV[at + 1] .. ' ' .. now)
   at = at + 2

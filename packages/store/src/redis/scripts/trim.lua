@@ -1,14 +1,18 @@
 -- Drops the oldest entries of one slice, or all of it.
--- KEYS  1 state, 2 lease, 3 slices, 4 entries of the slice
+-- KEYS  1 state, 2 lease, 3 slices, 4 entries of the slice, 5 extents of the window of a tile, where one is named
 -- ARGV  1 owner, 2 fence, 3 position up to which is dropped, with its check, 4 the first id that stays ('' drops the slice),
---       5 the slice
+--       5 the slice, 6 field of the tile written last, behind which is cut
 -- Returns the bytes freed (for a part of a slice in proportion to its entries), -1: lease lost, or -2: what is said
---         of slices is damaged: one that would go whole has later entries, or its bytes are no number.
+--         of slices is damaged: one that would go whole has later entries, or its bytes are no number, or -3: the tile is
+--         not there: the server fell back, and tiles are gone of which entries were the only copy.
 --         0 and nothing done: no further than was dropped before.
 -- Repeating: 0.
 local held = redis.call('HMGET', KEYS[2], 'owner', 'fence')
 if held[1] ~= ARGV[1] or held[2] ~= ARGV[2] then
   return -1
+end
+if KEYS[5] and not redis.call('HGET', KEYS[5], ARGV[6]) then
+  return -3
 end
 local state = redis.call('HMGET', KEYS[1], 'slice', 'entryBytes', 'sliceBytes', 'trimmed')
 local cutEpoch, cutSequence = string.match(state[4] or '', '^(%d+)%-(%d+)')
