@@ -1,128 +1,15 @@
-import { MemoryStore } from '@canopy/federation/testing';
-import { Head } from '@canopy/head';
-import { JournalScript, type ScriptGroup } from '@canopy/head/testing';
-import {
-  type JournalPosition,
-  type JournalRef,
-  type TimeRange,
-  asDuration,
-  asTime,
-  makeMatcher,
-} from '@canopy/model';
-import { VirtualClock } from '@canopy/model/testing';
+import { type JournalRef, type Store, asDuration, asTime, makeMatcher } from '@canopy/model';
 import { expect, it } from 'vitest';
+import { EVER, HOUR, MINUTE, SmallParent, TTL } from '../testing/small-parent.js';
 import { systemClock } from '../clock.js';
-import { BlockKeeper, type BlockKeeperOptions } from './block-keeper.js';
+import type { BlockKeeperOptions } from './block-keeper.js';
 import { recoverAgain, recoverHead } from './recovery.js';
 import { SealedSource } from './sealed-source.js';
-import { TileKeeper } from './tile-keeper.js';
 
 const hex = (bytes: Uint8Array | undefined): string => Buffer.from(bytes!).toString('hex');
-const MINUTE = 60_000;
-const HOUR = 60 * MINUTE;
-const TTL = asDuration(1e9);
-const EVER: TimeRange = { minTime: asTime(0), maxTime: asTime(8.64e15) };
-
-/** A parent in small: one source, scraped each minute, everything real but the store. */
-class Parent {
-  readonly clock = new VirtualClock(1_700_006_400_000 - (1_700_006_400_000 % (24 * HOUR)));
-  readonly store = new MemoryStore(this.clock);
-  readonly script = new JournalScript('a');
-  readonly ref: JournalRef = this.script.ref;
-  readonly said: string[] = [];
-  readonly corrupt: string[] = [];
-  watermark = 0;
-  head = this.newHead();
-  tiles = this.newTiles();
-  blocks = this.newBlocks();
-  #position: JournalPosition | null = null;
-
-  newHead(): Head {
-    return new Head({
-      clock: this.clock,
-      windowMs: asDuration(2 * HOUR),
-      tileFrames: 30,
-      outOfOrderWindow: asDuration(0),
-      onTileClosed: (ref, tile) => this.tiles.add(ref, tile),
-      tileSource: this.store,
-      maxSeries: 1000,
-    });
-  }
-
-  newTiles(): TileKeeper {
-    return new TileKeeper({
-      ...{ store: this.store, owner: 'me', leaseTtl: TTL, log: () => {} },
-      head: () => this.head,
-      hasUntoldGaps: () => false,
-      oldestReader: () => undefined,
-    });
-  }
-
-  newBlocks(given: Partial<BlockKeeperOptions> = {}): BlockKeeper {
-    return new BlockKeeper({
-      ...{ store: this.store, clock: systemClock, owner: 'me', leaseTtl: TTL },
-      head: () => this.head,
-      watermark: () => asTime(this.watermark),
-      window: asDuration(2 * HOUR),
-      spans: [asDuration(8 * HOUR), asDuration(24 * HOUR)],
-      sealDelay: asDuration(HOUR),
-      abandonedAfter: asDuration(24 * HOUR),
-      grace: asDuration(10 * MINUTE),
-      mergeBytesMax: () => Promise.resolve(1e9),
-      onTileCorrupt: (_ref, { group, minTime, maxTime }) =>
-        void this.corrupt.push(`tile ${group} ${minTime}-${maxTime}`),
-      onBlockCorrupt: (_ref, { id }) => void this.corrupt.push(`block ${id}`),
-      log: (level, message) => void this.said.push(`${level} ${message}`),
-      ...given,
-    });
-  }
-
-  group(name: string, continues = 0): ScriptGroup {
-    return this.script.group({ interval: MINUTE, continues }).add({ __name__: 'm', pod: name });
-  }
-
-  /** Takes in what the script has made. */
-  async take(): Promise<void> {
-    const entries = this.script.take();
-    const outcome = await this.store.acquireLease(this.ref, 'me', TTL);
-    if (!outcome.granted || entries.length === 0) return;
-    const { epoch, sequence } = entries[entries.length - 1];
-    const position = { epoch, sequence };
-    const rest = { cursor: '', ledger: '', entries, position };
-    await this.store.commit({ lease: outcome.lease, expected: this.#position, ...rest });
-    this.#position = position;
-    this.head.apply(this.ref, entries);
-  }
-
-  /** What housekeeping does. */
-  async keep(): Promise<void> {
-    this.head.expire(this.clock.now());
-    await this.tiles.write();
-    await this.blocks.run(this.clock.now());
-    await this.tiles.write();
-  }
-
-  windows(): string[] {
-    const hours = (time: number) => ((time % (24 * HOUR)) / HOUR || 24).toString();
-    const list = this.head.blocks.list(this.ref).sort((a, b) => a.from - b.from);
-    return list.map(({ from, to }) => `${(from % (24 * HOUR)) / HOUR}-${hours(to)}`);
-  }
-
-  async count(range = EVER): Promise<Record<string, number>> {
-    const snapshot = this.head.snapshot();
-    const found: Record<string, number> = {};
-    for (const { labels, from, to, states } of await snapshot.select([], range)) {
-      let samples = 0;
-      for (let i = from; i < to; i++) if (states === null || states[i] === 1) samples++;
-      found[labels[3]] = samples;
-    }
-    snapshot.release();
-    return found;
-  }
-}
 
 it('seals a window once its source is past it, and merges windows', async () => {
-  const parent = new Parent();
+  const parent = new SmallParent();
   const start = parent.clock.now();
   const group = parent.group('one');
   for (let minute = 0; minute < 30 * 60; minute++) {
@@ -149,7 +36,7 @@ it('seals a window once its source is past it, and merges windows', async () => 
 });
 
 it('says how far a merge is, and what it made free; a select reads of a block what it needs', async () => {
-  const parent = new Parent();
+  const parent = new SmallParent();
   const begin = parent.clock.now();
   const groups = Array.from({ length: 20 }, (_, i) => parent.group(`pod${i}`));
   for (let minute = 0; minute < 12 * 60; minute++) {
@@ -205,7 +92,7 @@ it('says how far a merge is, and what it made free; a select reads of a block wh
 });
 
 it('lets a leaf that was away fill its own windows, and gives up one that stays away', async () => {
-  const parent = new Parent();
+  const parent = new SmallParent();
   const begin = parent.clock.now();
   const group = parent.group('one');
   const scrape = async (from: number, to: number) => {
@@ -231,7 +118,7 @@ it('lets a leaf that was away fill its own windows, and gives up one that stays 
 });
 
 it('asks once for tiles that the store has lost', async () => {
-  const parent = new Parent();
+  const parent = new SmallParent();
   const group = parent.group('one');
   const begin = parent.clock.now();
   for (let minute = 0; minute < 180; minute++) {
@@ -250,7 +137,7 @@ it('asks once for tiles that the store has lost', async () => {
 });
 
 it('has the head built up anew where the store lost a block, and reads the next one of its number', async () => {
-  const parent = new Parent();
+  const parent = new SmallParent();
   const group = parent.group('one');
   const begin = parent.clock.now();
   const frames = async (from: number, to: number) => {
@@ -299,8 +186,76 @@ it('has the head built up anew where the store lost a block, and reads the next 
   expect(asked).toEqual(['a']);
 });
 
+/** Four hours of a group, stored; what a parent does whose store turns out to have gone back. */
+async function fourHours() {
+  const parent = new SmallParent();
+  const group = parent.group('one');
+  const begin = parent.clock.now();
+  for (let minute = 0; minute < 240; minute++) {
+    group.frame(begin + minute * MINUTE, [minute], minute % 30 === 0);
+  }
+  await parent.take();
+  parent.clock.stepWallClock(4 * HOUR);
+  parent.watermark = parent.clock.now();
+  const asked: string[] = [];
+  const onWentBack = async (ref: JournalRef): Promise<boolean> => {
+    asked.push(ref[0]);
+    parent.tiles.forget(ref);
+    parent.blocks.forget(ref);
+    await recoverAgain(parent.store, parent.head, ref, await parent.store.journal(ref), () => {});
+    return true;
+  };
+  parent.blocks = parent.newBlocks({ onWentBack, spans: [], sealDelay: asDuration(0) });
+  return { parent, asked, onWentBack };
+}
+
+/** What is done once before the store is asked for something. */
+function before(store: Store, what: 'readLayouts' | 'putBlockChunks', act: () => unknown): void {
+  const plain = store[what].bind(store) as (...given: unknown[]) => Promise<unknown>;
+  const hooked = async (...given: unknown[]): Promise<unknown> => {
+    Object.assign(store, { [what]: plain });
+    await act();
+    return plain(...given);
+  };
+  Object.assign(store, { [what]: hooked });
+}
+
+it('makes no block without tiles that the store lost while it was made: the journal has them', async () => {
+  const { parent, asked } = await fourHours();
+  const backup = parent.store.copy();
+  await parent.tiles.write();
+  before(parent.store, 'readLayouts', () => parent.store.become(backup));
+  await parent.blocks.run(parent.clock.now());
+  expect(asked).toEqual(['a']);
+  expect(parent.corrupt).toEqual([]);
+  expect(await parent.store.blocks(parent.ref)).toEqual([]);
+  await parent.keep();
+  expect(parent.windows()).toEqual(['0-2', '2-4']);
+  expect(parent.corrupt).toEqual([]);
+  expect(await parent.count()).toEqual({ one: 240 });
+});
+
+it('makes no block of tiles whose head was built up anew meanwhile', async () => {
+  const { parent, asked, onWentBack } = await fourHours();
+  const backup = parent.store.copy();
+  await parent.tiles.write();
+  // As a pull that finds it out between the last tile that is read and the first chunk that is written.
+  before(parent.store, 'putBlockChunks', async () => {
+    parent.store.become(backup);
+    await onWentBack(parent.ref);
+  });
+  await parent.blocks.run(parent.clock.now());
+  expect(asked).toEqual(['a']);
+  expect(await parent.store.blocks(parent.ref)).toEqual([]);
+  await parent.keep();
+  expect(parent.windows()).toEqual(['0-2', '2-4']);
+  parent.head = parent.newHead();
+  await recoverHead({ ...parent, log: () => {}, onProgress: () => {} });
+  expect(await parent.count()).toEqual({ one: 240 });
+});
+
 it('gives the memory of series back that come and go, and still finds them', async () => {
-  const parent = new Parent();
+  const parent = new SmallParent();
   let pod = parent.group('pod-0');
   let most = 0;
   const hours = 36;
@@ -341,7 +296,7 @@ it('gives the memory of series back that come and go, and still finds them', asy
 });
 
 it('reads the newest sample of a loose series where only a block has it', async () => {
-  const parent = new Parent();
+  const parent = new SmallParent();
   const group = parent.script.group({ kind: 'loose', interval: MINUTE }).add({ __name__: 'm' });
   const begin = parent.clock.now();
   for (let minute = 0; minute < 120; minute++) {
@@ -369,7 +324,7 @@ it('reads the newest sample of a loose series where only a block has it', async 
 });
 
 it('names tiles and indexes that are damaged when it meets them, and goes on with the rest', async () => {
-  const parent = new Parent();
+  const parent = new SmallParent();
   const group = parent.group('one');
   const damage = (bytes: Uint8Array): void => void (bytes[bytes.length - 7] ^= 1);
   for (let minute = 0; minute < 24 * 60; minute++) {
@@ -413,7 +368,7 @@ it('names tiles and indexes that are damaged when it meets them, and goes on wit
 });
 
 it('finds a tile in a block that its head has not heard of', async () => {
-  const parent = new Parent();
+  const parent = new SmallParent();
   const group = parent.group('one');
   for (let minute = 0; minute < 200; minute++) {
     group.frame(parent.clock.now(), [minute], minute % 30 === 0);
@@ -434,7 +389,7 @@ it('finds a tile in a block that its head has not heard of', async () => {
 });
 
 it('makes nothing where another process writes the journal', async () => {
-  const parent = new Parent();
+  const parent = new SmallParent();
   const group = parent.group('one');
   for (let minute = 0; minute < 120; minute++) {
     group.frame(parent.clock.now(), [1], minute % 30 === 0);

@@ -82,6 +82,8 @@ export class BlockKeeper {
   readonly #options: BlockKeeperOptions;
   /** Finished or not: the store's answer was lost. */
   readonly #unsettled = new Map<JournalRef, Unsettled>();
+  /** How often the head of a journal was built up anew: tiles of an earlier one are not those of the next. */
+  readonly #heads = new Map<JournalRef, number>();
   /** Journal and number of blocks whose index cannot be read. */
   readonly #damaged = new Set<string>();
   readonly stats = {
@@ -117,6 +119,24 @@ export class BlockKeeper {
   /** Forgets what was under way for a journal that is built up anew. */
   forget(ref: JournalRef): void {
     this.#unsettled.delete(ref);
+    this.#heads.set(ref, this.#headOf(ref) + 1);
+  }
+
+  #headOf(ref: JournalRef): number {
+    return this.#heads.get(ref) ?? 0;
+  }
+
+  /**
+   * Whether what was read is to take the place of what it was read from. Not where the head was built up anew meanwhile, and
+   * what cannot be read may be there no more because the store fell back: then the journal has it.
+   */
+  async #isSound(
+    ref: JournalRef,
+    asked: number,
+    unreadable: readonly TileMeta[],
+  ): Promise<boolean> {
+    const stands = unreadable.length === 0 || (await this.#stands(ref));
+    return stands && this.#headOf(ref) === asked;
   }
 
   /** Finds out how blocks went whose finishing was cut off. To be called before blocks are dropped. */
@@ -160,11 +180,13 @@ export class BlockKeeper {
     for (const [from, tiles] of this.#windows(head().blocks.looseTiles(ref))) {
       const to = asTime(from + window);
       if (!this.#isPast(ref, to, now, this.#options.sealDelay)) continue;
+      const asked = this.#headOf(ref);
       const pause = new Pause(this.#options.clock);
       const lease = this.#leaseOf(ref);
       const writer = await BlockWriter.begin(store, lease, pause);
       const sealed = await sealTiles(store, ref, tiles, { from, to }, writer, pause);
       const { meta, placed, unreadable } = sealed;
+      if (!(await this.#isSound(ref, asked, unreadable))) return;
       for (const tile of unreadable) this.#options.onTileCorrupt(ref, tile);
       this.stats.unreadableTiles += unreadable.length;
       if (meta === null) {
@@ -267,6 +289,7 @@ export class BlockKeeper {
     window: { readonly from: Milliseconds; readonly to: Milliseconds },
   ): Promise<void> {
     const { store, clock, log } = this.#options;
+    const asked = this.#headOf(ref);
     const begun = clock.monotonic();
     const progress: MergeProgress = { groups: 0, groupsDone: 0, unreadable: [] };
     const pause = new Pause(this.#options.clock);
@@ -282,6 +305,7 @@ export class BlockKeeper {
     };
     const writer = await BlockWriter.begin(store, lease, pause);
     const meta = await mergeBlocks(store, ref, blocks, window, writer, pause, progress);
+    if (!(await this.#isSound(ref, asked, progress.unreadable))) return;
     for (const tile of progress.unreadable) this.#options.onTileCorrupt(ref, tile);
     if (meta === null) return;
     await this.#finish(ref, { meta, placed: [], replaced: { tiles: [], blocks } }, held);
