@@ -210,7 +210,11 @@ async function fourHours() {
 }
 
 /** What is done once before the store is asked for something. */
-function before(store: Store, what: 'readLayouts' | 'putBlockChunks', act: () => unknown): void {
+function before(
+  store: Store,
+  what: 'readLayouts' | 'putBlockChunks' | 'readBlocks',
+  act: () => unknown,
+): void {
   const plain = store[what].bind(store) as (...given: unknown[]) => Promise<unknown>;
   const hooked = async (...given: unknown[]): Promise<unknown> => {
     Object.assign(store, { [what]: plain });
@@ -251,6 +255,24 @@ it('makes no block of tiles whose head was built up anew meanwhile', async () =>
   expect(parent.windows()).toEqual(['0-2', '2-4']);
   parent.head = parent.newHead();
   await recoverHead({ ...parent, log: () => {}, onProgress: () => {} });
+  expect(await parent.count()).toEqual({ one: 240 });
+});
+
+it('takes no block for damaged that the store lost while it was merged', async () => {
+  const { parent, asked, onWentBack } = await fourHours();
+  await parent.tiles.write();
+  const backup = parent.store.copy();
+  await parent.blocks.run(parent.clock.now());
+  expect(parent.windows()).toEqual(['0-2', '2-4']);
+  parent.watermark += 3 * HOUR;
+  const rest = { onWentBack, sealDelay: asDuration(0) };
+  parent.blocks = parent.newBlocks({ ...rest, spans: [asDuration(4 * HOUR)] });
+  before(parent.store, 'readBlocks', () => parent.store.become(backup));
+  await parent.blocks.run(parent.clock.now());
+  expect(asked).toEqual(['a']);
+  expect(parent.corrupt).toEqual([]);
+  await parent.blocks.run(parent.clock.now());
+  expect(parent.windows()).toEqual(['0-4']);
   expect(await parent.count()).toEqual({ one: 240 });
 });
 

@@ -119,6 +119,8 @@ export class BlockKeeper {
   /** Forgets what was under way for a journal that is built up anew. */
   forget(ref: JournalRef): void {
     this.#unsettled.delete(ref);
+    // Their numbers may be given to others.
+    for (const name of this.#damaged) if (name.startsWith(`${ref}/`)) this.#damaged.delete(name);
     this.#heads.set(ref, this.#headOf(ref) + 1);
   }
 
@@ -130,12 +132,8 @@ export class BlockKeeper {
    * Whether what was read is to take the place of what it was read from. Not where the head was built up anew meanwhile, and
    * what cannot be read may be there no more because the store fell back: then the journal has it.
    */
-  async #isSound(
-    ref: JournalRef,
-    asked: number,
-    unreadable: readonly TileMeta[],
-  ): Promise<boolean> {
-    const stands = unreadable.length === 0 || (await this.#stands(ref));
+  async #isSound(ref: JournalRef, asked: number, isAllRead: boolean): Promise<boolean> {
+    const stands = isAllRead || (await this.#stands(ref));
     return stands && this.#headOf(ref) === asked;
   }
 
@@ -186,7 +184,7 @@ export class BlockKeeper {
       const writer = await BlockWriter.begin(store, lease, pause);
       const sealed = await sealTiles(store, ref, tiles, { from, to }, writer, pause);
       const { meta, placed, unreadable } = sealed;
-      if (!(await this.#isSound(ref, asked, unreadable))) return;
+      if (!(await this.#isSound(ref, asked, unreadable.length === 0))) return;
       for (const tile of unreadable) this.#options.onTileCorrupt(ref, tile);
       this.stats.unreadableTiles += unreadable.length;
       if (meta === null) {
@@ -241,9 +239,12 @@ export class BlockKeeper {
         const delay = asDuration(this.#options.sealDelay + this.#options.window);
         if (!this.#isPast(ref, to, now, delay)) continue;
         if (!(await this.#isWorth(blocks, isFinal))) continue;
-        await this.#mergeBucket(ref, blocks, { from, to }).catch((error: unknown) => {
-          this.#leaveOut(ref, blocks, error);
+        const asked = this.#headOf(ref);
+        await this.#mergeBucket(ref, blocks, { from, to }).catch(async (error: unknown) => {
+          if (!(error instanceof DamagedBlock)) throw error;
+          if (await this.#isSound(ref, asked, false)) this.#leaveOut(ref, blocks, error);
         });
+        if (this.#headOf(ref) !== asked) return;
       }
     }
     if (head().blocks.isLate(ref)) return;
@@ -251,8 +252,7 @@ export class BlockKeeper {
   }
 
   /** A block whose index is damaged is merged with no other: what can be read of it stays as it is. */
-  #leaveOut(ref: JournalRef, blocks: readonly BlockMeta[], error: unknown): void {
-    if (!(error instanceof DamagedBlock)) throw error;
+  #leaveOut(ref: JournalRef, blocks: readonly BlockMeta[], error: DamagedBlock): void {
     this.#damaged.add(`${ref}/${error.block}`);
     for (const meta of blocks) {
       if (meta.id === error.block) this.#options.onBlockCorrupt(ref, meta);
@@ -305,7 +305,7 @@ export class BlockKeeper {
     };
     const writer = await BlockWriter.begin(store, lease, pause);
     const meta = await mergeBlocks(store, ref, blocks, window, writer, pause, progress);
-    if (!(await this.#isSound(ref, asked, progress.unreadable))) return;
+    if (!(await this.#isSound(ref, asked, progress.unreadable.length === 0))) return;
     for (const tile of progress.unreadable) this.#options.onTileCorrupt(ref, tile);
     if (meta === null) return;
     await this.#finish(ref, { meta, placed: [], replaced: { tiles: [], blocks } }, held);

@@ -15,6 +15,7 @@ async function rig(
   trimmable = (): JournalPosition => ({ epoch: 0, sequence: 0 }),
   /** What a restart found: up to where the journals were cut, and their tiles. */
   restored: { from?: JournalPosition; tiles?: TileMeta[] } = {},
+  isAlone = (_meta: TileMeta): boolean => true,
 ) {
   const clock = new VirtualClock();
   const store = await storeWithJournals(clock);
@@ -25,7 +26,7 @@ async function rig(
     store,
     head: () => ({
       position: () => ({ epoch: 1, sequence: 1 }),
-      storedTiles: { isAlone: () => true, restoredFrom: () => restored.from },
+      storedTiles: { isAlone: (_, meta) => isAlone(meta), restoredFrom: () => restored.from },
       blocks: { looseTiles: (journal) => metas.get(journal) ?? [] },
       tileStored: (journal, meta) => {
         stored.push(`${journal[0]}${meta.firstSequence}`);
@@ -92,6 +93,22 @@ it('writes nothing while it is held', async () => {
   release();
   await Promise.all([held, writing]);
   expect(await left(A)).toEqual([1]);
+});
+
+it('writes no tile again that comes into a block while it is looked for', async () => {
+  let isSealed = false;
+  const { store, keeper, said, left, lose } = await rig({}, undefined, {}, () => !isSealed);
+  keeper.add(A, tile(1, 1));
+  await keeper.write();
+  const { readTiles } = store;
+  store.readTiles = async (journal, metas) => {
+    isSealed = true;
+    await lose(tile(1, 1));
+    return readTiles.call(store, journal, metas);
+  };
+  await keeper.write();
+  expect(await left(A)).toEqual([]);
+  expect(said).toEqual([]);
 });
 
 it('writes again what the store lost, before it cuts the journal', async () => {

@@ -167,11 +167,13 @@ export class TileKeeper {
     const asked = this.#headOf(ref);
     const written = this.#written.filter((item) => item.ref === ref);
     // Those that are in a block by now, or dropped, are not looked for.
-    const alone = written.filter(({ tile }) => head().storedTiles.isAlone(ref, tile.meta));
+    const isAlone = ({ tile }: Item): boolean => head().storedTiles.isAlone(ref, tile.meta);
+    const alone = written.filter(isAlone);
     const metas = alone.map(({ tile }) => tile.meta);
     const read = alone.length === 0 ? [] : await store.readTiles(ref, metas);
     if (this.#headOf(ref) !== asked) return false;
-    const gone = alone.filter((_, i) => read[i] === undefined);
+    // Nor those that came into a block while they were read: written again, they would be there twice.
+    const gone = alone.filter((item, i) => read[i] === undefined && isAlone(item));
     this.#written = this.#written.filter((item) => item.ref !== ref);
     this.#pending.unshift(...gone);
     if (gone.length === 0) return true;
@@ -293,7 +295,9 @@ export class TileKeeper {
         return isUncut && !written.has(meta) && head().storedTiles.isAlone(ref, meta);
       });
     const read = metas.length === 0 ? [] : await store.readTiles(ref, metas);
-    if (read.every((bytes) => bytes !== undefined)) return false;
+    const isThere = (meta: TileMeta, i: number): boolean =>
+      read[i] !== undefined || !head().storedTiles.isAlone(ref, meta);
+    if (metas.every(isThere)) return false;
     // The own journal is not built up anew: it keeps what the store lost of its tiles, for the next start to read.
     await onWentBack?.(ref);
     return true;
