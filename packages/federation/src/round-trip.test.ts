@@ -453,6 +453,9 @@ describe('a store that is elsewhere', () => {
     await parent.pullAll(server.target());
     expect((await store.journal(journal.ref))?.position).not.toEqual(journal.position);
     parent.puller.doubt(journal.ref);
+    // A source that never answers again: what the appender has is all there is.
+    await parent.puller.requestHeaders(server.target());
+    expect(parent.wentBack).toEqual([]);
     await parent.pullAll(server.target());
     expect((await store.journal(journal.ref))?.position).toEqual(journal.position);
     expect(parent.wentBack).toEqual(['a 6']);

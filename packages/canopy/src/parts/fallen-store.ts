@@ -18,6 +18,19 @@ export function isBehind(
 }
 
 /**
+ * Compares what was just read of the store with what was written to it: a wipe takes journals of which nothing new comes,
+ * too, and no commit asks for those. A commit in between makes a doubt that costs a look at the store, no more.
+ */
+export function doubtWhatIsLess(
+  states: ReadonlyMap<JournalRef, JournalState>,
+  puller: FramePuller | undefined,
+): void {
+  for (const ref of puller?.refs() ?? []) {
+    if (isBehind(states.get(ref), puller!, ref)) puller!.doubt(ref);
+  }
+}
+
+/**
  * Builds up the head of a pulled journal as after a commit that found the store further back. The own journal goes on
  * as it is: what it lost nobody can send again, and its writer begins a new epoch.
  */

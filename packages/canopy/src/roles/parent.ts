@@ -17,7 +17,7 @@ import type { Settings } from '../cli/settings.js';
 import { DEFAULT_SCRAPE_TIMEOUT } from '../config/schema.js';
 import { LifeCycle } from '../life-cycle.js';
 import type { Log } from '../log.js';
-import { buildAnew } from '../parts/fallen-store.js';
+import { buildAnew, doubtWhatIsLess } from '../parts/fallen-store.js';
 import { Follower } from '../parts/follower.js';
 import { hasUntoldGaps } from '../parts/found-gaps.js';
 import { giveUpJournals } from '../parts/journal-leases.js';
@@ -176,6 +176,7 @@ async function bringUp(
   const beat = async () => {
     process.rate.tick(clock.monotonic());
     await pulse.beat();
+    doubtWhatIsLess(pulse.states, process.puller);
     forgetGone(process);
     if (!leadership.leads) await registry.load();
     await process.deletions?.follow();

@@ -86,7 +86,12 @@ export class JournalIntake {
 
   /** Cursor to send, '' for none. */
   cursor(): Promise<string> {
-    return this.#inTurn(async () => (await this.#load())?.cursor ?? '');
+    return this.#inTurn(async () => {
+      const known = await this.#load();
+      if (!this.#isDoubted) return known?.cursor ?? '';
+      // From what is there. What the appender has stays until a page comes: its source may be gone for ever.
+      return (await this.#options.store.journal(this.ref))?.cursor ?? '';
+    });
   }
 
   /** Stores and applies a section, without what `labels` forbid. Safe to repeat. */
@@ -118,7 +123,10 @@ export class JournalIntake {
     });
   }
 
-  /** The store may have gone back: it is asked before this is gone on with, since no commit asks where nothing new comes. */
+  /**
+   * The store may have gone back: where nothing new comes no commit asks. So the next pull asks from where the store is, and
+   * its page is taken after another look.
+   */
   doubt(): void {
     this.#isDoubted = true;
   }
@@ -187,6 +195,7 @@ export class JournalIntake {
 
   async #take(section: JournalSection, labels: SourceTrust['labels']): Promise<Taken> {
     if (this.#isReleased) throw new CanopyError('unavailable', 'nothing is pulled any more');
+    if (this.#isDoubted && this.#known !== undefined) await this.#makeSure(this.#known);
     const known = await this.#load();
     const stored = known?.position ?? START;
     if (comparePositions(section.from, stored) > 0) {
@@ -362,8 +371,7 @@ export class JournalIntake {
   }
 
   async #load(): Promise<Known | null> {
-    const isOpen = this.#isUnsure || this.#isDoubted;
-    if (isOpen && this.#known !== undefined) await this.#makeSure(this.#known);
+    if (this.#isUnsure && this.#known !== undefined) await this.#makeSure(this.#known);
     if (this.#known !== undefined) return this.#known;
     const state = await this.#options.store.journal(this.ref);
     this.#watermark = 0;

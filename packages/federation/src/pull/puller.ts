@@ -190,7 +190,7 @@ export class FramePuller implements PullFormat {
     return this.#intake(ref).storeWentBack();
   }
 
-  /** The store may have less of a pulled journal than was written: it is asked before the next pull. */
+  /** The store may have less of a pulled journal than was written: the next pull finds out. */
   doubt(ref: JournalRef): void {
     this.#journals.get(ref)?.doubt();
   }
