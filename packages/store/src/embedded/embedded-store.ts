@@ -19,7 +19,6 @@ import {
   type LeaseOutcome,
   type ReadLimits,
   type Replaced,
-  type Sequence,
   type StoreUsage,
   type StoredTile,
   type TileMeta,
@@ -144,7 +143,8 @@ export class LmdbStore implements EmbeddedStore {
   }
 
   get health(): StoreHealth {
-    if (this.#failure !== '') return { healthy: false, message: this.#failure };
+    const trouble = this.#failure || this.#tables.refusal;
+    if (trouble !== '') return { healthy: false, message: trouble };
     return { healthy: true, message: `embedded store in ${this.#options.path}` };
   }
 
@@ -490,6 +490,4 @@ export class LmdbStore implements EmbeddedStore {
   }
 }
 
-function positionOf({ epoch, sequence }: { epoch: Epoch; sequence: Sequence }): JournalPosition {
-  return { epoch, sequence };
-}
+const positionOf = ({ epoch, sequence }: JournalPosition): JournalPosition => ({ epoch, sequence });

@@ -44,6 +44,9 @@ export class Tables {
   readonly #root: lmdb.RootDatabase<Buffer, Uint8Array>;
   readonly #tables: ReadonlyMap<TableName, Table>;
   readonly #clock: Clock;
+  #isHearing = false;
+  /** Why the disk did not take the newest write; '' where it did. */
+  refusal = '';
   readonly file: string;
 
   private constructor(file: string, root: lmdb.RootDatabase<Buffer, Uint8Array>, clock: Clock) {
@@ -94,17 +97,36 @@ export class Tables {
    */
   async write(puts: () => void): Promise<void> {
     const committed = this.#root.batch(puts);
+    this.#hearOfTurn();
     // Asked for now: later writes have flushes of their own, which this one need not wait for.
     const flushed = new Promise<void>((resolve, reject) => {
       void this.#root.flushed.then(() => resolve(), reject);
     });
     flushed.catch(() => undefined);
     try {
-      await committed;
+      await committed.catch(async (error: unknown) => {
+        throw await writeError(error, this.file);
+      });
+      await this.#within(flushed, 'the disk did not finish a flush');
+      this.refusal = '';
     } catch (error) {
-      throw await writeError(error, this.file);
+      this.refusal = errorText(error);
+      throw error;
     }
-    await this.#within(flushed, 'the disk did not finish a flush');
+  }
+
+  /**
+   * All writes of a turn hang on one of lmdb's own, made in an immediate that is queued by now. Its promise is rejected, too, where
+   * the disk refuses: unless somebody hears of it that ends the process.
+   */
+  #hearOfTurn(): void {
+    if (this.#isHearing) return;
+    this.#isHearing = true;
+    setImmediate(() => {
+      this.#isHearing = false;
+      const ignore = (): void => {};
+      this.#root.committed.then(ignore, ignore);
+    });
   }
 
   /**
