@@ -30,6 +30,7 @@ import {
   type LayoutRecord,
   type LayoutSlot,
   SampleState,
+  asDuration,
   asTime,
   comparePositions,
 } from '@canopy/model';
@@ -43,8 +44,11 @@ interface SlotCounts {
 
 interface FilteredGroup extends SlotCounts {
   kind: GroupKind;
-  /** Of its newest layout. */
+  /** Of its newest layout record; infinite where that is of a later kind, which only the reader may know. */
+  version: number;
   slotCount: number;
+  /** A record of its layout is gone: which series its frames are of nobody knows any more. */
+  isHoled: boolean;
   /** By slot: 1 where it passes. Grows by doubling. */
   mask: Uint8Array;
   /**
@@ -73,6 +77,8 @@ interface FilteredGroup extends SlotCounts {
 /** A group without a nominal interval counts as written this often. */
 const INTERVAL_MS = 60_000;
 const OVER_INTERVALS = 10;
+/** A group of which only frames are there. */
+const UNKNOWN = { kind: 'aligned', interval: asDuration(0) } as const;
 
 /** What a group takes beside its columns, and a slot of one that is decoded and encoded again. About. */
 const GROUP_BYTES = 512;
@@ -212,7 +218,7 @@ export class FilterView {
     if (entry.kind === EntryKind.layout) return this.#offerLayout(entry);
     const group = this.#groups.get(entry.group);
     if (entry.kind === EntryKind.gap) return this.#offerGap(entry, group);
-    if (group === undefined) return null;
+    if (group === undefined || this.#lacksLayout(group, entry)) return this.#lose(entry, group);
     if (entry.key) {
       group.keySequence = entry.sequence;
       group.blind = false;
@@ -236,6 +242,30 @@ export class FilterView {
     }
   }
 
+  #lacksLayout({ isHoled, version }: FilteredGroup, entry: JournalEntry): boolean {
+    if (isHoled) return true;
+    try {
+      return frameLayoutVersion(entryPayload(entry)) > version;
+    } catch (error) {
+      if (error instanceof FormatError) return false;
+      throw error;
+    }
+  }
+
+  /** Whether the filter is for it nobody knows: its layout, or a part of it, is gone. */
+  #lose(entry: JournalEntry, known: FilteredGroup | undefined): JournalEntry {
+    const group = known ?? newGroup(UNKNOWN, false);
+    this.#groups.set(entry.group, group);
+    group.tracked = true;
+    group.isHoled = true;
+    // No place to go on from: nothing of it is decoded any more.
+    group.keySequence = 0;
+    const before = group.lastTime;
+    group.lastTime = entry.time;
+    this.undecodable++;
+    return lostFrame(entry, before, 'corrupt');
+  }
+
   /**
    * A target that is gone leaves a frame without values and then nothing: its key frame must not
    * hold back the place from which the view is made again for ever.
@@ -247,7 +277,11 @@ export class FilterView {
   #offerLayout(entry: JournalEntry): JournalEntry | null {
     const layout = readLayout(entry);
     // What we cannot read, the reader may (a later version); its frames go where their group goes.
-    if (layout === null) return entry;
+    if (layout === null) {
+      const group = this.#groups.get(entry.group);
+      if (group !== undefined) group.version = Number.POSITIVE_INFINITY;
+      return entry;
+    }
     const kept = this.#addLayout(entry, layout, false);
     const passesWhole = !kept.includes(0);
     // The reader needs every version of a layout, also one that adds nothing it sees.
@@ -363,6 +397,9 @@ export class FilterView {
       mask.set(group.mask);
       group.mask = mask;
     }
+    // A view may leave out records, and says so by numbering its slots.
+    if (layout.slotNumbers === null && layout.version > group.version + 1) group.isHoled = true;
+    group.version = Math.max(group.version, layout.version);
     group.slotCount = Math.max(group.slotCount, layout.slotCount);
     const kept = this.#filter(entry, layout);
     for (let i = 0; i < kept.length; i++) {
@@ -396,9 +433,14 @@ export class FilterView {
   }
 }
 
-function newGroup({ kind, interval }: GroupMeta, blind: boolean): FilteredGroup {
+function newGroup(
+  { kind, interval }: Pick<GroupMeta, 'kind' | 'interval'>,
+  blind: boolean,
+): FilteredGroup {
   return {
     kind,
+    version: 0,
+    isHoled: false,
     present: 0,
     kept: 0,
     slotCount: 0,

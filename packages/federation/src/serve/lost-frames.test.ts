@@ -41,6 +41,36 @@ it('tells a filtered reader of what a corrupt record takes with it', async () =>
   ]);
 });
 
+it.each([
+  ['the first record of a layout', 1, [['a', 'b']], []],
+  ['a later one of a group that the filter was not for', 4, [['b'], ['a']], []],
+  ['a later one of a group that it was for', 4, [['a'], ['a2']], ['0000 0', '1000 1']],
+])(
+  'tells a filtered reader of frames that nobody knows the series of without %s',
+  async (...given) => {
+    const [, sequence, slots, expected] = given;
+    const { clock, store, journal, server } = await leaf();
+    journal.keyEvery = 3;
+    journal.layout(1, slots[0]);
+    if (slots.length > 1) {
+      for (let i = 0; i < 2; i++) journal.frame(1, T0 + i * 1000, [i]);
+      journal.layout(1, slots[1]);
+    }
+    for (let i = 2; i < 9; i++) journal.frame(1, T0 + i * 1000, [i, i]);
+    await journal.commit();
+    store.damage(journal.ref, { epoch: 1, sequence });
+    const parent = new PullRig(new MemoryStore(clock), clock);
+    await parent.pullAll(server.target('a'));
+    const { samples, gaps } = parent.appender;
+    expect(samples.map((line) => line.split('@')[1].slice(-6))).toEqual(expected);
+    const ofGroup = gaps.filter(({ group }) => group === 1);
+    expect(ofGroup.length).toBe(7);
+    for (const { cause, frames } of ofGroup) expect([cause, frames]).toEqual(['corrupt', 1]);
+    expect(ofGroup[0].from).toBeLessThan(T0 + 2000);
+    expect(ofGroup[6].to).toBe(T0 + 8001);
+  },
+);
+
 it('gets on with views that take longer to make than a page may take', async () => {
   // None is kept, and ten of them are made again for each page that reads so many journals.
   const options = { viewsMax: 0, pageTime: asDuration(3) };
