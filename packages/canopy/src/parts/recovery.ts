@@ -4,6 +4,8 @@
  */
 import { BlockIndex } from '@canopy/encoding';
 import {
+  type BlockId,
+  type BlockMeta,
   CanopyError,
   FormatError,
   type JournalEntry,
@@ -11,6 +13,7 @@ import {
   type JournalRef,
   type JournalState,
   type Store,
+  blockName,
   comparePositions,
 } from '@canopy/model';
 import type { Head, LooseRecall } from '@canopy/head';
@@ -130,7 +133,14 @@ class Progress {
   }
 }
 
-/** Takes in one journal that the head has nothing of. Returns the number of its tiles. */
+/**
+ * Takes in one journal that the head has nothing of. Returns the number of its tiles.
+ *
+ * A standby reads while another parent writes, and nothing but single reads is atomic. Tiles are missed only where they came
+ * after they were listed or went before they were read: into a block, which then is another than before they were listed; or the
+ * journal was cut behind them, beyond what is read of it after them. Either way it begins anew. (Retention takes tiles and
+ * blocks away, too: they are gone.)
+ */
 export async function recoverJournal(
   store: Store,
   head: Head,
@@ -140,30 +150,47 @@ export async function recoverJournal(
   until: () => JournalPosition = () => state.position,
 ): Promise<number> {
   const { ref } = state;
+  const blocks = await store.blocks(ref);
   await restoreLayouts(head, ref, await store.readLayouts(ref));
   const metas = await store.tiles(ref);
   head.restoreTiles(ref, metas, state.trimmed);
-  await recallLoose(store, ref, await restoreBlocks(store, head, state));
-  let after: JournalPosition = state.trimmed;
-  if (from !== undefined && comparePositions(from, after) > 0) after = from;
-  if (await applyEntries(store, head, ref, after, until, onBytes)) return metas.length;
-  // A standby reads while another parent writes: what was cut is in tiles that were not listed yet.
+  const { recall, missing } = await restoreBlocks(store, head, state, blocks);
+  await recallLoose(store, ref, recall);
+  if (!(await hasOthers(store, ref, blocks))) {
+    if (missing !== undefined) {
+      throw new CanopyError('storage_corrupt', `block ${missing} of journal ${ref} has no index`);
+    }
+    let after: JournalPosition = state.trimmed;
+    if (from !== undefined && comparePositions(from, after) > 0) after = from;
+    if (await applyEntries(store, head, ref, after, until, onBytes)) return metas.length;
+  }
   head.dropJournal(ref);
   const now = await store.journal(ref);
   return now === undefined ? 0 : recoverJournal(store, head, now, onBytes);
 }
 
+/** Whether the store has blocks now that are not among `blocks`. */
+async function hasOthers(
+  store: Store,
+  ref: JournalRef,
+  blocks: readonly BlockMeta[],
+): Promise<boolean> {
+  const names = new Set(blocks.map(blockName));
+  return (await store.blocks(ref)).some((block) => !names.has(blockName(block)));
+}
+
 /**
  * Records of all blocks; indexes only of those that hold frames the journal still has, and of recent ones: they say how
- * far each group was.
+ * far each group was. `missing`: one whose index is needed and gone.
  */
 async function restoreBlocks(
   store: Store,
   head: Head,
   { ref, trimmed }: JournalState,
-): Promise<LooseRecall> {
-  const blocks = await store.blocks(ref);
+  blocks: readonly BlockMeta[],
+): Promise<{ readonly recall: LooseRecall; readonly missing: BlockId | undefined }> {
   head.blocks.restore(ref, blocks);
+  let missing: BlockId | undefined;
   const recall = head.storedTiles.recall(ref);
   for (const block of blocks) {
     const isNeeded = comparePositions(block.last, trimmed) > 0;
@@ -171,15 +198,13 @@ async function restoreBlocks(
     const { id, tileBytes, indexBytes } = block;
     const piece = { block: id, position: tileBytes, byteLength: indexBytes };
     const [bytes] = await store.readBlocks(ref, [piece]);
-    if (bytes === undefined && isNeeded) {
-      throw new CanopyError('storage_corrupt', `block ${id} of journal ${ref} has no index`);
-    }
+    if (bytes === undefined && isNeeded) missing ??= id;
     const index = indexOf(bytes, isNeeded);
     if (index === undefined) continue;
     head.blocks.restoreSealed(ref, index);
     recall.addBlock(block, index);
   }
-  return recall;
+  return { recall, missing };
 }
 
 /** Undefined where it is gone or damaged and can be done without; whoever selects from the block says so. */
