@@ -43,6 +43,7 @@ export interface LoopWorld {
   readonly gate: Gate;
   readonly pullGate: Gate;
   readonly slowGate?: Gate;
+  readonly behindGate?: Gate;
   readonly pullFormat: PullFormat | undefined;
   readonly pool: StringPool;
   readonly totals: ScrapeTotals;
@@ -92,6 +93,8 @@ export class ScrapeLoop {
   #lastSamples = 0;
   /** Its last body was long on its way: it waits for its place with others of that kind. */
   #isSlow = false;
+  /** Its last page said that there is more: it is catching up. */
+  #isBehind = false;
   /** When it got its place last. Clock.monotonic() */
   #entered = 0;
   /** Time of the first frame; undefined before it. */
@@ -308,6 +311,7 @@ export class ScrapeLoop {
         if (pullFormat !== undefined && this.#isPull(answer.contentType)) {
           const headers = Object.fromEntries(answer.headers);
           const taken = await pullFormat.take(this.#pullTarget, headers, answer.body);
+          this.#isBehind = taken.more;
           return { kind: 'frames', ...taken };
         }
         if (this.#options.config.pullOnly === true) {
@@ -321,13 +325,17 @@ export class ScrapeLoop {
     );
   }
 
-  /** Whoever is slow is slow until a body of its has come in at once: it holds a place as long as it takes, and keeps others waiting. */
+  /**
+   * Whoever keeps others waiting waits with its like: who is slow, until a body of its has come in at once, for it holds a place as
+   * long as that takes; who catches up, page after page, for a page of its costs as much as those of many who do not.
+   */
   #gateFor(contentType: string): Gate {
-    const { clock, gate, pullGate, slowGate } = this.#world;
-    const usual = this.#isPull(contentType) ? pullGate : gate;
-    const entered = this.#isSlow ? (slowGate ?? usual) : usual;
+    const { clock, gate, pullGate, slowGate, behindGate } = this.#world;
+    let chosen = this.#isPull(contentType) ? pullGate : gate;
+    if (this.#isSlow) chosen = slowGate ?? chosen;
+    else if (this.#isBehind) chosen = behindGate ?? chosen;
     return (task) =>
-      entered(() => {
+      chosen(() => {
         this.#entered = clock.monotonic();
         this.#isSlow = true;
         return task();

@@ -446,41 +446,65 @@ test('churn gives slots back', async () => {
   expect(rig.frame().filter((line) => !line.endsWith('stale')).length).toBe(200);
 });
 
-test('a body that comes slowly holds up others once, and others of its kind', async () => {
-  let places = 1;
+/** Of one place, first come, first served. */
+function onePlace(): Gate {
+  let isFree = true;
   const waiting: Array<() => void> = [];
-  const onePlace: Gate = async (task) => {
-    if (places === 0) await new Promise<void>((resolve) => waiting.push(resolve));
-    else places--;
+  return async (task) => {
+    if (!isFree) await new Promise<void>((resolve) => waiting.push(resolve));
+    isFree = false;
     return task().finally(() => {
       const next = waiting.shift();
-      if (next === undefined) places++;
+      if (next === undefined) isFree = true;
       else next();
     });
   };
-  const jobs = ['slow:1', 'good:1'].map((address) =>
-    scrapeConfig({
-      jobName: address,
-      scrapeTimeout: asDuration(INTERVAL),
-      staticConfigs: [{ targets: [address], labels: {}, source: '' }],
-    }),
-  );
-  const goodWaited = async (options: Partial<ScrapeManagerOptions>): Promise<number> => {
-    const rig = new Rig(jobs, { gate: onePlace, ...options });
-    rig.answer = ({ url }) =>
-      url.includes('slow') ? { body: 'a 1\n', bodyDelay: 60_000 } : 'a 1\n';
-    let waited = 0;
-    for (let round = 0; round < 10; round++) {
-      await rig.scrape();
-      const good = rig.manager.active().find(({ scrapeUrl }) => scrapeUrl.includes('good'))!;
-      if (good.lastScrapeDuration > 0 || good.health !== 'up') waited++;
-    }
-    await rig.manager.stop();
-    return waited;
+}
+
+const listed = (address: string): ScrapeConfig =>
+  scrapeConfig({
+    jobName: address,
+    scrapeTimeout: asDuration(INTERVAL),
+    staticConfigs: [{ targets: [address], labels: {}, source: '' }],
+  });
+
+const BAD = ['bad:1', 'bad:2', 'bad:3'];
+
+/** Rounds of ten in which `good:1` had to wait for those that answer `bad`. */
+async function roundsWaited(
+  bad: FakeAnswer,
+  options: Partial<ScrapeManagerOptions>,
+): Promise<number> {
+  const rig = new Rig([...BAD, 'good:1'].map(listed), options);
+  const contentType = options.pullFormat?.mediaType ?? 'text/plain';
+  rig.answer = ({ url }) => (url.includes('bad') ? bad : { body: 'a 1\n', contentType });
+  let waited = 0;
+  for (let round = 0; round < 10; round++) {
+    await rig.scrape();
+    const good = rig.manager.active().find(({ scrapeUrl }) => scrapeUrl.includes('good'))!;
+    if (good.lastScrapeDuration > 0 || good.health !== 'up') waited++;
+  }
+  await rig.manager.stop();
+  return waited;
+}
+
+test('a body that comes slowly holds up others once, and others of its kind', async () => {
+  const slow = { body: 'a 1\n', bodyDelay: 6 * INTERVAL };
+  const gates = { gate: onePlace(), slowGate: onePlace() };
+  expect(await roundsWaited(slow, gates)).toBeLessThanOrEqual(BAD.length + 1);
+  expect(await roundsWaited(slow, { gate: onePlace() })).toBeGreaterThan(5);
+});
+
+test('a source that catches up holds up others that do', async () => {
+  const pullFormat: PullFormat = {
+    mediaType: 'application/vnd.canopy.frames',
+    requestHeaders: async () => ({}),
+    take: async ({ url }) => ({ samples: 1, more: url.includes('bad') }),
   };
-  const slowGate: Gate = (task) => task();
-  expect(await goodWaited({ slowGate })).toBeLessThanOrEqual(2);
-  expect(await goodWaited({})).toBeGreaterThan(5);
+  const page = { body: '', contentType: pullFormat.mediaType, bodyDelay: 900 };
+  const gates = { pullFormat, pullGate: onePlace(), behindGate: onePlace() };
+  expect(await roundsWaited(page, gates)).toBeLessThanOrEqual(1);
+  expect(await roundsWaited(page, { pullFormat, pullGate: onePlace() })).toBeGreaterThan(5);
 });
 
 test('a late scrape is not doubled, a slow one skips ticks', async () => {

@@ -42,6 +42,8 @@ export interface ScrapeManagerOptions extends DiscoveryWorld {
   readonly pullGate: Gate;
   /** In place of either, for a target whose last body was long on its way; without it, they hold up others. */
   readonly slowGate?: Gate;
+  /** In place of `pullGate`, for a source whose last page said that there is more; without it, they hold up those that are not behind. */
+  readonly behindGate?: Gate;
   /** Undefined where nothing is pulled by cursor. */
   readonly pullFormat: PullFormat | undefined;
   readonly configs: readonly ScrapeConfig[];

@@ -12,6 +12,8 @@ const SERIES_PER_TARGET_MAX = 2_000_000;
 const PULLS_AT_ONCE = 8;
 /** Bodies on slow lines: as many again. */
 const SLOW_AT_ONCE = 8;
+/** Pages of sources that catch up: one is read while others come and are stored. */
+const BEHIND_AT_ONCE = 4;
 
 export interface ScrapingOptions {
   readonly journal: Journal;
@@ -29,6 +31,7 @@ export function startScraping(process: CanopyProcess, options: ScrapingOptions):
   const bodies = pLimit(settings.scrapeConcurrency);
   const pulls = pLimit(PULLS_AT_ONCE);
   const slow = pLimit(SLOW_AT_ONCE);
+  const behind = pLimit(BEHIND_AT_ONCE);
   const network = world.connect({ pullsFrames: options.pullFormat !== undefined });
   life.add('connections to targets', network.close);
   const manager = new ScrapeManager({
@@ -40,6 +43,7 @@ export function startScraping(process: CanopyProcess, options: ScrapingOptions):
     gate: (task) => bodies(task),
     pullGate: (task) => pulls(task),
     slowGate: (task) => slow(task),
+    behindGate: (task) => behind(task),
     pullFormat: options.pullFormat,
     configs: options.jobsOf(process.config),
     externalLabels: process.externalLabels(process.config),
