@@ -4,7 +4,13 @@ import { expect, test } from 'vitest';
 import type { TargetGroup } from './config.js';
 import type { Discovery } from './discovery/discovery.js';
 import { type ScrapeLimits, ScrapeManager } from './manager.js';
-import { FakeFetcher, RecordingJournal, relabelConfig, scrapeConfig } from './testing/index.js';
+import {
+  type FakeAnswer,
+  FakeFetcher,
+  RecordingJournal,
+  relabelConfig,
+  scrapeConfig,
+} from './testing/index.js';
 
 /** A discovery that says what a test tells it to. */
 class ToldDiscovery implements Discovery {
@@ -27,6 +33,7 @@ function rig(
   config = scrapeConfig({ staticConfigs: [] }),
   clock = new VirtualClock(),
   limits: Partial<ScrapeLimits> = {},
+  answer: FakeAnswer = 'x 1\n',
 ) {
   const journal = new RecordingJournal();
   const discovery = new ToldDiscovery();
@@ -34,7 +41,7 @@ function rig(
   const manager = new ScrapeManager({
     clock,
     journal,
-    fetcher: new FakeFetcher(clock, () => 'x 1\n'),
+    fetcher: new FakeFetcher(clock, () => answer),
     gate: (task) => task(),
     pullGate: (task) => task(),
     pullFormat: undefined,
@@ -180,4 +187,25 @@ test('a look at thousands of targets is made in short steps; what changes meanwh
   await manager.stop();
   await clock.advance(100);
   expect(urls()).toEqual([]);
+});
+
+test('what was asked for when its target went is written, unless it takes too long', async () => {
+  const check = async (delay: number, end: 'target' | 'process'): Promise<string[]> => {
+    const answer = { body: 'x 1\n', delay };
+    const { clock, journal, manager } = rig(scrapeConfig(), new VirtualClock(), {}, answer);
+    await clock.advance(20_000);
+    const [group] = journal.groups;
+    const { length } = group.frames;
+    const asked = group.frames[length - 1][0].time + 10_000;
+    await clock.advance(asked + 100 - clock.now());
+    if (end === 'target') manager.reload([], NO_LABELS);
+    else void manager.stop();
+    await clock.advance(20_000);
+    expect(group.closed).toBe(true);
+    return group.frames.slice(length).map(([{ value }]) => String(value));
+  };
+  expect(await check(500, 'target')).toEqual(['1', 'stale']);
+  expect(await check(500, 'process')).toEqual(['1']);
+  expect(await check(3000, 'target')).toEqual(['stale']);
+  expect(await check(3000, 'process')).toEqual([]);
 });

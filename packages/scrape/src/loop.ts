@@ -70,6 +70,8 @@ type Answer =
 
 /** Within a gate a body is to come in so long; else its target is slow. Milliseconds. */
 const SLOW_MS = 1000;
+/** What was asked for when a loop is stopped may take so long to come in. */
+const GRACE = asDuration(1000);
 
 export class ScrapeLoop {
   /** Replaced by one with the same labels and URL where only what was discovered differs. */
@@ -81,6 +83,9 @@ export class ScrapeLoop {
   readonly #request: FetchRequest;
   readonly #offset: number;
   readonly #abort = new AbortController();
+  #isStopped = false;
+  /** Its last answer was a page of frames, which can be had again. */
+  #isPulled = false;
   #series: TargetSeries | undefined;
   #timer: Timer | undefined;
   #running: Promise<void> | undefined;
@@ -147,14 +152,24 @@ export class ScrapeLoop {
     };
   }
 
-  /** No scrape begins any more, one under way is given up. Resolves when nothing runs; writes nothing. */
+  /**
+   * No scrape begins any more. One under way has GRACE to come in and is written: its exporter may have answered, and
+   * what was answered is not dropped without a word. Then it is given up, a pull of frames at once. Resolves when
+   * nothing runs; writes nothing else.
+   */
   async stop(): Promise<void> {
     this.#timer?.cancel();
     this.#timer = undefined;
-    if (!this.#abort.signal.aborted) {
-      this.#abort.abort(new CanopyError('canceled', 'the target is not scraped any more'));
-    }
+    this.#isStopped = true;
+    const giveUp = (): void => {
+      const reason = new CanopyError('canceled', 'the target is not scraped any more');
+      if (!this.#abort.signal.aborted) this.#abort.abort(reason);
+    };
+    if (this.#isPulled || this.#running === undefined) giveUp();
+    const grace = this.#world.clock.after(GRACE, giveUp);
     await this.#running;
+    grace.cancel();
+    giveUp();
   }
 
   /** The tick at which the next scrape would be. */
@@ -209,7 +224,8 @@ export class ScrapeLoop {
     } finally {
       this.#world.underWay.delete(this);
     }
-    if (this.#abort.signal.aborted) return;
+    this.#running = undefined;
+    if (this.#isStopped) return;
     const passed = ticksPassed(now - tick + clock.monotonic() - started, interval);
     totals.missed += Math.max(0, passed - 1);
     this.#world.journal.countMissed(this.#job, passed - 1);
@@ -285,12 +301,13 @@ export class ScrapeLoop {
     let samples = 0;
     for (;;) {
       const answer = await this.#askOnce(series, report);
+      this.#isPulled = answer.kind === 'frames';
       if (answer.kind === 'text') return answer;
       samples += answer.samples;
       this.#world.totals.samples += answer.samples;
       report.samplesScraped = samples;
       report.samplesKept = samples;
-      const again = answer.more && clock.monotonic() < until && !this.#abort.signal.aborted;
+      const again = answer.more && clock.monotonic() < until && !this.#isStopped;
       if (!again) return { kind: 'frames', samples, more: answer.more };
     }
   }

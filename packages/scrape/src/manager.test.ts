@@ -58,6 +58,13 @@ class Rig {
     for (let i = 0; i < times; i++) await this.clock.advance(INTERVAL);
   }
 
+  /** Resolves when nothing runs any more; what hangs is waited for a little. */
+  async stop(): Promise<void> {
+    const stopped = this.manager.stop();
+    await this.clock.advance(INTERVAL);
+    await stopped;
+  }
+
   /** The newest frame of a group as text, the report left out. */
   frame(group = 0): string[] {
     const frame = this.journal.groups[group]?.frames.at(-1) ?? [];
@@ -170,7 +177,7 @@ test('a target that hangs is down at each of its ticks', async () => {
     for (let i = 0; i < 10; i++) await rig.clock.advance(INTERVAL);
     const times = rig.journal.groups[0].frames.map(([{ time }]) => time);
     expect([times.length, rig.manager.totals.missed]).toEqual([scrapes, missed]);
-    await rig.manager.stop();
+    await rig.stop();
     return times.map((time) => time - times[0]);
   };
   const each = Array.from({ length: 9 }, (_, i) => i * INTERVAL);
@@ -346,7 +353,7 @@ test('failed scrapes are written to the file that is named', async () => {
   await rig.scrape('x 1\n');
   await rig.scrape('x{\n');
   await rig.scrape(new CanopyError('timeout', 'context deadline exceeded'));
-  await rig.manager.stop();
+  await rig.stop();
   const lines = readFileSync(file, 'utf8').trimEnd().split('\n');
   expect(lines.map((line) => JSON.parse(line) as unknown)).toMatchObject([
     { level: 'ERROR', job_name: 'test', target: 'http://a:1/metrics' },
@@ -356,7 +363,7 @@ test('failed scrapes are written to the file that is named', async () => {
   // A disk that takes nothing is said once, and costs nothing else.
   const broken = new Rig([scrapeConfig({ scrapeFailureLogFile: file })]);
   await broken.scrape('x{\n', 3);
-  await broken.manager.stop();
+  await broken.stop();
   const said = broken.logged.filter((line) => line.includes('scrape failures cannot be logged'));
   expect(said.length).toBe(1);
 });
@@ -484,7 +491,7 @@ async function roundsWaited(
     const good = rig.manager.active().find(({ scrapeUrl }) => scrapeUrl.includes('good'))!;
     if (good.lastScrapeDuration > 0 || good.health !== 'up') waited++;
   }
-  await rig.manager.stop();
+  await rig.stop();
   return waited;
 }
 
@@ -598,7 +605,7 @@ test('a reload leaves unchanged targets alone', async () => {
 test('stopping writes nothing more', async () => {
   const rig = new Rig([scrapeConfig()]);
   await rig.scrape('x 1\n', 2);
-  await rig.manager.stop();
+  await rig.stop();
   await rig.scrape(undefined, 2);
   expect(rig.journal.groups[0].frames.length).toBe(2);
   expect(rig.journal.groups[0].closed).toBe(true);
@@ -696,5 +703,5 @@ test('no frame comes that is not later than what was said to be complete', async
   }
   expect(newest).toBeGreaterThan(0);
   expect(seen.size).toBeGreaterThan(20);
-  await rig.manager.stop();
+  await rig.stop();
 });

@@ -1,6 +1,6 @@
 /** For tests: a journal in memory, a web of bodies, configurations. */
 export { RecordingGroup, RecordingJournal, type RecordedSample } from '@canopy/model/testing';
-export { FakeFetcher } from './fake-fetcher.js';
+export { type FakeAnswer, FakeFetcher } from './fake-fetcher.js';
 export { relabelConfig, scrapeConfig } from './configs.js';
 /** Certificates of an authority, servers and a client. */
 export * from './certificates.js';
