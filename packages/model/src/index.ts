@@ -13,5 +13,6 @@ export * from './query.js';
 export * from './regexp.js';
 export * from './store.js';
 export * from './target.js';
+export * from './turns.js';
 export * from './units.js';
 export * from './wasm-kernel.js';

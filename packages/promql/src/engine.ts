@@ -15,6 +15,8 @@ import {
   type Queryable,
   type SelectedSeries,
   type Snapshot,
+  Turns,
+  asDuration,
   asTime,
   labelsKey,
 } from '@canopy/model';
@@ -75,11 +77,13 @@ export class Engine implements QueryEngine {
   readonly totals = newTotals();
   readonly #options: EngineOptions;
   readonly #queue: Queue;
+  readonly #turns: Turns;
   readonly #parsed = new ParsedQueries();
 
   constructor(options: EngineOptions) {
     this.#options = options;
     this.#queue = new Queue(options.maxConcurrency);
+    this.#turns = new Turns((run) => options.clock.after(asDuration(0), run));
   }
 
   /** Queries being worked out, and queries that wait for their turn. */
@@ -205,6 +209,7 @@ export class Engine implements QueryEngine {
       maxSamples: this.#options.maxSamples,
       maxRead: this.#options.maxRead,
       yieldEveryMs: this.#options.yieldEveryMs,
+      turns: this.#turns,
       rules: this.#options.features,
       tally: new SampleTally(byStep ? grid.count : null),
     });

@@ -15,6 +15,7 @@ import {
   type Matcher,
   type Store,
   type TrailLevel,
+  Turns,
   asDuration,
   comparePositions,
   errorText,
@@ -40,7 +41,6 @@ import { type Reader, type ReaderStatus, Readers } from './readers.js';
 import { sendBody, sendError } from './reply.js';
 import { type Selection, selectionOf, viewRef } from './selection.js';
 import { trailOf } from '../trail.js';
-import { Turns } from './turns.js';
 import { Views } from './views.js';
 
 export type { ReaderStatus } from './readers.js';
@@ -152,7 +152,7 @@ export class FrameServer {
   };
   readonly #options: FrameServerOptions;
   /** Pages that are made at once hold the event loop no longer than one does. */
-  readonly #turns = new Turns();
+  readonly #turns = new Turns(setImmediate);
   readonly #layouts: LayoutReader;
   readonly #views: Views;
   readonly #readers: Readers;

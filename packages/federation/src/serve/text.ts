@@ -20,6 +20,7 @@ import {
   type LastSamples,
   type Matcher,
   type Milliseconds,
+  Turns,
   asTime,
   errorText,
 } from '@canopy/model';
@@ -40,7 +41,6 @@ import { lineOrder } from './line-order.js';
 import { type TextChoice, textChoice } from './negotiate.js';
 import { Outlet } from './outlet.js';
 import { acceptsCoding, sendError } from './reply.js';
-import { Turns } from './turns.js';
 
 export interface TextFederationOptions {
   readonly queryable: LastQueryable;
@@ -91,7 +91,7 @@ export class TextFederation {
   readonly totals = { answers: 0, refused: 0, samples: 0, typeConflicts: 0 };
   readonly #options: TextFederationOptions;
   /** Answers that are made at once hold the event loop no longer than one does. */
-  readonly #turns = new Turns();
+  readonly #turns = new Turns(setImmediate);
   /** Addresses that are being answered, each as often as it is. */
   readonly #answering: string[] = [];
 

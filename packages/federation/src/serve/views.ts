@@ -10,12 +10,12 @@ import {
   type JournalRef,
   type JournalState,
   type Store,
+  type Turns,
   comparePositions,
 } from '@canopy/model';
 import { FilterView } from './filter-view.js';
 import type { LayoutReader } from './layouts.js';
 import type { Selection } from './selection.js';
-import type { Turns } from './turns.js';
 import { Verdicts } from './verdicts.js';
 
 /** Read before others get their turn. */

@@ -13,6 +13,7 @@ import {
   type JournalRef,
   type Matcher,
   type TimeRange,
+  Turns,
   blockName,
 } from '@canopy/model';
 import { Group } from '../group/group.js';
@@ -48,6 +49,8 @@ export class Archive {
   readonly #cold = new Map<string, Group>();
   readonly #views = new Set<ArchiveView>();
   readonly #loads = new Map<ArchivedBlock, Promise<void>>();
+  /** All who read take turns. */
+  readonly turns = new Turns(setImmediate);
   #version = 0;
   #uses = 0;
   /** Tiles whose newest sample is before this have left the head. */

@@ -1,5 +1,5 @@
 /** Lets others have the event loop while something long goes on. */
-import type { Clock } from '@canopy/model';
+import { type Clock, Turns } from '@canopy/model';
 
 /** Held no longer than this at a time. Milliseconds. */
 const HOLD_MS = 10;
@@ -7,10 +7,13 @@ const HOLD_MS = 10;
 export class Breath {
   readonly signal: AbortSignal | undefined;
   readonly #clock: Clock;
+  readonly #turns: Turns;
   #since: number;
 
-  constructor(clock: Clock, signal?: AbortSignal) {
+  /** `turns`: those of all who do something long at the same time; without it this one's own. */
+  constructor(clock: Clock, signal?: AbortSignal, turns = new Turns(setImmediate)) {
     this.#clock = clock;
+    this.#turns = turns;
     this.signal = signal;
     this.#since = clock.monotonic();
     signal?.throwIfAborted();
@@ -24,7 +27,7 @@ export class Breath {
   /** Yields where it is time to. @throws the signal's reason once it is aborted. */
   async take(): Promise<void> {
     if (!this.due) return;
-    await new Promise<void>((resolve) => setImmediate(resolve));
+    await this.#turns.next();
     this.#since = this.#clock.monotonic();
     this.signal?.throwIfAborted();
   }

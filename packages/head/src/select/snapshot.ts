@@ -54,7 +54,7 @@ export class HeadSnapshot implements Snapshot, LastSnapshot {
     onRead?: (entries: number) => void,
   ): Promise<SelectedSeries[]> {
     invariant(!this.#released, 'BUG: select on a released snapshot');
-    const breath = new Breath(this.#clock, signal);
+    const breath = new Breath(this.#clock, signal, this.#archive.turns);
     await this.#archive.mount(this.#view, [matchers], range, breath);
     const refs = this.#input.series.match(matchers);
     const { version } = this.#view;
@@ -67,7 +67,7 @@ export class HeadSnapshot implements Snapshot, LastSnapshot {
     signal?: AbortSignal,
   ): Promise<LastSamples> {
     invariant(!this.#released, 'BUG: a released snapshot is used');
-    const breath = new Breath(this.#clock, signal);
+    const breath = new Breath(this.#clock, signal, this.#archive.turns);
     await this.#archive.mount(this.#view, matcherSets, range, breath);
     const { version } = this.#view;
     return NewestSamples.find(this.#input, this.#pins, version, matcherSets, range, breath);
@@ -155,7 +155,7 @@ export class HeadSnapshot implements Snapshot, LastSnapshot {
   ): Promise<string[]> {
     const { series } = this.#input;
     const values = new Set<string>();
-    const breath = new Breath(this.#clock);
+    const breath = new Breath(this.#clock, undefined, this.#archive.turns);
     if (matcherSets.length === 0) {
       // Fast path: one visible series a value is enough, and blocks name theirs.
       for (const index of await this.#indexes(range)) {
@@ -192,7 +192,7 @@ export class HeadSnapshot implements Snapshot, LastSnapshot {
   ): Promise<void> {
     invariant(!this.#released, 'BUG: a released snapshot is used');
     const { series } = this.#input;
-    const breath = new Breath(this.#clock);
+    const breath = new Breath(this.#clock, undefined, this.#archive.turns);
     const sets = matcherSets.length === 0 ? [[]] : matcherSets;
     if (mounts) await this.#archive.mount(this.#view, sets, range, breath);
     const refs = union(
@@ -207,7 +207,11 @@ export class HeadSnapshot implements Snapshot, LastSnapshot {
 
   #indexes(range: TimeRange): Promise<BlockIndex[]> {
     invariant(!this.#released, 'BUG: a released snapshot is used');
-    return this.#archive.indexes(this.#view, range, new Breath(this.#clock));
+    return this.#archive.indexes(
+      this.#view,
+      range,
+      new Breath(this.#clock, undefined, this.#archive.turns),
+    );
   }
 
   /** Whether a series may have a sample in the range: by its groups' extents and its newest sample. */

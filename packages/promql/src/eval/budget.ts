@@ -1,5 +1,5 @@
 /** What one query goes by: samples held, time, turns given to the event loop, rules. */
-import { CanopyError, type Clock, type Labels, NO_LABELS, asDuration, sleep } from '@canopy/model';
+import { CanopyError, type Clock, type Labels, NO_LABELS, type Turns } from '@canopy/model';
 import { type Columns, countPresent } from './columns.js';
 import { SampleTally } from './tally.js';
 
@@ -36,6 +36,7 @@ export class Budget {
   readonly #maxSamples: number;
   readonly #maxRead: number;
   readonly #yieldEveryMs: number;
+  readonly #turns: Turns;
   #held = 0;
   #read = 0;
   #work = 0;
@@ -47,6 +48,8 @@ export class Budget {
     maxSamples: number;
     maxRead: number;
     yieldEveryMs: number;
+    /** Of all queries: those that are worked out at once hold the event loop no longer than one does. */
+    turns: Turns;
     rules: Rules;
     tally: SampleTally;
   }) {
@@ -57,6 +60,7 @@ export class Budget {
     this.#maxSamples = options.maxSamples;
     this.#maxRead = options.maxRead;
     this.#yieldEveryMs = options.yieldEveryMs;
+    this.#turns = options.turns;
     this.#lastYield = options.clock.monotonic();
   }
 
@@ -127,7 +131,8 @@ export class Budget {
   /** Lets others run. @throws the reason of an abort (time-out, client gone). */
   async pause(): Promise<void> {
     this.signal.throwIfAborted();
-    await sleep(this.#clock, asDuration(0), this.signal);
+    await this.#turns.next();
+    this.signal.throwIfAborted();
     this.#lastYield = this.#clock.monotonic();
   }
 }

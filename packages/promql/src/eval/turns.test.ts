@@ -1,5 +1,5 @@
 /** Others run in the middle of every operator, and what it gives does not depend on that. */
-import { type Clock, asDuration, asTime, labelsFromObject } from '@canopy/model';
+import { type Clock, Turns, asDuration, asTime, labelsFromObject } from '@canopy/model';
 import { expect, it } from 'vitest';
 import type { Engine } from '../engine.js';
 import { testClock } from '../testing/clock.js';
@@ -92,6 +92,7 @@ it('sorts in turns as at once', async () => {
     maxSamples: 1,
     maxRead: 1,
     yieldEveryMs: 0,
+    turns: new Turns((run) => clock.after(asDuration(0), run)),
     rules: NO_FEATURES,
     tally: new SampleTally(null),
   });
@@ -116,7 +117,9 @@ it('ends in the middle of an operator when the query does', async () => {
     now: testClock.now,
     monotonic: () => 0,
     after: (delay, fire) => {
-      if (delay === 0) queueMicrotask(++turns === 20 ? () => client.abort() : fire);
+      if (delay !== 0) return { cancel: () => {} };
+      if (++turns === 20) client.abort();
+      queueMicrotask(fire);
       return { cancel: () => {} };
     },
   };
@@ -137,4 +140,31 @@ it('gives turns between the operators of a single series over many steps', async
   };
   await check('sum_over_time((vector(time()) + vector(2))[100000s:1s])', 6);
   await check('count_over_time((vector(0) * (time() + time()))[100000s:1s])', 6);
+});
+
+it('lets one query go on in each turn of the event loop, however many there are', async () => {
+  let turn = 0;
+  const given = new Map<number, number>();
+  const clock: Clock = {
+    now: testClock.now,
+    monotonic: () => 0,
+    after: (delay, fire) => {
+      if (delay > 0) return testClock.after(delay, fire);
+      setImmediate(() => {
+        given.set(turn, (given.get(turn) ?? 0) + 1);
+        fire();
+      });
+      return { cancel: () => {} };
+    },
+  };
+  let isOver = false;
+  const count = (): void => void (turn++, isOver || setImmediate(count));
+  count();
+  const engine = testEngine(queryable(), { clock, yieldEveryMs: 0 });
+  const text = 'sum by (i) (m) + on (i) m';
+  const answered = await Promise.all([1, 2, 3, 4].map(() => engine.instant(text, asTime(1000))));
+  isOver = true;
+  expect(new Set(answered.map(({ value }) => JSON.stringify(value))).size).toBe(1);
+  expect(given.size).toBeGreaterThan(4 * 20);
+  expect(Math.max(...given.values())).toBe(1);
 });

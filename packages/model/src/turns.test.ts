@@ -2,7 +2,7 @@ import { expect, it } from 'vitest';
 import { Turns } from './turns.js';
 
 it('lets one go on in each turn of the event loop, each as often as the others', async () => {
-  const turns = new Turns();
+  const turns = new Turns(setImmediate);
   /** Who made a step, by turn. */
   const steps: string[][] = [[]];
   const worker = async (name: string, count: number): Promise<void> => {

@@ -3,7 +3,13 @@
  * many there are.
  */
 export class Turns {
+  readonly #defer: (run: () => void) => unknown;
   readonly #waiting: Array<() => void> = [];
+
+  /** `defer` runs something in a later turn of the event loop: `setImmediate`. */
+  constructor(defer: (run: () => void) => unknown) {
+    this.#defer = defer;
+  }
 
   /** Resolves in a turn of one's own; those who wait take turns. */
   next(): Promise<void> {
@@ -14,7 +20,7 @@ export class Turns {
   }
 
   #arm(): void {
-    setImmediate(() => {
+    this.#defer(() => {
       this.#waiting.shift()?.();
       if (this.#waiting.length > 0) this.#arm();
     });
