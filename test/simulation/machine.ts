@@ -46,6 +46,8 @@ export interface Site {
   readonly deaths: DeathWeather;
   /** Of deaths alone. */
   readonly doom: Chance;
+  /** Of the epochs of journals alone. */
+  readonly epochs: Chance;
   readonly canaries: Canaries;
   readonly history: History;
   readonly trace: Trace;
@@ -92,7 +94,7 @@ export class Machine implements Machinery {
     if (this.isGone) return;
     this.isOff = false;
     if (this.life !== undefined) return;
-    const { time, trace, history, network, chance, deaths, doom } = this.#site;
+    const { time, trace, history, network, chance, epochs, deaths, doom } = this.#site;
     const { role, database, configText, name } = this.options;
     const life = new Life(time, this);
     this.life = life;
@@ -100,7 +102,7 @@ export class Machine implements Machinery {
     const generation = ++this.lives;
     trace.note(`${name} starts`);
     const world = simWorld({
-      ...{ host: this.host, life, database, network, chance, configText },
+      ...{ host: this.host, life, database, network, chance, epochs, configText },
       onScraped: (target, number) => {
         const seen = { target, number, at: time.now, wall: life.now() };
         history.scraped.push({ leaf: name, life: generation, ...seen });

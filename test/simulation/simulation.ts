@@ -60,7 +60,7 @@ export async function simulate(options: SimulationOptions): Promise<SimulationRe
   Object.assign(network.weather, plan.network);
   const site: Site = {
     ...{ time, network, chance: chance('machines'), history, trace },
-    ...{ deaths: { ...plan.deaths }, doom: chance('deaths'), canaries },
+    ...{ deaths: { ...plan.deaths }, doom: chance('deaths'), epochs: chance('epochs'), canaries },
   };
   const hierarchy = new Hierarchy(plan, site, canaries);
   const probes: Probe[] = [];

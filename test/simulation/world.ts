@@ -14,6 +14,7 @@ export interface WorldOptions {
   readonly database: Database;
   readonly network: Network;
   readonly chance: Chance;
+  readonly epochs: Chance;
   readonly configText: () => string;
   /** A scrape came whole. */
   readonly onScraped: (target: string, number: number) => void;
@@ -24,11 +25,12 @@ export interface WorldOptions {
 }
 
 export function simWorld(options: WorldOptions): World {
-  const { host, life, database, network, chance } = options;
+  const { host, life, database, network, chance, epochs } = options;
   const from = { host, life };
   return {
     clock: life,
-    randomBytes: (size) => chance.bytes(size),
+    // One byte is an epoch's: a stream of its own, for what was found with a seed before stays with it.
+    randomBytes: (size) => (size === 1 ? epochs : chance).bytes(size),
     hostname: host.split(':')[0],
     ownsProcess: false,
     files: { readFile: () => options.configText(), listFolder: () => [], env: {} },

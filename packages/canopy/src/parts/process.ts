@@ -348,6 +348,7 @@ export class CanopyProcess {
       pathIdentity: this.pathIdentity,
       // A store without a path is another server's.
       mayGoBack: this.pathIdentity === '',
+      seenUpTo: (ref) => this.head.position(ref),
     });
     this.journal = journal;
     for (const { journal: ref, gap } of this.#corrupt.values()) {

@@ -3,6 +3,7 @@ import {
   CanopyError,
   type Clock,
   type DurationMs,
+  type Epoch,
   type JournalPosition,
   type JournalRef,
   type JournalState,
@@ -88,12 +89,24 @@ export interface Recovered {
 export function beginning(
   state: JournalState | undefined,
   mayGoBack: boolean,
-  clock: Clock,
+  options: Pick<JournalWriterOptions, 'clock' | 'randomBytes' | 'seenUpTo'>,
+  ref: JournalRef,
 ): JournalPosition {
   const { epoch, sequence } = state?.position ?? START;
   if (!mayGoBack) return { epoch: Math.max(1, epoch), sequence };
-  // What the store knows of earlier epochs may be out of date; the clock is not.
-  return { epoch: Math.max(epoch + 1, Math.floor(clock.now() / 1000)), sequence: 0 };
+  const seen = options.seenUpTo?.(ref)?.epoch ?? 0;
+  return { epoch: epochAbove(Math.max(epoch, seen), options), sequence: 0 };
+}
+
+/**
+ * An epoch above `known`, and above such as the store has forgotten: by the clock, and, for that may have been set back or
+ * have come no further, at one of 256 places. Epochs are kept in 32 bits: there is room for 10 million begun at once.
+ */
+export function epochAbove(
+  known: Epoch,
+  { clock, randomBytes }: Pick<JournalWriterOptions, 'clock' | 'randomBytes'>,
+): Epoch {
+  return Math.max(known + 1, Math.floor(clock.now() / 1000)) + randomBytes(1)[0];
 }
 
 /** Reads the end of the journal, from the last checkpoint on. */

@@ -40,6 +40,7 @@ import {
   rememberClosed,
   type Place,
   beginning,
+  epochAbove,
   saveCheckpoint,
   saveCleanMark,
   takePlace,
@@ -111,7 +112,12 @@ export class JournalWriter implements Journal {
     this.#checkpointAt = options.clock.monotonic();
     this.#stored = state?.position ?? null;
     const mayGoBack = options.mayGoBack === true || isKeyNew;
-    ({ epoch: this.#epoch, sequence: this.#sequence } = beginning(state, mayGoBack, options.clock));
+    ({ epoch: this.#epoch, sequence: this.#sequence } = beginning(
+      state,
+      mayGoBack,
+      options,
+      this.ref,
+    ));
     this.#nextGroup = index.nextGroup;
     this.#ledger = parseLedger(state?.ledger ?? '');
     this.#host = this.#makeHost();
@@ -480,7 +486,9 @@ export class JournalWriter implements Journal {
       this.#tally.add(this.#batch.tally);
       this.#batch = undefined;
     }
-    this.#epoch = Math.max(this.#epoch, above) + 1;
+    const known = Math.max(this.#epoch, above);
+    const { mayGoBack = false } = this.#options;
+    this.#epoch = mayGoBack ? epochAbove(known, this.#options) : known + 1;
     this.#sequence = 0;
     this.#countDropped(this.#queue.dropAll(), 'epoch_break');
   }

@@ -2,6 +2,7 @@ import type {
   Clock,
   DurationMs,
   JournalEntry,
+  JournalPosition,
   JournalRef,
   Ledger,
   Milliseconds,
@@ -41,6 +42,8 @@ export interface JournalWriterOptions {
    * begins an epoch above any that one before it can have used.
    */
   readonly mayGoBack?: boolean;
+  /** How far this process has seen the journal, which the store may have forgotten. */
+  readonly seenUpTo?: (ref: JournalRef) => JournalPosition | undefined;
 }
 
 /** Plain numbers; `canopy` gives them names. */
