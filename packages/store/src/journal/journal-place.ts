@@ -85,27 +85,29 @@ export interface Recovered {
   readonly expected: ExpectedScrapes;
 }
 
-/** The position that the writer goes on from. `mayGoBack`: readers may have more than is stored, and nothing will tell. */
+type EpochOptions = Pick<JournalWriterOptions, 'clock' | 'randomBytes' | 'mayGoBack' | 'seenUpTo'>;
+
+/** The position that the writer goes on from. `mustRise`: readers may have more than is stored, as where the store may go back. */
 export function beginning(
   state: JournalState | undefined,
-  mayGoBack: boolean,
-  options: Pick<JournalWriterOptions, 'clock' | 'randomBytes' | 'seenUpTo'>,
+  mustRise: boolean,
   ref: JournalRef,
+  options: EpochOptions,
 ): JournalPosition {
   const { epoch, sequence } = state?.position ?? START;
+  const { seenUpTo } = options;
+  const mayGoBack = mustRise || options.mayGoBack === true;
   if (!mayGoBack) return { epoch: Math.max(1, epoch), sequence };
-  const seen = options.seenUpTo?.(ref)?.epoch ?? 0;
-  return { epoch: epochAbove(Math.max(epoch, seen), options), sequence: 0 };
+  const known = Math.max(epoch, seenUpTo?.(ref)?.epoch ?? 0);
+  return { epoch: epochAbove(known, { ...options, mayGoBack }), sequence: 0 };
 }
 
 /**
- * An epoch above `known`, and above such as the store has forgotten: by the clock, and, for that may have been set back or
- * have come no further, at one of 256 places. Epochs are kept in 32 bits: there is room for 10 million begun at once.
+ * An epoch above `known`; on a store that may go back also above such as it has forgotten: by the clock, and, for that may
+ * have been set back or have come no further, at one of 256 places. Epochs have 32 bits: room for 10 million begun at once.
  */
-export function epochAbove(
-  known: Epoch,
-  { clock, randomBytes }: Pick<JournalWriterOptions, 'clock' | 'randomBytes'>,
-): Epoch {
+export function epochAbove(known: Epoch, { clock, randomBytes, mayGoBack }: EpochOptions): Epoch {
+  if (mayGoBack !== true) return known + 1;
   return Math.max(known + 1, Math.floor(clock.now() / 1000)) + randomBytes(1)[0];
 }
 

@@ -111,13 +111,8 @@ export class JournalWriter implements Journal {
     this.#lease = lease;
     this.#checkpointAt = options.clock.monotonic();
     this.#stored = state?.position ?? null;
-    const mayGoBack = options.mayGoBack === true || isKeyNew;
-    ({ epoch: this.#epoch, sequence: this.#sequence } = beginning(
-      state,
-      mayGoBack,
-      options,
-      this.ref,
-    ));
+    const begun = beginning(state, isKeyNew, this.ref, options);
+    ({ epoch: this.#epoch, sequence: this.#sequence } = begun);
     this.#nextGroup = index.nextGroup;
     this.#ledger = parseLedger(state?.ledger ?? '');
     this.#host = this.#makeHost();
@@ -486,9 +481,7 @@ export class JournalWriter implements Journal {
       this.#tally.add(this.#batch.tally);
       this.#batch = undefined;
     }
-    const known = Math.max(this.#epoch, above);
-    const { mayGoBack = false } = this.#options;
-    this.#epoch = mayGoBack ? epochAbove(known, this.#options) : known + 1;
+    this.#epoch = epochAbove(Math.max(this.#epoch, above), this.#options);
     this.#sequence = 0;
     this.#countDropped(this.#queue.dropAll(), 'epoch_break');
   }
