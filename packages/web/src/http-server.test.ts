@@ -42,6 +42,29 @@ it('makes requests and answers of the kinds that the handler has', async () => {
   expect(await (await fetch(`http://127.0.0.1:${port}/`)).text()).toBe('true');
 });
 
+it('keeps half of its connections for other addresses', async () => {
+  const server = makeServer((_req, res) => res.end('here'));
+  const { port } = await server.listen('127.0.0.1', 0);
+  const open = (localAddress: string) => connect({ port, host: '127.0.0.1', localAddress });
+  /** Whether it stays. */
+  const asks = async (localAddress: string): Promise<boolean> => {
+    const socket = open(localAddress).on('error', () => undefined);
+    socket.write('GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n');
+    let text = '';
+    socket.on('data', (chunk: Buffer) => (text += chunk.toString()));
+    await new Promise((resolve) => socket.once('close', resolve));
+    return text.endsWith('here');
+  };
+  const idle = Array.from({ length: 50 }, () => open('127.0.0.1').on('error', () => undefined));
+  await Promise.all(idle.map((socket) => once(socket, 'connect')));
+  expect(await asks('127.0.0.1')).toBe(false);
+  expect(await asks('127.0.0.2')).toBe(true);
+  expect(server.refused.connections).toBe(1);
+  idle[0].destroy();
+  await expect.poll(() => asks('127.0.0.1')).toBe(true);
+  for (const socket of idle) socket.destroy();
+});
+
 it('listens on a free port and says which', async () => {
   const server = makeServer((_req, res) => res.end('here'));
   const { host, port } = await server.listen('127.0.0.1', 0);

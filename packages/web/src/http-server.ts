@@ -26,7 +26,7 @@ export interface HttpServerOptions {
   readonly keepAliveTimeout: DurationMs;
   /** Request line and headers together; more is answered with 431. */
   readonly headerBytesMax: number;
-  /** Connections at once; more are refused. */
+  /** Connections at once, half of them from one address; more are closed as they come. */
   readonly connectionsMax: number;
   /** How long `close` waits for answers under way before it cuts them off. */
   readonly closeTimeout: DurationMs;
@@ -36,9 +36,10 @@ export interface HttpServerOptions {
 
 /**
  * What the guard turned away. `tls`: connections that were no TLS, or without a certificate as it must be; `unauthorized`:
- * requests without a right name and password; `busy`: requests beyond the passwords that may wait to be compared.
+ * requests without a right name and password; `busy`: requests beyond the passwords that may wait to be compared;
+ * `connections`: those beyond the limit.
  */
-export type RefusedTotals = Record<'tls' | 'unauthorized' | 'busy', number>;
+export type RefusedTotals = Record<'tls' | 'unauthorized' | 'busy' | 'connections', number>;
 
 export interface BoundAddress {
   readonly host: string;
@@ -77,13 +78,15 @@ export function formatHostPort(host: string, port: number): string {
 
 /** One listening socket. Opened once, closed once. */
 export class HttpServer {
-  readonly refused: RefusedTotals = { tls: 0, unauthorized: 0, busy: 0 };
+  readonly refused: RefusedTotals = { tls: 0, unauthorized: 0, busy: 0, connections: 0 };
   readonly #server: Server;
   readonly #options: HttpServerOptions;
   readonly #guard: GuardSource;
   readonly #passwords = new PasswordCheck();
   /** Connections as they were accepted, those with a handshake under way among them. */
   readonly #accepted = new Set<Socket>();
+  /** By address. */
+  readonly #connections = new Map<string, number>();
   /** Takes connections under `#tls`. */
   #secure: TlsServer | undefined;
   #tls: ServerTls | undefined;
@@ -102,6 +105,8 @@ export class HttpServer {
     this.#server.headersTimeout = options.requestTimeout;
     this.#server.keepAliveTimeout = options.keepAliveTimeout;
     this.#server.maxConnections = options.connectionsMax;
+    this.#server.on('drop', () => this.refused.connections++);
+    this.#server.on('connection', (socket: Socket) => this.#countIn(socket));
     this.#server.on('request', (_req, res: ServerResponse) => {
       res.once('close', () => {
         // The connection becomes idle after this event; one kept alive would hold up the end.
@@ -165,6 +170,23 @@ export class HttpServer {
       this.#accepted.add(socket);
       socket.once('close', () => this.#accepted.delete(socket));
       this.#secure.emit('connection', socket);
+    });
+  }
+
+  /** Half of the connections are for others, however many one address opens. */
+  #countIn(socket: Socket): void {
+    const { remoteAddress = '' } = socket;
+    const there = this.#connections.get(remoteAddress) ?? 0;
+    if (there >= Math.ceil(this.#options.connectionsMax / 2)) {
+      this.refused.connections++;
+      socket.destroy();
+      return;
+    }
+    this.#connections.set(remoteAddress, there + 1);
+    socket.once('close', () => {
+      const left = this.#connections.get(remoteAddress)! - 1;
+      if (left > 0) this.#connections.set(remoteAddress, left);
+      else this.#connections.delete(remoteAddress);
     });
   }
 

@@ -262,7 +262,7 @@ export const METRICS = {
   },
   canopy_http_refused_total: {
     type: 'counter',
-    help: 'Connections without the TLS (`tls`), requests without the password (`unauthorized`) that --web.config.file asks for, or beyond the passwords that may wait to be compared (`busy`).',
+    help: 'Connections without the TLS (`tls`), requests without the password (`unauthorized`) that --web.config.file asks for, or beyond the passwords that may wait to be compared (`busy`); connections beyond 2,048, or half of them from one address (`connections`).',
     labels: ['reason'],
   },
   canopy_web_config_last_reload_successful: {

@@ -239,7 +239,7 @@ describe('passwords', () => {
     expect((await get(basic('you', 'test'))).status).toBe(401);
     expect((await get('Bearer test')).status).toBe(401);
     expect((await get('Basic !')).status).toBe(401);
-    expect(server.refused).toEqual({ tls: 0, unauthorized: 5, busy: 0 });
+    expect(server.refused).toEqual({ tls: 0, unauthorized: 5, busy: 0, connections: 0 });
     const right = await get(basic('me', 'test'));
     expect([right.status, right.headers.get('x-frame-options')]).toEqual([200, 'deny']);
     guard.now = { ...OPEN, users: new Map([['you', HASH]]) };
