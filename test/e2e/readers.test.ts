@@ -84,6 +84,7 @@ const made = (ref: JournalRef, epoch: number, sequence: number, replay = 0, told
   encodeCursor({
     ...{ ref, position: { epoch, sequence }, complete: Number.MAX_SAFE_INTEGER, replay },
     told: { epoch: told, sequence: told },
+    proof: undefined,
   });
 
 /** Name → one question, again and again. */

@@ -27,8 +27,11 @@ const TOLD = 2;
 /** Signed: it ends with `SIGNATURE_BYTES`. */
 const SIGNED = 4;
 const SIGNATURE_BYTES = 8;
-/** A cursor is at most 1 + 1 + 21 + 16 + 9 + 8 + 16 + 8 bytes. */
-const TEXT_LENGTH_MAX = 107;
+/** `proof` follows. */
+const PROVEN = 8;
+const FLAGS_MAX = 15;
+/** A cursor is at most 1 + 1 + 21 + 16 + 9 + 8 + 16 + 4 + 8 bytes. */
+const TEXT_LENGTH_MAX = 112;
 const BASE64URL = /^[A-Za-z0-9_-]+$/;
 
 export interface Cursor {
@@ -46,6 +49,8 @@ export interface Cursor {
   readonly told: JournalPosition;
   /** A filtered view is rebuilt from this many sequence numbers before `position`. */
   readonly replay: number;
+  /** Of the entry at `position` as the server had it (`proofOf`); undefined where there was none, or nobody noted it. */
+  readonly proof: number | undefined;
 }
 
 export interface ReadCursor extends Cursor {
@@ -58,12 +63,15 @@ export function encodeCursor(cursor: Cursor, key?: Uint8Array): string {
   const writer = new ByteWriter(64);
   writer.u8(VERSION);
   const hasTold = comparePositions(cursor.told, cursor.position) > 0;
-  writer.u8((hasTold ? TOLD : 0) | (key === undefined ? 0 : SIGNED));
+  const { proof } = cursor;
+  const proven = proof === undefined ? 0 : PROVEN;
+  writer.u8((hasTold ? TOLD : 0) | (key === undefined ? 0 : SIGNED) | proven);
   writeRef(writer, cursor.ref);
   writePosition(writer, cursor.position);
   writer.signed(cursor.complete);
   writer.varint(cursor.replay);
   if (hasTold) writePosition(writer, cursor.told);
+  if (proof !== undefined) for (let i = 0; i < 32; i += 8) writer.u8((proof >>> i) & 0xff);
   if (key !== undefined) writer.raw(signatureOf(writer.view(), key));
   return Buffer.from(writer.view()).toString('base64url');
 }
@@ -77,14 +85,22 @@ export function decodeCursor(text: string, key?: Uint8Array): ReadCursor {
   const reader = new ByteReader(bytes);
   if (reader.u8() !== VERSION) reader.fail('cursor of an unknown version');
   const flags = reader.u8();
+  if (flags > FLAGS_MAX) reader.fail('cursor with unknown flags');
   const ref = readRef(reader);
   const position = readPosition(reader);
   const complete = reader.signed();
   const replay = reader.varint();
   const told = (flags & TOLD) === 0 ? position : readPosition(reader);
+  const proof = (flags & PROVEN) === 0 ? undefined : readProof(reader);
   const isGenuine = (flags & SIGNED) !== 0 && isSigned(bytes, reader.raw(SIGNATURE_BYTES), key);
   reader.end();
-  return { ref, position, complete, told, replay, isGenuine };
+  return { ref, position, complete, told, replay, proof, isGenuine };
+}
+
+function readProof(reader: ByteReader): number {
+  let proof = 0;
+  for (let i = 0; i < 32; i += 8) proof |= reader.u8() << i;
+  return proof >>> 0;
 }
 
 const signatureOf = (bytes: Uint8Array, key: Uint8Array): Uint8Array =>

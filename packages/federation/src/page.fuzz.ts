@@ -152,6 +152,7 @@ it('cursors: both laws', () => {
     complete: time,
     told: position,
     replay: fc.maxSafeNat(),
+    proof: fc.option(fc.nat(0xffffffff), { nil: undefined }),
   });
   check(
     fc.property(cursor, (one) => {

@@ -256,6 +256,10 @@ export const METRICS = {
     type: 'gauge',
     help: 'About what is remembered of readers with `match[]`, to go on decoding where they are.',
   },
+  canopy_reader_branches_total: {
+    type: 'counter',
+    help: 'Pulls by readers whose newest entry is another than the one here: the journal was put back to an older state and went on.',
+  },
   canopy_filters_dropped_total: {
     type: 'counter',
     help: 'Memories of readers with `match[]` that went for others; made again from the journal with their next pull.',

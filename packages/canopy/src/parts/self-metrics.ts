@@ -177,6 +177,7 @@ function bindServing(metrics: SelfMetrics, { frames, puller }: MetricSources): v
       ...byReason(totals?.refusedBy ?? {}),
     ];
   });
+  metrics.value('canopy_reader_branches_total', () => frames()?.totals.branches ?? 0);
   metrics.value('canopy_filter_bytes', () => frames()?.viewBytes ?? 0);
   metrics.value('canopy_filters_dropped_total', () => frames()?.totals.viewsDropped ?? 0);
   metrics.value('canopy_unusable_reports_total', () => puller()?.totals.unusableReports ?? 0);

@@ -35,6 +35,7 @@ import {
 import type { Log } from '../log.js';
 import { FRAMES_MEDIA_TYPE, PAGE_ENTRIES_MAX, encodePage } from '../page.js';
 import type { JournalSection, Page } from '../page-types.js';
+import { Branches } from './branches.js';
 import { type Budget, JournalRead } from './journal-read.js';
 import { LayoutReader } from './layouts.js';
 import { type Reader, type ReaderStatus, Readers } from './readers.js';
@@ -145,6 +146,8 @@ export class FrameServer {
     layoutDumps: 0,
     gaps: 0,
     epochBreaks: 0,
+    /** Pages for readers that have another entry under the number of one of ours. */
+    branches: 0,
     undecodable: 0,
     replays: 0,
     evaluated: 0,
@@ -154,6 +157,7 @@ export class FrameServer {
   /** Pages that are made at once hold the event loop no longer than one does. */
   readonly #turns = new Turns(setImmediate);
   readonly #layouts: LayoutReader;
+  readonly #branches: Branches;
   readonly #views: Views;
   readonly #readers: Readers;
   /** Journals there were when the last page was made; others have no watermark yet. */
@@ -166,6 +170,7 @@ export class FrameServer {
     this.#refs = [options.ownJournal as string as JournalRef];
     const { store, clock, readersMax, readerTtl: ttl } = options;
     this.#layouts = new LayoutReader(store, clock);
+    this.#branches = new Branches(store);
     this.#views = new Views(store, clock, this.#turns, this.#layouts, options);
     const remembered = options.rememberReaders ? store : undefined;
     this.#readers = new Readers({ clock, readersMax, ttl, store: remembered });
@@ -269,7 +274,8 @@ export class FrameServer {
     const journals: JournalSection[] = [];
     for (const { stored, read, watermark } of opened) {
       await read.verify();
-      const isBroken = read.isBeyond && this.#breakEpoch(stored.ref, read.from);
+      const mayBreak = read.isBeyond || read.isHeld;
+      const isBroken = mayBreak && this.#breakEpoch(stored.ref, read.from);
       const keptFor = this.#options.keptFor(stored.ref);
       const section = read.finish(watermark, keptFor, isBroken, (since) =>
         this.#trail(request.reader, stored, since),
@@ -306,6 +312,7 @@ export class FrameServer {
     const parts = {
       store,
       layouts: this.#layouts,
+      branches: this.#branches,
       reorder,
       ownJournal,
       cursorKey,
@@ -335,6 +342,8 @@ export class FrameServer {
       const ref = viewRef(stored.ref, request.selection);
       const cursor = request.cursors.get(ref);
       const read = new JournalRead(parts, stored, ref, cursor);
+      await read.compare();
+      if (read.isBranched) this.#noteBranch(stored, read, request.reader);
       if (read.isForged) {
         throw new CanopyError('bad_data', 'cursor from beyond the journal that was not given here');
       }
@@ -397,12 +406,22 @@ export class FrameServer {
     return this.#options.report();
   }
 
+  #noteBranch(stored: JournalState, { from, isHeld }: JournalRead, { name }: Reader): void {
+    this.totals.branches++;
+    if (!this.#branches.isNews(stored, from)) return;
+    const text = isHeld
+      ? 'it gets nothing before the next epoch'
+      : 'it goes on with the next epoch';
+    const fields = { reader: name, epoch: from.epoch, sequence: from.sequence };
+    this.#options.log('warn', `a reader has another entry than this journal: ${text}`, fields);
+  }
+
   /** True where the journal is ours to break; one that is passed on comes back by itself. */
   #breakEpoch(ref: JournalRef, above: JournalPosition): boolean {
     if ((ref as string) !== this.#options.ownJournal) return false;
     this.totals.epochBreaks++;
     const { epoch, sequence } = above;
-    this.#options.log('warn', 'a reader has more than the journal: a new epoch begins', {
+    this.#options.log('warn', 'a reader has what the journal lost: a new epoch begins', {
       epoch,
       sequence,
     });

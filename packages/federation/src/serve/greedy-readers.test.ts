@@ -103,7 +103,14 @@ it('no reader makes a journal begin a new epoch with a cursor that it was not gi
   undo.push(() => rig.close());
   const told = { epoch: 0, sequence: 0 };
   const at = (epoch: number, sequence: number, ref = id('a')) => ({
-    ...{ ref: ref as never, position: { epoch, sequence }, complete: 0, told, replay: 0 },
+    ...{
+      ref: ref as never,
+      position: { epoch, sequence },
+      complete: 0,
+      told,
+      replay: 0,
+      proof: undefined,
+    },
   });
   const check = async (cursor: string, expected: [number, number]): Promise<void> => {
     const response = await fetch(rig.target().url, { headers: { 'canopy-cursor': cursor } });
@@ -138,7 +145,7 @@ it('nothing is complete beyond what a reader has that has more than the journal'
   undo.push(() => rig.close());
   const position = { epoch: 2, sequence: 3 };
   const told = { epoch: 0, sequence: 0 };
-  const had = { ref: id('a') as never, position, complete: T0 + 77, told, replay: 0 };
+  const had = { ref: id('a') as never, position, complete: T0 + 77, told, replay: 0, proof: 7 };
   const headers = { 'canopy-cursor': encodeCursor(had, CURSOR_KEY) };
   const response = await fetch(rig.target().url, { headers });
   const body = new Uint8Array(await response.arrayBuffer());

@@ -5,6 +5,7 @@ import { expect, it } from 'vitest';
 import { FixtureJournal } from '../testing/fixture-journal.js';
 import { MemoryStore } from '../testing/memory-store.js';
 import { CURSOR_KEY, id } from '../testing/rig.js';
+import { Branches } from './branches.js';
 import { JournalRead } from './journal-read.js';
 import { LayoutReader } from './layouts.js';
 
@@ -39,7 +40,12 @@ async function page(
     },
   });
   const parts = {
-    ...{ store: odd, layouts: new LayoutReader(odd, clock), views: null },
+    ...{
+      store: odd,
+      layouts: new LayoutReader(odd, clock),
+      views: null,
+      branches: new Branches(odd),
+    },
     ...{ ownJournal: id('f'), cursorKey: CURSOR_KEY },
     ...{ now: () => asTime(T0), monotonic: () => clock.monotonic(), reorder: 0 },
   };

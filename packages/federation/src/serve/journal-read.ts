@@ -5,6 +5,7 @@
 import { encodeEntry, encodeGap } from '@canopy/encoding';
 import {
   EntryKind,
+  type GapCause,
   type JournalEntry,
   type JournalId,
   type JournalPosition,
@@ -17,8 +18,10 @@ import {
   comparePositions,
   parseLedger,
 } from '@canopy/model';
-import { type ReadCursor, encodeCursor } from '../cursor.js';
+import { type Cursor, type ReadCursor, encodeCursor } from '../cursor.js';
 import type { JournalSection } from '../page-types.js';
+import { proofOf } from '../proof.js';
+import type { Branches } from './branches.js';
 import type { FilterView } from './filter-view.js';
 import type { LayoutReader } from './layouts.js';
 import type { ViewSource } from './views.js';
@@ -41,6 +44,7 @@ export interface Budget {
 export interface ReadParts {
   readonly store: Store;
   readonly layouts: LayoutReader;
+  readonly branches: Branches;
   /** The journal this process writes, and what its cursors are signed with. */
   readonly ownJournal: JournalId;
   readonly cursorKey: Uint8Array;
@@ -71,6 +75,10 @@ export class JournalRead {
   #complete = 0;
   #told = START;
   #replay = 0;
+  /** Of the entry at `position`, where one is there. */
+  #proof: number | undefined;
+  /** The reader's newest entry is another than ours: what follows here does not follow on it. */
+  #isBranched = false;
   #newest: JournalPosition;
   #trimmed: JournalPosition;
   #entries: JournalEntry[] = [];
@@ -88,7 +96,14 @@ export class JournalRead {
     this.#stored = stored;
     this.#ref = ref;
     // Who begins may have lost what it had (its store was wiped while it was down): it is told what is gone, as everybody.
-    const beginning = { ref, position: START, complete: 0, told: START, replay: 0 };
+    const beginning = {
+      ref,
+      position: START,
+      complete: 0,
+      told: START,
+      replay: 0,
+      proof: undefined,
+    };
     this.#cursor = cursor ?? { ...beginning, isGenuine: true };
     this.#from = this.#cursor.position;
     this.#rewind();
@@ -98,11 +113,29 @@ export class JournalRead {
   }
 
   #rewind(): void {
-    const { position, complete, told, replay } = this.#cursor;
+    const { position, complete, told, replay, proof } = this.#cursor;
     this.#position = position;
+    this.#proof = proof;
     this.#complete = complete;
     this.#told = told;
     this.#replay = replay;
+  }
+
+  /** Looks whether the reader is on another branch of the journal. Before anything is read. @throws CanopyError of the store. */
+  async compare(): Promise<void> {
+    const { branches } = this.#parts;
+    this.#isBranched = await branches.isOther(this.#stored, this.#cursor, this.#isOwn);
+    if (this.isHeld) this.#open = false;
+  }
+
+  /** The reader's newest entry is another than ours. */
+  get isBranched(): boolean {
+    return this.#isBranched;
+  }
+
+  /** And there is no later epoch to go on with: it gets nothing until there is. */
+  get isHeld(): boolean {
+    return this.#isBranched && this.#stored.position.epoch === this.#from.epoch;
   }
 
   /** The reader has what this journal does not know. */
@@ -112,7 +145,7 @@ export class JournalRead {
 
   /** The reader says so, but nobody gave it that cursor. Of a journal that is passed on its own source knows. */
   get isForged(): boolean {
-    return this.isBeyond && this.#isOwn && !this.#cursor.isGenuine;
+    return (this.isBeyond || this.#isBranched) && this.#isOwn && !this.#cursor.isGenuine;
   }
 
   get #isOwn(): boolean {
@@ -141,6 +174,8 @@ export class JournalRead {
   /** Reads one step; takes what it took off the budget. False when there is nothing to read now. */
   async step(budget: Budget): Promise<boolean> {
     if (!this.#open) return false;
+    const { epoch } = this.#from;
+    if (this.#isBranched && this.#position.epoch === epoch) await this.#leaveBranch(budget);
     if (this.#parts.views !== null && this.#view === null) {
       const start = { position: this.#position, replay: this.#replay };
       const ready = await this.#parts.views.at(this.#stored, this.#ref, start, budget.deadline);
@@ -160,14 +195,25 @@ export class JournalRead {
     trail: (since: number) => readonly TrailLevel[],
   ): JournalSection {
     const { cursorKey } = this.#parts;
-    // Of a reader that has more nobody knows what happened since: what its journal lost is not named yet.
-    const isWhole = !this.isBeyond && comparePositions(this.#position, this.#stored.position) >= 0;
+    // Of a reader that has more, or other entries, nobody knows what happened since: what its journal lost is not named yet.
+    const isKnown = !this.isBeyond && !this.isHeld;
+    const isWhole = isKnown && comparePositions(this.#position, this.#stored.position) >= 0;
+    const isMoved = comparePositions(this.#position, this.#from) > 0;
     if (this.#view !== null && this.#parts.views !== null) {
       const { sequence } = this.#view.replayFrom();
       this.#replay = this.#position.sequence - sequence;
-      const isMoved = comparePositions(this.#position, this.#from) > 0;
       this.#parts.views.keep(this.#ref, this.#position, this.#view, isMoved);
     }
+    const cursor: Cursor = {
+      ref: this.#ref,
+      position: this.#position,
+      complete: isWhole ? this.#completeAtEnd(watermark) : this.#complete,
+      told: this.#told,
+      replay: this.#replay,
+      proof: this.#proof,
+    };
+    // What was read here just now.
+    if (isMoved) this.#parts.branches.note(this.#stored, cursor);
     return {
       ref: this.#ref,
       from: this.#from,
@@ -178,20 +224,11 @@ export class JournalRead {
       keptFor,
       more: this.#open,
       epochBreak,
-      cursor: encodeCursor(
-        {
-          ref: this.#ref,
-          position: this.#position,
-          complete: isWhole ? this.#completeAtEnd(watermark) : this.#complete,
-          told: this.#told,
-          replay: this.#replay,
-        },
-        this.#isOwn ? cursorKey : undefined,
-      ),
+      cursor: encodeCursor(cursor, this.#isOwn ? cursorKey : undefined),
       entries: this.#entries,
       behindBytes: this.#behindBytes(),
       trail:
-        comparePositions(this.#position, this.#stored.position) === 0
+        isKnown && comparePositions(this.#position, this.#stored.position) === 0
           ? trail(this.#cursor.complete)
           : [],
     };
@@ -256,7 +293,7 @@ export class JournalRead {
       this.totals.gaps++;
     }
     if (taken < rest.length) return false;
-    this.#position = this.#trimmed;
+    this.#moveTo(this.#trimmed);
     this.#view?.skipTo(this.#trimmed);
     this.#open = comparePositions(this.#position, this.#newest) < 0;
     return true;
@@ -275,21 +312,38 @@ export class JournalRead {
     const place = freePlace(after, this.#trimmed, layouts);
     if (place === null) return null;
     let from = this.#complete;
-    let to = Math.max(await this.#endOfLost(), from + 1);
+    let to = Math.max(await this.#endOfLost(this.#trimmed), from + 1);
     for (const entry of layouts) {
       if (comparePositions(entry, after) <= 0) continue;
       from = Math.max(0, Math.min(from, entry.time - 1));
       to = Math.max(to, entry.time + 1);
     }
-    const gap = {
-      group: 0,
-      from: asTime(from),
-      to: asTime(to),
-      cause: 'trimmed' as const,
-      frames: -1,
-    };
-    const fields = { kind: EntryKind.gap, group: 0, time: gap.to, key: false };
-    return encodeEntry({ ...place, ...fields }, encodeGap(gap));
+    return gapEntry(place, from, to, 'trimmed');
+  }
+
+  /**
+   * What follows the reader's newest entry here was journalled under numbers that it has, or its sources may have, other
+   * entries for: that epoch is over for it. One gap says so, from what it had to the first frame of the next epoch.
+   */
+  async #leaveBranch(budget: Budget): Promise<void> {
+    const { epoch, sequence } = this.#from;
+    const next = { epoch: epoch + 1, sequence: 0 };
+    const to = Math.max(await this.#endOfLost(next), this.#complete + 1);
+    const place = { epoch, sequence: sequence + 1 };
+    const gap = gapEntry(place, this.#complete, to, 'restart');
+    budget.entries--;
+    budget.bytes -= gap.bytes.length;
+    this.#entries.push(gap);
+    this.totals.gaps++;
+    this.#replay = 0;
+    this.#moveTo(next);
+  }
+
+  /** To where no entry is. */
+  #moveTo(position: JournalPosition): void {
+    if (comparePositions(position, this.#position) === 0) return;
+    this.#position = position;
+    this.#proof = undefined;
   }
 
   /**
@@ -297,11 +351,11 @@ export class JournalRead {
    * stood (a slow scrape; frames of before a clock was set back, by a step or with a restart); where there is none, the
    * first that is still to come.
    */
-  async #endOfLost(): Promise<number> {
+  async #endOfLost(lost: JournalPosition): Promise<number> {
     const limits = { maxBytes: CHUNK_BYTES, maxEntries: CHUNK_ENTRIES };
     const { store, now, reorder } = this.#parts;
     const { newest, late } = parseLedger(this.#stored.ledger);
-    for (let after = this.#trimmed; ; ) {
+    for (let after = lost; ; ) {
       const kept = await store.readEntries(this.#stored.ref, after, limits);
       const frame = kept.find((entry) => entry.kind === EntryKind.frame);
       if (frame !== undefined) {
@@ -332,7 +386,7 @@ export class JournalRead {
     }
     if (read.length === 0) {
       // Nothing there up to the position of the state: what was filtered out at a level below.
-      this.#position = this.#newest;
+      this.#moveTo(this.#newest);
       this.#view?.skipTo(this.#newest);
       this.#open = false;
       return false;
@@ -366,6 +420,7 @@ export class JournalRead {
   #take(entry: JournalEntry, budget: Budget): void {
     const { epoch, sequence } = entry;
     this.#position = { epoch, sequence };
+    this.#proof = proofOf(entry);
     if (entry.kind === EntryKind.frame) this.#noteFrame(entry.time);
     const sent = this.#view === null ? entry : this.#view.offer(entry);
     // What is read costs too: a filter that lets little through must not hold the page for ever.
@@ -374,6 +429,13 @@ export class JournalRead {
     budget.entries--;
     this.#entries.push(sent);
   }
+}
+
+/** A gap of the whole journal. Times in ms since the epoch. */
+function gapEntry(place: JournalPosition, from: number, to: number, cause: GapCause): JournalEntry {
+  const gap = { group: 0, from: asTime(from), to: asTime(to), cause, frames: -1 };
+  const fields = { kind: EntryKind.gap, group: 0, time: gap.to, key: false };
+  return encodeEntry({ ...place, ...fields }, encodeGap(gap));
 }
 
 /** A position in (after, trimmed] that no layout has; null where there is none. */

@@ -212,6 +212,13 @@ export class FixtureJournal {
     return { epoch: this.epoch, sequence };
   }
 
+  /** Goes on from an older place under the same numbers, as a leaf does whose folder was put back; every group with a key frame. */
+  rewind({ epoch, sequence }: JournalPosition): void {
+    this.epoch = epoch;
+    this.sequence = sequence;
+    for (const group of this.#groups.values()) group.frames = 0;
+  }
+
   /** The store was put back to an older state. */
   async reload(): Promise<void> {
     const state = await this.#store.journal(this.ref);

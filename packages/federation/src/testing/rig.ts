@@ -43,13 +43,14 @@ export const id = (digit: string): JournalId => digit.repeat(32) as JournalId;
 
 /** Serves a store until `close`. */
 export class ServerRig {
-  readonly server: FrameServer;
+  server: FrameServer;
+  readonly #options: FrameServerOptions;
   readonly broken: JournalPosition[] = [];
   #http: Server | undefined;
   #url = '';
 
   constructor(store: Store, clock: Clock, own: JournalId, options: Partial<FrameServerOptions>) {
-    this.server = new FrameServer({
+    this.#options = {
       store,
       clock,
       name: 'leaf',
@@ -74,7 +75,13 @@ export class ServerRig {
       viewBytesMax: 1 << 24,
       log: () => undefined,
       ...options,
-    });
+    };
+    this.server = new FrameServer(this.#options);
+  }
+
+  /** Another process at the same address: it remembers nothing. */
+  restart(): void {
+    this.server = new FrameServer(this.#options);
   }
 
   /** `seen`: shown each answer before it is made. */
