@@ -17,16 +17,13 @@ import {
   type TileMeta,
   asDuration,
   asTime,
-  blockName,
-  comparePositions,
   errorText,
 } from '@canopy/model';
 import type { Log } from '../log.js';
 import { BlockWriter, Pause } from './block-writer.js';
-import { isBehind } from './fallen-store.js';
+import { isBehind, standing } from './fallen-store.js';
 import { DamagedBlock, type MergeProgress, mergeBlocks } from './merge.js';
 import { type SealedTiles, sealTiles } from './seal.js';
-import { lastOf, nameOf } from './tile-places.js';
 
 /** What is asked of the head. */
 export type BlockHead = Pick<Head, 'blocks' | 'dropTiles' | 'position'>;
@@ -58,8 +55,6 @@ export interface BlockKeeperOptions {
   onBlockCorrupt(ref: JournalRef, meta: BlockMeta): void;
   /** The store has not what it had of a journal. Whether its head has been built up anew. */
   onWentBack?(ref: JournalRef): Promise<boolean>;
-  /** The store seems to have less of a journal than its head; a commit may just have come in between. */
-  onBehind?(ref: JournalRef): void;
   /** Larger blocks are not made. */
   mergeBytesMax(): Promise<number>;
   readonly log: Log;
@@ -156,20 +151,13 @@ export class BlockKeeper {
 
   /** Whether the store has of a journal what its head knows of. */
   async #stands(ref: JournalRef): Promise<boolean> {
-    const { store, head, onWentBack, onBehind } = this.#options;
+    const { store, head, onWentBack } = this.#options;
     const state = await store.journal(ref);
-    if (state === undefined || isBehind(state, head(), ref)) {
-      onBehind?.(ref);
-      return false;
-    }
+    if (state === undefined || isBehind(state, head(), ref)) return false;
     if (onWentBack === undefined) return true;
-    const [blocks, tiles] = [head().blocks.list(ref), head().blocks.looseTiles(ref)];
-    const stored = new Set((await store.blocks(ref)).map(blockName));
-    const names = new Set((await store.tiles(ref)).map(nameOf));
-    // What the journal has not any more, either, is named when it is to be sealed.
-    const isLost = (tile: TileMeta): boolean =>
-      !names.has(nameOf(tile)) && comparePositions(lastOf(tile), state.trimmed) > 0;
-    if (blocks.every((meta) => stored.has(blockName(meta))) && !tiles.some(isLost)) return true;
+    const known = { tiles: head().blocks.looseTiles(ref), blocks: head().blocks.list(ref) };
+    const stored = { blocks: await store.blocks(ref), tiles: await store.tiles(ref) };
+    if (standing(known, stored, state.trimmed) === 'as known') return true;
     return !(await onWentBack(ref));
   }
 

@@ -1,4 +1,4 @@
-import { type Store, asDuration } from '@canopy/model';
+import { type BlockMeta, type Store, asDuration, asTime } from '@canopy/model';
 import { openRedisStore } from '@canopy/store';
 import {
   cutOff,
@@ -10,6 +10,7 @@ import {
 } from '@canopy/store/testing';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { A, tile } from '../testing/two-journals.js';
+import { type AtRest, standing } from './fallen-store.js';
 import { TileKeeper } from './tile-keeper.js';
 
 const at = (sequence: number) => ({ epoch: 1, sequence });
@@ -54,6 +55,34 @@ async function keeperOverSentinel(through: (store: Store) => Partial<Store>) {
   });
   return { servers, store, keeper, said };
 }
+
+/** A block of [from, to) whose newest frame is `last`. */
+const block = (id: number, from: number, to: number, last: number): BlockMeta => ({
+  ...{ id, from: asTime(from), to: asTime(to), minTime: asTime(from), maxTime: asTime(to - 1) },
+  ...{ resolution: asDuration(0), intervalMax: asDuration(0), last: at(last) },
+  ...{ tileBytes: 10, indexBytes: 0, groups: 1, tiles: 1, series: 1 },
+});
+
+it('knows what a store has lost from what is elsewhere', () => {
+  const check = (known: Partial<AtRest>, stored: Partial<AtRest>, cut: number, is: string) => {
+    const none = { tiles: [], blocks: [] };
+    expect(standing({ ...none, ...known }, { ...none, ...stored }, at(cut))).toBe(is);
+  };
+  const tiles = [tile(7, 50).meta];
+  const [old, other, merged] = [block(1, 0, 100, 6), block(2, 0, 100, 9), block(3, 0, 400, 9)];
+  check({ tiles }, { tiles }, 0, 'as known');
+  check({ tiles }, {}, 6, 'lost'); // the journal has it
+  check({ tiles }, {}, 7, 'as known'); // nobody has it: named when it is needed
+  check({ tiles }, { blocks: [other] }, 0, 'moved'); // another parent sealed it
+  check({ tiles, blocks: [old] }, { blocks: [old] }, 0, 'lost'); // that block was there before the tile
+  check({ tiles }, { blocks: [block(2, 100, 200, 9)] }, 0, 'lost'); // of another window
+  check({ blocks: [old] }, { blocks: [old] }, 0, 'as known');
+  check({ blocks: [old] }, {}, 5, 'lost');
+  check({ blocks: [old] }, {}, 6, 'moved'); // dropped by retention, or lost for good
+  check({ blocks: [old, other] }, { blocks: [merged] }, 0, 'moved');
+  check({ blocks: [merged] }, { blocks: [old] }, 0, 'moved'); // back before the merge
+  check({ blocks: [old] }, { blocks: [{ ...old, last: at(5) }] }, 0, 'moved'); // its number, another block
+});
 
 describe.skipIf(redisIsLeftOut())('a Redis that fails over', () => {
   it('between a tile and the cut behind it drops no entry of that tile', async () => {

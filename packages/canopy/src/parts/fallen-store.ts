@@ -4,7 +4,51 @@
  */
 import type { Head } from '@canopy/head';
 import type { FramePuller } from '@canopy/federation';
-import { type JournalRef, type JournalState, comparePositions } from '@canopy/model';
+import {
+  type BlockMeta,
+  type JournalPosition,
+  type JournalRef,
+  type JournalState,
+  type TileMeta,
+  blockName,
+  comparePositions,
+} from '@canopy/model';
+import { lastOf, nameOf } from './tile-places.js';
+
+/** Tiles of a journal that are in no block, and blocks. */
+export interface AtRest {
+  readonly tiles: readonly TileMeta[];
+  readonly blocks: readonly BlockMeta[];
+}
+
+/**
+ * How what a head knows to be stored of a journal (or a part of it) stands to what the store has, the journal being cut
+ * after `trimmed`. `lost`: something is gone that the journal still has, so the head is to be built up anew from it.
+ * `moved`: something is elsewhere or dropped; for whoever writes the journal, and knows what it did, that is lost as well.
+ *
+ * What is gone is not lost where
+ * - the journal has it no more, either (no head can be built up with it): it is named when somebody needs it;
+ * - a block that the head does not know covers its time: another parent has sealed, or merged, it.
+ */
+export function standing(
+  known: AtRest,
+  stored: AtRest,
+  trimmed: JournalPosition,
+): 'as known' | 'moved' | 'lost' {
+  const tileNames = new Set(stored.tiles.map(nameOf));
+  const blockNames = new Set(stored.blocks.map(blockName));
+  const knownBlocks = new Set(known.blocks.map(blockName));
+  const others = stored.blocks.filter((block) => !knownBlocks.has(blockName(block)));
+  const isIn = (time: number): boolean => others.some(({ from, to }) => from <= time && time < to);
+  const isCut = (last: JournalPosition): boolean => comparePositions(last, trimmed) <= 0;
+  const tiles = known.tiles.filter((tile) => !tileNames.has(nameOf(tile)) && !isCut(lastOf(tile)));
+  const blocks = known.blocks.filter((block) => !blockNames.has(blockName(block)));
+  const isLost =
+    tiles.some(({ maxTime }) => !isIn(maxTime)) ||
+    blocks.some(({ last, from }) => !isCut(last) && !isIn(from));
+  if (isLost) return 'lost';
+  return tiles.length + blocks.length > 0 ? 'moved' : 'as known';
+}
 
 /** The next pull finds that out by itself: its commit is refused, or, where nothing new comes, the store is asked (`doubt`). */
 export function isBehind(

@@ -4,7 +4,6 @@
  * ticked off when the store has them.
  */
 import {
-  type BlockMeta,
   CanopyError,
   type Clock,
   type DurationMs,
@@ -13,7 +12,6 @@ import {
   type JournalState,
   type Store,
   type StoredTile,
-  type TileMeta,
   type Timer,
   blockName,
   comparePositions,
@@ -21,6 +19,7 @@ import {
 } from '@canopy/model';
 import type { Head } from '@canopy/head';
 import type { Log } from '../log.js';
+import { standing } from './fallen-store.js';
 import { applyInSteps, recoverJournal } from './recovery.js';
 import { lastOf, nameOf } from './tile-places.js';
 
@@ -167,40 +166,22 @@ export class Follower {
     const head = this.#options.head();
     const blocks = await this.#options.store.blocks(ref);
     const stored = await this.#options.store.tiles(ref);
-    if (this.#lacksTiles(state, blocks, stored)) return this.#rebuild(state);
+    const known = { tiles: head.blocks.looseTiles(ref), blocks: head.blocks.list(ref) };
+    if (standing(known, { tiles: stored, blocks }, state.trimmed) === 'lost') {
+      return this.#rebuild(state);
+    }
     head.blocks.compare(ref, blocks, stored);
     if (!stored.every((meta) => head.storedTiles.knows(ref, meta))) return this.#rebuild(state);
     const names = new Set(stored.map(nameOf));
     const left = (this.#closed.get(ref) ?? []).filter(({ meta }) => {
-      const last = { epoch: meta.epoch, sequence: meta.lastSequence };
       // The journal is cut only behind what is stored.
-      const isStored = names.has(nameOf(meta)) || comparePositions(last, state.trimmed) <= 0;
+      const isCut = comparePositions(lastOf(meta), state.trimmed) <= 0;
+      const isStored = isCut || names.has(nameOf(meta));
       if (isStored) head.tileStored(ref, meta);
       return !isStored;
     });
     if (left.length === 0) this.#closed.delete(ref);
     else this.#closed.set(ref, left);
-  }
-
-  /** Whether what the head has in stored tiles and blocks is in neither any more, though the journal still has it. */
-  #lacksTiles(
-    { ref, trimmed }: JournalState,
-    blocks: readonly BlockMeta[],
-    stored: readonly TileMeta[],
-  ): boolean {
-    const head = this.#options.head();
-    const names = new Set(stored.map(nameOf));
-    // What was sealed or merged meanwhile is in a block of its window.
-    const isSealed = (time: number): boolean =>
-      blocks.some(({ from, to }) => from <= time && time < to);
-    const isKept = (last: JournalPosition): boolean => comparePositions(last, trimmed) > 0;
-    return (
-      head.blocks
-        .looseTiles(ref)
-        .some(
-          (meta) => isKept(lastOf(meta)) && !names.has(nameOf(meta)) && !isSealed(meta.maxTime),
-        ) || head.blocks.list(ref).some(({ last, from }) => isKept(last) && !isSealed(from))
-    );
   }
 
   /** Whether the head may have other tiles of a journal than the store. */

@@ -52,7 +52,6 @@ export class SamplesAtRest {
       onTileCorrupt: (ref, meta) => process.noteCorrupt(corruptTile(ref, meta)),
       onBlockCorrupt: (ref, meta) => process.noteCorrupt(corruptBlock(ref, meta)),
       onWentBack: (ref) => buildAnew(process, ref),
-      onBehind: (ref) => process.puller?.doubt(ref),
       grace: asDuration(Math.min(GRACE_MAX, window)),
       mergeBytesMax: async () => {
         const limit = bytesMax((await store.usage()).limitBytes);

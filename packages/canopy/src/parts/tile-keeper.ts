@@ -17,7 +17,7 @@ import {
   errorText,
 } from '@canopy/model';
 import type { Log } from '../log.js';
-import { isBehind } from './fallen-store.js';
+import { isBehind, standing } from './fallen-store.js';
 import { firstOf } from './tile-places.js';
 
 /** What is asked of the head. */
@@ -297,7 +297,8 @@ export class TileKeeper {
     const read = metas.length === 0 ? [] : await store.readTiles(ref, metas);
     const isThere = (meta: TileMeta, i: number): boolean =>
       read[i] !== undefined || !head().storedTiles.isAlone(ref, meta);
-    if (metas.every(isThere)) return false;
+    const there = { tiles: metas.filter(isThere), blocks: [] };
+    if (standing({ tiles: metas, blocks: [] }, there, cut) === 'as known') return false;
     // The own journal is not built up anew: it keeps what the store lost of its tiles, for the next start to read.
     await onWentBack?.(ref);
     return true;
