@@ -16,6 +16,7 @@ import {
 } from '@canopy/model';
 import { JournalWriter, openEmbeddedStore, openRedisStore } from '@canopy/store';
 import { systemClock } from '../../packages/canopy/src/clock.js';
+import { JournalLeases } from '../../packages/canopy/src/parts/journal-leases.js';
 import { RecentTiles } from '../../packages/canopy/src/parts/recent-tiles.js';
 import { TileKeeper } from '../../packages/canopy/src/parts/tile-keeper.js';
 
@@ -55,7 +56,8 @@ export async function openGenerated(
     },
   };
   const store = await openStore(place);
-  const kept = { store, owner: OWNER, leaseTtl: TTL, log, head: (): Head => head };
+  const leases = new JournalLeases({ store, clock, owner: OWNER, ttl: TTL });
+  const kept = { store, leases, log, head: (): Head => head };
   const recent = isLeaf
     ? new RecentTiles({ ...kept, clock, window: asDuration(7_200_000), bytesMax: 2 ** 40 })
     : undefined;

@@ -29,6 +29,7 @@ import {
 } from '@canopy/model';
 import { JournalWriter, openRedisStore } from '@canopy/store';
 import { BlockKeeper } from '../../packages/canopy/src/parts/block-keeper.js';
+import { JournalLeases } from '../../packages/canopy/src/parts/journal-leases.js';
 import { TileKeeper } from '../../packages/canopy/src/parts/tile-keeper.js';
 import { Site, eventually, freePort, get, sleep } from '../processes.js';
 import { farmBodies } from './farm-bodies.js';
@@ -267,7 +268,8 @@ async function main(): Promise<void> {
     return used();
   };
   const emptyBare = await usedBare();
-  const common = { store, owner: 'bench', leaseTtl: asDuration(60_000), log: quiet };
+  const leases = new JournalLeases({ store, clock, owner: 'bench', ttl: asDuration(60_000) });
+  const common = { store, leases, log: quiet };
   let tiles: TileKeeper | undefined;
   const head = new Head({
     clock,

@@ -3,6 +3,7 @@ import { expect, it } from 'vitest';
 import { EVER, HOUR, MINUTE, SmallParent, TTL } from '../testing/small-parent.js';
 import { systemClock } from '../clock.js';
 import type { BlockKeeperOptions } from './block-keeper.js';
+import { JournalLeases } from './journal-leases.js';
 import { recoverAgain, recoverHead } from './recovery.js';
 import { SealedSource } from './sealed-source.js';
 
@@ -420,7 +421,9 @@ it('makes nothing where another process writes the journal', async () => {
   await parent.take();
   await parent.tiles.write();
   parent.watermark = parent.clock.now() + HOUR;
-  const other = parent.newBlocks({ owner: 'another' });
+  const { store, clock } = parent;
+  const leases = new JournalLeases({ store, clock, owner: 'another', ttl: TTL });
+  const other = parent.newBlocks({ leases });
   await other.run(parent.clock.now());
   expect(parent.windows()).toEqual([]);
   expect(other.stats.failures).toBe(1);

@@ -6,7 +6,6 @@
 import type { Head } from '@canopy/head';
 import {
   type BlockMeta,
-  CanopyError,
   type Clock,
   type DurationMs,
   type JournalRef,
@@ -22,6 +21,7 @@ import {
 import type { Log } from '../log.js';
 import { BlockWriter, Pause } from './block-writer.js';
 import { isBehind, standing } from './fallen-store.js';
+import type { JournalLeases } from './journal-leases.js';
 import { DamagedBlock, type MergeProgress, mergeBlocks } from './merge.js';
 import { type SealedTiles, sealTiles } from './seal.js';
 
@@ -32,8 +32,7 @@ export interface BlockKeeperOptions {
   readonly store: Store;
   readonly clock: Clock;
   readonly head: () => BlockHead;
-  readonly owner: string;
-  readonly leaseTtl: DurationMs;
+  readonly leases: JournalLeases;
   /** A source is complete up to here; 0: not known. */
   watermark(ref: JournalRef): Milliseconds;
   /** Windows are so long. */
@@ -61,7 +60,6 @@ export interface BlockKeeperOptions {
 }
 
 const PROGRESS_MS = 5000;
-const RENEW_MS = 4000;
 /** A merge is not made where the store would be fuller than this while old and new are there. */
 const FULL = 0.95;
 /** A block that was merged before is written again for this share of its size, or once nothing more can come. */
@@ -162,13 +160,13 @@ export class BlockKeeper {
   }
 
   async #seal(ref: JournalRef, now: Milliseconds): Promise<void> {
-    const { window, head, store, log } = this.#options;
+    const { window, head, store, leases, log } = this.#options;
     for (const [from, tiles] of this.#windows(head().blocks.looseTiles(ref))) {
       const to = asTime(from + window);
       if (!this.#isPast(ref, to, now, this.#options.sealDelay)) continue;
       const asked = this.#headOf(ref);
       const pause = new Pause(this.#options.clock);
-      const lease = this.#leaseOf(ref);
+      const lease = (): Promise<Lease> => leases.held(ref);
       const writer = await BlockWriter.begin(store, lease, pause);
       const sealed = await sealTiles(store, ref, tiles, { from, to }, writer, pause);
       const { meta, placed, unreadable } = sealed;
@@ -215,7 +213,7 @@ export class BlockKeeper {
   }
 
   async #merge(ref: JournalRef, now: Milliseconds): Promise<void> {
-    const { spans, head, store, grace } = this.#options;
+    const { spans, head, store, leases, grace } = this.#options;
     for (const span of spans) {
       const sound = head()
         .blocks.list(ref)
@@ -236,7 +234,7 @@ export class BlockKeeper {
       }
     }
     if (head().blocks.isLate(ref)) return;
-    await store.sweepBlocks(await this.#leaseOf(ref)(), grace);
+    await store.sweepBlocks(await leases.held(ref), grace);
   }
 
   /** A block whose index is damaged is merged with no other: what can be read of it stays as it is. */
@@ -276,13 +274,13 @@ export class BlockKeeper {
     blocks: readonly BlockMeta[],
     window: { readonly from: Milliseconds; readonly to: Milliseconds },
   ): Promise<void> {
-    const { store, clock, log } = this.#options;
+    const { store, clock, leases, log } = this.#options;
     const asked = this.#headOf(ref);
     const begun = clock.monotonic();
     const progress: MergeProgress = { groups: 0, groupsDone: 0, unreadable: [] };
     const pause = new Pause(this.#options.clock);
     let told = begun;
-    const held = this.#leaseOf(ref);
+    const held = (): Promise<Lease> => leases.held(ref);
     const lease = (): Promise<Lease> => {
       if (clock.monotonic() - told > PROGRESS_MS) {
         told = clock.monotonic();
@@ -322,24 +320,5 @@ export class BlockKeeper {
     await store.finishBlock(await lease(), block.meta, block.replaced);
     this.#unsettled.delete(ref);
     head().blocks.finished(ref, block.meta, block.replaced);
-  }
-
-  /** A held lease, renewed where it has been some time. @throws CanopyError where another holds it. */
-  #leaseOf(ref: JournalRef): () => Promise<Lease> {
-    const { store, clock, owner, leaseTtl } = this.#options;
-    let held: Lease | undefined;
-    let renewed = 0;
-    return async () => {
-      const now = clock.monotonic();
-      if (held !== undefined && now - renewed < RENEW_MS) return held;
-      const outcome = await store.acquireLease(ref, owner, leaseTtl);
-      if (!outcome.granted) {
-        const text = `journal ${ref} is written by ${outcome.heldBy}`;
-        throw new CanopyError('storage_unavailable', text);
-      }
-      renewed = now;
-      held = outcome.lease;
-      return held;
-    };
   }
 }

@@ -5,12 +5,14 @@ import {
   redisIsLeftOut,
   redisOptions,
   startRedisSentinel,
+  systemClock,
   testEntry,
   until,
 } from '@canopy/store/testing';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { A, tile } from '../testing/two-journals.js';
 import { type AtRest, standing } from './fallen-store.js';
+import { JournalLeases } from './journal-leases.js';
 import { TileKeeper } from './tile-keeper.js';
 
 const at = (sequence: number) => ({ epoch: 1, sequence });
@@ -45,8 +47,7 @@ async function keeperOverSentinel(through: (store: Store) => Partial<Store>) {
       groupsNotNeeded: () => [],
       layoutsDropped: () => {},
     }),
-    owner: 'me',
-    leaseTtl: TTL,
+    leases: new JournalLeases({ store, clock: systemClock, owner: 'me', ttl: TTL }),
     hasUntoldGaps: () => false,
     oldestReader: () => undefined,
     log: (level, message, fields) => {

@@ -48,6 +48,7 @@ import type { Deletions } from './deletions.js';
 import { FoundGaps } from './found-gaps.js';
 import { makeEngine } from './query-engine.js';
 import { Rate } from './rate.js';
+import { JournalLeases } from './journal-leases.js';
 import { nameOf, pathOf, storedLedger } from './journal-paths.js';
 import { StorePulse } from './store-pulse.js';
 import { Watermarks } from './watermarks.js';
@@ -100,6 +101,7 @@ export class CanopyProcess {
   readonly readTokens: () => Promise<readonly TokenRule[]>;
   /** Owner of leases: another one each time, so that two processes are never taken for one. */
   readonly owner: string;
+  readonly leases: JournalLeases;
   /** The head has all of the own journal that is synced, and is given what comes. */
   isLevel = true;
   corruptRecords = 0;
@@ -163,6 +165,8 @@ export class CanopyProcess {
     this.readTokens = tokenReader(settings.tokenFile);
     const mark = Buffer.from(world.randomBytes(6)).toString('hex');
     this.owner = `${settings.name}@${world.hostname}-${mark}`;
+    const { clock, owner } = this;
+    this.leases = new JournalLeases({ store, clock, owner, ttl: LEASE_TTL });
   }
 
   /**

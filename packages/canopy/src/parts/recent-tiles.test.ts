@@ -8,6 +8,7 @@ import { type Store, asDuration, asTime, labelsFromObject } from '@canopy/model'
 import { VirtualClock } from '@canopy/model/testing';
 import { JournalWriter, openEmbeddedStore } from '@canopy/store';
 import { afterEach, expect, it } from 'vitest';
+import { JournalLeases } from './journal-leases.js';
 import { RecentTiles } from './recent-tiles.js';
 import { recoverLive } from './recovery.js';
 
@@ -34,8 +35,9 @@ async function openStore(clock: VirtualClock): Promise<Store> {
 async function startLeaf(store: Store, clock: VirtualClock, bytesMax = 1e6) {
   const said: string[] = [];
   const log = (level: string, message: string) => void said.push(`${level} ${message}`);
+  const leases = new JournalLeases({ store, clock, owner: OWNER.owner, ttl: OWNER.leaseTtl });
   const recent: RecentTiles = new RecentTiles({
-    ...{ ...OWNER, store, clock, window: WINDOW, bytesMax, log, head: () => head },
+    ...{ leases, store, clock, window: WINDOW, bytesMax, log, head: () => head },
   });
   const head = new Head({
     ...{ clock, windowMs: WINDOW, tileFrames: KEY_EVERY, outOfOrderWindow: asDuration(0) },

@@ -16,6 +16,7 @@ import {
 } from '@canopy/model';
 import type { Log } from '../log.js';
 import type { Chore } from './housekeeping.js';
+import type { JournalLeases } from './journal-leases.js';
 import { Retention } from './retention.js';
 import { TileKeeper } from './tile-keeper.js';
 import { Warming } from './warming.js';
@@ -28,8 +29,7 @@ export interface RecentTilesOptions {
   readonly store: Store;
   readonly head: () => Head;
   readonly clock: Clock;
-  readonly owner: string;
-  readonly leaseTtl: DurationMs;
+  readonly leases: JournalLeases;
   /** Tiles without a sample in it are dropped. */
   readonly window: DurationMs;
   /** What they may take of the store; what is beyond stays in memory and is decoded again after a restart. */

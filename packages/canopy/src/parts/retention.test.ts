@@ -9,6 +9,7 @@ import {
 import { VirtualClock } from '@canopy/model/testing';
 import { expect, it } from 'vitest';
 import { A, B, storeWithJournals, tile } from '../testing/two-journals.js';
+import { JournalLeases } from './journal-leases.js';
 import { Retention, type RetentionOptions } from './retention.js';
 
 const HOUR = 3_600_000;
@@ -30,8 +31,7 @@ async function rig(given: Partial<RetentionOptions> = {}) {
         },
       },
     }),
-    owner: 'me',
-    leaseTtl: asDuration(15_000),
+    leases: new JournalLeases({ store, clock, owner: 'me', ttl: asDuration(15_000) }),
     retention: asDuration(0),
     bytesMax: () => 0,
     tiles: { write: () => Promise.resolve(), hold: (task) => task() },

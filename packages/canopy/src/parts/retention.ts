@@ -2,7 +2,6 @@
 import type { Head, HeadBlocks } from '@canopy/head';
 import {
   type BlockMeta,
-  CanopyError,
   type DurationMs,
   type JournalRef,
   type Lease,
@@ -13,6 +12,7 @@ import {
   errorText,
 } from '@canopy/model';
 import type { Log } from '../log.js';
+import type { JournalLeases } from './journal-leases.js';
 import type { TileKeeper } from './tile-keeper.js';
 
 export interface RetentionOptions {
@@ -20,8 +20,7 @@ export interface RetentionOptions {
   readonly head: () => Pick<Head, 'dropTiles'> & {
     readonly blocks: Pick<HeadBlocks, 'dropped' | 'isLate'>;
   };
-  readonly owner: string;
-  readonly leaseTtl: DurationMs;
+  readonly leases: JournalLeases;
   /** 0: no limit. */
   readonly retention: DurationMs;
   /** Bytes of the store above which the oldest samples go, of a store that takes so many; asked each time, 0: no limit. */
@@ -170,14 +169,9 @@ export class Retention {
 
   /** One journal's trouble is not another's. */
   async #perJournal(ref: JournalRef, task: (lease: Lease) => Promise<void>): Promise<void> {
-    const { store, owner, leaseTtl, log } = this.#options;
+    const { leases, log } = this.#options;
     try {
-      const outcome = await store.acquireLease(ref, owner, leaseTtl);
-      if (!outcome.granted) {
-        const text = `journal ${ref} is written by ${outcome.heldBy}`;
-        throw new CanopyError('storage_unavailable', text);
-      }
-      await task(outcome.lease);
+      await task(await leases.take(ref));
     } catch (error) {
       this.stats.failures++;
       const fields = { journal: ref, error: errorText(error) };

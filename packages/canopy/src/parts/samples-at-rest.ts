@@ -8,7 +8,7 @@ import { BlockKeeper } from './block-keeper.js';
 import { corruptBlock, corruptTile } from './corrupt-records.js';
 import { buildAnew } from './fallen-store.js';
 import type { Chore } from './housekeeping.js';
-import { type CanopyProcess, LEASE_TTL } from './process.js';
+import type { CanopyProcess } from './process.js';
 import { Retention } from './retention.js';
 import type { TileKeeper } from './tile-keeper.js';
 
@@ -37,12 +37,12 @@ export class SamplesAtRest {
   readonly #clock: Clock;
 
   constructor(process: CanopyProcess, tiles: TileKeeper) {
-    const { store, clock, owner, log, settings } = process;
+    const { store, clock, leases, log, settings } = process;
     this.#clock = clock;
     const { blocksWindow: window } = settings;
     const bytesMax = (limitBytes: number): number =>
       settings.retentionBytes || Math.floor(DEFAULT_SHARE * limitBytes);
-    const common = { store, clock, owner, log, leaseTtl: LEASE_TTL, head: () => process.head };
+    const common = { store, clock, leases, log, head: () => process.head };
     this.#isShort = window < 10 * MINUTE;
     this.blocks = new BlockKeeper({
       ...{ ...common, window, watermark: (ref) => watermarkOf(process, ref) },

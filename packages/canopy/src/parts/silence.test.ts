@@ -17,12 +17,13 @@ import {
 import { VirtualClock } from '@canopy/model/testing';
 import { JournalTrimmer, JournalWriter, openEmbeddedStore } from '@canopy/store';
 import { afterEach, expect, it } from 'vitest';
+import { JournalLeases } from './journal-leases.js';
 import { recoverHead } from './recovery.js';
 import { TileKeeper } from './tile-keeper.js';
 
 const HOUR = 3_600_000;
 const WINDOW = asDuration(2 * HOUR);
-const OWNER = { owner: 'me', leaseTtl: asDuration(1e12) };
+const OWNER = { owner: 'me', ttl: asDuration(1e12) };
 const cleanUp: Array<() => Promise<unknown>> = [];
 afterEach(async () => {
   for (const end of cleanUp.splice(0).reverse()) await end();
@@ -42,8 +43,8 @@ async function startLevel(clock: VirtualClock, store: Store) {
   const lost: string[] = [];
   const keeper: TileKeeper = new TileKeeper({
     ...{
-      ...OWNER,
       store,
+      leases: new JournalLeases({ ...OWNER, store, clock }),
       head: () => head,
       oldestReader: () => undefined,
       hasUntoldGaps: () => false,
@@ -63,7 +64,7 @@ async function startLevel(clock: VirtualClock, store: Store) {
     // As retention does, or a block that takes their place.
     for (const { ref } of await store.journals()) {
       const old = (await store.tiles(ref)).filter(({ maxTime }) => maxTime < clock.now() - WINDOW);
-      const lease = await store.acquireLease(ref, OWNER.owner, OWNER.leaseTtl);
+      const lease = await store.acquireLease(ref, OWNER.owner, OWNER.ttl);
       if (old.length === 0 || !lease.granted) continue;
       await store.dropTiles(lease.lease, old);
       head.dropTiles(ref, old);
@@ -92,7 +93,15 @@ it.each(['aligned', 'loose'] as const)(
     const leaf = await startLevel(clock, await openStore(clock));
     const pulled: JournalEntry[] = [];
     const journal = await JournalWriter.open({
-      ...{ ...OWNER, store: leaf.store, clock, randomBytes, log: () => {}, pathIdentity: '' },
+      ...{
+        owner: OWNER.owner,
+        leaseTtl: OWNER.ttl,
+        store: leaf.store,
+        clock,
+        randomBytes,
+        log: () => {},
+        pathIdentity: '',
+      },
       ...{ commitInterval: asDuration(1), commitBytes: 1e6, queueBytesMax: 1e6 },
       keyFrameEvery: 5,
       onCommitted: (ref, entries) => {
@@ -106,7 +115,7 @@ it.each(['aligned', 'loose'] as const)(
       ...{ dropLayouts: true, log: () => {} },
     });
     const { ref } = journal;
-    const grant = await parent.store.acquireLease(ref, OWNER.owner, OWNER.leaseTtl);
+    const grant = await parent.store.acquireLease(ref, OWNER.owner, OWNER.ttl);
     if (!grant.granted) throw new Error('not granted');
     let at: JournalPosition | null = null;
     const pull = async (): Promise<void> => {

@@ -8,6 +8,7 @@ import {
 import { VirtualClock } from '@canopy/model/testing';
 import { expect, it } from 'vitest';
 import { A, B, storeWithJournals, tile } from '../testing/two-journals.js';
+import { JournalLeases } from './journal-leases.js';
 import { TileKeeper, type TileKeeperOptions } from './tile-keeper.js';
 
 async function rig(
@@ -36,8 +37,7 @@ async function rig(
       groupsNotNeeded: () => [],
       layoutsDropped: () => {},
     }),
-    owner: 'me',
-    leaseTtl: asDuration(15_000),
+    leases: new JournalLeases({ store, clock, owner: 'me', ttl: asDuration(15_000) }),
     hasUntoldGaps: () => false,
     oldestReader: () => undefined,
     log: (level, message) => void said.push(`${level} ${message}`),

@@ -4,8 +4,6 @@
  */
 import type { Head } from '@canopy/head';
 import {
-  CanopyError,
-  type DurationMs,
   type JournalPosition,
   type JournalRef,
   type Lease,
@@ -18,6 +16,7 @@ import {
 } from '@canopy/model';
 import type { Log } from '../log.js';
 import { isBehind, standing } from './fallen-store.js';
+import type { JournalLeases } from './journal-leases.js';
 import { firstOf } from './tile-places.js';
 
 /** What is asked of the head. */
@@ -32,8 +31,7 @@ export type TileHead = Pick<
 export interface TileKeeperOptions {
   readonly store: Store;
   readonly head: () => TileHead;
-  readonly owner: string;
-  readonly leaseTtl: DurationMs;
+  readonly leases: JournalLeases;
   /** A reader that still needs entries after this position; undefined: none. */
   oldestReader(ref: JournalRef): JournalPosition | undefined;
   /** Frames of it were found to be lost, and no stored ledger says so yet: it is not cut meanwhile. */
@@ -183,12 +181,12 @@ export class TileKeeper {
   }
 
   async #writePending(ref: JournalRef, trims: boolean): Promise<void> {
-    const { store, head } = this.#options;
+    const { store, head, leases } = this.#options;
     const asked = this.#headOf(ref);
     for (;;) {
       const batch = this.#batchOf(ref);
       if (batch.length === 0) break;
-      const lease = await this.#lease(ref);
+      const lease = await leases.take(ref);
       if (this.#headOf(ref) !== asked) return;
       await store.putTiles(
         lease,
@@ -230,14 +228,6 @@ export class TileKeeper {
     return this.#cut.get(ref) ?? this.#options.head().storedTiles.restoredFrom(ref) ?? START;
   }
 
-  /** @throws CanopyError `storage_unavailable` where another process writes the journal. */
-  async #lease(ref: JournalRef): Promise<Lease> {
-    const { store, owner, leaseTtl } = this.#options;
-    const outcome = await store.acquireLease(ref, owner, leaseTtl);
-    if (outcome.granted) return outcome.lease;
-    throw new CanopyError('storage_unavailable', `journal ${ref} is written by ${outcome.heldBy}`);
-  }
-
   /**
    * Cuts the journal where nothing needs it: neither an open tile nor a reader of our own. `newest`: the tile written last.
    * False where the store fell back, and the head was built up anew.
@@ -254,7 +244,7 @@ export class TileKeeper {
     const reader = oldestReader(ref);
     if (reader !== undefined && comparePositions(reader, upTo) < 0) upTo = reader;
     if (await this.#lacksWhatIsCut(ref, upTo)) return false;
-    const lease = await this.#lease(ref);
+    const lease = await this.#options.leases.take(ref);
     if (this.#headOf(ref) !== asked) return false;
     // The store may fall back between these two: it compares what was written last in the moment in which it cuts.
     this.stats.trimmedBytes += await store.trimJournal(lease, upTo, newest);

@@ -6,7 +6,7 @@ import { JournalTrimmer, replayFrom } from '@canopy/store';
 import type { Settings } from '../cli/settings.js';
 import type { Log } from '../log.js';
 import { storeAnswers } from '../parts/open-store.js';
-import { CanopyProcess, HEAD_WINDOW, LEASE_TTL } from '../parts/process.js';
+import { CanopyProcess, HEAD_WINDOW } from '../parts/process.js';
 import { Rate } from '../parts/rate.js';
 import { RecentTiles } from '../parts/recent-tiles.js';
 import { recoverLive } from '../parts/recovery.js';
@@ -24,9 +24,9 @@ export async function startLeaf(
   world: World,
 ): Promise<{ process: CanopyProcess; up: (signal: AbortSignal) => Promise<void> }> {
   const process = await CanopyProcess.open(settings, log, world);
-  const { life, store, clock, pulse, configuration, owner } = process;
+  const { life, store, clock, pulse, configuration, leases } = process;
   const recent = new RecentTiles({
-    ...{ store, owner, log, clock, leaseTtl: LEASE_TTL, window: HEAD_WINDOW },
+    ...{ store, leases, log, clock, window: HEAD_WINDOW },
     head: () => process.head,
     bytesMax: tileBytesMax(settings),
   });

@@ -11,7 +11,6 @@ import {
   type JournalState,
   parseLedger,
 } from '@canopy/model';
-import { takeLease } from '@canopy/store';
 import { type WebTotals, clientNames } from '@canopy/web';
 import type { Settings } from '../cli/settings.js';
 import { DEFAULT_SCRAPE_TIMEOUT } from '../config/schema.js';
@@ -20,7 +19,6 @@ import type { Log } from '../log.js';
 import { buildAnew, doubtWhatIsLess } from '../parts/fallen-store.js';
 import { Follower } from '../parts/follower.js';
 import { hasUntoldGaps } from '../parts/found-gaps.js';
-import { giveUpJournals } from '../parts/journal-leases.js';
 import { Leadership } from '../parts/leadership.js';
 import { LEAF_JOB, LeafDiscovery, leafJob, PAGE_BYTES_MAX } from '../parts/leaf-discovery.js';
 import { leafOf, trustOf, withLoss } from '../parts/leaf-trust.js';
@@ -209,10 +207,10 @@ function forgetGone({ puller, scraping }: CanopyProcess): void {
 
 /** Nobody else writes any journal after this, and the head has whatever the store has. */
 async function takeOver({ process, registry, follower }: Parts): Promise<void> {
-  const { store, clock, owner, log } = process;
+  const { store, leases, log } = process;
   await follower.stop();
   const before = await store.journals();
-  for (const { ref } of before) await takeLease(store, ref, owner, LEASE_TTL, clock);
+  for (const { ref } of before) await leases.takeOver(ref);
   for (const { ref } of before) {
     const state = await store.journal(ref);
     if (state === undefined) continue;
@@ -226,9 +224,9 @@ async function takeOver({ process, registry, follower }: Parts): Promise<void> {
 /** Starts what only the parent that writes does. `term` ends when another one does. */
 async function beginTerm(parts: Parts, term: LifeCycle): Promise<void> {
   const { process, registry, tiles, leadership } = parts;
-  const { settings, store, owner } = process;
+  const { settings, leases } = process;
   const isLost = () => !leadership.leads;
-  term.add('leases', () => (isLost() ? undefined : giveUpJournals(store, owner, LEASE_TTL)));
+  term.add('leases', () => (isLost() ? leases.forget() : leases.giveUp()));
   const journal = await process.openJournal(term, isLost);
   term.add('the last tiles', () => (isLost() ? undefined : tiles.write()));
   const puller = startPulling(parts, term);
@@ -307,11 +305,10 @@ function startPulling(
 }
 
 function makeTileKeeper(process: CanopyProcess): TileKeeper {
-  const { store, owner, log } = process;
+  const { store, leases, log } = process;
   return new TileKeeper({
-    ...{ store, owner, log },
+    ...{ store, leases, log },
     head: () => process.head,
-    leaseTtl: LEASE_TTL,
     onWentBack: (ref) => buildAnew(process, ref),
     hasUntoldGaps: (ref) => hasUntoldGaps(process, ref),
     // Before pages are served, and after, nobody knows who reads.

@@ -12,6 +12,7 @@ import {
 import { VirtualClock } from '@canopy/model/testing';
 import { systemClock } from '../clock.js';
 import { BlockKeeper, type BlockKeeperOptions } from '../parts/block-keeper.js';
+import { JournalLeases } from '../parts/journal-leases.js';
 import { TileKeeper } from '../parts/tile-keeper.js';
 
 export const MINUTE = 60_000;
@@ -25,6 +26,9 @@ export class SmallParent {
   readonly store = new MemoryStore(this.clock);
   readonly script = new JournalScript('a');
   readonly ref: JournalRef = this.script.ref;
+  readonly leases = new JournalLeases({
+    ...{ store: this.store, clock: systemClock, owner: 'me', ttl: TTL },
+  });
   readonly said: string[] = [];
   readonly corrupt: string[] = [];
   watermark = 0;
@@ -47,7 +51,7 @@ export class SmallParent {
 
   newTiles(): TileKeeper {
     return new TileKeeper({
-      ...{ store: this.store, owner: 'me', leaseTtl: TTL, log: () => {} },
+      ...{ store: this.store, leases: this.leases, log: () => {} },
       head: () => this.head,
       hasUntoldGaps: () => false,
       oldestReader: () => undefined,
@@ -56,7 +60,7 @@ export class SmallParent {
 
   newBlocks(given: Partial<BlockKeeperOptions> = {}): BlockKeeper {
     return new BlockKeeper({
-      ...{ store: this.store, clock: systemClock, owner: 'me', leaseTtl: TTL },
+      ...{ store: this.store, clock: systemClock, leases: this.leases },
       head: () => this.head,
       watermark: () => asTime(this.watermark),
       window: asDuration(2 * HOUR),

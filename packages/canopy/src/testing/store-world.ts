@@ -30,6 +30,7 @@ import { systemClock } from '../clock.js';
 import { BlockKeeper } from '../parts/block-keeper.js';
 import { recoverAgain, recoverHead } from '../parts/recovery.js';
 import { Retention } from '../parts/retention.js';
+import { JournalLeases } from '../parts/journal-leases.js';
 import { TileKeeper } from '../parts/tile-keeper.js';
 import { CHANCE, type StorePlace, unreliable } from './store-place.js';
 
@@ -125,7 +126,9 @@ export class StoreWorld extends ModelWorld {
     const log = (level: string, message: string): void => {
       if (level === 'error' && !message.startsWith('the store is over')) this.wrong.push(message);
     };
-    const common = { store: this.database, owner: 'me', leaseTtl: TTL, log };
+    const { database: store, clock } = this;
+    const leases = new JournalLeases({ store, clock, owner: 'me', ttl: TTL });
+    const common = { store, leases, log };
     const onWentBack = async (ref: JournalRef): Promise<boolean> => {
       const leaf = this.leaves.find(({ script }) => script.ref === ref)!;
       await this.#wentBack(leaf, await this.database.journal(ref));

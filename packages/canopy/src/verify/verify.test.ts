@@ -24,6 +24,7 @@ import { expect, it } from 'vitest';
 import { systemClock } from '../clock.js';
 import { runVerify } from '../commands/verify-ledger.js';
 import { BlockKeeper } from '../parts/block-keeper.js';
+import { JournalLeases } from '../parts/journal-leases.js';
 import { TileKeeper } from '../parts/tile-keeper.js';
 import { FrameLog } from './frame-log.js';
 
@@ -51,7 +52,9 @@ class Parent {
 
   constructor(store?: Store) {
     this.store = store ?? new MemoryStore(this.clock);
-    const keeping = { store: this.store, owner: 'me', leaseTtl: TTL, log: () => {} };
+    const { clock } = this;
+    const leases = new JournalLeases({ store: this.store, clock, owner: 'me', ttl: TTL });
+    const keeping = { store: this.store, leases, log: () => {} };
     const head: Head = new Head({
       ...{ clock: this.clock, windowMs: asDuration(2 * HOUR), tileFrames: 30, maxSeries: 1000 },
       ...{ outOfOrderWindow: asDuration(0), tileSource: this.store },
