@@ -119,7 +119,7 @@ async function recover(store: Store, identity: JournalIdentity, log: StoreLog): 
   const cleanText = await store.getDocument(CLEAN_DOCUMENT);
   if (cleanText !== undefined) await store.putDocument(CLEAN_DOCUMENT, undefined);
   const clean = cleanText === cleanMark(ref, state?.position ?? START);
-  const expected = await ExpectedScrapes.load(store, identity, log);
+  const expected = await ExpectedScrapes.load(store, identity, log, state?.position ?? START);
   if (state === undefined) return { state, index, clean, expected };
   const checkpoint = await store.getDocument(CHECKPOINT_DOCUMENT);
   const usable =
@@ -199,11 +199,13 @@ export function gapSinceBefore(
   // Of scrapes that were answered and never synced there is nothing but the word that they were coming.
   const wasScraping = hasScrapes || (expected.from !== undefined && !clean);
   const synced = setBackTo ?? (watermark > 0 ? watermark : index.newest);
-  const from = asTime(hasScrapes ? synced : Math.max(synced, expected.from ?? 0));
+  const complete = hasScrapes ? synced : Math.max(synced, expected.from ?? 0);
+  // Of a process that began with its clock set back and committed nothing there is that word, too.
+  const from = asTime(clean ? complete : Math.min(complete, expected.oldest ?? complete));
   if (!wasScraping || from === now || (clean && from > now)) return undefined;
   if (clean) return gapRecord(0, from, now, 'stopped', 0, undefined);
   // The clock may have been set back meanwhile: what was lost has times of before, or of a process that committed nothing.
-  const known = Math.max(from, expected.newest ?? 0);
+  const known = Math.max(complete, expected.newest ?? 0);
   const to = asTime(Math.max(now, known + UNSYNCED_INTERVALS * commitInterval));
   return gapRecord(0, from, to, 'restart', -1, undefined);
 }

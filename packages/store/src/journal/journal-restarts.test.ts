@@ -174,6 +174,33 @@ it('names what a kill lost where the clock was set back, before it or after', as
   await third.close();
 });
 
+it('names what a process lost that began with its clock set back and committed nothing', async () => {
+  const gapOfNext = async () => {
+    await crash();
+    clock.stepWallClock(30_000);
+    const next = await open();
+    await next.flush();
+    return (await read(next)).gaps.at(-1);
+  };
+  const first = await open();
+  const group = openGroup(first, 'a');
+  addSeries(group, 'm');
+  write(group, 0, 1);
+  await first.flush();
+  await crash();
+  clock.stepWallClock(-60_000);
+  const second = await open();
+  await second.expectScrapes(at(-55_000));
+  await crash();
+  clock.stepWallClock(1000);
+  // Another one, whose clock is not as far back.
+  const third = await open();
+  await third.expectScrapes(at(-50_000));
+  expect(await gapOfNext()).toMatchObject({ from: at(-55_001), to: at(2000), cause: 'restart' });
+  // Once it is told, it is told.
+  expect((await gapOfNext())?.from).toBeGreaterThan(at(-40_000));
+});
+
 it('names nothing after a clean end without a frame', async () => {
   const first = await open();
   await first.expectScrapes(at(0));
