@@ -1,11 +1,21 @@
 /**
- * Disks that take nothing for a while, under a leaf and under its parent: both go on and say so, nothing is lost. A bound on the
- * size of files stands for the disk: all writes are refused.
+ * Disks that take nothing for a while, under a leaf and under its parent, their logs on the same ones: both go on and say so,
+ * nothing is lost. A bound on the size of files stands for the disk: all writes are refused.
  */
 import { execFileSync } from 'node:child_process';
+import { readFileSync } from 'node:fs';
 import { afterAll, expect, it } from 'vitest';
 import { completeUpTo, gapsOf, rawSamples } from '../hierarchy.js';
-import { type Program, Site, eventually, freePort, get, sleep, waitReady } from '../processes.js';
+import {
+  MAIN,
+  type Program,
+  Site,
+  eventually,
+  freePort,
+  get,
+  sleep,
+  waitReady,
+} from '../processes.js';
 
 const FULL_MS = 1500;
 
@@ -27,8 +37,9 @@ it('what a disk does not take waits, and is not lost', async () => {
   const ports = { leaf: await freePort(), parent: await freePort() };
   const [leafUrl, parentUrl] = [ports.leaf, ports.parent].map((port) => `http://127.0.0.1:${port}`);
   const start = (role: 'leaf' | 'parent', config: string, ...flags: string[]): Program =>
-    site.canopy(
-      ...[role, role, '--config.file', site.file(`${role}.yml`, config)],
+    site.program(
+      ...[role, 'sh', '-c', `exec "$@" 2>> ${site.path(`${role}.log`)}`, 'sh'],
+      ...[process.execPath, MAIN, role, '--config.file', site.file(`${role}.yml`, config)],
       ...['--storage.path', site.path(role), '--leaf.name', role],
       ...['--web.listen-address', `127.0.0.1:${ports[role]}`, ...flags],
     );
@@ -52,11 +63,13 @@ it('what a disk does not take waits, and is not lost', async () => {
     setDisk(program, 'full');
     await isHealthy(url, false);
     await sleep(FULL_MS);
-    expect(program.isRunning, program.output).toBe(true);
+    expect(program.isRunning, readFileSync(site.path(`${program.name}.log`), 'utf8')).toBe(true);
     setDisk(program, 'free');
     await isHealthy(url, true);
     await isComplete();
   }
+  // What the log did not take was written later.
+  expect(readFileSync(site.path('leaf.log'), 'utf8')).toMatch(/does not take journal commits/);
   expect(await gapsOf(parentUrl, 'leaf')).toEqual([]);
   const time = Date.now() / 1000 - 1;
   const [here, there] = await Promise.all(
