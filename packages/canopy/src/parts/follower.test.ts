@@ -149,6 +149,22 @@ it('builds a head anew where the journal was cut past it, or the tiles are other
   expect(rebuilt.length).toBe(2);
 });
 
+it('takes in what another parent wrote that was not known to lead no more', async () => {
+  const { store, head, follower, write, rebuilt, journal } = await rig(openStore);
+  await write(3);
+  await follower.catchUpAll();
+  await write(2);
+  const states = await store.journals();
+  await follower.catchUpOthers(states, (ref) => ref === journal.ref);
+  expect(await values(head)).toEqual(upTo(3));
+  await write(1);
+  // Also where others ask at the same time.
+  const all = [1, 2].map(() => follower.catchUpOthers(states, () => false));
+  await Promise.all([...all, follower.catchUpAll()]);
+  expect(await values(head)).toEqual(upTo(6));
+  expect(rebuilt).toEqual([]);
+});
+
 it('takes in whole a journal that was cut before it was seen', async () => {
   const { store, journal, head, follower, rebuilt, write, storeTiles } = await rig(openStore);
   await write(14);

@@ -53,6 +53,8 @@ export class Follower {
   readonly #followed = new Set<JournalRef>();
   /** All of them: blocks and tiles may have been lost while no entry was. */
   #hasWaited = false;
+  /** By journal: the last of those who catch up with it. */
+  readonly #turns = new Map<JournalRef, Promise<void>>();
   /** Journals that this follower has come across. */
   readonly #seen = new Set<JournalRef>();
   #timer: Timer | undefined;
@@ -105,10 +107,34 @@ export class Follower {
     for (const state of states) await this.catchUp(state);
   }
 
-  /** Brings the head to what the store has of one journal. */
+  /** Brings the head to what the store has of one journal. One after the other, where several ask. */
   async catchUp(state: JournalState): Promise<void> {
-    await this.#catchUp(state);
+    const { ref } = state;
+    const turn = (this.#turns.get(ref) ?? Promise.resolve()).then(() => this.#catchUp(state));
+    const settled = turn.catch(() => undefined);
+    this.#turns.set(ref, settled);
+    try {
+      await turn;
+    } finally {
+      if (this.#turns.get(ref) === settled) this.#turns.delete(ref);
+    }
     this.#options.onLevel(state);
+  }
+
+  /**
+   * While this parent writes the store: takes in what another has written that did not know yet that it leads no more, of
+   * journals that are not `isOurs`, to write or to pull; nobody here would ever look at them again. `states`: as last read.
+   */
+  async catchUpOthers(
+    states: Iterable<JournalState>,
+    isOurs: (ref: JournalRef) => boolean,
+  ): Promise<void> {
+    const isAhead = ({ ref, position }: JournalState): boolean =>
+      comparePositions(position, this.#options.head().position(ref) ?? START) > 0 && !isOurs(ref);
+    for (const { ref } of [...states].filter(isAhead)) {
+      const state = await this.#options.store.journal(ref);
+      if (state !== undefined && isAhead(state)) await this.catchUp(state);
+    }
   }
 
   async #catchUp(state: JournalState): Promise<void> {

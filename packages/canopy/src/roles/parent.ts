@@ -254,10 +254,17 @@ async function beginTerm(parts: Parts, term: LifeCycle): Promise<void> {
 }
 
 /** Tiles to the store, windows to blocks, old ones away. */
-function startKeeping({ process, tiles, rest }: Parts, term: LifeCycle): void {
-  const { world, log } = process;
+function startKeeping({ process, tiles, rest, follower }: Parts, term: LifeCycle): void {
+  const { world, log, pulse } = process;
   const when = '*/5 * * * * *';
+  const isOurs = (ref: JournalRef): boolean =>
+    ref === process.journal?.ref || (process.puller?.knows(ref) ?? true);
   const chores = [
+    {
+      name: 'journals of others',
+      when,
+      run: () => follower.catchUpOthers(pulse.states.values(), isOurs),
+    },
     { name: 'gaps', when, run: () => process.puller?.tellGaps() },
     { name: 'tiles', when, run: () => tiles.write() },
   ];

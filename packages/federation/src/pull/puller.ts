@@ -171,6 +171,11 @@ export class FramePuller implements PullFormat {
     return [...this.#journals.keys()];
   }
 
+  /** Whether a journal was asked for or named. */
+  knows(ref: JournalRef): boolean {
+    return this.#journals.has(ref);
+  }
+
   /**
    * Stores the ledgers of journals of which gaps wait for a page that may never come. To be called now and then.
    * @throws CanopyError of the store, after all were tried.
