@@ -44,6 +44,8 @@ export interface Run {
 export interface Description {
   readonly family: Family | undefined;
   readonly position: JournalPosition;
+  readonly group: GroupId;
+  readonly time: number;
 }
 
 export interface TrueSeries {
@@ -125,21 +127,21 @@ export class Truth {
       this.#groups.set(key, group);
       this.targets.set(entry.group, target);
     }
-    const { epoch, sequence } = entry;
-    const position = { epoch, sequence };
+    const { epoch, sequence, time } = entry;
+    const place = { position: { epoch, sequence }, group: entry.group, time };
     for (const family of families) {
       group.families.push(family);
       group.newest.set(family.name, family);
       for (const { descriptions } of group.slots) {
         if (descriptions.at(-1)?.family?.name === family.name)
-          descriptions.push({ family, position });
+          descriptions.push({ family, ...place });
       }
     }
     for (const { labels, family } of slots) {
       const named = group.families[family] as Family | undefined;
       const newest = named === undefined ? undefined : group.newest.get(named.name);
       const known = this.#series(labels);
-      known.descriptions.push({ family: newest, position });
+      known.descriptions.push({ family: newest, ...place });
       group.slots.push(known);
     }
   }

@@ -3,13 +3,14 @@
  * scraped it; and a leaf journalled what the exporter says.
  *
  * Does not check: which of two leaves' descriptions wins, or of two runs' after a clock was set (the later one need not be
- * the one of later times); whether what was said after the moment up to which everything
+ * the one of later times); what was said in a layout that the level's ledger names as lost with its group's frames (a
+ * damaged record); whether what was said after the moment up to which everything
  * must have arrived is there already.
  */
 import { type Family, comparePositions } from '@canopy/model';
-import type { Level } from '../level.js';
+import { type Level, covers } from '../level.js';
 import { helpAt, typeOf } from '../exporter.js';
-import type { Truth } from '../truth.js';
+import type { Description, Truth } from '../truth.js';
 import { type Checker, type Outcome, isClockSet, owedUpTo, truthsBelow } from './outcome.js';
 
 const FAULTS_MAX = 3;
@@ -51,6 +52,11 @@ function saidOf(
   const descriptions = series.get(key)?.descriptions ?? [];
   const end = owedUpTo(outcome, level, ref);
   if (isClockSet(outcome, writer)) return descriptions.flatMap(({ family }) => family ?? []);
-  const last = descriptions.findLastIndex(({ position }) => comparePositions(position, end) <= 0);
+  const gaps = (level.ledgers.get(ref)?.gaps ?? []).filter(({ cause }) => cause === 'corrupt');
+  const isLost = ({ group, time }: Description): boolean =>
+    gaps.some((gap) => (gap.group === 0 || gap.group === group) && covers(gap, time));
+  const last = descriptions.findLastIndex(
+    (said) => comparePositions(said.position, end) <= 0 && !isLost(said),
+  );
   return descriptions.slice(Math.max(0, last)).flatMap(({ family }) => family ?? []);
 }
