@@ -458,7 +458,7 @@ export class LmdbStore implements EmbeddedStore {
     if (addedBytes > 0 && this.#tables.usedBytes() + addedBytes > maxBytes + reserve) {
       throw new CanopyError('storage_full', `the store has reached its limit of ${maxBytes} bytes`);
     }
-    await this.#tables.write(puts);
+    await this.#tables.write(puts, addedBytes);
   }
 
   #holds(lease: Lease): boolean {

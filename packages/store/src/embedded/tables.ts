@@ -1,4 +1,5 @@
 /** The LMDB file: its tables, its atomic writes, its size. The only place that knows lmdb. */
+import { statSync, statfsSync } from 'node:fs';
 import { mkdir, stat } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { CanopyError, type Clock, asDuration, errorText } from '@canopy/model';
@@ -31,6 +32,14 @@ const FLUSH_TIMEOUT_MS = asDuration(60_000);
 /** Copies of pages while a transaction rewrites them, and the list of free pages. */
 const MAP_SLACK_BYTES = 64 * 1024 * 1024;
 const PAGE_BYTES = 4096;
+/**
+ * Kept free on the disk, or this part of it where that is less: lmdb 3.5 writes beyond a buffer of its own where the disk refuses a
+ * page (`last_error` in its mdb.c), and mostly ends the process by that, so it is not let come to it.
+ */
+const DISK_RESERVE_BYTES = 16 * 1024 * 1024;
+const DISK_RESERVE_PART = 1 / 20;
+/** Of the reserve; below it nothing is deleted either, for that writes pages, too. */
+const DELETION_PART = 1 / 4;
 
 interface TableStats {
   readonly pageSize: number;
@@ -92,10 +101,11 @@ export class Tables {
 
   /**
    * Runs `puts` (calls of put and remove on tables) as one transaction; resolves when it is on
-   * disk. Writes queued in one turn of the event loop share a transaction and a flush.
+   * disk. Writes queued in one turn of the event loop share a transaction and a flush. `addedBytes` 0: it deletes, or changes little.
    * @throws CanopyError `storage_full`, `storage_unavailable`; then nothing of it was written.
    */
-  async write(puts: () => void): Promise<void> {
+  async write(puts: () => void, addedBytes = 0): Promise<void> {
+    this.#checkDisk(addedBytes);
     const committed = this.#root.batch(puts);
     this.#hearOfTurn();
     // Asked for now: later writes have flushes of their own, which this one need not wait for.
@@ -113,6 +123,19 @@ export class Tables {
       this.refusal = errorText(error);
       throw error;
     }
+  }
+
+  /** @throws CanopyError `storage_full` where neither the disk nor the file has room. */
+  #checkDisk(addedBytes: number): void {
+    const { bavail, blocks, bsize } = statfsSync(this.file);
+    const reserve = Math.min(DISK_RESERVE_BYTES, blocks * bsize * DISK_RESERVE_PART);
+    const kept = addedBytes > 0 ? reserve + addedBytes : reserve * DELETION_PART;
+    const free = bavail * bsize;
+    // Some file systems do not say.
+    if (blocks === 0 || free >= kept || free + statSync(this.file).size - this.usedBytes() >= kept)
+      return;
+    this.refusal = `no room left on the disk: ${free} bytes are free, ${Math.ceil(kept)} are needed`;
+    throw new CanopyError('storage_full', this.refusal);
   }
 
   /**
