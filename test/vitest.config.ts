@@ -8,7 +8,7 @@ const resolve = { conditions: ['canopy-source'] };
 const ssr = { resolve: { conditions: ['canopy-source'], externalConditions: ['canopy-source'] } };
 
 // Most of their time they wait for clocks: they run beside the unit tests.
-const WAITING = ['tiles', 'standby', 'full-store', 'late-leaf'].map(
+const WAITING = ['tiles', 'standby', 'full-store', 'late-leaf', 'wiped-store'].map(
   (name) => `test/e2e/${name}.test.ts`,
 );
 const PATIENT = { testTimeout: 180_000, hookTimeout: 120_000 };
