@@ -105,7 +105,7 @@ export class History {
     const reader = this.databaseOf(host);
     const cursors = headers[CURSOR_HEADER];
     if (reader === undefined || cursors === undefined) return;
-    for (const [ref, { position }] of parseCursors(cursors, CURSORS_MAX)) {
+    for (const [ref, { position }] of parseCursors(cursors, CURSORS_MAX).byRef) {
       this.#mustGoOn(`${host} of ${new URL(url).host} ${ref} asks with`, position, reader);
     }
   }

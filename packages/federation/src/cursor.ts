@@ -76,16 +76,16 @@ export function encodeCursor(cursor: Cursor, key?: Uint8Array): string {
   return Buffer.from(writer.view()).toString('base64url');
 }
 
-/** Without a `key` none is genuine. @throws FormatError */
-export function decodeCursor(text: string, key?: Uint8Array): ReadCursor {
+/** Without a `key` none is genuine. Undefined for a cursor of another version, or with flags of a later one. @throws FormatError */
+export function decodeCursor(text: string, key?: Uint8Array): ReadCursor | undefined {
   if (text.length > TEXT_LENGTH_MAX || !BASE64URL.test(text)) {
     throw new FormatError('cursor is not one of ours');
   }
   const bytes = Buffer.from(text, 'base64url');
   const reader = new ByteReader(bytes);
-  if (reader.u8() !== VERSION) reader.fail('cursor of an unknown version');
+  if (reader.u8() !== VERSION) return undefined;
   const flags = reader.u8();
-  if (flags > FLAGS_MAX) reader.fail('cursor with unknown flags');
+  if (flags > FLAGS_MAX) return undefined;
   const ref = readRef(reader);
   const position = readPosition(reader);
   const complete = reader.signed();
@@ -116,23 +116,25 @@ export function joinCursors(cursors: readonly string[]): string {
   return cursors.join('.');
 }
 
-/**
- * Cursors by the journal they belong to; of two for one journal the last counts.
- * @throws FormatError
- */
-export function parseCursors(
-  header: string,
-  cursorsMax: number,
-  key?: Uint8Array,
-): Map<JournalRef, ReadCursor> {
+export interface ReadCursors {
+  /** By the journal they belong to; of two for one journal the last counts. */
+  readonly byRef: ReadonlyMap<JournalRef, ReadCursor>;
+  /** Of another version: of which journal nobody knows. */
+  readonly unread: number;
+}
+
+/** @throws FormatError */
+export function parseCursors(header: string, cursorsMax: number, key?: Uint8Array): ReadCursors {
   const byRef = new Map<JournalRef, ReadCursor>();
-  if (header === '') return byRef;
+  let unread = 0;
+  if (header === '') return { byRef, unread };
   if (header.length > cursorsMax * (TEXT_LENGTH_MAX + 1)) {
     throw new FormatError('more cursors than journals may be asked for');
   }
   for (const text of header.split('.')) {
     const cursor = decodeCursor(text, key);
-    byRef.set(cursor.ref, cursor);
+    if (cursor === undefined) unread++;
+    else byRef.set(cursor.ref, cursor);
   }
-  return byRef;
+  return { byRef, unread };
 }

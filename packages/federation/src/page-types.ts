@@ -37,6 +37,8 @@ export interface JournalSection {
    * and goes on in a new epoch.
    */
   readonly epochBreak: boolean;
+  /** From the beginning, since the reader's cursor is of another version. */
+  readonly begunAnew?: boolean;
   /** Opaque text the reader stores with `position` and sends with its next pull. */
   readonly cursor: string;
   /** Ascending positions within (from, position]. */

@@ -43,6 +43,7 @@ const SECTION_JOURNAL = 4;
 
 const MORE = 1;
 const EPOCH_BREAK = 2;
+const BEGUN_ANEW = 4;
 
 /** The smallest record: head, group, time, length, checksum; then its length and sequence. */
 const ENTRY_SIZE_MIN = 10;
@@ -114,7 +115,9 @@ export function encodePage(page: Page): Uint8Array {
 
 function writeJournal(writer: ByteWriter, journal: JournalSection): void {
   writeRef(writer, journal.ref);
-  writer.u8((journal.more ? MORE : 0) | (journal.epochBreak ? EPOCH_BREAK : 0));
+  const broken = journal.epochBreak ? EPOCH_BREAK : 0;
+  const anew = journal.begunAnew === true ? BEGUN_ANEW : 0;
+  writer.u8((journal.more ? MORE : 0) | broken | anew);
   writePosition(writer, journal.from);
   writePosition(writer, journal.position);
   writePosition(writer, journal.newest);
@@ -255,6 +258,7 @@ function readJournal(reader: ByteReader, entriesMax: number): JournalSection {
     keptFor,
     more: (flags & MORE) !== 0,
     epochBreak: (flags & EPOCH_BREAK) !== 0,
+    ...((flags & BEGUN_ANEW) === 0 ? {} : { begunAnew: true }),
     cursor,
     entries,
     behindBytes,

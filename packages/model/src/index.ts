@@ -5,6 +5,7 @@ export * from './hierarchy.js';
 export * from './journal.js';
 export * from './labels.js';
 export * from './last-samples.js';
+export * from './document.js';
 export * from './ledger.js';
 export * from './ledger-report.js';
 export * from './matcher.js';

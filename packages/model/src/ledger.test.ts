@@ -31,6 +31,21 @@ it('reads a ledger of any version, and names one that cannot be read', () => {
   check('{"frames":3}', { frames: 3 });
   const named = { gaps: [{ ...gap(0, 0), frames: -1 }], gapsTotal: 1, gapsByCause: { corrupt: 1 } };
   check('{"frames":3,"gaps":[}', named);
+  check('{"frames":3,"later":{"of":["a version"]}}', {
+    frames: 3,
+    later: { of: ['a version'] },
+  } as never);
+  for (const text of [
+    'null',
+    '7',
+    '[]',
+    '{"frames":"3"}',
+    '{"gaps":{}}',
+    '{"jobs":[]}',
+    '{"jobs":null}',
+  ]) {
+    check(text, named);
+  }
 });
 
 it('names a gap once, whatever neighbours it was read with', () => {

@@ -228,12 +228,25 @@ export function parseLedger(text: string): Ledger {
   const ledger = emptyLedger();
   if (text === '') return ledger;
   try {
-    return { ...ledger, ...(JSON.parse(text) as Partial<Ledger>) };
+    const stored: unknown = JSON.parse(text);
+    if (!isLike(stored, ledger)) throw new SyntaxError('not a ledger');
+    return { ...ledger, ...stored };
   } catch {
     const unknown = asTime(0);
     addGap(ledger, { group: 0, from: unknown, to: unknown, cause: 'corrupt', frames: -1 });
     return ledger;
   }
+}
+
+/** Each field that both have is of the same kind; `balance` may be null. */
+function isLike(stored: unknown, ledger: Ledger): stored is Partial<Ledger> {
+  if (typeof stored !== 'object' || stored === null || Array.isArray(stored)) return false;
+  const kindOf = (value: unknown): string => (Array.isArray(value) ? 'list' : typeof value);
+  return Object.entries(stored).every(([name, value]: [string, unknown]) => {
+    const known = ledger[name as keyof Ledger];
+    if (known === undefined || (value === null && known === null)) return true;
+    return value !== null && kindOf(value) === kindOf(known);
+  });
 }
 
 /**

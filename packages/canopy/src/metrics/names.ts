@@ -260,6 +260,19 @@ export const METRICS = {
     type: 'counter',
     help: 'Pulls by readers whose newest entry is another than the one here: the journal was put back to an older state and went on.',
   },
+  canopy_unreadable_documents_total: {
+    type: 'counter',
+    help: 'Small documents of the store that were damaged and are refused whole, by name (`sources`, `registry`: a leaf of it, too): the log says what is lost. A ledger that cannot be read is a gap with the cause `corrupt`.',
+    labels: ['document'],
+  },
+  canopy_unread_cursors_total: {
+    type: 'counter',
+    help: 'Cursors of another version that readers came with: they began anew, and left out what they had.',
+  },
+  canopy_pulls_begun_anew_total: {
+    type: 'counter',
+    help: 'Journals of which a source began anew since it could not read the cursor; what is stored is left out.',
+  },
   canopy_filters_dropped_total: {
     type: 'counter',
     help: 'Memories of readers with `match[]` that went for others; made again from the journal with their next pull.',

@@ -1,6 +1,16 @@
 /** What `admin/tsdb/delete_series` was asked to delete, in a document of the store: whoever reads the store hides it. */
 import { ErasedView, type Tombstone } from '@canopy/head';
-import { CanopyError, type Clock, type Matcher, type Store, errorText } from '@canopy/model';
+import {
+  CanopyError,
+  type Clock,
+  FormatError,
+  type Matcher,
+  type Store,
+  asList,
+  asRecord,
+  errorText,
+  readDocument,
+} from '@canopy/model';
 import type { Log } from '../log.js';
 
 const DOCUMENT = 'tombstones';
@@ -27,6 +37,8 @@ export interface DeletionsOptions {
 
 export class Deletions {
   readonly #options: DeletionsOptions;
+  /** Stored documents that could not be read, by name. */
+  readonly unreadable: Record<string, number> = {};
   #text = '';
   /** Changes follow one another. */
   #last: Promise<void> = Promise.resolve();
@@ -116,22 +128,30 @@ export class Deletions {
 
   /** What cannot be read is told, and hides nothing. */
   #read(text: string): readonly StoredTombstone[] {
-    if (text === '') return [];
     const { log, parseSelector } = this.#options;
-    try {
-      const stored = JSON.parse(text) as StoredTombstone[];
-      for (const { match, minTime, maxTime } of stored) {
-        parseSelector(match);
-        if (!Number.isFinite(minTime + maxTime)) throw new Error('a time is no number');
-      }
-      return stored;
-    } catch (error) {
-      log('error', 'the document of deletions cannot be read: what was deleted is shown', {
-        error: errorText(error),
-      });
-      return [];
-    }
+    const lost = 'what was deleted: it is shown again';
+    const kind = { name: DOCUMENT, lost, log, unreadable: this.unreadable };
+    const read = (json: unknown): StoredTombstone[] =>
+      asList(json).map((one) => tombstoneOf(one, parseSelector));
+    return readDocument(text === '' ? undefined : text, kind, read) ?? [];
   }
+}
+
+/** @throws FormatError for JSON of another shape. */
+function tombstoneOf(
+  json: unknown,
+  parseSelector: DeletionsOptions['parseSelector'],
+): StoredTombstone {
+  const { match, minTime, maxTime } = asRecord(json);
+  if (typeof match !== 'string' || !Number.isFinite(minTime) || !Number.isFinite(maxTime)) {
+    throw new FormatError('not a deletion');
+  }
+  try {
+    parseSelector(match);
+  } catch (error) {
+    throw new FormatError(errorText(error));
+  }
+  return { match, minTime: minTime as number, maxTime: maxTime as number };
 }
 
 const covers = (by: StoredTombstone, one: StoredTombstone): boolean =>

@@ -23,6 +23,7 @@ import type { SelfMetrics } from '../metrics/registry.js';
 import { VERSION } from '../version.js';
 import type { BlockKeeper } from './block-keeper.js';
 import type { Configuration } from './configuration.js';
+import type { Deletions } from './deletions.js';
 import type { Retention } from './retention.js';
 import type { StorePulse } from './store-pulse.js';
 import type { TileKeeper } from './tile-keeper.js';
@@ -41,6 +42,7 @@ export interface MetricSources {
   readonly registry: LeafRegistry | undefined;
   puller(): FramePuller | undefined;
   frames(): FrameServer | undefined;
+  deletions(): Deletions | undefined;
   scrapes(): Readonly<ScrapeTotals> | undefined;
   remoteWrite(): Readonly<RemoteWriteReceiver['totals']> | undefined;
   readonly engine: Engine;
@@ -168,7 +170,10 @@ function bindRegistry(metrics: SelfMetrics, { registry, puller }: MetricSources)
   });
 }
 
-function bindServing(metrics: SelfMetrics, { frames, puller }: MetricSources): void {
+function bindServing(
+  metrics: SelfMetrics,
+  { frames, puller, registry, deletions }: MetricSources,
+): void {
   metrics.readings('canopy_served_pages_total', () => {
     const totals = frames()?.totals;
     return [
@@ -178,6 +183,14 @@ function bindServing(metrics: SelfMetrics, { frames, puller }: MetricSources): v
     ];
   });
   metrics.value('canopy_reader_branches_total', () => frames()?.totals.branches ?? 0);
+  metrics.readings('canopy_unreadable_documents_total', () => [
+    ...byReason(frames()?.unreadable ?? {}),
+    ...byReason(puller()?.totals.unreadable ?? {}),
+    ...byReason(registry?.totals.unreadable ?? {}),
+    ...byReason(deletions()?.unreadable ?? {}),
+  ]);
+  metrics.value('canopy_unread_cursors_total', () => frames()?.totals.unreadCursors ?? 0);
+  metrics.value('canopy_pulls_begun_anew_total', () => puller()?.totals.begunAnew ?? 0);
   metrics.value('canopy_filter_bytes', () => frames()?.viewBytes ?? 0);
   metrics.value('canopy_filters_dropped_total', () => frames()?.totals.viewsDropped ?? 0);
   metrics.value('canopy_unusable_reports_total', () => puller()?.totals.unusableReports ?? 0);

@@ -67,6 +67,7 @@ export async function startLeaf(
     registry: undefined,
     puller: () => undefined,
     frames: () => process.frames,
+    deletions: () => process.deletions,
     scrapes: () => process.scraping?.totals,
     remoteWrite: () => process.remoteWrite?.totals,
     engine: process.engine,

@@ -144,6 +144,7 @@ function describe(parts: Parts, settings: Settings, web: () => WebTotals): void 
     registry,
     puller: () => process.puller,
     frames: () => process.frames,
+    deletions: () => process.deletions,
     scrapes: () => process.scraping?.totals,
     remoteWrite: () => process.remoteWrite?.totals,
     engine: process.engine,

@@ -49,6 +49,14 @@ interface Known {
   readonly entryBytes: number;
 }
 
+/** The source began anew though it was shown a cursor: its pages are of what is stored, for a while. */
+interface Detour {
+  /** The stored cursor that it could not read; with another one the detour is over. */
+  readonly instead: string;
+  readonly cursor: string;
+  readonly position: JournalPosition;
+}
+
 export interface Taken {
   readonly samples: number;
   /** Ask again at once. */
@@ -67,6 +75,7 @@ export class JournalIntake {
   #isDoubted = false;
   #lease: Lease | undefined;
   #isReleased = false;
+  #detour: Detour | undefined;
   #watermark = 0;
   /** Applied since the last commit: not in the stored ledger yet. */
   #samples = 0;
@@ -88,7 +97,7 @@ export class JournalIntake {
   cursor(): Promise<string> {
     return this.#inTurn(async () => {
       const known = await this.#load();
-      if (!this.#isDoubted) return known?.cursor ?? '';
+      if (!this.#isDoubted) return this.#detourFrom(known)?.cursor ?? known?.cursor ?? '';
       // From what is there. What the appender has stays until a page comes: its source may be gone for ever.
       return (await this.#options.store.journal(this.ref))?.cursor ?? '';
     });
@@ -214,12 +223,30 @@ export class JournalIntake {
       samples = applied.samples;
     } else {
       this.#totals.repeated += section.entries.length;
+      if (known !== null) this.#noteDetour(section, known);
       // The next commit stores it; it holds for this position, at which nothing is counted meanwhile.
       const isSame = comparePositions(section.position, stored) === 0;
       if (isSame && known !== null) balance(known.ledger, section.trail);
     }
     this.#moveWatermark(section.watermark);
     return { samples, more: section.more };
+  }
+
+  #detourFrom(known: Known | null): Detour | undefined {
+    return this.#detour?.instead === known?.cursor ? this.#detour : undefined;
+  }
+
+  /** Goes on from where the pages are: asked with the stored cursor again the source would begin anew for ever. */
+  #noteDetour({ from, position, cursor, begunAnew }: JournalSection, known: Known): void {
+    const before = this.#detourFrom(known);
+    if (before === undefined && begunAnew !== true) return;
+    if (comparePositions(from, before?.position ?? START) !== 0) return;
+    this.#detour = { instead: known.cursor, cursor, position };
+    if (before !== undefined) return;
+    this.#totals.begunAnew++;
+    this.#options.log('warn', 'the source begins anew: it cannot read the cursor that it gave', {
+      journal: this.ref,
+    });
   }
 
   /** Null where the store turned out to be somewhere else: nothing of the section was taken. */

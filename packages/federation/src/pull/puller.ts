@@ -18,9 +18,11 @@ import {
   type PullOutcome,
   type PullTarget,
   type SourceStatus,
+  asList,
   errorText,
   isJournalRef,
   journalIdOf,
+  readDocument,
 } from '@canopy/model';
 import {
   CURSOR_HEADER,
@@ -43,12 +45,20 @@ import {
   sourceStatus,
 } from './source.js';
 import { type PullTotals, emptyTotals } from './totals.js';
-import { JournalHomes, type SourceTrust, TRUSTED } from './trust.js';
+import { JournalHomes, type SourceTrust, TRUSTED, homesOf } from './trust.js';
 
 export type { FramePullerOptions } from './options.js';
 export type { PullTotals } from './totals.js';
 
 const HASH_DIGITS = 16;
+const SOURCES = {
+  name: 'sources',
+  lost: 'which journals a source has: each is asked for once from its beginning',
+};
+const HOMES = {
+  name: 'journal-homes',
+  lost: 'whose journals are: the next to hand one over as its own is its home',
+};
 
 /** Pulls pages into the store and then the appender. */
 export class FramePuller implements PullFormat {
@@ -70,7 +80,10 @@ export class FramePuller implements PullFormat {
       return options.onStoreWentBack(ref, state);
     };
     this.#options = { ...options, onStoreWentBack };
-    this.#homes = new JournalHomes(options.store, options.journalsMax);
+    const { unreadable } = this.totals;
+    this.#homes = new JournalHomes(options.store, options.journalsMax, (text) =>
+      readDocument(text, { ...HOMES, log: options.log, unreadable }, homesOf),
+    );
   }
 
   async requestHeaders(target: PullTarget): Promise<Record<string, string>> {
@@ -334,7 +347,9 @@ export class FramePuller implements PullFormat {
     const hash = createHash('sha256').update(target.url).digest('hex').slice(0, HASH_DIGITS);
     const document = `sources/${hash}`;
     const text = await this.#options.store.getDocument(document);
-    const refs = refsOf(text, this.#options.journalsMax);
+    const { log, journalsMax } = this.#options;
+    const kind = { ...SOURCES, log, unreadable: this.totals.unreadable };
+    const refs = readDocument(text, kind, refsOf)?.slice(0, journalsMax) ?? [];
     const source = newSource(target, document, refs, this.#options.clock.now());
     for (const ref of source.refs) await this.#intake(ref).cursor();
     this.#sources.set(target.url, source);
@@ -351,18 +366,9 @@ export class FramePuller implements PullFormat {
   }
 }
 
-/** A document that cannot be read costs one repeated dump of each journal, nothing more. */
-function refsOf(text: string | undefined, journalsMax: number): JournalRef[] {
-  if (text === undefined) return [];
-  let parsed: unknown;
-  try {
-    parsed = JSON.parse(text);
-  } catch {
-    return [];
-  }
-  if (!Array.isArray(parsed)) return [];
-  const refs = parsed.filter(
-    (ref): ref is JournalRef => typeof ref === 'string' && isJournalRef(ref),
-  );
-  return refs.slice(0, journalsMax);
-}
+/** @throws FormatError for JSON of another shape. */
+const refsOf = (json: unknown): JournalRef[] =>
+  asList(json).map((ref) => {
+    if (typeof ref !== 'string' || !isJournalRef(ref)) throw new FormatError('not a journal');
+    return ref;
+  });

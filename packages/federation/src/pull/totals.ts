@@ -30,6 +30,10 @@ export interface PullTotals {
   fenced: number;
   /** The source began a new epoch because it had lost what we have. */
   epochBreaks: number;
+  /** The source could not read our cursor and began anew. */
+  begunAnew: number;
+  /** Stored documents that could not be read, by name. */
+  unreadable: Record<string, number>;
 }
 
 export const emptyTotals = (): PullTotals => ({
@@ -50,4 +54,6 @@ export const emptyTotals = (): PullTotals => ({
   absent: 0,
   fenced: 0,
   epochBreaks: 0,
+  begunAnew: 0,
+  unreadable: {},
 });

@@ -12,6 +12,8 @@ import {
   type Labels,
   type Ledger,
   type Store,
+  asRecord,
+  isJournalRef,
   journalIdOf,
 } from '@canopy/model';
 import type { GroupJobs } from './group-jobs.js';
@@ -48,10 +50,17 @@ const DOCUMENT = 'journal-homes';
 export class JournalHomes {
   readonly #store: Pick<Store, 'getDocument' | 'putDocument'>;
   readonly #homesMax: number;
+  readonly #read: (text: string | undefined) => Map<JournalRef, string> | undefined;
   #homes: Map<JournalRef, string> | undefined;
 
-  constructor(store: Pick<Store, 'getDocument' | 'putDocument'>, homesMax: number) {
+  /** `read`: of the stored document; undefined begins anew. */
+  constructor(
+    store: Pick<Store, 'getDocument' | 'putDocument'>,
+    homesMax: number,
+    read: (text: string | undefined) => Map<JournalRef, string> | undefined,
+  ) {
     this.#store = store;
+    this.#read = read;
     this.#homesMax = homesMax;
   }
 
@@ -66,7 +75,8 @@ export class JournalHomes {
     trust: SourceTrust,
     home: HomeState,
   ): Promise<Passage> {
-    const homes = (this.#homes ??= homesOf(await this.#store.getDocument(DOCUMENT)));
+    const homes = (this.#homes ??=
+      this.#read(await this.#store.getDocument(DOCUMENT)) ?? new Map());
     // A leaf has a view only where it was asked for one.
     if (!trust.relays && isView(ref) && !url.includes('match')) {
       throw new CanopyError('forbidden', `journal ${ref} is a view that nobody asked for`);
@@ -99,15 +109,14 @@ export class JournalHomes {
 
 const isView = (ref: JournalRef): boolean => (ref as string) !== journalIdOf(ref);
 
-/** One that cannot be read begins anew. */
-function homesOf(text: string | undefined): Map<JournalRef, string> {
-  try {
-    return new Map(
-      Object.entries(JSON.parse(text ?? '{}') as object) as Array<[JournalRef, string]>,
-    );
-  } catch {
-    return new Map();
+/** @throws FormatError for JSON of another shape. */
+export function homesOf(json: unknown): Map<JournalRef, string> {
+  const homes = new Map<JournalRef, string>();
+  for (const [ref, url] of Object.entries(asRecord(json))) {
+    if (!isJournalRef(ref) || typeof url !== 'string') throw new FormatError('not a home');
+    homes.set(ref, url);
   }
+  return homes;
 }
 
 /** Over it the oldest ones are forgotten; what comes of them is then not decodable. */

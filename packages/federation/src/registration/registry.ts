@@ -8,9 +8,13 @@ import {
   type Clock,
   type DurationMs,
   type ErrorCode,
+  FormatError,
   type Milliseconds,
   type Store,
+  asList,
+  asRecord,
   errorText,
+  readDocument,
 } from '@canopy/model';
 import type { Log } from '../log.js';
 import { sendError } from '../serve/reply.js';
@@ -55,7 +59,13 @@ const MINUTE_MS = 60_000;
 /** Leaves that announced themselves; kept in the store's document `registry`. */
 export class LeafRegistry {
   /** Plain counts since the start; requests, refused ones by code. */
-  readonly totals = { accepted: 0, left: 0, refused: {} as Partial<Record<ErrorCode, number>> };
+  readonly totals = {
+    accepted: 0,
+    left: 0,
+    refused: {} as Partial<Record<ErrorCode, number>>,
+    /** Stored documents that could not be read, by name. */
+    unreadable: {} as Record<string, number>,
+  };
   readonly #options: LeafRegistryOptions;
   /** By URL. */
   readonly #leaves = new Map<string, Entry>();
@@ -164,13 +174,24 @@ export class LeafRegistry {
     const before = new Map(this.#leaves);
     this.#leaves.clear();
     let isChanged = false;
-    for (const stored of fromDocument(text, this.#options)) {
+    for (const stored of this.#read(text)) {
       const { url } = stored.announcement;
       const known = before.get(url);
       isChanged ||= known === undefined || !isSame(known, stored);
       this.#leaves.set(url, { ...stored, lastSeen: known?.lastSeen ?? now });
     }
     if (isChanged || this.#leaves.size !== before.size) this.#tell();
+  }
+
+  /** What cannot be read is left out: a leaf announces itself again soon. */
+  #read(text: string | undefined): Stored[] {
+    const { log, leavesMax } = this.#options;
+    const { unreadable } = this.totals;
+    const lost = 'which leaves there are: each announces itself again within 30 s';
+    const all = { name: DOCUMENT, lost, log, unreadable };
+    const leaves = readDocument(text, all, asList)?.slice(0, leavesMax) ?? [];
+    const one = { ...all, lost: 'a leaf: it announces itself again within 30 s' };
+    return leaves.flatMap((leaf) => readDocument(JSON.stringify(leaf), one, storedLeaf) ?? []);
   }
 
   async #accept(announcement: Announcement, rights: Rights): Promise<void> {
@@ -287,30 +308,17 @@ function checkIdentity({ announcement, rights: { identity } }: Stored, rights: R
   throw new CanopyError('forbidden', message);
 }
 
-/** What cannot be read is left out: a leaf announces itself again soon. */
-function fromDocument(text: string | undefined, options: LeafRegistryOptions): Stored[] {
-  if (text === undefined) return [];
-  const read = <T>(parse: () => T): T | undefined => {
-    try {
-      return parse();
-    } catch (error) {
-      options.log('warn', 'a leaf in the registry cannot be read; it will announce itself again', {
-        error: errorText(error),
-      });
-      return undefined;
-    }
-  };
-  const parsed: unknown = read(() => JSON.parse(text) as unknown);
-  if (!Array.isArray(parsed)) return [];
-  return parsed
-    .slice(0, options.leavesMax)
-    .map((leaf: Partial<Record<string, unknown>> | null) =>
-      read(() => ({
-        announcement: parseAnnouncement(JSON.stringify(leaf)),
-        rights: storedRights(leaf?.rights),
-      })),
-    )
-    .filter((leaf) => leaf !== undefined);
+/** @throws FormatError for JSON of another shape. */
+function storedLeaf(json: unknown): Stored {
+  try {
+    return {
+      announcement: parseAnnouncement(JSON.stringify(json)),
+      rights: storedRights(asRecord(json).rights),
+    };
+  } catch (error) {
+    if (!(error instanceof CanopyError)) throw error;
+    throw new FormatError(error.message);
+  }
 }
 
 /** Of an earlier version, or damaged: the least there is, until the leaf announces itself again. */

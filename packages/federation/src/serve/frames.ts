@@ -108,6 +108,8 @@ const SHARE_MIN_BYTES = 64 * 1024;
 interface Request {
   readonly selection: Selection;
   readonly cursors: ReadonlyMap<JournalRef, ReadCursor>;
+  /** Cursors of another version, of journals that nobody knows. */
+  readonly unread: number;
   readonly excluded: ReadonlySet<string>;
   readonly reader: Reader;
   /** How long it waits for the page. Milliseconds. */
@@ -148,6 +150,8 @@ export class FrameServer {
     epochBreaks: 0,
     /** Pages for readers that have another entry under the number of one of ours. */
     branches: 0,
+    /** Of another version: their readers began anew. */
+    unreadCursors: 0,
     undecodable: 0,
     replays: 0,
     evaluated: 0,
@@ -173,7 +177,7 @@ export class FrameServer {
     this.#branches = new Branches(store);
     this.#views = new Views(store, clock, this.#turns, this.#layouts, options);
     const remembered = options.rememberReaders ? store : undefined;
-    this.#readers = new Readers({ clock, readersMax, ttl, store: remembered });
+    this.#readers = new Readers({ clock, readersMax, ttl, store: remembered, log: options.log });
   }
 
   /**
@@ -230,6 +234,11 @@ export class FrameServer {
     return this.#views.bytes;
   }
 
+  /** Stored documents that could not be read, by name. */
+  get unreadable(): Readonly<Record<string, number>> {
+    return this.#readers.unreadable;
+  }
+
   readers(): ReaderStatus[] {
     return this.#readers.all();
   }
@@ -250,16 +259,28 @@ export class FrameServer {
     const { parseSelector } = this.#options;
     const selection = selectionOf(url.searchParams.getAll('match[]'), parseSelector);
     const cursorText = headerText(req, CURSOR_HEADER);
-    const cursors = parseCursors(cursorText, JOURNALS_MAX, this.#options.cursorKey);
+    const { cursorKey } = this.#options;
+    const { byRef: cursors, unread } = parseCursors(cursorText, JOURNALS_MAX, cursorKey);
     const excluded = new Set(headerText(req, EXCLUDE_HEADER).split('.').filter(isJournalId));
     const name = headerText(req, READER_HEADER).slice(0, NAME_LENGTH_MAX);
     const remote = req.socket.remoteAddress ?? '';
     const reader = this.#readers.admit(name, remote, selection.canonical);
     if (typeof reader === 'string') throw new CanopyError('too_many_requests', reader);
+    if (unread > 0) this.#noteUnread(reader, unread);
     const timeout = (boundIn(req, TIMEOUT_HEADER) ?? Number.POSITIVE_INFINITY) * 1000;
     const bytesMax = boundIn(req, PAGE_BYTES_HEADER) ?? Number.POSITIVE_INFINITY;
     const isGone = (): boolean => res.destroyed;
-    return { selection, cursors, excluded, reader, timeout, bytesMax, isGone };
+    return { selection, cursors, unread, excluded, reader, timeout, bytesMax, isGone };
+  }
+
+  /** Its next pages bring cursors that can be read. */
+  #noteUnread(reader: Reader, count: number): void {
+    this.totals.unreadCursors += count;
+    if (reader.isUnread) return;
+    reader.isUnread = true;
+    const text =
+      'a reader has cursors of another version: it begins anew, and leaves out what it has';
+    this.#options.log('warn', text, { reader: reader.name, cursors: count });
   }
 
   async #page(request: Request): Promise<Page> {
@@ -280,7 +301,8 @@ export class FrameServer {
       const section = read.finish(watermark, keptFor, isBroken, (since) =>
         this.#trail(request.reader, stored, since),
       );
-      journals.push(section);
+      const isAnew = request.unread > 0 && !request.cursors.has(section.ref);
+      journals.push(isAnew ? { ...section, begunAnew: true } : section);
       this.totals.entries += section.entries.length;
       this.totals.gaps += read.totals.gaps;
       this.totals.layoutDumps += read.totals.layoutDumps;

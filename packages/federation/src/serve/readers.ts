@@ -2,13 +2,17 @@
 import {
   type Clock,
   type DurationMs,
+  FormatError,
   type JournalPosition,
   type JournalRef,
   type Milliseconds,
   type Store,
+  asList,
   asTime,
   comparePositions,
+  readDocument,
 } from '@canopy/model';
+import type { Log } from '../log.js';
 
 /** Who pulls, as far as it is known. */
 export interface ReaderStatus {
@@ -29,6 +33,8 @@ export interface Reader {
   pulls: number;
   /** When it was sent a report last; 0 never. */
   lastReport: number;
+  /** It came with cursors that could not be read. */
+  isUnread: boolean;
   /** When it was told last what was counted of a stored journal (ms since epoch). */
   readonly told: Map<JournalRef, number>;
   readonly positions: Map<JournalRef, JournalPosition>;
@@ -42,6 +48,7 @@ export interface ReadersOptions {
   readonly ttl: DurationMs;
   /** Where they are remembered beyond the life of this process; undefined: nowhere. */
   readonly store: Pick<Store, 'getDocument' | 'putDocument'> | undefined;
+  readonly log: Log;
 }
 
 /** Name of the store's document: a list of `Remembered`. */
@@ -61,6 +68,8 @@ type Remembered = readonly [
 export class Readers {
   readonly #options: ReadersOptions;
   readonly #readers = new Map<string, Reader>();
+  /** Documents that could not be read, by name. */
+  readonly unreadable: Record<string, number> = {};
   #loading: Promise<void> | undefined;
   #isLoaded: boolean;
   #isNew = false;
@@ -155,7 +164,10 @@ export class Readers {
 
   async #load(): Promise<void> {
     const text = await this.#options.store?.getDocument(DOCUMENT);
-    for (const [key, name, remote, lastSeen, needs] of readList(text)) {
+    const lost = 'who reads: journals may be cut before those that stay away, who find a named gap';
+    const { log } = this.#options;
+    const kind = { name: DOCUMENT, lost, log, unreadable: this.unreadable };
+    for (const [key, name, remote, lastSeen, needs] of readDocument(text, kind, remembered) ?? []) {
       const reader = newReader(key, name, remote, asTime(lastSeen));
       for (const [ref, epoch, sequence] of needs) reader.needs.set(ref, { epoch, sequence });
       this.#readers.set(key, reader);
@@ -173,16 +185,21 @@ export class Readers {
 }
 
 const newReader = (key: string, name: string, remote: string, lastSeen: Milliseconds): Reader => ({
-  ...{ key, name, remote, lastSeen, pulls: 0, lastReport: 0 },
+  ...{ key, name, remote, lastSeen, pulls: 0, lastReport: 0, isUnread: false },
   ...{ told: new Map(), positions: new Map(), needs: new Map() },
 });
 
-/** One that cannot be read is that of nobody: readers that come find what is kept, or a named gap. */
-function readList(text: string | undefined): readonly Remembered[] {
-  try {
-    const list: unknown = JSON.parse(text ?? '[]');
-    return Array.isArray(list) ? (list as Remembered[]) : [];
-  } catch {
-    return [];
-  }
-}
+/** @throws FormatError for JSON of another shape. */
+const remembered = (json: unknown): Remembered[] =>
+  asList(json).map((one) => {
+    const [key, name, remote, lastSeen, needs] = asList(one);
+    const isNamed = [key, name, remote].every((text) => typeof text === 'string');
+    if (!isNamed || !Number.isSafeInteger(lastSeen)) throw new FormatError('not a reader');
+    const places = asList(needs).map((place) => {
+      const [ref, epoch, sequence] = asList(place);
+      const isPlace = Number.isSafeInteger(epoch) && Number.isSafeInteger(sequence);
+      if (typeof ref !== 'string' || !isPlace) throw new FormatError('not a place');
+      return [ref as JournalRef, epoch as number, sequence as number] as const;
+    });
+    return [key as string, name as string, remote as string, lastSeen as number, places];
+  });
