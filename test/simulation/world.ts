@@ -29,8 +29,8 @@ export function simWorld(options: WorldOptions): World {
   const from = { host, life };
   return {
     clock: life,
-    // One byte is an epoch's: a stream of its own, for what was found with a seed before stays with it.
-    randomBytes: (size) => (size === 1 ? epochs : chance).bytes(size),
+    // Two bytes are an epoch's: a stream of its own, for what was found with a seed before stays with it.
+    randomBytes: (size) => (size === 2 ? epochs : chance).bytes(size),
     hostname: host.split(':')[0],
     ownsProcess: false,
     files: { readFile: () => options.configText(), listFolder: () => [], env: {} },

@@ -3,7 +3,6 @@ import {
   CanopyError,
   type Clock,
   type DurationMs,
-  type Epoch,
   type JournalPosition,
   type JournalRef,
   type JournalState,
@@ -85,30 +84,25 @@ export interface Recovered {
   readonly expected: ExpectedScrapes;
 }
 
-type EpochOptions = Pick<JournalWriterOptions, 'clock' | 'randomBytes' | 'mayGoBack' | 'seenUpTo'>;
+/** Of so many epochs one is taken where the clock is of no help. They have 32 bits: room for a million begun so. */
+const PLACES = 4096;
 
 /** The position that the writer goes on from. `mustRise`: readers may have more than is stored, as where the store may go back. */
 export function beginning(
   state: JournalState | undefined,
   mustRise: boolean,
   ref: JournalRef,
-  options: EpochOptions,
+  options: Pick<JournalWriterOptions, 'clock' | 'randomBytes' | 'mayGoBack' | 'seenUpTo'>,
 ): JournalPosition {
+  const { clock, randomBytes, mayGoBack, seenUpTo } = options;
   const { epoch, sequence } = state?.position ?? START;
-  const { seenUpTo } = options;
-  const mayGoBack = mustRise || options.mayGoBack === true;
-  if (!mayGoBack) return { epoch: Math.max(1, epoch), sequence };
+  if (!mustRise && mayGoBack !== true) return { epoch: Math.max(1, epoch), sequence };
+  // What the store knows of earlier epochs may be out of date; the clock is not, unless it was set back.
   const known = Math.max(epoch, seenUpTo?.(ref)?.epoch ?? 0);
-  return { epoch: epochAbove(known, { ...options, mayGoBack }), sequence: 0 };
-}
-
-/**
- * An epoch above `known`; on a store that may go back also above such as it has forgotten: by the clock, and, for that may
- * have been set back or have come no further, at one of 256 places. Epochs have 32 bits: room for 10 million begun at once.
- */
-export function epochAbove(known: Epoch, { clock, randomBytes, mayGoBack }: EpochOptions): Epoch {
-  if (mayGoBack !== true) return known + 1;
-  return Math.max(known + 1, Math.floor(clock.now() / 1000)) + randomBytes(1)[0];
+  const seconds = Math.floor(clock.now() / 1000);
+  if (seconds > known) return { epoch: seconds, sequence: 0 };
+  const [high, low] = randomBytes(2);
+  return { epoch: known + 1 + ((high * 256 + low) % PLACES), sequence: 0 };
 }
 
 /** Reads the end of the journal, from the last checkpoint on. */

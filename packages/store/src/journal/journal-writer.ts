@@ -40,7 +40,6 @@ import {
   rememberClosed,
   type Place,
   beginning,
-  epochAbove,
   saveCheckpoint,
   saveCleanMark,
   takePlace,
@@ -481,7 +480,7 @@ export class JournalWriter implements Journal {
       this.#tally.add(this.#batch.tally);
       this.#batch = undefined;
     }
-    this.#epoch = epochAbove(Math.max(this.#epoch, above), this.#options);
+    this.#epoch = Math.max(this.#epoch, above) + 1;
     this.#sequence = 0;
     this.#countDropped(this.#queue.dropAll(), 'epoch_break');
   }
