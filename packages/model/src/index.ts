@@ -12,6 +12,7 @@ export * from './matcher.js';
 export * from './metric.js';
 export * from './query.js';
 export * from './regexp.js';
+export * from './remade-document.js';
 export * from './store.js';
 export * from './target.js';
 export * from './turns.js';

@@ -241,7 +241,7 @@ export interface Store extends AsyncDisposable {
    * it are not there: the store fell back while it was written.
    */
   finishBlock(lease: Lease, meta: BlockMeta, replaced: Replaced): Promise<void>;
-  /** Bytes of blocks, in the order asked for; undefined for what is gone. */
+  /** Bytes of blocks, in the order asked for; undefined for what is gone, too few of what was cut. */
   readBlocks(
     ref: JournalRef,
     pieces: readonly BlockPiece[],

@@ -27,8 +27,8 @@ export function partsOf({ block, position, byteLength }: BlockPiece): ChunkPart[
 }
 
 /**
- * Reads pieces by their parts, about `bytesAtOnce` a call of `read`, which may give less for a part that is
- * not there (whole): then its piece is undefined.
+ * Reads pieces by their parts, about `bytesAtOnce` a call of `read`, which gives undefined for a part whose chunk is not there:
+ * then its piece is undefined. Of a chunk that was cut there is less: its piece is too short, and fails its checks.
  */
 export async function gatherPieces(
   pieces: readonly BlockPiece[],
@@ -49,16 +49,13 @@ export async function gatherPieces(
     for (const list of lists) {
       const own = parts.slice(at, at + list.length);
       at += list.length;
-      found.push(join(list, own));
+      found.push(join(own));
     }
   }
   return found;
 }
 
-function join(
-  parts: readonly ChunkPart[],
-  read: ReadonlyArray<Uint8Array | undefined>,
-): Uint8Array | undefined {
-  if (read.some((bytes, i) => bytes?.length !== parts[i].to - parts[i].from)) return undefined;
+function join(read: ReadonlyArray<Uint8Array | undefined>): Uint8Array | undefined {
+  if (read.includes(undefined)) return undefined;
   return read.length === 1 ? read[0] : Buffer.concat(read as Uint8Array[]);
 }

@@ -23,13 +23,14 @@ export type StoreLog = (
 
 /**
  * A stored record that did not pass its checks: a gap stands in the place of an entry, a layout is left
- * out. Told each time it is read.
+ * out, whoever reads a document is refused it. Told each time it is read.
  */
 export interface CorruptRecord {
-  readonly journal: JournalRef;
-  readonly what: 'entry' | 'layout' | 'tile' | 'block';
-  /** What is missing for it. */
-  readonly gap: GapRecord;
+  /** Null for a document, which is of no journal. */
+  readonly journal: JournalRef | null;
+  readonly what: 'entry' | 'layout' | 'tile' | 'block' | 'document';
+  /** What is missing for it; null for a document. */
+  readonly gap: GapRecord | null;
   /** Where it lies, for people. */
   readonly place: string;
   readonly message: string;

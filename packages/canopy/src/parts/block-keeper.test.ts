@@ -277,6 +277,29 @@ it('takes no block for damaged that the store lost while it was merged', async (
   expect(await parent.count()).toEqual({ one: 240 });
 });
 
+it('leaves what cannot be read where it is until a ledger names it', async () => {
+  const { parent } = await fourHours();
+  await parent.tiles.write();
+  const [damaged] = await parent.store.tiles(parent.ref);
+  parent.store.damageAtRest(
+    parent.ref,
+    'tile',
+    () => 0,
+    (bytes) => bytes.slice(1),
+  );
+  const tiles = (await parent.store.tiles(parent.ref)).length;
+  let isUntold = true;
+  parent.blocks = parent.newBlocks({ hasUntoldGaps: () => isUntold });
+  await parent.blocks.run(parent.clock.now());
+  expect(parent.corrupt.length).toBe(1);
+  expect(parent.windows()).toEqual([]);
+  expect(await parent.store.tiles(parent.ref)).toHaveLength(tiles);
+  isUntold = false;
+  await parent.blocks.run(parent.clock.now());
+  expect(parent.windows()).toEqual(['0-2']);
+  expect(await parent.store.tiles(parent.ref)).not.toContainEqual(damaged);
+});
+
 it('gives the memory of series back that come and go, and still finds them', async () => {
   const parent = new SmallParent();
   let pod = parent.group('pod-0');

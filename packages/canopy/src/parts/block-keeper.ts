@@ -50,6 +50,8 @@ export interface BlockKeeperOptions {
   readonly grace: DurationMs;
   /** Tiles that cannot be read any more and are left out of a block. */
   onTileCorrupt(ref: JournalRef, meta: TileMeta): void;
+  /** What was named of a journal is in no stored ledger yet. */
+  hasUntoldGaps?(ref: JournalRef): boolean;
   /** A block whose index cannot be read. */
   onBlockCorrupt(ref: JournalRef, meta: BlockMeta): void;
   /** The store has not what it had of a journal. Whether its head has been built up anew. */
@@ -171,7 +173,7 @@ export class BlockKeeper {
       const sealed = await sealTiles(store, ref, tiles, { from, to }, writer, pause);
       const { meta, placed, unreadable } = sealed;
       if (!(await this.#isSound(ref, asked, unreadable.length === 0))) return;
-      for (const tile of unreadable) this.#options.onTileCorrupt(ref, tile);
+      if (!this.#tell(ref, unreadable)) return;
       this.stats.unreadableTiles += unreadable.length;
       if (meta === null) {
         log('error', 'no tile of a window can be read', {
@@ -292,8 +294,7 @@ export class BlockKeeper {
     const writer = await BlockWriter.begin(store, lease, pause);
     const meta = await mergeBlocks(store, ref, blocks, window, writer, pause, progress);
     if (!(await this.#isSound(ref, asked, progress.unreadable.length === 0))) return;
-    for (const tile of progress.unreadable) this.#options.onTileCorrupt(ref, tile);
-    if (meta === null) return;
+    if (meta === null || !this.#tell(ref, progress.unreadable)) return;
     await this.#finish(ref, { meta, placed: [], replaced: { tiles: [], blocks } }, held);
     const before = blocks.reduce(
       (sum, { tileBytes, indexBytes }) => sum + tileBytes + indexBytes,
@@ -309,6 +310,12 @@ export class BlockKeeper {
       unreadable: progress.unreadable.length,
       seconds: Number(((clock.monotonic() - begun) / 1000).toFixed(2)),
     });
+  }
+
+  /** Names what is left out. Not until a ledger has it may it go: a kill would forget that it was there. */
+  #tell(ref: JournalRef, unreadable: readonly TileMeta[]): boolean {
+    for (const tile of unreadable) this.#options.onTileCorrupt(ref, tile);
+    return unreadable.length === 0 || !(this.#options.hasUntoldGaps?.(ref) ?? false);
   }
 
   /** The moment in which a block takes the place of what it was made of. */

@@ -186,12 +186,12 @@ export class CanopyProcess {
   /** A stored record cannot be used: counted, logged and named once, however often it is read. */
   noteCorrupt(record: CorruptRecord): void {
     const { journal: ref, what, place, gap } = record;
-    const name = `${ref} ${what} ${place}`;
+    const name = `${ref ?? ''} ${what} ${place}`;
     if (this.#corrupt.has(name) || this.#corrupt.size >= CORRUPT_MAX) return;
     this.corruptRecords++;
     this.#corrupt.set(name, record);
     this.log('error', 'a stored record fails its checks and is not used', { ...record });
-    this.foundGaps.name(ref, gap);
+    if (ref !== null && gap !== null) this.foundGaps.name(ref, gap);
   }
 
   /** Looks for series that two targets give at once, and tells the ledgers. */
@@ -210,7 +210,8 @@ export class CanopyProcess {
   pullBy(puller: FramePuller): void {
     this.puller = puller;
     for (const { journal: ref, gap } of this.#corrupt.values()) {
-      if (ref !== this.journal?.ref) puller.nameGap(ref, gap);
+      if (ref === null || gap === null || ref === this.journal?.ref) continue;
+      puller.nameGap(ref, gap);
     }
     this.foundGaps.tell();
   }
@@ -356,7 +357,7 @@ export class CanopyProcess {
     });
     this.journal = journal;
     for (const { journal: ref, gap } of this.#corrupt.values()) {
-      if (ref === journal.ref) journal.nameGap(gap);
+      if (ref === journal.ref && gap !== null) journal.nameGap(gap);
     }
     life.add('the journal', async () => {
       await journal.close(isLost());

@@ -4,7 +4,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Head } from '@canopy/head';
-import { type Store, asDuration, asTime, labelsFromObject } from '@canopy/model';
+import { CanopyError, type Store, asDuration, asTime, labelsFromObject } from '@canopy/model';
 import { VirtualClock } from '@canopy/model/testing';
 import { JournalWriter, openEmbeddedStore } from '@canopy/store';
 import { afterEach, expect, it } from 'vitest';
@@ -29,6 +29,20 @@ async function openStore(clock: VirtualClock): Promise<Store> {
   const store = await openEmbeddedStore(options);
   cleanUp.push(async () => store[Symbol.asyncDispose]());
   return store;
+}
+
+/** One that finds a document damaged. */
+function withoutDocument(store: Store, name: string): Store {
+  const damaged = new CanopyError('storage_corrupt', 'damaged');
+  const getDocument = (asked: string): Promise<string | undefined> =>
+    asked === name ? Promise.reject(damaged) : store.getDocument(asked);
+  return new Proxy(store, {
+    get: (of, key) => {
+      if (key === 'getDocument') return getDocument;
+      const value: unknown = Reflect.get(of, key, of);
+      return typeof value === 'function' ? (value.bind(of) as unknown) : value;
+    },
+  });
 }
 
 /** A leaf as far as its own journal, head and tiles go. One scrape a second, the n-th has the value n. */
@@ -136,6 +150,8 @@ it('reads more of the journal where the document is older, gone or of another jo
     expect(next.head.stats.framesApplied, text).toBe(5);
     expect(next.head.stats.framesRepeated, text).toBe(text === older ? 20 : 30);
   }
+  const next = await startLeaf(withoutDocument(store, 'journal/tiles'), clock);
+  expect(await seconds(next.head)).toEqual(newest(clock, 35));
 });
 
 it('drops what is past the window, also what the store never had', async () => {

@@ -13,6 +13,7 @@ import {
   type StoredTile,
   asTime,
   comparePositions,
+  readRemade,
 } from '@canopy/model';
 import type { Log } from '../log.js';
 import type { Chore } from './housekeeping.js';
@@ -85,7 +86,7 @@ export class RecentTiles {
     const { store } = this.#options;
     const found = await store.tiles(ref);
     this.#foundBytes = found.reduce((sum, { byteLength }) => sum + byteLength, 0);
-    const covered = parseCovered(await store.getDocument(DOCUMENT));
+    const covered = parseCovered(await readRemade(store, DOCUMENT));
     if (covered?.journal !== ref || comparePositions(covered, otherwise) <= 0) return otherwise;
     return { epoch: covered.epoch, sequence: covered.sequence };
   }

@@ -183,6 +183,12 @@ it('knows how far a group was whose tiles are all in a block, and the journal cu
   writer.addGroup({ epoch: 1, ...joinLayouts(records), tiles: [tile] });
   const meta = (await writer.end(asTime(0), asTime(7_200_000)))!;
   await store.finishBlock(lease, meta, { tiles: [], blocks: [] });
+  store.damageBlock(ref, meta.id, meta.tileBytes + 1);
+  const again = smallHead(4000);
+  await recoverJournal(store, again, (await store.journal(ref))!, () => {});
+  // Nothing of the block can be read, and the journal has all of it.
+  expect(again.stats.framesApplied).toBe(3);
+  store.damageBlock(ref, meta.id, meta.tileBytes + 1);
   await store.trimJournal(lease, position);
   const head = smallHead(4000);
   await recoverJournal(store, head, (await store.journal(ref))!, () => {});

@@ -199,7 +199,7 @@ async function restoreBlocks(
     const piece = { block: id, position: tileBytes, byteLength: indexBytes };
     const [bytes] = await store.readBlocks(ref, [piece]);
     if (bytes === undefined && isNeeded) missing ??= id;
-    const index = indexOf(bytes, isNeeded);
+    const index = indexOf(bytes);
     if (index === undefined) continue;
     head.blocks.restoreSealed(ref, index);
     recall.addBlock(block, index);
@@ -207,12 +207,15 @@ async function restoreBlocks(
   return { recall, missing };
 }
 
-/** Undefined where it is gone or damaged and can be done without; whoever selects from the block says so. */
-function indexOf(bytes: Uint8Array | undefined, isNeeded: boolean): BlockIndex | undefined {
+/**
+ * Undefined where it is gone or damaged: whoever selects from the block says so. Of a damaged one nothing can be read, so what the
+ * journal still has of its frames is taken in again.
+ */
+function indexOf(bytes: Uint8Array | undefined): BlockIndex | undefined {
   try {
     return bytes === undefined ? undefined : new BlockIndex(bytes);
   } catch (error) {
-    if (isNeeded || !(error instanceof FormatError)) throw error;
+    if (!(error instanceof FormatError)) throw error;
     return undefined;
   }
 }

@@ -7,6 +7,7 @@ import pLimit from 'p-limit';
 import { BlockKeeper } from './block-keeper.js';
 import { corruptBlock, corruptTile } from './corrupt-records.js';
 import { buildAnew } from './fallen-store.js';
+import { hasUntoldGaps } from './found-gaps.js';
 import type { Chore } from './housekeeping.js';
 import type { CanopyProcess } from './process.js';
 import { Retention } from './retention.js';
@@ -50,6 +51,7 @@ export class SamplesAtRest {
       sealDelay: asDuration(window * SEAL_DELAY),
       abandonedAfter: asDuration(window * ABANDONED_AFTER),
       onTileCorrupt: (ref, meta) => process.noteCorrupt(corruptTile(ref, meta)),
+      hasUntoldGaps: (ref) => hasUntoldGaps(process, ref),
       onBlockCorrupt: (ref, meta) => process.noteCorrupt(corruptBlock(ref, meta)),
       onWentBack: (ref) => buildAnew(process, ref),
       grace: asDuration(Math.min(GRACE_MAX, window)),

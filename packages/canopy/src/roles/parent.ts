@@ -177,7 +177,7 @@ async function bringUp(
     await pulse.beat();
     doubtWhatIsLess(pulse.states, process.puller);
     forgetGone(process);
-    if (!leadership.leads) await registry.load();
+    await (leadership.leads ? registry.keep() : registry.load());
     await process.deletions?.follow();
   };
   await beat();

@@ -23,6 +23,7 @@ import {
   isJournalRef,
   journalIdOf,
   readDocument,
+  readRemade,
 } from '@canopy/model';
 import {
   CURSOR_HEADER,
@@ -346,7 +347,7 @@ export class FramePuller implements PullFormat {
     if (known !== undefined) return known;
     const hash = createHash('sha256').update(target.url).digest('hex').slice(0, HASH_DIGITS);
     const document = `sources/${hash}`;
-    const text = await this.#options.store.getDocument(document);
+    const text = await readRemade(this.#options.store, document);
     const { log, journalsMax } = this.#options;
     const kind = { ...SOURCES, log, unreadable: this.totals.unreadable };
     const refs = readDocument(text, kind, refsOf)?.slice(0, journalsMax) ?? [];

@@ -176,12 +176,13 @@ describe('whose journal it is', () => {
     expect(pull.puller.totals).toMatchObject({ foreignJournals: 0 });
   });
 
-  it('a list of homes that cannot be read begins anew', async () => {
+  it.each(['damaged', 'no list'])('a list of homes that is %s begins anew', async (how) => {
     const clock = new VirtualClock(T0);
     const leaf = await process(clock, 'a');
     await write(leaf.journal, 3);
     const { store, pull } = parentOf(clock);
     await store.putDocument('journal-homes', '{"a');
+    if (how === 'damaged') store.damageDocument('journal-homes');
     await pull.pullAll(leaf.target);
     expect(JSON.parse((await store.getDocument('journal-homes'))!)).toEqual({
       [leaf.journal.ref]: leaf.target.url,

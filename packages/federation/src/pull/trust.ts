@@ -15,6 +15,7 @@ import {
   asRecord,
   isJournalRef,
   journalIdOf,
+  readRemade,
 } from '@canopy/model';
 import type { GroupJobs } from './group-jobs.js';
 
@@ -76,7 +77,7 @@ export class JournalHomes {
     home: HomeState,
   ): Promise<Passage> {
     const homes = (this.#homes ??=
-      this.#read(await this.#store.getDocument(DOCUMENT)) ?? new Map());
+      this.#read(await readRemade(this.#store, DOCUMENT)) ?? new Map());
     // A leaf has a view only where it was asked for one.
     if (!trust.relays && isView(ref) && !url.includes('match')) {
       throw new CanopyError('forbidden', `journal ${ref} is a view that nobody asked for`);

@@ -54,6 +54,8 @@ export interface AnnouncerState {
 const PATH = '/api/v1/canopy/leaves';
 const BACKOFF_MIN_MS = 1000;
 const ANSWER_SHOWN = 200;
+const LEAVE_TRIES = 3;
+const LEAVE_AGAIN = asDuration(100);
 
 /** Announces this process to its parent until it is stopped. */
 export class Announcer {
@@ -98,7 +100,7 @@ export class Announcer {
     const late = new AbortController();
     const timer = clock.after(leaveTimeout, () => late.abort(new Error('no answer in time')));
     try {
-      await this.#send('DELETE', late.signal);
+      await this.#takeLeave(late.signal);
       log('info', 'took leave of the parent', { parent: parentUrl });
     } catch (error) {
       log('warn', 'could not take leave of the parent: it will call this process lost', {
@@ -107,6 +109,18 @@ export class Announcer {
       });
     } finally {
       timer.cancel();
+    }
+  }
+
+  /** Of several parents behind one address those on standby refuse; the next one that is asked may not. */
+  async #takeLeave(signal: AbortSignal): Promise<void> {
+    for (let tries = 1; ; tries++) {
+      try {
+        return await this.#send('DELETE', signal);
+      } catch (error) {
+        if (tries === LEAVE_TRIES || signal.aborted) throw error;
+      }
+      await sleep(this.#options.clock, LEAVE_AGAIN, signal);
     }
   }
 

@@ -86,6 +86,40 @@ describe('the registry', () => {
     expect(registry.leaves().map((leaf) => leaf.name)).toEqual(['east']);
   });
 
+  it('goes on with a damaged document: leaves announce themselves again', async () => {
+    const { store, make, post, registry } = await parent();
+    await post(EAST);
+    store.damageDocument('registry');
+    const next = make();
+    await next.load();
+    expect(next.leaves()).toEqual([]);
+    const west = { ...EAST, name: 'west', url: 'http://10.0.0.2:9095', journal: id('b') };
+    expect((await post(west)).status).toBe(200);
+    expect(registry.leaves().length).toBe(2);
+    expect(JSON.parse((await store.getDocument('registry'))!)).toHaveLength(2);
+  });
+
+  it('writes again what the store has lost of it', async () => {
+    const { store, make, post, registry } = await parent();
+    const before = store.copy();
+    await post(EAST);
+    const lost = [
+      () => store.become(before),
+      () => store.wipe(),
+      () => store.damageDocument('registry'),
+    ];
+    for (const lose of lost) {
+      lose();
+      await registry.keep();
+      const next = make();
+      await next.load();
+      expect(next.leaves()).toMatchObject([EAST]);
+    }
+    const put = vi.spyOn(store, 'putDocument');
+    await registry.keep();
+    expect(put).not.toHaveBeenCalled();
+  });
+
   it('keeps a leaf, tells of it once, and has it after a restart', async () => {
     const { clock, registry, post, make } = await parent();
     const told: number[] = [];
@@ -444,6 +478,22 @@ describe('the announcer', () => {
     expect(one.state.health).toBe('up');
     expect(logged).toEqual(['warn cannot announce to the parent', 'info announced to the parent']);
     await one.stop();
+  });
+
+  it('takes leave of the one of several parents that writes', async () => {
+    const methods: string[] = [];
+    const { clock, one, logged } = announcer(async (method) => {
+      methods.push(method);
+      const isStandby = method === 'DELETE' && methods.length === 2;
+      return isStandby ? { status: 503, body: 'on standby' } : { status: 200, body: '' };
+    });
+    one.start();
+    await clock.advance(0);
+    const stopped = one.stop();
+    for (let i = 0; i < 10; i++) await clock.advance(100);
+    await stopped;
+    expect(methods).toEqual(['POST', 'DELETE', 'DELETE']);
+    expect(logged.at(-1)).toBe('info took leave of the parent');
   });
 
   it('stops while the parent does not answer', async () => {

@@ -15,6 +15,7 @@ import {
   asRecord,
   errorText,
   readDocument,
+  readRemade,
 } from '@canopy/model';
 import type { Log } from '../log.js';
 import { sendError } from '../serve/reply.js';
@@ -51,6 +52,7 @@ interface Entry {
 type Listener = (leaves: readonly RegisteredLeaf[]) => void;
 
 const DOCUMENT = 'registry';
+const NO_LEAVES = '[]';
 const BODY_BYTES_MAX = 16 * 1024;
 /** Requests being answered; over it 429. */
 const REQUESTS_MAX = 256;
@@ -83,6 +85,16 @@ export class LeafRegistry {
   /** Reads the document. Call before anything else, again where another process may have written it. */
   load(): Promise<void> {
     return this.#inTurn(() => this.#load());
+  }
+
+  /** Writes the document again where the store has another one: it fell back, was wiped, or holds a damaged one. */
+  keep(): Promise<void> {
+    return this.#inTurn(async () => {
+      if (!this.#loaded) return;
+      const { store } = this.#options;
+      const [text, stored] = [this.#text(), await readRemade(store, DOCUMENT)];
+      if (text !== (stored ?? NO_LEAVES)) await store.putDocument(DOCUMENT, text);
+    });
   }
 
   /** Answers an announcement (POST) or its end (DELETE): 200 once it is stored. */
@@ -167,7 +179,7 @@ export class LeafRegistry {
   }
 
   async #load(): Promise<void> {
-    const text = await this.#options.store.getDocument(DOCUMENT);
+    const text = await readRemade(this.#options.store, DOCUMENT);
     this.#loaded = true;
     // Heard of before the restart: each gets its time to announce itself again.
     const now = this.#options.clock.now();
@@ -270,18 +282,19 @@ export class LeafRegistry {
   async #change(change: () => void): Promise<void> {
     const before = [...this.#leaves];
     change();
-    const entries = [...this.#leaves.values()];
-    const text = JSON.stringify(
-      entries.map(({ announcement, rights }) => ({ ...announcement, rights })),
-    );
     try {
-      await this.#options.store.putDocument(DOCUMENT, text);
+      await this.#options.store.putDocument(DOCUMENT, this.#text());
     } catch (error) {
       this.#leaves.clear();
       for (const [url, entry] of before) this.#leaves.set(url, entry);
       throw error;
     }
     this.#tell();
+  }
+
+  #text(): string {
+    const entries = [...this.#leaves.values()];
+    return JSON.stringify(entries.map(({ announcement, rights }) => ({ ...announcement, rights })));
   }
 
   #tell(): void {

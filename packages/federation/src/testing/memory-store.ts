@@ -21,41 +21,35 @@ import type {
   TileMeta,
   Clock,
 } from '@canopy/model';
-import { decodeEntry, gapInPlace } from '@canopy/encoding';
+import { gapInPlace } from '@canopy/encoding';
 import {
   BLOCK_CHUNK_BYTES,
   CanopyError,
   comparePositions,
   EntryKind,
-  FormatError,
   type GapRecord,
+  asTime,
   parseLedger,
 } from '@canopy/model';
-
-interface MemoryJournal {
-  position: JournalPosition;
-  trimmed: JournalPosition;
-  cursor: string;
-  ledger: string;
-  entries: JournalEntry[];
-  layouts: JournalEntry[];
-  tiles: Map<string, StoredTile>;
-  blocks: {
-    next: BlockId;
-    finished: Map<BlockId, BlockMeta>;
-    /** When they were replaced. */
-    gone: Map<BlockId, number>;
-    /** Chunks of all of them, and of one that is being built. */
-    bytes: Map<BlockId, Uint8Array[]>;
-  };
-}
+import {
+  type AtRest,
+  type MemoryJournal,
+  type Pick,
+  type Spoil,
+  copyOf,
+  damageJournal,
+  emptyJournal,
+  isWhole,
+  withFlippedBit,
+} from './memory-journal.js';
 
 /** A record that did not pass its checks, each time it is read. */
 export interface CorruptEntry {
-  readonly what: 'entry';
-  readonly journal: JournalRef;
+  readonly what: 'entry' | 'layout' | 'document';
+  /** Null, as the gap, of a document. */
+  readonly journal: JournalRef | null;
   readonly place: string;
-  readonly gap: GapRecord;
+  readonly gap: GapRecord | null;
 }
 
 const fellBack = (what: string): CanopyError => new CanopyError('storage_unavailable', what);
@@ -71,6 +65,8 @@ export class MemoryStore implements Store {
   readonly #journals = new Map<JournalRef, MemoryJournal>();
   readonly #leases = new Map<JournalRef, { owner: string; fence: number; until: number }>();
   readonly #documents = new Map<string, string>();
+  /** Documents that fail their checks until they are written again. */
+  readonly #unreadable = new Set<string>();
   /** Set to make every method reject with it. */
   fail: CanopyError | undefined = undefined;
   /** Called before a commit takes effect and after it did; throw to act a crash. */
@@ -98,21 +94,15 @@ export class MemoryStore implements Store {
     }
     for (const [ref, journal] of other.#journals) {
       if (!takes(ref)) continue;
-      this.#journals.set(ref, {
-        ...journal,
-        entries: [...journal.entries],
-        layouts: [...journal.layouts],
-        tiles: new Map(journal.tiles),
-        blocks: {
-          next: journal.blocks.next,
-          finished: new Map(journal.blocks.finished),
-          gone: new Map(journal.blocks.gone),
-          bytes: new Map(journal.blocks.bytes),
-        },
-      });
+      this.#journals.set(ref, copyOf(journal));
     }
     for (const [ref, lease] of other.#leases) if (takes(ref)) this.#leases.set(ref, { ...lease });
-    for (const [name, text] of other.#documents) if (takes(name)) this.#documents.set(name, text);
+    for (const [name, text] of other.#documents) {
+      if (!takes(name)) continue;
+      this.#documents.set(name, text);
+      if (other.#unreadable.has(name)) this.#unreadable.add(name);
+      else this.#unreadable.delete(name);
+    }
   }
 
   /** FLUSHALL. */
@@ -120,6 +110,7 @@ export class MemoryStore implements Store {
     this.#journals.clear();
     this.#leases.clear();
     this.#documents.clear();
+    this.#unreadable.clear();
   }
 
   /** What was committed last of a journal; undefined where nothing was. */
@@ -255,10 +246,34 @@ export class MemoryStore implements Store {
     return { epoch: entry.epoch, sequence: entry.sequence };
   }
 
+  /** `damageJournal` of one of its journals. */
+  damageAtRest(ref: JournalRef, what: AtRest, pick: Pick, spoil: Spoil): string | undefined {
+    const journal = this.#journals.get(ref);
+    return journal === undefined ? undefined : damageJournal(journal, what, pick, spoil);
+  }
+
+  /** Names of its documents. */
+  documents(): string[] {
+    return [...this.#documents.keys()];
+  }
+
+  /** From now on it fails its checks, until it is written again. */
+  damageDocument(name: string): void {
+    this.#unreadable.add(name);
+  }
+
   async readLayouts(ref: JournalRef): Promise<JournalEntry[]> {
     this.#check();
     const kept = this.#journals.get(ref)?.layouts ?? [];
-    const layouts = kept.filter(isWhole);
+    const layouts = kept.filter((layout) => {
+      if (isWhole(layout)) return true;
+      const { epoch, group, sequence } = layout;
+      this.#onCorrupt({
+        ...{ what: 'layout', journal: ref, place: `${epoch}-${group}-${sequence}` },
+        gap: { group, from: asTime(0), to: asTime(0), cause: 'corrupt', frames: -1 },
+      });
+      return false;
+    });
     return layouts.sort(
       (a, b) => a.epoch - b.epoch || a.group - b.group || a.sequence - b.sequence,
     );
@@ -379,7 +394,7 @@ export class MemoryStore implements Store {
     return pieces.map(({ block, position, byteLength }) => {
       const chunks = this.#journals.get(ref)?.blocks.bytes.get(block);
       const bytes = chunks && Buffer.concat(chunks).subarray(position, position + byteLength);
-      return bytes?.length === byteLength ? bytes : undefined;
+      return bytes;
     });
   }
 
@@ -405,11 +420,16 @@ export class MemoryStore implements Store {
 
   async getDocument(name: string): Promise<string | undefined> {
     this.#check();
+    if (this.#unreadable.has(name)) {
+      this.#onCorrupt({ what: 'document', journal: null, place: name, gap: null });
+      throw new CanopyError('storage_corrupt', `document ${name} is damaged`);
+    }
     return this.#documents.get(name);
   }
 
   async putDocument(name: string, text: string | undefined): Promise<void> {
     this.#check();
+    this.#unreadable.delete(name);
     if (text === undefined) this.#documents.delete(name);
     else this.#documents.set(name, text);
   }
@@ -453,34 +473,4 @@ export class MemoryStore implements Store {
     if (!this.#holds(lease)) throw new CanopyError('storage_unavailable', 'the lease is lost');
     return journal;
   }
-}
-
-function withFlippedBit(entry: JournalEntry): JournalEntry {
-  const bytes = entry.bytes.slice();
-  bytes[8] ^= 1;
-  return { ...entry, bytes };
-}
-
-function isWhole({ epoch, sequence, bytes }: JournalEntry): boolean {
-  try {
-    decodeEntry(epoch, sequence, bytes);
-    return true;
-  } catch (error) {
-    if (!(error instanceof FormatError)) throw error;
-    return false;
-  }
-}
-
-function emptyJournal(): MemoryJournal {
-  const start = { epoch: 0, sequence: 0 };
-  return {
-    position: start,
-    trimmed: start,
-    cursor: '',
-    ledger: '',
-    entries: [],
-    layouts: [],
-    tiles: new Map(),
-    blocks: { next: 1, finished: new Map(), gone: new Map(), bytes: new Map() },
-  };
 }

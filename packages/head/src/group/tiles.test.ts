@@ -200,6 +200,28 @@ it('decodes frames of a stored tile only for one that builds on them', async () 
   }
 });
 
+it('leaves a tile out whole that has slots of which no layout is left', async () => {
+  const first = headRig();
+  const journal = new JournalScript('a');
+  const group = journal.group().add({ __name__: 'x' });
+  group.frame(at(0), [0], true);
+  const known = journal.entries.slice();
+  group.add({ __name__: 'y' });
+  for (let i = 1; i < 9; i++) group.frame(at(i), [i, i], i % 4 === 0);
+  first.head.apply(journal.ref, journal.entries);
+  const metas = first.store.metas(journal.ref);
+  const corrupt: unknown[] = [];
+  const onTileCorrupt = (_ref: JournalRef, meta: unknown): void => void corrupt.push(meta);
+  const { head } = headRig({ onTileCorrupt }, first.store);
+  head.restoreLayouts(journal.ref, known);
+  head.restoreTiles(journal.ref, metas);
+  await all(head);
+  const wide = metas.filter(({ maxTime }) => maxTime > at(0));
+  expect(wide.length).toBeGreaterThan(0);
+  expect(corrupt).toEqual(wide);
+  expect((await all(head)).join()).not.toMatch(/[1-9]:/);
+});
+
 it('tells of a corrupt tile that a select comes upon, and leaves it out', async () => {
   const first = headRig();
   const journal = new JournalScript('a');

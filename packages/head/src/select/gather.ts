@@ -111,7 +111,7 @@ function isPart(part: TileMeta, whole: TileMeta, orAll: boolean): boolean {
   return orAll || part.firstSequence > first || part.lastSequence < last;
 }
 
-/** Undefined, and counted, where a tile cannot be read. */
+/** Undefined, and counted, where a tile cannot be read, or has slots of which no layout tells: half a scrape is none. */
 function openTile(
   { group }: Source,
   tile: Tile,
@@ -119,13 +119,14 @@ function openTile(
   counts: ReadCounts,
 ): TileReader | undefined {
   try {
-    return tile.reader() ?? cold.get(tile);
+    const reader = tile.reader() ?? cold.get(tile);
+    if (reader === undefined || reader.slotCount <= group.layout.slotCount) return reader;
   } catch (error) {
     if (!(error instanceof FormatError)) throw error;
-    counts.tilesUnreadable++;
-    counts.onTileCorrupt(group.ref, tile.meta);
-    return undefined;
   }
+  counts.tilesUnreadable++;
+  counts.onTileCorrupt(group.ref, tile.meta);
+  return undefined;
 }
 
 /** Pieces of an aligned group, in order of time. `tiles`: those of `tilesIn`; `decoded` gives what is kept of a tile's columns. */

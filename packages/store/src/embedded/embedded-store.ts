@@ -345,8 +345,11 @@ export class LmdbStore implements EmbeddedStore {
 
   getDocument(name: string): Promise<string | undefined> {
     const value = this.#tables.get('documents').get(Buffer.from(name));
-    if (value === null)
-      return Promise.reject(corruptFile(this.#tables.file, `document ${name} fails its checksum`));
+    if (value === null) {
+      const message = `document ${name} fails its checksum`;
+      this.#options.onCorrupt({ journal: null, what: 'document', gap: null, place: name, message });
+      return Promise.reject(corruptFile(this.#tables.file, message));
+    }
     return Promise.resolve(value?.toString());
   }
 

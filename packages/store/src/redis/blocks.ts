@@ -138,9 +138,13 @@ export class RedisBlocks {
       this.#connection.run(
         (client) =>
           Promise.all(
-            parts.map(({ block, chunk, from, to }: ChunkPart) =>
-              client.getrangeBuffer(this.#keys.chunk(ref, block, chunk), from, to - 1),
-            ),
+            parts.map(async ({ block, chunk, from, to }: ChunkPart) => {
+              const key = this.#keys.chunk(ref, block, chunk);
+              const bytes = await client.getrangeBuffer(key, from, to - 1);
+              // Nothing is what it gives for a key that is not there, and for one that ends before.
+              const isGone = bytes.length === 0 && (await client.exists(key)) === 0;
+              return isGone ? undefined : bytes;
+            }),
           ),
         this.#keys.blocks(ref),
       ),

@@ -89,7 +89,9 @@ if (!redisIsLeftOut()) {
       await store.putDocument('a', 'one');
       await store.putDocument('b', 'two');
       await flip('canopy:document:a', '', 1);
+      reports.length = 0;
       await expect(store.getDocument('a')).rejects.toMatchObject(CORRUPT);
+      expect(reports).toMatchObject([{ journal: null, what: 'document', place: 'a', gap: null }]);
       expect(await store.getDocument('b')).toBe('two');
       await server.command('rename', 'canopy:document:b', 'canopy:document:c');
       await expect(store.getDocument('c')).rejects.toMatchObject(CORRUPT);
@@ -210,6 +212,24 @@ if (!redisIsLeftOut()) {
       expect(await add(store, other, 1)).toBe('applied');
       expect(await refs()).toContain(other.journal);
       expect(await refs()).not.toContain(ref);
+    });
+
+    it('a chunk that was cut gives too few bytes, one that is gone none', async () => {
+      const lease = await takeLease(store);
+      const ref = lease.journal;
+      const meta = blockMeta(await store.nextBlock(lease));
+      await store.putBlockChunks(lease, meta.id, 0, [new Uint8Array(10).fill(7)]);
+      await store.finishBlock(lease, meta, { tiles: [], blocks: [] });
+      const lengths = async () => {
+        const pieces = [0, 6].map((position) => ({ block: meta.id, position, byteLength: 4 }));
+        return (await store.readBlocks(ref, pieces)).map((bytes) => bytes?.length);
+      };
+      expect(await lengths()).toEqual([4, 4]);
+      const [key] = (await server.command('keys', keyOf(ref, `*${meta.id}*0*`))) as string[];
+      await server.command('set', key, 'abc');
+      expect(await lengths()).toEqual([3, 0]);
+      await server.command('unlink', key);
+      expect(await lengths()).toEqual([undefined, undefined]);
     });
 
     it('numbers of blocks that are damaged write over none and remove none', async () => {

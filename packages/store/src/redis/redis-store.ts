@@ -365,6 +365,8 @@ class StreamStore implements RedisStore {
     const text = unsealText(key, sealed);
     if (text !== undefined) return text;
     const what = `${key} in Redis is damaged. Restore a copy, or UNLINK it: it is then made anew`;
+    const record = { journal: null, what: 'document', gap: null } as const;
+    this.#options.onCorrupt({ ...record, place: name, message: what });
     throw new CanopyError('storage_corrupt', what);
   }
 
