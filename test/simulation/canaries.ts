@@ -2,7 +2,7 @@
  * Faults on purpose, one at least for each checker, which must be seen: they prove that the checkers check. None of them
  * is in a run that is not asked for it.
  */
-import { encodeEntry, entryPayload } from '@canopy/encoding';
+import { crc32c, encodeEntry, entryPayload } from '@canopy/encoding';
 import { type Page, decodePage, encodePage } from '@canopy/federation';
 import {
   EntryKind,
@@ -11,10 +11,11 @@ import {
   SampleState,
   asTime,
 } from '@canopy/model';
+import type { CanopyProcess } from 'canopy/testing';
 import type { Database } from './database.js';
 import type { Answer } from './exchange.js';
 import type { Hierarchy } from './hierarchy.js';
-import type { ReadSeries } from './level.js';
+import type { Level, ReadSeries } from './level.js';
 
 /** Canary → the checker that must see it. */
 export const CANARIES = {
@@ -38,6 +39,18 @@ export const CANARIES = {
   forgetful: 'cursors',
   /** A damaged record is handed out as if it were whole. */
   unnoticed: 'complete',
+  /** A damaged tile passes its checks. */
+  unchecked: 'complete',
+  /** What is damaged is counted, and nobody is told what is missing. */
+  unsaid: 'complete',
+  /** A parent calls something damaged that is not. */
+  alarming: 'damage',
+  /** What is damaged is not counted. */
+  uncounted: 'damage',
+  /** A parent's registry names a leaf that never was. */
+  stray: 'registration',
+  /** A parent acknowledges that a leaf leaves, and never hears of it. */
+  unleft: 'registration',
   /** A leaf that was killed does not say what is missing. */
   unnamed: 'answered',
   /** A parent's answer lacks something of a leaf that left. */
@@ -57,6 +70,7 @@ export type CanaryName = keyof typeof CANARIES;
 /** From here on, so that there is something to spoil. */
 const FROM_TIMES = 12;
 const EAGER_MS = 20_000;
+const CRC_SIZE = 4;
 const LIMITS = { pageBytesMax: 64 * 1024 * 1024, journalsMax: 1000 };
 
 export class Canaries {
@@ -117,6 +131,41 @@ export class Canaries {
   /** What a damaged record is instead of one that fails its checks. */
   spoilDamage(): ((entry: JournalEntry) => JournalEntry) | undefined {
     return this.#name === 'unnoticed' ? (entry) => retimed([entry])[0] : undefined;
+  }
+
+  /** A flipped bit of a tile, and a checksum that is right again. */
+  spoilAtRest(what: string, bytes: Uint8Array, damaged: Uint8Array): Uint8Array {
+    if (this.#name !== 'unchecked' || what !== 'tile') return damaged;
+    const end = bytes.length - CRC_SIZE;
+    const spoiled = bytes.slice();
+    // Within the values, which are last.
+    spoiled[end - 1 - (end >> 3)] ^= 1;
+    new DataView(spoiled.buffer).setUint32(end, crc32c(spoiled, 0, end), true);
+    return spoiled;
+  }
+
+  /** What a store answers for a document. */
+  spoilDocument(name: string, text: string | undefined): string | undefined {
+    if (this.#name !== 'stray' || name !== 'registry' || text === undefined) return text;
+    const stray = { name: 'stray', url: 'http://stray:9095', journal: 'f'.repeat(32), labels: {} };
+    return JSON.stringify([...(JSON.parse(text) as unknown[]), stray]);
+  }
+
+  swallows(method: string): boolean {
+    return this.#name === 'unleft' && method === 'DELETE';
+  }
+
+  spoilProcess(process: CanopyProcess): void {
+    if (this.#name === 'unsaid') process.foundGaps.name = () => {};
+    if (this.#name === 'uncounted') {
+      Object.defineProperty(process, 'corruptRecords', { get: () => 0, set: () => {} });
+    }
+  }
+
+  spoilLevel({ machine, ledgers }: Level): void {
+    if (this.#name !== 'alarming' || machine.name !== 'p1') return;
+    const gap = { group: 0, from: asTime(0), to: asTime(1), cause: 'corrupt', frames: 1 } as const;
+    for (const { gaps } of ledgers.values()) gaps.push(gap);
   }
 
   spoilBody(number: number, body: string): string {

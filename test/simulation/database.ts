@@ -3,7 +3,7 @@
  * back to an older state as a whole or in a part, hold a damaged record; a process reaches it through a link, and may die
  * before, after or in the middle of anything it asks for.
  */
-import { MemoryStore } from '@canopy/federation/testing';
+import { type AtRest, MemoryStore } from '@canopy/federation/testing';
 import {
   CanopyError,
   type CommitOutcome,
@@ -34,6 +34,8 @@ export interface DatabaseOptions {
   readonly isEmbedded: boolean;
   readonly time: SimTime;
   readonly chance: Chance;
+  /** What is damaged at rest. */
+  readonly damages: Chance;
   readonly history: History;
   readonly trace: Trace;
   readonly canaries: Canaries;
@@ -44,6 +46,9 @@ const COPIES_KEPT_MS = 16_000;
 /** What a canary falls back by. Writes. */
 const CANARY_WRITES = 8;
 const COMMAND_TIMEOUT_MS = 5000;
+
+/** Documents that are made anew; others end the process that cannot read them, in words. */
+const REMADE = /^(registry|journal-homes|sources\/.*)$/;
 
 const WRITES: ReadonlySet<string> = new Set([
   'commit',
@@ -70,7 +75,7 @@ export class Database {
   readonly weather: LinkWeather = { crashBefore: 0, crashAfter: 0, crashAmid: 0, lostAnswer: 0 };
   /** Times the content went back; whoever compares places across such a moment must not. */
   wentBack = 0;
-  /** Records of it were damaged: counts of what can be read differ. */
+  /** Something in it was damaged: counts of what can be read differ. */
   isDamaged = false;
   /** Told of what a read finds damaged, while it reads. */
   onCorrupt: (record: CorruptRecord) => void = () => {};
@@ -146,6 +151,42 @@ export class Database {
     if (place === undefined) return;
     this.#note(`record ${place.epoch}-${place.sequence} of ${shortRef(ref)} is damaged`);
     this.isDamaged = true;
+  }
+
+  /** Something that lies in it fails its checks from now on, where there is any such thing. */
+  damageAtRest(what: AtRest | 'document', how: 'flip' | 'cut'): void {
+    // Of its own: what else is decided in this database stays as it is.
+    const { damages, canaries } = this.options;
+    const pick = (count: number): number => damages.int(0, count - 1);
+    if (what === 'document') {
+      const names = this.store.documents().filter((name) => REMADE.test(name));
+      if (names.length === 0) return;
+      const name = names[pick(names.length)];
+      this.store.damageDocument(name);
+      return this.#damaged(`document ${name}`, 'document');
+    }
+    const refs = this.store.refs();
+    if (refs.length === 0) return;
+    const ref = refs[pick(refs.length)];
+    const spoil =
+      (kind: AtRest) =>
+      (bytes: Uint8Array): Uint8Array => {
+        const at = pick(bytes.length);
+        const damaged = how === 'cut' ? bytes.slice(0, at) : bytes.slice();
+        if (how === 'flip') damaged[at] ^= 1 << pick(8);
+        return canaries.spoilAtRest(kind, bytes, damaged);
+      };
+    // What there is of it: blocks come late in a run.
+    for (const kind of [what, 'block', 'tile', 'layout'] as const) {
+      const place = this.store.damageAtRest(ref, kind, pick, spoil(kind));
+      if (place === undefined) continue;
+      return this.#damaged(`${kind} ${place} of ${shortRef(ref)}`, kind);
+    }
+  }
+
+  #damaged(text: string, what: string): void {
+    this.options.trace.note(`${this.options.name} ${text} is damaged`, `damaged: ${what}`);
+    this.isDamaged ||= what !== 'document';
   }
 
   /** For a canary: nobody is told. */
@@ -323,7 +364,10 @@ export function linkTo(link: LinkOptions): ReportingStore {
         () => void store.dropBlocks(lease, blocks.slice(0, blocks.length >> 1)).catch(() => {}),
       ),
     sweepBlocks: plain('sweepBlocks'),
-    getDocument: plain('getDocument'),
+    getDocument: (document) =>
+      ask('getDocument', async () =>
+        canaries.spoilDocument(document, await store.getDocument(document)),
+      ),
     putDocument: plain('putDocument'),
     usage: plain('usage'),
     [Symbol.asyncDispose]: () => Promise.resolve(),

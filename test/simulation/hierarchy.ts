@@ -45,6 +45,13 @@ export class Hierarchy {
     if (plan.above !== 'none') this.#addGrand();
     if (plan.hasFiltered) this.#addFiltered();
     site.history.databaseOf = (host) => this.machines.get(host.split(':')[0])?.options.database;
+    const listed: Readonly<Record<string, readonly string[]>> = {
+      g: ['p1', 'p2', plan.leaves[0]],
+      f: plan.leaves,
+    };
+    const hostsOf = (names: readonly string[] = []): Set<string> =>
+      new Set(names.flatMap((name) => this.machines.get(name)?.host ?? []));
+    site.history.listedBy = (host) => hostsOf(listed[host.split(':')[0]]);
     site.history.writerOf = (database) => database.options.name;
     site.history.lifeOf = (database) =>
       [...this.machines.values()].find(({ options }) => options.database === database)?.lives ?? 0;
@@ -149,6 +156,7 @@ export class Hierarchy {
     else if (fault.kind === 'store cut') database.cut(fault.writes);
     else if (fault.kind === 'node falls back') database.nodeFallsBack(fault.node, fault.ms);
     else if (fault.kind === 'record damaged') database.damage(fault.back);
+    else if (fault.kind === 'damage at rest') database.damageAtRest(fault.what, fault.how);
     else {
       database.slowUntil = time.now + fault.ms;
       database.slowMs = 2000;
@@ -185,8 +193,10 @@ export class Hierarchy {
   #database(name: string, isEmbedded: boolean, weather: LinkWeather): Database {
     const { time, history, trace } = this.site;
     const chance = new Chance(this.plan.seed, name);
+    const damages = new Chance(this.plan.seed, `${name} damages`);
     const canaries = this.#canaries;
-    const database = new Database({ name, isEmbedded, time, chance, history, trace, canaries });
+    const shared = { time, history, trace, canaries };
+    const database = new Database({ name, isEmbedded, chance, damages, ...shared });
     Object.assign(database.weather, weather);
     this.databases.set(name, database);
     return database;

@@ -26,6 +26,7 @@ export interface Scraped {
 }
 
 const CURSORS_MAX = 1000;
+const LEAVES_PATH = '/api/v1/canopy/leaves';
 
 export class History {
   /** Journals by their writers. */
@@ -39,6 +40,12 @@ export class History {
   pages = 0;
   pageBytesMax = 0;
   entriesPulled = 0;
+  /** Hosts that a leaf has announced. */
+  readonly announced = new Set<string>();
+  /** Hosts whose leave a parent has acknowledged, until they announce themselves again. */
+  readonly left = new Set<string>();
+  /** Whom the configuration of a host lists. */
+  listedBy: (host: string) => ReadonlySet<string> = () => new Set();
   /** Machine by host name, for what is said by the network. */
   databaseOf: (host: string) => Database | undefined = () => undefined;
   /** Name of the machine whose own journal a database holds. */
@@ -101,13 +108,34 @@ export class History {
   }
 
   /** A request leaves a machine: with it, what its reader says it has. */
-  asks(host: string, { url, headers }: Question): void {
+  asks(host: string, question: Question): void {
+    this.#mayAsk(host, question);
+    const { url, headers } = question;
     const reader = this.databaseOf(host);
     const cursors = headers[CURSOR_HEADER];
     if (reader === undefined || cursors === undefined) return;
     for (const [ref, { position }] of parseCursors(cursors, CURSORS_MAX).byRef) {
       this.#mustGoOn(`${host} of ${new URL(url).host} ${ref} asks with`, position, reader);
     }
+  }
+
+  /** Nobody is pulled who was neither announced nor listed. */
+  #mayAsk(from: string, { method, url, body }: Question): void {
+    const { host, pathname } = new URL(url);
+    if (method === 'POST' && pathname === LEAVES_PATH) {
+      const announced = new URL((JSON.parse(body) as { url: string }).url).host;
+      this.announced.add(announced);
+      this.left.delete(announced);
+    }
+    if (pathname !== '/federate' || this.announced.has(host)) return;
+    if (this.listedBy(from).has(host)) return;
+    this.fault('registration', `${from} pulls ${host}, which nobody announced or listed`);
+  }
+
+  /** A parent has acknowledged that a leaf leaves. */
+  leaves({ method, url, body }: Question, status: number): void {
+    if (method !== 'DELETE' || new URL(url).pathname !== LEAVES_PATH || status !== 200) return;
+    this.left.add(new URL((JSON.parse(body) as { url: string }).url).host);
   }
 
   /** What is known of a fall of the store comes with the next commit: a place goes back once for each. */

@@ -96,4 +96,9 @@ export async function readLevel(
 
 const wholeOf = (ref: JournalRef): JournalRef => journalIdOf(ref) as string as JournalRef;
 
-export const covers = ({ from, to }: GapRecord, time: number): boolean => from < time && time < to;
+/** One of a layout or an extent that is gone: nobody knows which times it had. */
+const isTimeless = ({ cause, from, to }: GapRecord): boolean =>
+  cause === 'corrupt' && from === 0 && to === 0;
+
+export const covers = (gap: GapRecord, time: number): boolean =>
+  isTimeless(gap) || (gap.from < time && time < gap.to);

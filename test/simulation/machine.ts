@@ -69,6 +69,8 @@ export class Machine implements Machinery {
   /** Chores of its housekeeping that run. */
   chores = 0;
   kills = 0;
+  /** What fails its checks, as its processes counted it. */
+  corruptSeen = 0;
   lives = 0;
   life: Life | undefined;
   process: CanopyProcess | undefined;
@@ -78,6 +80,11 @@ export class Machine implements Machinery {
     this.options = options;
     this.host = `${options.name}:${PORTS[options.role]}`;
     this.#site = site;
+  }
+
+  /** By all its processes so far. */
+  get corruptCounted(): number {
+    return this.corruptSeen + (this.process?.corruptRecords ?? 0);
   }
 
   get name(): string {
@@ -134,7 +141,7 @@ export class Machine implements Machinery {
   }
 
   async #run(role: Role, world: World, life: Life): Promise<void> {
-    const { trace, history } = this.#site;
+    const { trace, history, canaries } = this.#site;
     const { name, flags } = this.options;
     const start = role === 'leaf' ? startLeaf : startParent;
     const abort = new AbortController();
@@ -152,6 +159,7 @@ export class Machine implements Machinery {
     );
     if (!life.isAlive) return;
     this.process = process;
+    canaries.spoilProcess(process);
     await up(abort.signal);
   }
 
@@ -183,6 +191,7 @@ export class Machine implements Machinery {
   }
 
   #end(): void {
+    this.corruptSeen += this.process?.corruptRecords ?? 0;
     this.life?.end();
     this.life = undefined;
     this.process = undefined;

@@ -102,9 +102,9 @@ async function tryCanaries(): Promise<CanaryResult[]> {
   for (const [name, checker] of Object.entries(CANARIES) as Array<[CanaryName, string]>) {
     const tried: number[] = [];
     let fault = '';
-    for (const seed of SEEDS) {
-      tried.push(seed);
-      const { faults } = await simulate({ seed, canary: name });
+    for (const run of SEEDS) {
+      tried.push(run.seed);
+      const { faults } = await simulate({ ...run, canary: name });
       fault = faults.find((text) => text.startsWith(`${checker}: `)) ?? '';
       if (fault !== '') break;
     }

@@ -167,12 +167,16 @@ export class Network {
         if (isDone) return;
         isDone = true;
         forget();
+        if (!(answer instanceof Error)) this.#history.leaves(question, answer.status);
         done(answer);
       };
       const forget = life.onEnd(() => finish(reset()));
       const response = responseTo((answer) => finish(answer ?? reset()));
       const request = requestOf(question);
       const url = new URL(question.url);
+      if (this.#canaries.swallows(question.method)) {
+        return finish({ status: 200, headers: new Map(), body: NOTHING });
+      }
       if (url.pathname === '/federate') void doors.federate(request, response, url);
       else if (doors.register === null) finish({ status: 404, headers: new Map(), body: NOTHING });
       else void doors.register(request, response);

@@ -1,4 +1,5 @@
 /** What a seed decides before its run begins: who is there, what goes wrong when. */
+import type { AtRest } from '@canopy/federation/testing';
 import { Chance } from './random.js';
 import type { LinkWeather } from './database.js';
 import type { DeathWeather } from './machine.js';
@@ -46,6 +47,13 @@ export type Fault =
       readonly ms: number;
     }
   | { readonly kind: 'record damaged'; readonly database: string; readonly back: number }
+  /** A tile, a chunk of a block, a kept layout, a document, where it lies: a bit flips, or it ends early. */
+  | {
+      readonly kind: 'damage at rest';
+      readonly database: string;
+      readonly what: AtRest | 'document';
+      readonly how: 'flip' | 'cut';
+    }
   | { readonly kind: 'target down' | 'target hangs'; readonly target: string; readonly ms: number }
   | {
       readonly kind: 'target moves';
@@ -133,8 +141,9 @@ export function planOf(seed: number): Plan {
     },
   };
   const faults = isCalm ? [] : faultsOf(chance, base);
-  // A stream of its own: what was found with a seed before stays with it.
-  return withMore(new Chance(seed, 'more'), base, faults, isCalm);
+  // Streams of their own: what was found with a seed before stays with it.
+  const plan = withMore(new Chance(seed, 'more'), base, faults, isCalm);
+  return isCalm ? plan : withDamage(new Chance(seed, 'damage'), plan);
 }
 
 type Base = Omit<Plan, 'faults' | 'deaths'>;
@@ -174,6 +183,38 @@ function withMore(chance: Chance, base: Base, faults: Planned[], isCalm: boolean
   }
   planned.sort((a, b) => a.at - b.at);
   return { ...base, leaves, comes, deaths, faults: planned };
+}
+
+/** As plans were when the older of the fixed seeds were found: nothing is damaged at rest. */
+export const asFound = (plan: Plan): Plan => ({
+  ...plan,
+  faults: plan.faults.filter(({ fault }) => fault.kind !== 'damage at rest'),
+});
+
+const DAMAGED = 0.35;
+const DAMAGES_MAX = 3;
+/** Readers of what is damaged are still to come. */
+const AFTER_HEALING_MS = 4000;
+
+/** Damage at rest, in a share of the runs. */
+function withDamage(chance: Chance, plan: Plan): Plan {
+  if (!chance.isHit(DAMAGED)) return plan;
+  const parents = databasesOf(plan);
+  const redis = parents.filter((name) => name !== DATABASES.parent || !plan.isParentEmbedded);
+  const leaves = plan.leaves.map((leaf) => `db${leaf}`);
+  const planned: Planned[] = [];
+  for (let left = chance.int(1, DAMAGES_MAX); left > 0; left--) {
+    const what = chance.of(['tile', 'tile', 'block', 'block', 'layout', 'document'] as const);
+    // A folder with a damaged document is not opened.
+    const places = what === 'document' ? redis : [...parents, ...parents, ...leaves];
+    const [from, to] = [Math.min(2000, plan.activeMs), plan.activeMs + AFTER_HEALING_MS];
+    const [at, how] = [chance.between(from, to), chance.of(['flip', 'cut'] as const)];
+    if (places.length === 0) continue;
+    const database = chance.of(places);
+    planned.push({ at, fault: { kind: 'damage at rest', database, what, how } });
+  }
+  const faults = [...plan.faults, ...planned].sort((a, b) => a.at - b.at);
+  return { ...plan, faults };
 }
 
 function moreKinds(chance: Chance, base: Base): Array<() => Fault | undefined> {

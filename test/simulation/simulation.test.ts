@@ -19,11 +19,11 @@ describe('a simulated hierarchy', () => {
   });
 
   it('one seed gives one run, bit for bit', async () => {
-    const first = await simulate({ seed: SEEDS[0] });
-    const second = await simulate({ seed: SEEDS[0] });
+    const first = await simulate(SEEDS[0]);
+    const second = await simulate(SEEDS[0]);
     expect(first.events).toBeGreaterThan(500);
     expect(second.digest).toBe(first.digest);
-    const other = await simulate({ seed: SEEDS[1] });
+    const other = await simulate(SEEDS[1]);
     expect(other.digest).not.toBe(first.digest);
   });
 
@@ -39,15 +39,15 @@ describe('a simulated hierarchy', () => {
         if (heapUsed < goal || turns === COLLECTIONS_MAX) return heapUsed;
       }
     };
-    await simulate({ seed: SEEDS[0] });
+    await simulate(SEEDS[0]);
     const before = await heapBytes(0);
     const goal = before + RUNS_FOR_MEMORY * RUN_LEAVES_BYTES;
-    for (let i = 0; i < RUNS_FOR_MEMORY; i++) await simulate({ seed: SEEDS[0] });
+    for (let i = 0; i < RUNS_FOR_MEMORY; i++) await simulate(SEEDS[0]);
     expect(await heapBytes(goal)).toBeLessThan(goal);
   });
 
-  it.each(SEEDS)('keeps every promise with seed %i', async (seed) => {
-    const { faults, samples, lines } = await simulate({ seed });
+  it.each(SEEDS)('keeps every promise with seed $seed', async (run) => {
+    const { faults, samples, lines } = await simulate(run);
     expect(faults, lines.slice(-30).join('\n')).toEqual([]);
     expect(samples).toBeGreaterThan(100);
   });
@@ -55,8 +55,8 @@ describe('a simulated hierarchy', () => {
   // The same seeds without it are above: nothing but the canary makes the checker speak.
   it.each(Object.entries(CANARIES))('sees the fault on purpose %s: %s', async (name, checker) => {
     const seen: string[] = [];
-    for (const seed of SEEDS) {
-      const { faults } = await simulate({ seed, canary: name as CanaryName });
+    for (const run of SEEDS) {
+      const { faults } = await simulate({ ...run, canary: name as CanaryName });
       seen.push(...faults.filter((fault) => fault.startsWith(`${checker}: `)));
       // Not every seed has what it spoils.
       if (seen.length > 0) break;

@@ -19,6 +19,7 @@ import { Network } from './network.js';
 import { type Plan, planOf } from './plan.js';
 import { type Probe, planProbes } from './probes.js';
 import { Chance } from './random.js';
+import { watchRegistration } from './registration.js';
 import { SimTime } from './time.js';
 import { Trace } from './trace.js';
 import { type Truth, originKey } from './truth.js';
@@ -48,6 +49,8 @@ export interface SimulationResult {
 /** From healing on to the moment up to which everything must arrive. */
 const GO_ON_MS = 5000;
 const STEP_MS = 250;
+/** Share of the runs that go on with registration. */
+const WATCHED = 0.15;
 
 export async function simulate(options: SimulationOptions): Promise<SimulationResult> {
   using time = new SimTime();
@@ -76,6 +79,8 @@ export async function simulate(options: SimulationOptions): Promise<SimulationRe
   if (!isThere) {
     for (const text of missing(hierarchy, upTo)) history.fault('progress', text);
   } else await check(hierarchy, upTo, probes, canaries);
+  const watched = chance('registration');
+  if (isThere && watched.isHit(WATCHED)) await watchRegistration(hierarchy, watched);
   const samples = [...history.truths.values()].reduce((sum, truth) => sum + truth.samples, 0);
   trace.count('events', time.events);
   trace.count('machines', hierarchy.machines.size);
@@ -178,6 +183,7 @@ async function check(
     readLevel(machine, beside, takes).then(
       (level) => {
         canaries.spoilRead(hierarchy, machine.name, level.series as Map<string, ReadSeries>);
+        canaries.spoilLevel(level);
         if (canaries.leaksAt(machine.name)) machine.process?.head.snapshot();
         levels.push(level);
         left--;

@@ -2,6 +2,7 @@
 import { answered } from './answered.js';
 import { atomic } from './atomic.js';
 import { complete } from './complete.js';
+import { damage } from './damage.js';
 import { ledgers } from './ledgers.js';
 import { memory } from './memory.js';
 import { metadata } from './metadata.js';
@@ -11,5 +12,5 @@ import { watermarks } from './watermarks.js';
 
 export const CHECKERS: Readonly<Record<string, Checker>> = {
   ...{ complete, answered, atomic, staleness },
-  ...{ metadata, watermarks, ledgers, memory },
+  ...{ metadata, watermarks, ledgers, memory, damage },
 };

@@ -372,7 +372,8 @@ export function storeConformance(
       const found = await store.readBlocks(ref, pieces);
       expect(found.map(hex)).toEqual([
         ...pieces.slice(0, 3).map((piece) => hex(read(piece))),
-        undefined,
+        // As of a chunk that was cut.
+        hex(read(pieces[3]))?.slice(0, 10),
         undefined,
       ]);
       // The last tile of a window goes with the next block, and all of a window at once.
