@@ -6,7 +6,7 @@
 import { copyFileSync, mkdirSync, readFileSync, readdirSync } from 'node:fs';
 import { type IncomingMessage, request } from 'node:http';
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { encodeCursor } from '../../packages/federation/src/cursor.js';
+import { JOURNALS_MAX, encodeCursor } from '../../packages/federation/src/cursor.js';
 import type { HierarchyStatus, JournalRef } from '../../packages/model/src/index.js';
 import { completeUpTo, gapsOf, rawSamples } from '../hierarchy.js';
 import {
@@ -115,6 +115,24 @@ const HOSTILE: Record<string, (ref: JournalRef, round: number) => Promise<void>>
       asked.end(() => setTimeout(() => asked.destroy(), round % 20));
     }),
 };
+
+it('a reader may have cursors of as many journals as a source may have, and no more', async () => {
+  const answered = async (journals: number): Promise<number | undefined> => {
+    const cursors = Array.from({ length: journals }, (_, i) => {
+      const ref = i.toString(16).padStart(32, '0') as JournalRef;
+      return made(ref, 2 ** 52, 2 ** 52, 2 ** 52, 2 ** 53 - 1);
+    });
+    let code: number | undefined;
+    await ask('', { 'canopy-cursor': cursors.join('.') }, (res, done) => {
+      code = res.statusCode;
+      res.on('close', done).resume();
+    });
+    return code;
+  };
+  expect(await answered(JOURNALS_MAX)).toBe(200);
+  // Header too large, or too many cursors: the connection may be gone before the answer is read.
+  expect(await answered(2 * JOURNALS_MAX)).not.toBe(200);
+});
 
 const vmHighWater = (pid: number): number =>
   Number(/VmHWM:\s+(\d+) kB/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]) / 1024;

@@ -32,6 +32,10 @@ const PROVEN = 8;
 const FLAGS_MAX = 15;
 /** A cursor is at most 1 + 1 + 21 + 16 + 9 + 8 + 16 + 4 + 8 bytes. */
 const TEXT_LENGTH_MAX = 112;
+/** Journals that a source may have, so cursors that its reader may hold. */
+export const JOURNALS_MAX = 10_000;
+/** Of CURSOR_HEADER, with so many. Bytes. */
+export const CURSOR_HEADER_BYTES_MAX = JOURNALS_MAX * (TEXT_LENGTH_MAX + 1);
 const BASE64URL = /^[A-Za-z0-9_-]+$/;
 
 export interface Cursor {

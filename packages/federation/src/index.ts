@@ -5,7 +5,13 @@ export type { JournalSection, Page } from './page-types.js';
 /** Pages to bytes and back (frames.format.md). */
 export { FRAMES_MEDIA_TYPE, decodePage, encodePage, type PageLimits } from './page.js';
 /** The header that carries a reader's cursors, and the one that names what it does not want. */
-export { CURSOR_HEADER, EXCLUDE_HEADER, READER_HEADER } from './cursor.js';
+export {
+  CURSOR_HEADER,
+  CURSOR_HEADER_BYTES_MAX,
+  EXCLUDE_HEADER,
+  JOURNALS_MAX,
+  READER_HEADER,
+} from './cursor.js';
 
 /** Answers pulls by cursor. */
 export { FrameServer, type FrameServerOptions, type ReaderStatus } from './serve/frames.js';

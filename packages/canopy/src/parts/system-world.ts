@@ -3,6 +3,7 @@ import { randomBytes } from 'node:crypto';
 import { readFileSync, readdirSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
+import { CURSOR_HEADER_BYTES_MAX } from '@canopy/federation';
 import type { DurationMs } from '@canopy/model';
 import {
   HttpFetcher,
@@ -27,7 +28,8 @@ const SECOND = 1000;
 const MINUTE = 60 * SECOND;
 const BODY_BYTES_MAX = 256 * 1024 * 1024;
 const IDLE_TIMEOUT = (5 * MINUTE) as DurationMs;
-const CURSOR_HEADER_BYTES = 1024 * 1024;
+/** Beside cursors. */
+const OTHER_HEADER_BYTES = 64 * 1024;
 
 const ANSWER_BYTES_MAX = 1024;
 
@@ -74,7 +76,7 @@ async function listen({ handler }: Doors, settings: Settings, log: Log): Promise
     clock: systemClock,
     requestTimeout: MINUTE as DurationMs,
     keepAliveTimeout: (2 * MINUTE) as DurationMs,
-    headerBytesMax: CURSOR_HEADER_BYTES,
+    headerBytesMax: CURSOR_HEADER_BYTES_MAX + OTHER_HEADER_BYTES,
     connectionsMax: 2048,
     closeTimeout: SECOND as DurationMs,
     ...(config && { guard: () => config.guard }),

@@ -3,7 +3,7 @@
  * It also scrapes what its configuration lists, and is a leaf to its own parent. Of several parents on one
  * store one does that; the others follow the store and answer (parts/leadership.ts).
  */
-import { FramePuller, LeafRegistry } from '@canopy/federation';
+import { FramePuller, JOURNALS_MAX, LeafRegistry } from '@canopy/federation';
 import {
   CanopyError,
   type DurationMs,
@@ -42,8 +42,6 @@ import { TileKeeper } from '../parts/tile-keeper.js';
 import { Warming } from '../parts/warming.js';
 import type { World } from '../parts/world.js';
 
-/** Journals that one source may have. */
-const JOURNALS_MAX = 10_000;
 const LOST_AFTER = (5 * 60_000) as DurationMs;
 /** Tiles of the head's window that come back into memory after a start. */
 const WARM_BYTES_MAX = 1024 * 1024 * 1024;

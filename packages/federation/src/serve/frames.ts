@@ -28,6 +28,7 @@ import {
   CURSOR_HEADER,
   type ReadCursor,
   EXCLUDE_HEADER,
+  JOURNALS_MAX,
   PAGE_BYTES_HEADER,
   READER_HEADER,
   parseCursors,
@@ -95,7 +96,6 @@ export interface FrameServerOptions {
 
 const METHODS: ReadonlySet<string | undefined> = new Set(['GET', 'HEAD']);
 const NAME_LENGTH_MAX = 200;
-const JOURNALS_MAX = 4096;
 /** A reader gets a report no more often. */
 const REPORT_INTERVAL_MS = 10_000;
 /** Says how long the reader waits, as Prometheus does. Seconds. */
