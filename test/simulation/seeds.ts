@@ -8,8 +8,8 @@ import { type Plan, asFound } from './plan.js';
 const OLDER = [
   8, 38, 123, 96, 18, 6, 5, 53, 764, 797, 419, 811, 884, 1125, 1253, 1557, 1849, 2047, 3317,
 ];
-/** With damage at rest: of a layout at a leaf, of a block, of a tile just before a death. */
-const WITH_DAMAGE = [33, 774, 925];
+/** With damage at rest: of a layout at a leaf, of a block, of a tile just before a death; and a commit that comes through after a takeover. */
+const WITH_DAMAGE = [33, 774, 925, 527];
 
 export interface FixedRun {
   readonly seed: number;

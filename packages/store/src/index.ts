@@ -18,7 +18,7 @@ export type { RedisTls } from './redis/link.js';
 export { JournalWriter } from './journal/journal-writer.js';
 /** Waits for a lease that a process before left behind. */
 export { takeLease } from './journal/journal-place.js';
-export type { JournalWriterOptions, JournalWriterStats } from './journal/options.js';
+export type { JournalWriterOptions, JournalWriterStats, OnFound } from './journal/options.js';
 /** Retention of a process's own journal. */
 export { JournalTrimmer, replayFrom } from './retention.js';
 export type { JournalTrimmerOptions, TrimOutcome } from './retention.js';

@@ -32,7 +32,12 @@ import {
 } from '@canopy/model';
 import { type Engine, parseSelector } from '@canopy/promql';
 import type { ScrapeManager } from '@canopy/scrape';
-import { type CorruptRecord, JournalWriter, type ReportingStore } from '@canopy/store';
+import {
+  type CorruptRecord,
+  JournalWriter,
+  type OnFound,
+  type ReportingStore,
+} from '@canopy/store';
 import { ListenError, type Web, createWeb } from '@canopy/web';
 import type { Settings } from '../cli/settings.js';
 import type { LoadedConfig } from '../config/load.js';
@@ -334,7 +339,7 @@ export class CanopyProcess {
    * Opens the own journal: takes its lease, names the gap since the last run. `isLost`: another process
    * writes it when `life` ends.
    */
-  async openJournal(life: LifeCycle, isLost: () => boolean): Promise<JournalWriter> {
+  async openJournal(life: LifeCycle, isLost: () => boolean, onFound?: OnFound) {
     const journal = await JournalWriter.open({
       store: this.store,
       clock: this.clock,
@@ -354,6 +359,7 @@ export class CanopyProcess {
       // A store without a path is another server's.
       mayGoBack: this.pathIdentity === '',
       seenUpTo: (ref) => this.head.position(ref),
+      onFound,
     });
     this.journal = journal;
     for (const { journal: ref, gap } of this.#corrupt.values()) {

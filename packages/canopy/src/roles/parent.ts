@@ -222,11 +222,14 @@ async function takeOver({ process, registry, follower }: Parts): Promise<void> {
 
 /** Starts what only the parent that writes does. `term` ends when another one does. */
 async function beginTerm(parts: Parts, term: LifeCycle): Promise<void> {
-  const { process, registry, tiles, leadership } = parts;
+  const { process, registry, tiles, leadership, follower } = parts;
   const { settings, leases } = process;
   const isLost = () => !leadership.leads;
   term.add('leases', () => (isLost() ? leases.forget() : leases.giveUp()));
-  const journal = await process.openJournal(term, isLost);
+  // What another had under way came through after the takeover. Where the store is behind, the head keeps what it has.
+  const journal = await process.openJournal(term, isLost, async (state) => {
+    if (state !== undefined) await follower.catchUpOthers([state], () => false);
+  });
   term.add('the last tiles', () => (isLost() ? undefined : tiles.write()));
   const puller = startPulling(parts, term);
   startServing(process, {

@@ -126,7 +126,9 @@ export class JournalWriter implements Journal {
    * @throws CanopyError of the store; `storage_locked` while another process writes the journal.
    */
   static async open(options: JournalWriterOptions): Promise<JournalWriter> {
-    return new JournalWriter(options, await takePlace(options));
+    const place = await takePlace(options);
+    await options.onFound?.(place.recovered.state);
+    return new JournalWriter(options, place);
   }
 
   get stats(): Readonly<JournalWriterStats> {

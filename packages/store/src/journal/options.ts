@@ -4,11 +4,15 @@ import type {
   JournalEntry,
   JournalPosition,
   JournalRef,
+  JournalState,
   Ledger,
   Milliseconds,
   Store,
 } from '@canopy/model';
 import type { StoreLog } from '../health.js';
+
+/** Takes what the store has of the journal, once nobody else can write it and before anything is written. */
+export type OnFound = (state: JournalState | undefined) => Promise<void>;
 
 export interface JournalWriterOptions {
   readonly store: Store;
@@ -44,6 +48,8 @@ export interface JournalWriterOptions {
   readonly mayGoBack?: boolean;
   /** How far this process has seen the journal, which the store may have forgotten. */
   readonly seenUpTo?: (ref: JournalRef) => JournalPosition | undefined;
+  /** Awaited before the writer is there. */
+  readonly onFound?: OnFound | undefined;
 }
 
 /** Plain numbers; `canopy` gives them names. */
