@@ -2,6 +2,7 @@
 import type { JournalEntry, JournalState } from '@canopy/model';
 import type { VirtualClock } from '@canopy/model/testing';
 import { expect, it } from 'vitest';
+import type { Log } from '../log.js';
 import { fill, startLeaf } from '../testing/leaf-rig.js';
 import { MemoryStore } from '../testing/memory-store.js';
 import { PullRig } from '../testing/rig.js';
@@ -32,6 +33,19 @@ function restarted(
   return new PullRig(store, clock, options);
 }
 
+/** A leaf of ten scrapes, all of them at a parent whose process has ended. */
+async function pulledLeaf(log?: Log) {
+  const leaf = await startLeaf({ options: { pageBytes: 100, ...(log && { log }) } });
+  const { clock, journal, server } = leaf;
+  await fill(journal, 10);
+  const store = new MemoryStore(clock);
+  const first = new PullRig(store, clock);
+  await first.pullAll(server.target());
+  await first.puller.close();
+  const had = (await store.journal(journal.ref))!;
+  return { ...leaf, leafStore: leaf.store, store, had, appender: first.appender };
+}
+
 it.each([
   ['of another version', 0, 2],
   ['with flags of a later one', 1, 0x14],
@@ -40,21 +54,7 @@ it.each([
   async (_how, at, value) => {
     const logged: string[] = [];
     const log = (_level: string, text: string): void => void logged.push(text);
-    const {
-      clock,
-      store: leafStore,
-      journal,
-      server,
-    } = await startLeaf({
-      options: { pageBytes: 100, log },
-    });
-    await fill(journal, 10);
-    const store = new MemoryStore(clock);
-    const first = new PullRig(store, clock);
-    await first.pullAll(server.target());
-    await first.puller.close();
-    const had = (await store.journal(journal.ref))!;
-    const { appender } = first;
+    const { clock, leafStore, journal, server, store, had, appender } = await pulledLeaf(log);
     const other = changed(had.cursor, at, value);
     const parent = restarted(store, clock, had, other, { log, appender });
     // All that is stored once more, page by page, and no end to it but the end.
@@ -86,14 +86,7 @@ it.each([
 );
 
 it('a parent that is started anew on its way begins once more, and comes to the same end', async () => {
-  const { clock, journal, server } = await startLeaf({ options: { pageBytes: 100 } });
-  await fill(journal, 10);
-  const store = new MemoryStore(clock);
-  const first = new PullRig(store, clock);
-  await first.pullAll(server.target());
-  await first.puller.close();
-  const had = (await store.journal(journal.ref))!;
-  const { appender } = first;
+  const { clock, journal, server, store, had, appender } = await pulledLeaf();
   const second = restarted(store, clock, had, changed(had.cursor, 0, 2), { appender });
   expect((await second.pull(server.target())).more).toBe(true);
   await second.puller.close();
