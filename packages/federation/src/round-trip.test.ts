@@ -1,6 +1,7 @@
 import {
   CanopyError,
   EntryKind,
+  JOURNAL_START,
   type JournalRef,
   type Ledger,
   asTime,
@@ -59,9 +60,8 @@ describe('pages round trip', () => {
     const copy = new MemoryStore(clock);
     await new PullRig(copy, clock).pullAll(server.target());
     const limits = { maxBytes: 1e9, maxEntries: 1e9 };
-    const start = { epoch: 0, sequence: 0 };
-    expect(await copy.readEntries(journal.ref, start, limits)).toEqual(
-      await store.readEntries(journal.ref, start, limits),
+    expect(await copy.readEntries(journal.ref, JOURNAL_START, limits)).toEqual(
+      await store.readEntries(journal.ref, JOURNAL_START, limits),
     );
   });
 
@@ -399,11 +399,10 @@ describe('a store that is elsewhere', () => {
     expect(parent.wentBack).toHaveLength(1);
     expect(parent.appender.samples.length).toBe(9 * 4);
     expect(parent.appender.totals.repeated).toBe(8);
-    const all = await store.readEntries(
-      journal.ref,
-      { epoch: 0, sequence: 0 },
-      { maxBytes: 1e9, maxEntries: 1e9 },
-    );
+    const all = await store.readEntries(journal.ref, JOURNAL_START, {
+      maxBytes: 1e9,
+      maxEntries: 1e9,
+    });
     expect(all.map(({ sequence }) => sequence)).toEqual(
       Array.from({ length: 20 }, (_, i) => i + 1),
     );
@@ -632,16 +631,17 @@ describe('a filtered reader', () => {
     const [{ ref, position }] = await store.journals();
     expect(ref).toMatch(/^a{32}\.[0-9a-f]{8}$/);
     expect(position).toEqual(journal.position);
-    const start = { epoch: 0, sequence: 0 };
     const limits = { maxBytes: 1e9, maxEntries: 1e9 };
     const original = await journalEntries();
-    const whole = (await store.readEntries(ref, start, limits)).filter((e) => e.group === 1);
+    const whole = (await store.readEntries(ref, JOURNAL_START, limits)).filter(
+      (e) => e.group === 1,
+    );
     expect(whole).toEqual(original.filter((e) => e.group === 1));
 
     async function journalEntries() {
       const copy = new MemoryStore(clock);
       await new PullRig(copy, clock).pullAll(server.target());
-      return copy.readEntries(journal.ref, start, limits);
+      return copy.readEntries(journal.ref, JOURNAL_START, limits);
     }
   });
 

@@ -5,6 +5,7 @@ import {
   type Epoch,
   GROUP_FORGOTTEN_MS,
   type GroupId,
+  JOURNAL_START,
   type JournalEntry,
   type JournalPosition,
   type JournalRef,
@@ -32,12 +33,10 @@ interface Loss {
   frames: number;
 }
 
-const NO_POSITION: JournalPosition = { epoch: 0, sequence: 0 };
-
 export class JournalGroups implements Iterable<Group> {
   readonly ref: JournalRef;
   /** Newest entry applied; epoch 0 before the first. */
-  position = NO_POSITION;
+  position = JOURNAL_START;
   /** Up to where it was cut in the store that it was restored from. */
   restoredFrom: JournalPosition | undefined;
   /** Time of the newest frame, those far ahead of the clock left out. */

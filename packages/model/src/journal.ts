@@ -34,6 +34,9 @@ export interface JournalPosition {
   readonly sequence: Sequence;
 }
 
+/** Before the first entry of any journal. */
+export const JOURNAL_START: JournalPosition = { epoch: 0, sequence: 0 };
+
 export function comparePositions(a: JournalPosition, b: JournalPosition): number {
   return a.epoch - b.epoch || a.sequence - b.sequence;
 }

@@ -2,6 +2,7 @@
 import {
   type BlockId,
   CanopyError,
+  JOURNAL_START,
   type JournalCommit,
   type JournalPosition,
   type JournalRef,
@@ -9,11 +10,9 @@ import {
   invariant,
 } from '@canopy/model';
 
-export const START: JournalPosition = { epoch: 0, sequence: 0 };
-
 /** Bugs of the caller; stored state plays no part. */
 export function checkCommit(commit: JournalCommit): void {
-  let last = commit.expected ?? START;
+  let last = commit.expected ?? JOURNAL_START;
   for (const entry of commit.entries) {
     invariant(comparePositions(last, entry) < 0, 'BUG: commit with entries out of order');
     last = entry;

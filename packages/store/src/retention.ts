@@ -1,13 +1,13 @@
 /** Which part of a process's own journal may go, and its going. */
 import {
   type DurationMs,
+  JOURNAL_START,
   type JournalPosition,
   type Milliseconds,
   type Store,
   asTime,
   comparePositions,
 } from '@canopy/model';
-import { START } from './commit.js';
 import type { StoreLog } from './health.js';
 import type { Mark } from './journal/journal-index.js';
 import type { JournalWriter } from './journal/journal-writer.js';
@@ -70,11 +70,11 @@ export function chooseCut(marks: readonly Mark[], limits: TrimLimits): Cut {
 
 /**
  * Where to begin reading a journal for everything from `time` on: each group can be decoded from
- * there. START where nothing is known.
+ * there. JOURNAL_START where nothing is known.
  */
 export function replayFrom(journal: JournalWriter, time: Milliseconds): JournalPosition {
   const limits = { keepFrom: time, dropBytes: undefined, keepAfter: undefined };
-  return chooseCut(journal.index.marks, limits).upTo ?? START;
+  return chooseCut(journal.index.marks, limits).upTo ?? JOURNAL_START;
 }
 
 /** A lower bound of the entry bytes up to a position: what marks at or before it say. */
@@ -115,7 +115,7 @@ export class JournalTrimmer {
     }
     const bytesFreed =
       cut.upTo === undefined ? 0 : await store.trimJournal(journal.lease, cut.upTo);
-    const trimmed = (await store.journal(journal.ref))?.trimmed ?? START;
+    const trimmed = (await store.journal(journal.ref))?.trimmed ?? JOURNAL_START;
     index.trimmed(trimmed);
     await this.#forgetGroups(trimmed);
     return { bytesFreed, trimmed };

@@ -7,6 +7,7 @@ import {
   type BlockTile,
   type Clock,
   type DurationMs,
+  JOURNAL_START,
   type JournalPosition,
   type Lease,
   type Milliseconds,
@@ -57,7 +58,7 @@ export class BlockWriter {
   #minTime = Number.POSITIVE_INFINITY;
   #maxTime = Number.NEGATIVE_INFINITY;
   #intervalMax = 0;
-  #last: JournalPosition = { epoch: 0, sequence: 0 };
+  #last: JournalPosition = JOURNAL_START;
 
   private constructor(store: Store, lease: () => Promise<Lease>, id: BlockId, pause: Pause) {
     this.#store = store;

@@ -7,7 +7,7 @@ import {
   CanopyError,
   type Clock,
   type DurationMs,
-  type JournalPosition,
+  JOURNAL_START,
   type JournalRef,
   type JournalState,
   type Store,
@@ -43,8 +43,6 @@ const READ = { maxBytes: 256 * 1024, maxEntries: 4096 };
 const ONE = { maxBytes: 1, maxEntries: 1 };
 /** Listing a journal's tiles is not cheap. */
 const TILES_EVERY_MS = 60_000;
-const START: JournalPosition = { epoch: 0, sequence: 0 };
-
 export class Follower {
   readonly #options: FollowerOptions;
   /** Closed here since this head followed, not known to be stored. */
@@ -130,7 +128,8 @@ export class Follower {
     isOurs: (ref: JournalRef) => boolean,
   ): Promise<void> {
     const isAhead = ({ ref, position }: JournalState): boolean =>
-      comparePositions(position, this.#options.head().position(ref) ?? START) > 0 && !isOurs(ref);
+      comparePositions(position, this.#options.head().position(ref) ?? JOURNAL_START) > 0 &&
+      !isOurs(ref);
     for (const { ref } of [...states].filter(isAhead)) {
       const state = await this.#options.store.journal(ref);
       if (state !== undefined && isAhead(state)) await this.catchUp(state);
@@ -144,7 +143,7 @@ export class Follower {
     if (this.#isStranger(state)) return this.#rebuild(state);
     const begun = head.position(ref) ?? state.trimmed;
     const order = comparePositions(state.position, begun);
-    if (order === 0 && comparePositions(begun, START) > 0) return;
+    if (order === 0 && comparePositions(begun, JOURNAL_START) > 0) return;
     this.#followed.add(ref);
     // Behind what the head has: restored, or wiped and begun anew. Behind the cut: entries are gone.
     if (order < 0 || comparePositions(begun, state.trimmed) < 0) return this.#rebuild(state);
@@ -166,7 +165,7 @@ export class Follower {
     const head = this.#options.head();
     const isFirst = !this.#seen.has(ref) && head.position(ref) === undefined;
     this.#seen.add(ref);
-    if (!isFirst || comparePositions(trimmed, START) <= 0) return false;
+    if (!isFirst || comparePositions(trimmed, JOURNAL_START) <= 0) return false;
     // What was recovered at the start, tiles alone perhaps, is known.
     return head.groups(ref).length === 0 && head.blocks.list(ref).length === 0;
   }

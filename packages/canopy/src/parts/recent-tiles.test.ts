@@ -4,7 +4,14 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Head } from '@canopy/head';
-import { CanopyError, type Store, asDuration, asTime, labelsFromObject } from '@canopy/model';
+import {
+  CanopyError,
+  JOURNAL_START,
+  type Store,
+  asDuration,
+  asTime,
+  labelsFromObject,
+} from '@canopy/model';
 import { VirtualClock } from '@canopy/model/testing';
 import { JournalWriter, openEmbeddedStore } from '@canopy/store';
 import { afterEach, expect, it } from 'vitest';
@@ -13,7 +20,6 @@ import { RecentTiles } from './recent-tiles.js';
 import { recoverLive } from './recovery.js';
 
 const EVER = { minTime: asTime(0), maxTime: asTime(8.64e15) };
-const START = { epoch: 0, sequence: 0 };
 const OWNER = { owner: 'leaf', leaseTtl: asDuration(1e9) };
 const WINDOW = asDuration(100_000);
 const KEY_EVERY = 10;
@@ -73,7 +79,7 @@ async function startLeaf(store: Store, clock: VirtualClock, bytesMax = 1e6) {
     ...{ target: labelsFromObject({ job: 'a' }), scrapeUrl: '', interval: asDuration(1000) },
   });
   group.addSlot(labelsFromObject({ __name__: 'x' }), -1);
-  const from = await recent.replayFrom(journal.ref, START);
+  const from = await recent.replayFrom(journal.ref, JOURNAL_START);
   await recoverLive(
     { store, head, log: () => {}, onProgress: () => {} },
     { ref: journal.ref, from, position: () => journal.position },
@@ -111,7 +117,7 @@ it('lets a restart read tiles and the end of the journal', async () => {
   const clock = new VirtualClock();
   const store = await openStore(clock);
   const first = await startLeaf(store, clock);
-  expect(first.from).toEqual(START);
+  expect(first.from).toEqual(JOURNAL_START);
   await first.write(35);
   await first.keep();
   expect(await first.stored()).toBe(3);

@@ -9,6 +9,7 @@ import { Head } from '@canopy/head';
 import { JournalScript, smallHead } from '@canopy/head/testing';
 import {
   type GroupWriter,
+  JOURNAL_START,
   type JournalEntry,
   type Store,
   asDuration,
@@ -22,7 +23,6 @@ import { BlockWriter, Pause } from './block-writer.js';
 import { recoverHead, recoverJournal, recoverLive } from './recovery.js';
 
 const EVER = { minTime: asTime(0), maxTime: asTime(8.64e15) };
-const START = { epoch: 0, sequence: 0 };
 const cleanUp: Array<() => Promise<unknown>> = [];
 afterEach(async () => {
   for (const end of cleanUp.splice(0).reverse()) await end();
@@ -67,7 +67,7 @@ async function rig() {
   const recover = (reading: Store): Promise<void> =>
     recoverLive(
       { store: reading, head, log: () => {}, onProgress: () => {} },
-      { ref: journal.ref, from: START, position: () => journal.position },
+      { ref: journal.ref, from: JOURNAL_START, position: () => journal.position },
       () => (level.is = true),
     );
   return { store, head, journal, level, write, recover };

@@ -4,6 +4,7 @@
  */
 import type { Head } from '@canopy/head';
 import {
+  JOURNAL_START,
   type JournalPosition,
   type JournalRef,
   type Lease,
@@ -225,7 +226,9 @@ export class TileKeeper {
 
   /** Up to where the journal is known to be cut. */
   #cutOf(ref: JournalRef): JournalPosition {
-    return this.#cut.get(ref) ?? this.#options.head().storedTiles.restoredFrom(ref) ?? START;
+    return (
+      this.#cut.get(ref) ?? this.#options.head().storedTiles.restoredFrom(ref) ?? JOURNAL_START
+    );
   }
 
   /**
@@ -260,7 +263,7 @@ export class TileKeeper {
     const { store, head } = this.#options;
     if (head().groupsNotNeeded(ref, upTo).length === 0) return;
     const asked = this.#headOf(ref);
-    const cut = (await store.journal(ref))?.trimmed ?? START;
+    const cut = (await store.journal(ref))?.trimmed ?? JOURNAL_START;
     if (this.#headOf(ref) !== asked) return;
     const gone = head().groupsNotNeeded(ref, cut);
     if (gone.length === 0) return;
@@ -294,5 +297,3 @@ export class TileKeeper {
     return true;
   }
 }
-
-const START: JournalPosition = { epoch: 0, sequence: 0 };

@@ -7,6 +7,7 @@ import { FramePuller, JOURNALS_MAX, LeafRegistry } from '@canopy/federation';
 import {
   CanopyError,
   type DurationMs,
+  JOURNAL_START,
   type JournalRef,
   type JournalState,
   parseLedger,
@@ -322,7 +323,7 @@ function makeTileKeeper(process: CanopyProcess): TileKeeper {
     hasUntoldGaps: (ref) => hasUntoldGaps(process, ref),
     // Before pages are served, and after, nobody knows who reads.
     oldestReader: (ref) =>
-      process.frames === undefined ? { epoch: 0, sequence: 0 } : process.frames.oldestReader(ref),
+      process.frames === undefined ? JOURNAL_START : process.frames.oldestReader(ref),
   });
 }
 

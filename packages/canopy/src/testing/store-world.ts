@@ -14,6 +14,7 @@ import {
   type BlockMeta,
   CanopyError,
   type CommitOutcome,
+  JOURNAL_START,
   type JournalEntry,
   type JournalPosition,
   type JournalRef,
@@ -40,7 +41,6 @@ const TTL = asDuration(HOUR);
 /** What is younger is not dropped where others fill the store; that is looked at again after a while. */
 const KEPT = 2 * HOUR;
 const STUCK = 60_000;
-const START: JournalPosition = { epoch: 0, sequence: 0 };
 const NO_LIMITS = { maxBytes: 1e9, maxEntries: 1e9 };
 
 /** What retention drops whole. */
@@ -248,14 +248,14 @@ export class StoreWorld extends ModelWorld {
     const { ref } = leaf.script;
     if (state === undefined) this.#positions.delete(ref);
     else this.#positions.set(ref, state.position);
-    const from = state?.position ?? START;
+    const from = state?.position ?? JOURNAL_START;
     const rest = leaf.sent.filter((entry) => comparePositions(entry, from) > 0);
     while (rest.length > 0) {
       const some = rest.splice(0, 1 + this.random(50));
       this.check((await this.#commit(leaf, some)).outcome.replace('already_', ''), 'applied');
       this.head.apply(ref, some);
     }
-    const trimmed = (await this.database.journal(ref))?.trimmed ?? START;
+    const trimmed = (await this.database.journal(ref))?.trimmed ?? JOURNAL_START;
     this.noteRestored(ref, await this.database.readEntries(ref, trimmed, NO_LIMITS));
   }
 

@@ -17,8 +17,8 @@ import {
   type Epoch,
   FormatError,
   type GroupId,
+  JOURNAL_START,
   type JournalEntry,
-  type JournalPosition,
   type JournalState,
   type Store,
   type TileMeta,
@@ -54,8 +54,6 @@ const REORDER_MS = 600_000;
 const READ = { maxBytes: 1024 * 1024, maxEntries: 8192 };
 /** Tiles read at once. */
 const TILE_BYTES = 8 * 1024 * 1024;
-const START: JournalPosition = { epoch: 0, sequence: 0 };
-
 interface GroupCount {
   readonly isAligned: boolean;
   readonly decoder: FrameDecoder;
@@ -108,7 +106,7 @@ export class Recounter {
     for (const { log } of this.#groups.values()) {
       log?.each((window, samples) => this.#addFrame(window, samples));
     }
-    if (comparePositions(trimmed, START) > 0) {
+    if (comparePositions(trimmed, JOURNAL_START) > 0) {
       const whole = Math.floor((oldest + REORDER_MS) / BLOCK_WINDOW_MS) + 1;
       this.#count.completeFrom = Math.max(this.#keyless + 1, Math.min(whole, oldestTile));
     }
@@ -172,7 +170,7 @@ export class Recounter {
 
   #decode(group: GroupCount, entry: JournalEntry): number {
     group.hasKey ||= entry.key;
-    if (!group.hasKey && comparePositions(this.#state.trimmed, START) > 0) {
+    if (!group.hasKey && comparePositions(this.#state.trimmed, JOURNAL_START) > 0) {
       // The journal was cut behind its key frame: older than what retention promises, or in a tile.
       return KEYLESS;
     }

@@ -9,6 +9,7 @@ import {
   type Collision,
   type CommitOutcome,
   type GapRecord,
+  JOURNAL_START,
   type JournalEntry,
   type JournalPosition,
   type JournalRef,
@@ -34,7 +35,6 @@ import type { FramePullerOptions } from './options.js';
 import type { PullTotals } from './totals.js';
 import { type Forgery, type SourceTrust, withoutForged } from './trust.js';
 
-const START: JournalPosition = { epoch: 0, sequence: 0 };
 /** Entries applied before others get their turn. Bytes. */
 const APPLY_BYTES = 64 * 1024;
 /** Of one page. */
@@ -206,7 +206,7 @@ export class JournalIntake {
     if (this.#isReleased) throw new CanopyError('unavailable', 'nothing is pulled any more');
     if (this.#isDoubted && this.#known !== undefined) await this.#makeSure(this.#known);
     const known = await this.#load();
-    const stored = known?.position ?? START;
+    const stored = known?.position ?? JOURNAL_START;
     if (comparePositions(section.from, stored) > 0) {
       // Asked with a cursor the store does not have any more: storing this would leave a hole.
       this.#totals.ahead++;
@@ -240,7 +240,7 @@ export class JournalIntake {
   #noteDetour({ from, position, cursor, begunAnew }: JournalSection, known: Known): void {
     const before = this.#detourFrom(known);
     if (before === undefined && begunAnew !== true) return;
-    if (comparePositions(from, before?.position ?? START) !== 0) return;
+    if (comparePositions(from, before?.position ?? JOURNAL_START) !== 0) return;
     this.#detour = { instead: known.cursor, cursor, position };
     if (before !== undefined) return;
     this.#totals.begunAnew++;
@@ -280,7 +280,7 @@ export class JournalIntake {
     this.#isUnsure = false;
     if (outcome.outcome === 'behind') {
       this.#totals.behind++;
-      await this.#goOnFrom(outcome.state, known?.position ?? START);
+      await this.#goOnFrom(outcome.state, known?.position ?? JOURNAL_START);
       return false;
     }
     if (outcome.outcome === 'absent') {
@@ -295,7 +295,7 @@ export class JournalIntake {
     for (const entry of entries) entryBytes += entry.bytes.length;
     this.#known = {
       position: next.position,
-      trimmed: known?.trimmed ?? START,
+      trimmed: known?.trimmed ?? JOURNAL_START,
       cursor: next.cursor,
       ledger,
       entryBytes,
@@ -416,7 +416,7 @@ export class JournalIntake {
       this.#isDoubted = true;
       throw error;
     });
-    const before = known?.position ?? START;
+    const before = known?.position ?? JOURNAL_START;
     if (state === undefined) {
       if (known !== null) await this.#beginAnew();
     } else if (comparePositions(state.position, before) !== 0) {

@@ -1,5 +1,5 @@
 /** A leaf that cannot read the cursors its parent has (it was put back to an earlier version): the parent heals by itself. */
-import type { JournalEntry, JournalState } from '@canopy/model';
+import { JOURNAL_START, type JournalEntry, type JournalState } from '@canopy/model';
 import type { VirtualClock } from '@canopy/model/testing';
 import { expect, it } from 'vitest';
 import type { Log } from '../log.js';
@@ -7,7 +7,6 @@ import { fill, startLeaf } from '../testing/leaf-rig.js';
 import { MemoryStore } from '../testing/memory-store.js';
 import { PullRig } from '../testing/rig.js';
 
-const START = { epoch: 0, sequence: 0 };
 const ALL = { maxBytes: 1e9, maxEntries: 1e9 };
 
 /** The first or second byte of a cursor made another. */
@@ -71,7 +70,7 @@ it.each([
     expect(appender.gaps).toEqual([]);
     expect(appender.totals).toMatchObject({ undecodable: 0, repeated: 0 });
     const entries = (of: MemoryStore): Promise<JournalEntry[]> =>
-      of.readEntries(journal.ref, START, ALL);
+      of.readEntries(journal.ref, JOURNAL_START, ALL);
     expect(await entries(store)).toEqual(await entries(leafStore));
     const after = (await store.journal(journal.ref))!;
     expect(after.position).toEqual(journal.position);

@@ -2,7 +2,7 @@
 import {
   EntryKind,
   type GapRecord,
-  type JournalPosition,
+  JOURNAL_START,
   type PullOutcome,
   type PullTarget,
   asTime,
@@ -15,7 +15,6 @@ import { MemoryStore } from '../testing/memory-store.js';
 import { PullRig, ServerRig, id } from '../testing/rig.js';
 
 const LATE = 10_000;
-const START: JournalPosition = { epoch: 0, sequence: 0 };
 const ALL = { maxBytes: 1e9, maxEntries: 1e9 };
 
 /** A parent that has sequences 1 to 18; the leaf has 1 to 10 of them, and others from there to 30. */
@@ -188,5 +187,5 @@ it('a journal that is passed on: a reader of another branch waits for the next e
   while ((await askSecond()).more);
   expect(upper.appender.samples.length).toBe((8 + 3) * 4);
   expect(upper.appender.gaps).toMatchObject([{ cause: 'restart', to: T0 + 200_000 + LATE }]);
-  expect(await top.readEntries(journal.ref, START, ALL)).toHaveLength(18 + 1 + 2 + 6);
+  expect(await top.readEntries(journal.ref, JOURNAL_START, ALL)).toHaveLength(18 + 1 + 2 + 6);
 });

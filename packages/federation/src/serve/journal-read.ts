@@ -6,6 +6,7 @@ import { encodeEntry, encodeGap } from '@canopy/encoding';
 import {
   EntryKind,
   type GapCause,
+  JOURNAL_START,
   type JournalEntry,
   type JournalId,
   type JournalPosition,
@@ -31,8 +32,6 @@ const CHUNK_BYTES = 256 * 1024;
 /** Through a filter frames are decoded and encoded again: four times the work. */
 const FILTERED_CHUNK_BYTES = 64 * 1024;
 const CHUNK_ENTRIES = 2048;
-const START: JournalPosition = { epoch: 0, sequence: 0 };
-
 export interface Budget {
   /** Bytes of entries. */
   bytes: number;
@@ -70,10 +69,10 @@ export class JournalRead {
   readonly #ref: JournalRef;
   readonly #cursor: ReadCursor;
   readonly #from: JournalPosition;
-  #position = START;
+  #position = JOURNAL_START;
   /** No frame after `position` is of this time or before, unless the clock stepped back. */
   #complete = 0;
-  #told = START;
+  #told = JOURNAL_START;
   #replay = 0;
   /** Of the entry at `position`, where one is there. */
   #proof: number | undefined;
@@ -98,9 +97,9 @@ export class JournalRead {
     // Who begins may have lost what it had (its store was wiped while it was down): it is told what is gone, as everybody.
     const beginning = {
       ref,
-      position: START,
+      position: JOURNAL_START,
       complete: 0,
-      told: START,
+      told: JOURNAL_START,
       replay: 0,
       proof: undefined,
     };

@@ -3,6 +3,7 @@ import {
   type Clock,
   type DurationMs,
   FormatError,
+  JOURNAL_START,
   type JournalPosition,
   type JournalRef,
   type Milliseconds,
@@ -55,7 +56,6 @@ export interface ReadersOptions {
 const DOCUMENT = 'readers';
 /** A place that is older than what the reader has keeps a little more, nothing else. */
 const SAVE_EVERY_MS = 30_000;
-const NOTHING: JournalPosition = { epoch: 0, sequence: 0 };
 
 type Remembered = readonly [
   key: string,
@@ -150,7 +150,7 @@ export class Readers {
     if (!this.#isLoaded) {
       // The store does not answer: asked again with the next question.
       this.load().catch(() => undefined);
-      return NOTHING;
+      return JOURNAL_START;
     }
     this.#expire();
     let oldest: JournalPosition | undefined;

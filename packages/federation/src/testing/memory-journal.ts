@@ -4,6 +4,7 @@ import {
   type BlockId,
   type BlockMeta,
   FormatError,
+  JOURNAL_START,
   type JournalEntry,
   type JournalPosition,
   type StoredTile,
@@ -104,10 +105,9 @@ export function isWhole({ epoch, sequence, bytes }: JournalEntry): boolean {
 }
 
 export function emptyJournal(): MemoryJournal {
-  const start = { epoch: 0, sequence: 0 };
   return {
-    position: start,
-    trimmed: start,
+    position: JOURNAL_START,
+    trimmed: JOURNAL_START,
     cursor: '',
     ledger: '',
     entries: [],

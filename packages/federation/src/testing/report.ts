@@ -1,9 +1,8 @@
 /** What a process says of itself, for tests. */
-import { type HierarchyStatus, type JournalRef, emptyLedger } from '@canopy/model';
+import { type HierarchyStatus, JOURNAL_START, type JournalRef, emptyLedger } from '@canopy/model';
 
 export function reportOf(ref: JournalRef, more: Partial<HierarchyStatus> = {}): HierarchyStatus {
-  const start = { epoch: 0, sequence: 0 };
-  const place = { position: start, trimmed: start, lagSeconds: 0, entryBytes: 0 };
+  const place = { position: JOURNAL_START, trimmed: JOURNAL_START, lagSeconds: 0, entryBytes: 0 };
   return {
     ...{ role: 'leaf', name: 'leaf', url: 'http://leaf', version: '0', startTime: 0 },
     ...{ targets: { up: 1, down: 0, unknown: 0 }, activeSeries: 1, samplesPerSecond: 1 },

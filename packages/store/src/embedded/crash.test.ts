@@ -5,13 +5,11 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { asDuration, asTime } from '@canopy/model';
+import { JOURNAL_START, asDuration, asTime } from '@canopy/model';
 import { systemClock, testEntry, testJournal } from '../testing/index.js';
 import { type EmbeddedStore, openEmbeddedStore } from './embedded-store.js';
 
 const MIB = 1024 * 1024;
-const START = { epoch: 0, sequence: 0 };
-
 let path: string;
 let child: ChildProcess | undefined;
 let messages: string[];
@@ -78,7 +76,10 @@ describe('embedded store and kill -9', () => {
       expect(state.position.sequence).toBeGreaterThanOrEqual(acknowledged);
       // Whole commits only, none of them twice.
       expect(state.position.sequence % 20).toBe(0);
-      const entries = await store.readEntries(ref, START, { maxBytes: 1e9, maxEntries: 1e9 });
+      const entries = await store.readEntries(ref, JOURNAL_START, {
+        maxBytes: 1e9,
+        maxEntries: 1e9,
+      });
       expect(entries.map(({ sequence }) => sequence)).toEqual(
         Array.from({ length: state.position.sequence }, (_, i) => i + 1),
       );

@@ -2,7 +2,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { encodeEntry } from '@canopy/encoding';
-import { EntryKind, type JournalRef, asDuration, asTime } from '@canopy/model';
+import { EntryKind, JOURNAL_START, type JournalRef, asDuration, asTime } from '@canopy/model';
 import { expect, it } from 'vitest';
 import { systemClock } from '../testing/fixtures.js';
 import { openEmbeddedReader } from './embedded-reader.js';
@@ -34,8 +34,7 @@ it('reads what was there when it was opened, beside the writer, and writes nothi
     await commit(2);
     await using reader = await openEmbeddedReader({ path, ...rest });
     expect(await commit(3)).toEqual({ outcome: 'applied' });
-    const START = { epoch: 0, sequence: 0 };
-    const read = await reader.readEntries(REF, START, LIMITS);
+    const read = await reader.readEntries(REF, JOURNAL_START, LIMITS);
     expect(read.map(({ sequence }) => sequence)).toEqual([1, 2]);
     expect((await reader.journal(REF))!.ledger).toBe('{"frames":2}');
     await expect(reader.putDocument('x', 'y')).rejects.toThrow();

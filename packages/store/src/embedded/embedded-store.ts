@@ -10,6 +10,7 @@ import {
   type DurationMs,
   type Epoch,
   type GroupId,
+  JOURNAL_START,
   type JournalCommit,
   type JournalEntry,
   type JournalPosition,
@@ -28,7 +29,7 @@ import {
   errorText,
   invariant,
 } from '@canopy/model';
-import { START, checkCommit, comparePlaces, fellBack, leaseLost } from '../commit.js';
+import { checkCommit, comparePlaces, fellBack, leaseLost } from '../commit.js';
 import type { CorruptRecord, ReportingStore, StoreHealth, StoreLog } from '../health.js';
 import { EmbeddedBlocks } from './blocks.js';
 import { type FolderLock, lockFolder } from './folder-lock.js';
@@ -217,19 +218,19 @@ export class LmdbStore implements EmbeddedStore {
     after: JournalPosition,
     limits: ReadLimits,
   ): Promise<JournalEntry[]> {
-    const synced = this.#states.get(ref)?.position ?? START;
+    const synced = this.#states.get(ref)?.position ?? JOURNAL_START;
     const newest = (): JournalPosition => {
       // Beside another process what was cut meanwhile is not known.
       const state = this.#lock === null ? undefined : this.#states.get(ref);
       const isThere = state !== undefined && comparePositions(state.trimmed, state.newest) < 0;
       // What came meanwhile was not looked for.
-      return isThere && comparePositions(state.newest, synced) <= 0 ? state.newest : START;
+      return isThere && comparePositions(state.newest, synced) <= 0 ? state.newest : JOURNAL_START;
     };
     return this.#records.readEntries(ref, after, synced, newest, limits);
   }
 
   readLayouts(ref: JournalRef): Promise<JournalEntry[]> {
-    return this.#records.readLayouts(ref, this.#states.get(ref)?.position ?? START);
+    return this.#records.readLayouts(ref, this.#states.get(ref)?.position ?? JOURNAL_START);
   }
 
   dropLayouts(
@@ -238,7 +239,7 @@ export class LmdbStore implements EmbeddedStore {
     cut: JournalPosition,
   ): Promise<void> {
     return this.#held(lease, (ref) => {
-      const trimmed = this.#states.get(ref)?.trimmed ?? START;
+      const trimmed = this.#states.get(ref)?.trimmed ?? JOURNAL_START;
       if (comparePositions(trimmed, cut) < 0) throw fellBack(ref, `the cut at ${cut.sequence}`);
       return this.#removeAll(this.#layouts, this.#records.layoutKeys(ref, groups));
     });
@@ -387,11 +388,11 @@ export class LmdbStore implements EmbeddedStore {
     for (const entry of commit.entries) entryBytes += entry.bytes.length;
     const next: StoredState = {
       position: positionOf(commit.position),
-      trimmed: stored?.trimmed ?? commit.expected ?? START,
+      trimmed: stored?.trimmed ?? commit.expected ?? JOURNAL_START,
       cursor: commit.cursor,
       ledger: commit.ledger,
       entryBytes: (stored?.entryBytes ?? 0) + entryBytes,
-      newest: positionOf(commit.entries.at(-1) ?? stored?.newest ?? START),
+      newest: positionOf(commit.entries.at(-1) ?? stored?.newest ?? JOURNAL_START),
     };
     const value = Buffer.from(JSON.stringify(next));
     const size = entryBytes + commit.entries.length * RECORD_OVERHEAD_BYTES;

@@ -8,6 +8,7 @@ import {
   FormatError,
   type GroupId,
   type GroupMeta,
+  JOURNAL_START,
   type JournalEntry,
   type JournalPosition,
   type JournalRef,
@@ -16,7 +17,6 @@ import {
   comparePositions,
 } from '@canopy/model';
 import { decodeLayout, entryPayload } from '@canopy/encoding';
-import { START } from '../commit.js';
 import { GROUP_IDLE_MS } from './group-columns.js';
 
 type TargetMeta = Pick<GroupMeta, 'kind' | 'target' | 'scrapeUrl'>;
@@ -73,7 +73,7 @@ export class JournalIndex {
   #marks: Mark[] = [];
   #markedAt = 0;
   /** Newest entry taken in. */
-  position: JournalPosition = START;
+  position: JournalPosition = JOURNAL_START;
   /** Entry bytes taken in. */
   bytes = 0;
   nextGroup: GroupId = 1;

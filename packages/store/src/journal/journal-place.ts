@@ -3,6 +3,7 @@ import {
   CanopyError,
   type Clock,
   type DurationMs,
+  JOURNAL_START,
   type JournalPosition,
   type JournalRef,
   type JournalState,
@@ -16,7 +17,6 @@ import {
   journalRef,
   sleep,
 } from '@canopy/model';
-import { START } from '../commit.js';
 import type { StoreLog } from '../health.js';
 import { ExpectedScrapes } from './expected-scrapes.js';
 import {
@@ -95,7 +95,7 @@ export function beginning(
   options: Pick<JournalWriterOptions, 'clock' | 'randomBytes' | 'mayGoBack' | 'seenUpTo'>,
 ): JournalPosition {
   const { clock, randomBytes, mayGoBack, seenUpTo } = options;
-  const { epoch, sequence } = state?.position ?? START;
+  const { epoch, sequence } = state?.position ?? JOURNAL_START;
   if (!mustRise && mayGoBack !== true) return { epoch: Math.max(1, epoch), sequence };
   // What the store knows of earlier epochs may be out of date; the clock is not, unless it was set back.
   const known = Math.max(epoch, seenUpTo?.(ref)?.epoch ?? 0);
@@ -112,8 +112,13 @@ async function recover(store: Store, identity: JournalIdentity, log: StoreLog): 
   const index = new JournalIndex();
   const cleanText = await store.getDocument(CLEAN_DOCUMENT);
   if (cleanText !== undefined) await store.putDocument(CLEAN_DOCUMENT, undefined);
-  const clean = cleanText === cleanMark(ref, state?.position ?? START);
-  const expected = await ExpectedScrapes.load(store, identity, log, state?.position ?? START);
+  const clean = cleanText === cleanMark(ref, state?.position ?? JOURNAL_START);
+  const expected = await ExpectedScrapes.load(
+    store,
+    identity,
+    log,
+    state?.position ?? JOURNAL_START,
+  );
   if (state === undefined) return { state, index, clean, expected };
   const checkpoint = await store.getDocument(CHECKPOINT_DOCUMENT);
   const usable =
@@ -217,7 +222,7 @@ export async function saveCleanMark(
   ref: JournalRef,
   position: JournalPosition | null,
 ): Promise<void> {
-  await store.putDocument(CLEAN_DOCUMENT, cleanMark(ref, position ?? START));
+  await store.putDocument(CLEAN_DOCUMENT, cleanMark(ref, position ?? JOURNAL_START));
 }
 
 /** Says which end was clean: a mark that was left behind by a copy or an older end does not count. */

@@ -1,7 +1,7 @@
 /** A Cluster whose slots move and whose masters die while commits come. */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { Command } from 'ioredis';
-import { CanopyError, type JournalRef, type Lease, asDuration } from '@canopy/model';
+import { CanopyError, JOURNAL_START, type JournalRef, type Lease, asDuration } from '@canopy/model';
 import {
   type RedisClusterServers,
   redisIsLeftOut,
@@ -19,7 +19,6 @@ import {
 import { RedisKeys } from './keys.js';
 import { type RedisStore, openRedisStore } from './redis-store.js';
 
-const START = { epoch: 0, sequence: 0 };
 const keys = new RedisKeys('canopy:');
 
 /** Commits one after the other until told to stop; counts what was acknowledged. */
@@ -70,7 +69,7 @@ class Committer {
 }
 
 async function sequencesOf(store: RedisStore, ref: JournalRef): Promise<number[]> {
-  const entries = await store.readEntries(ref, START, NO_LIMITS);
+  const entries = await store.readEntries(ref, JOURNAL_START, NO_LIMITS);
   return entries.map(({ sequence }) => sequence);
 }
 

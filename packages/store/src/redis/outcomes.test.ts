@@ -3,7 +3,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { copyFile, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { inspect } from 'node:util';
-import { type Lease, asDuration } from '@canopy/model';
+import { JOURNAL_START, type Lease, asDuration } from '@canopy/model';
 import {
   type RedisServer,
   type ServerOptions,
@@ -13,8 +13,6 @@ import {
 import { NO_LIMITS, add, redisOptions, takeLease, until } from '../testing/redis-options.js';
 import { OUTCOMES, outcomeWord, translate } from './outcomes.js';
 import { type RedisStore, type RedisStoreOptions, openRedisStore } from './redis-store.js';
-
-const START = { epoch: 0, sequence: 0 };
 
 interface State {
   enter(): Promise<unknown>;
@@ -55,7 +53,7 @@ if (!redisIsLeftOut()) {
       }
       await until(async () => (await add(store, lease, 2).catch(() => '')) === 'applied');
       expect(await add(store, lease, 2)).toBe('already_applied');
-      const entries = await store.readEntries(lease.journal, START, NO_LIMITS);
+      const entries = await store.readEntries(lease.journal, JOURNAL_START, NO_LIMITS);
       expect(entries.map(({ sequence }) => sequence)).toEqual([1, 2]);
     };
 
@@ -79,7 +77,7 @@ if (!redisIsLeftOut()) {
       expect(said[0]).toMatch(/is a replica now; the master is looked for: READONLY/);
       await server.command('replicaof', 'no', 'one');
       await until(async () => (await add(store, lease, 2).catch(() => '')) === 'applied');
-      expect((await store.readEntries(lease.journal, START, NO_LIMITS)).length).toBe(2);
+      expect((await store.readEntries(lease.journal, JOURNAL_START, NO_LIMITS)).length).toBe(2);
     });
 
     it('runs a script without end: BUSY', () => {
@@ -122,7 +120,7 @@ if (!redisIsLeftOut()) {
       await until(() => hasty.health.healthy);
       // Redis ran it after the pause, when nobody waited for it any more.
       expect(await add(hasty, lease, 2)).toBe('already_applied');
-      expect((await hasty.readEntries(lease.journal, START, NO_LIMITS)).length).toBe(2);
+      expect((await hasty.readEntries(lease.journal, JOURNAL_START, NO_LIMITS)).length).toBe(2);
     });
 
     it('breaks the connection: the command fails, the next one after it is back gets through', async () => {
@@ -136,7 +134,7 @@ if (!redisIsLeftOut()) {
         message: expect.stringContaining('the connection broke') as string,
       });
       await until(async () => (await add(store, lease, 2).catch(() => '')) !== '');
-      expect((await store.readEntries(lease.journal, START, NO_LIMITS)).length).toBe(2);
+      expect((await store.readEntries(lease.journal, JOURNAL_START, NO_LIMITS)).length).toBe(2);
     });
 
     it('cannot save to disk: MISCONF', () =>
@@ -218,7 +216,7 @@ if (!redisIsLeftOut()) {
       for (let sequence = 6; sequence <= 10; sequence++) {
         expect(await add(store, lease, sequence)).toBe('applied');
       }
-      const entries = await store.readEntries(lease.journal, START, NO_LIMITS);
+      const entries = await store.readEntries(lease.journal, JOURNAL_START, NO_LIMITS);
       expect(entries.map(({ sequence }) => sequence)).toEqual([1, 2, 3, 4, 5, 6, 7, 8, 9, 10]);
     });
 

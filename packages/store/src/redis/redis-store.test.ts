@@ -1,7 +1,13 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { randomBytes } from 'node:crypto';
 import { Redis } from 'ioredis';
-import { type JournalPosition, asDuration, asTime, labelsFromObject } from '@canopy/model';
+import {
+  JOURNAL_START,
+  type JournalPosition,
+  asDuration,
+  asTime,
+  labelsFromObject,
+} from '@canopy/model';
 import { JournalWriter } from '../journal/journal-writer.js';
 import { readJournal } from '../testing/journal-reader.js';
 import { testEntry } from '../testing/fixtures.js';
@@ -17,8 +23,6 @@ import { NO_LIMITS, add, redisOptions, takeLease, until } from '../testing/redis
 import { findComplaint, parseInfo } from './inspect.js';
 import { type RedisStore, openRedisStore } from './redis-store.js';
 import { firstSliceToRead, planTrim, sortedSlices } from './slices.js';
-
-const START = { epoch: 0, sequence: 0 };
 
 if (!redisIsLeftOut()) {
   storeConformance(
@@ -237,7 +241,7 @@ if (!redisIsLeftOut()) {
       await until(() => store.health.healthy);
       // The command that timed out may have got through: either is right, nothing is there twice.
       expect(['applied', 'already_applied']).toContain(await add(store, lease, 1));
-      expect((await store.readEntries(lease.journal, START, NO_LIMITS)).length).toBe(1);
+      expect((await store.readEntries(lease.journal, JOURNAL_START, NO_LIMITS)).length).toBe(1);
       await store[Symbol.asyncDispose]();
     });
 

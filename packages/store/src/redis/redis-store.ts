@@ -8,6 +8,7 @@ import {
   type Epoch,
   EntryKind,
   type GroupId,
+  JOURNAL_START,
   type JournalCommit,
   type JournalEntry,
   type JournalPosition,
@@ -25,7 +26,7 @@ import {
   isJournalRef,
   tileWindow,
 } from '@canopy/model';
-import { START, checkCommit, fellBack, leaseLost } from '../commit.js';
+import { checkCommit, fellBack, leaseLost } from '../commit.js';
 import type { CorruptRecord, ReportingStore, StoreHealth } from '../health.js';
 import { sealText, unsealText } from '../seal.js';
 import { RedisBlocks } from './blocks.js';
@@ -405,7 +406,7 @@ class StreamStore implements RedisStore {
       slice,
       this.#options.sliceBytesMax,
       SLICE_AGE_MS,
-      sealTrimmed(keys[0], formatPosition(START)),
+      sealTrimmed(keys[0], formatPosition(JOURNAL_START)),
       this.#options.waitReplicas > 0 ? 1 : 0,
       stateCheck(keys[0], formatPosition(position), cursor, ledger),
       Math.ceil(lease.ttl),

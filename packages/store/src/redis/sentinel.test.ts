@@ -1,7 +1,7 @@
 /** A master under Sentinel that dies, and replicas that commits wait for. */
 import { afterEach, describe, expect, it } from 'vitest';
 import { randomBytes } from 'node:crypto';
-import { asDuration, asTime, labelsFromObject } from '@canopy/model';
+import { JOURNAL_START, asDuration, asTime, labelsFromObject } from '@canopy/model';
 import { JournalWriter } from '../journal/journal-writer.js';
 import {
   type RedisSentinelServers,
@@ -20,8 +20,6 @@ import {
   until,
 } from '../testing/redis-options.js';
 import { type RedisStore, openRedisStore } from './redis-store.js';
-
-const START = { epoch: 0, sequence: 0 };
 
 async function openWriter(store: RedisStore): Promise<JournalWriter> {
   return JournalWriter.open({
@@ -123,7 +121,7 @@ if (!redisIsLeftOut()) {
       );
       expect((await store.journal(lease.journal))!.position.sequence).toBe(2);
       expect(await store.getDocument('registry')).toBe('text');
-      const entries = await store.readEntries(lease.journal, START, NO_LIMITS);
+      const entries = await store.readEntries(lease.journal, JOURNAL_START, NO_LIMITS);
       expect(entries.map(({ sequence }) => sequence)).toEqual([1, 2]);
       // Alone it has no replica: still refused, though it is there.
       expect(await add(store, lease, 3).catch(({ code }: { code: string }) => code)).toBe(
@@ -142,7 +140,7 @@ if (!redisIsLeftOut()) {
       });
       await until(async () => (await add(store, lease, 2).catch(() => '')) === 'applied', 15_000);
       process.kill(servers.master.pid, 'SIGCONT');
-      const entries = await store.readEntries(lease.journal, START, NO_LIMITS);
+      const entries = await store.readEntries(lease.journal, JOURNAL_START, NO_LIMITS);
       expect(entries.map(({ sequence }) => sequence)).toEqual([1, 2]);
     });
   });

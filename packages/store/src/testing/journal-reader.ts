@@ -2,6 +2,7 @@
 import {
   EntryKind,
   type GapRecord,
+  JOURNAL_START,
   type JournalEntry,
   type JournalRef,
   type LayoutRecord,
@@ -38,11 +39,7 @@ export async function readJournal(
   ref: JournalRef,
   baseTime: number,
 ): Promise<ReadJournal> {
-  const entries = await store.readEntries(
-    ref,
-    { epoch: 0, sequence: 0 },
-    { maxBytes: 1e9, maxEntries: 1e9 },
-  );
+  const entries = await store.readEntries(ref, JOURNAL_START, { maxBytes: 1e9, maxEntries: 1e9 });
   const groups = new Map<string, Group>();
   const groupOf = ({ epoch, group }: JournalEntry): Group => {
     const key = `${epoch}/${group}`;

@@ -3,7 +3,7 @@
  * back what it got. A damaged file may end it.
  */
 import { createHash } from 'node:crypto';
-import { EntryKind, asDuration, errorText } from '@canopy/model';
+import { EntryKind, JOURNAL_START, asDuration, errorText } from '@canopy/model';
 import { type EmbeddedStore, openEmbeddedStore } from '../embedded/embedded-store.js';
 import { systemClock } from './fixtures.js';
 
@@ -36,7 +36,7 @@ export async function readStore(path: string, ref: never): Promise<ReadStore> {
       onCorrupt: () => void read.reported++,
     });
     read.state = await store.journal(ref);
-    for (const entry of await store.readEntries(ref, { epoch: 0, sequence: 0 }, EVERYTHING)) {
+    for (const entry of await store.readEntries(ref, JOURNAL_START, EVERYTHING)) {
       if (entry.kind !== EntryKind.gap) read.entries[entry.sequence] = short(entry.bytes);
     }
     read.layouts = (await store.readLayouts(ref)).map(({ bytes }) => short(bytes));

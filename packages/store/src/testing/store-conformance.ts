@@ -6,6 +6,7 @@ import {
   type BlockPiece,
   type CommitOutcome,
   EntryKind,
+  JOURNAL_START,
   type JournalCommit,
   type JournalEntry,
   type JournalPosition,
@@ -44,8 +45,6 @@ export interface ConformancePlace {
 
 const TTL = asDuration(60_000);
 const NO_LIMITS = { maxBytes: 1e9, maxEntries: 1e9 };
-const START = { epoch: 0, sequence: 0 };
-
 const at = (epoch: number, sequence: number): JournalPosition => ({ epoch, sequence });
 const idsOf = (entries: readonly JournalEntry[]): string[] =>
   entries.map(({ epoch, sequence }) => `${epoch}-${sequence}`);
@@ -86,7 +85,8 @@ export function storeConformance(
       more: Partial<JournalCommit> = {},
     ): JournalCommit => {
       const last = entries.at(-1);
-      const position = last === undefined ? (expected ?? START) : at(last.epoch, last.sequence);
+      const position =
+        last === undefined ? (expected ?? JOURNAL_START) : at(last.epoch, last.sequence);
       return { lease: held, expected, position, entries, cursor: '', ledger: '{}', ...more };
     };
     /** A journal with frames 1 … count of epoch 1. */
@@ -98,8 +98,11 @@ export function storeConformance(
       expect(await store.commit(commitOf(held, null, entries))).toEqual({ outcome: 'applied' });
       return held;
     };
-    const ids = async (ref: JournalRef, after = START, limits = NO_LIMITS): Promise<string[]> =>
-      idsOf(await store.readEntries(ref, after, limits));
+    const ids = async (
+      ref: JournalRef,
+      after = JOURNAL_START,
+      limits = NO_LIMITS,
+    ): Promise<string[]> => idsOf(await store.readEntries(ref, after, limits));
 
     it('knows nothing of a journal before its first commit', async () => {
       const ref = testJournal();
@@ -127,14 +130,14 @@ export function storeConformance(
         const state: JournalState = {
           ref,
           position: at(1, 2 ** 40),
-          trimmed: START,
+          trimmed: JOURNAL_START,
           cursor: 'cur/sor',
           ledger,
           entryBytes: bytes,
         };
         expect(await store.journal(ref)).toEqual(state);
         expect((await store.journals()).filter((other) => other.ref === ref)).toEqual([state]);
-        const read = await store.readEntries(ref, START, NO_LIMITS);
+        const read = await store.readEntries(ref, JOURNAL_START, NO_LIMITS);
         expect(read.map(plainEntry)).toEqual(entries.map(plainEntry));
       }
     });
@@ -219,7 +222,7 @@ export function storeConformance(
       const check = async (after: JournalPosition, limits: object, expected: string[]) => {
         expect(await ids(ref, after, { ...NO_LIMITS, ...limits })).toEqual(expected);
       };
-      await check(START, { maxEntries: 2 }, ['1-1', '1-2']);
+      await check(JOURNAL_START, { maxEntries: 2 }, ['1-1', '1-2']);
       await check(at(1, 1), { maxBytes: 1 }, ['1-2']);
       await check(at(1, 10), { maxBytes: 2 * size + 10 }, ['1-11', '1-12']);
       await check(at(1, 299), {}, ['1-300']);
@@ -227,7 +230,7 @@ export function storeConformance(
       await check(at(2, 0), {}, []);
       expect((await ids(ref)).length).toBe(300);
       const paged: string[] = [];
-      for (let after = START; ; ) {
+      for (let after = JOURNAL_START; ; ) {
         const page = await store.readEntries(ref, after, { maxBytes: 40 * size, maxEntries: 99 });
         if (page.length === 0) break;
         paged.push(...idsOf(page));
@@ -489,7 +492,7 @@ export function storeConformance(
       const last = { from: entries[5].time - 101, to: entries[6].time + 6 };
       for (const maxEntries of [9, 4, 3, 2, 1]) {
         const named: unknown[] = [];
-        for (let after: JournalPosition = START; ; ) {
+        for (let after: JournalPosition = JOURNAL_START; ; ) {
           const limits = { maxBytes: 1e6, maxEntries };
           const read = await store.readEntries(held.journal, after, limits);
           if (read.length === 0) break;
@@ -526,12 +529,14 @@ export function storeConformance(
       await store.putTiles(held, [tile(5)]);
       await store.trimJournal(held, at(1, 4));
       const state = await store.journal(held.journal);
-      const entries = (await store.readEntries(held.journal, START, NO_LIMITS)).map(plainEntry);
+      const entries = (await store.readEntries(held.journal, JOURNAL_START, NO_LIMITS)).map(
+        plainEntry,
+      );
       await store.releaseLease(held);
       await store[Symbol.asyncDispose]();
       await open();
       expect(await store.journal(held.journal)).toEqual(state);
-      const read = await store.readEntries(held.journal, START, NO_LIMITS);
+      const read = await store.readEntries(held.journal, JOURNAL_START, NO_LIMITS);
       expect(read.map(plainEntry)).toEqual(entries);
       expect(await store.tiles(held.journal)).toEqual([tile(5).meta]);
       const next = await lease(held.journal, 'after');
