@@ -85,7 +85,9 @@ function compare(
   const isOwed = ({ run, position }: TrueSample): boolean =>
     comparePositions(position, owedUpTo(outcome, level, run.ref)) <= 0;
   const owed = samples.filter(isOwed);
-  const newest = owed.reduce((most, { time }) => Math.max(most, time), 0);
+  // What its writer's store lost tells nobody that another run is over, unless the level has it all the same.
+  const known = owed.filter(({ isLost, time }) => !isLost || there.has(time));
+  const newest = known.reduce((most, { time }) => Math.max(most, time), 0);
   for (const sample of owed) {
     if (there.has(sample.time) || (sample.isLost && !isLeft(outcome, sample))) continue;
     const { run, time, position } = sample;
