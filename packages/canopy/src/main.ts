@@ -20,7 +20,8 @@ import { loadWebConfig } from './config/web-config.js';
 import { type Log, makeLog } from './log.js';
 import { systemWorld } from './parts/system-world.js';
 import type { World } from './parts/world.js';
-import { type CanopyProcess, explainFault, explainStart } from './parts/process.js';
+import { explainFault, explainStart } from './parts/explain-fault.js';
+import type { CanopyProcess } from './parts/process.js';
 import { startLeaf } from './roles/leaf.js';
 import { startParent } from './roles/parent.js';
 

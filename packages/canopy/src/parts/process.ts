@@ -1,63 +1,53 @@
 /**
- * What a leaf and a parent have in common: store, head, query engine, HTTP, metrics, and the order in
- * which they come up. A parent is a leaf that also pulls; roles/ wires the difference.
+ * What a leaf and a parent have in common: store, head, query engine, metrics, and the order in which they come up.
+ * What it answers HTTP with is in doors.ts. A parent is a leaf that also pulls; roles/ wires the difference.
  */
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import {
+import type {
   Announcer,
-  FRAMES_MEDIA_TYPE,
-  type FramePuller,
+  FramePuller,
   FrameServer,
-  type RemoteWriteReceiver,
-  TextFederation,
-  type TokenRule,
-  negotiate,
+  RemoteWriteReceiver,
+  TokenRule,
 } from '@canopy/federation';
-import { Head, type HeadSnapshot, type TileSource } from '@canopy/head';
+import { Head, type TileSource } from '@canopy/head';
 import {
   CanopyError,
   type Clock,
   type DurationMs,
+  type GapRecord,
   type HierarchyStatus,
-  type JournalEntry,
   type JournalRef,
   type Milliseconds,
   type Queryable,
   type StoredTile,
   type TargetStatus,
-  type TargetsView,
   errorText,
   labelsFromObject,
   labelsToObject,
 } from '@canopy/model';
-import { type Engine, parseSelector } from '@canopy/promql';
+import type { Engine } from '@canopy/promql';
 import type { ScrapeManager } from '@canopy/scrape';
-import {
-  type CorruptRecord,
-  JournalWriter,
-  type OnFound,
-  type ReportingStore,
-} from '@canopy/store';
-import { ListenError, type Web, createWeb } from '@canopy/web';
+import type { CorruptRecord, JournalWriter, ReportingStore } from '@canopy/store';
+import type { Web } from '@canopy/web';
 import type { Settings } from '../cli/settings.js';
 import type { LoadedConfig } from '../config/load.js';
-import { maskUrls } from '../config/mask.js';
 import { LifeCycle } from '../life-cycle.js';
 import type { Log } from '../log.js';
 import { SelfMetrics } from '../metrics/registry.js';
-import { PROMETHEUS_VERSION, VERSION } from '../version.js';
 import { openAdministration } from './administration.js';
 import { Configuration, type RunningConfig } from './configuration.js';
 import { corruptBlock, corruptTile } from './corrupt-records.js';
 import type { Deletions } from './deletions.js';
+import { makeDoors } from './doors.js';
 import { FoundGaps } from './found-gaps.js';
 import { makeEngine } from './query-engine.js';
 import { Rate } from './rate.js';
 import { JournalLeases } from './journal-leases.js';
-import { nameOf, pathOf, storedLedger } from './journal-paths.js';
+import { nameOf, storedLedger } from './journal-paths.js';
 import { StorePulse } from './store-pulse.js';
 import { Watermarks } from './watermarks.js';
-import { type Doors, type Listening, type OpenedStore, type World, tokenReader } from './world.js';
+import { type Listening, type OpenedStore, type World, tokenReader } from './world.js';
 import { sayKernels } from './kernels.js';
 
 const SECOND = 1000;
@@ -67,14 +57,8 @@ export const KEY_FRAME_EVERY = 120;
 /** A parent that died is followed by another within this, and one more pull interval. */
 export const LEASE_TTL = (8 * SECOND) as DurationMs;
 export const LEASE_RENEW_EVERY = (2 * SECOND) as DurationMs;
-const COMMIT_INTERVAL = SECOND as DurationMs;
-const COMMIT_BYTES = 1024 * 1024;
-const JOURNAL_QUEUE_BYTES = 256 * 1024 * 1024;
 const SERIES_MAX = 10_000_000;
 export const PART_STOP_MS = 2000;
-/** Well within the time that a part has to stop. */
-const LEAVE_TIMEOUT = (1.5 * SECOND) as DurationMs;
-const ANNOUNCE_EVERY = (30 * SECOND) as DurationMs;
 /** Corrupt records that are told apart; what is beyond is only skipped. */
 const CORRUPT_MAX = 10_000;
 
@@ -199,6 +183,13 @@ export class CanopyProcess {
     if (ref !== null && gap !== null) this.foundGaps.name(ref, gap);
   }
 
+  /** What is missing for the corrupt records found so far. */
+  *corruptGaps(): Iterable<{ readonly ref: JournalRef; readonly gap: GapRecord }> {
+    for (const { journal: ref, gap } of this.#corrupt.values()) {
+      if (ref !== null && gap !== null) yield { ref, gap };
+    }
+  }
+
   /** Looks for series that two targets give at once, and tells the ledgers. */
   async noteCollisions(): Promise<void> {
     // The parent that a standby follows tells of them.
@@ -214,9 +205,8 @@ export class CanopyProcess {
   /** Names what was found before the ledgers of other journals were written by this process. */
   pullBy(puller: FramePuller): void {
     this.puller = puller;
-    for (const { journal: ref, gap } of this.#corrupt.values()) {
-      if (ref === null || gap === null || ref === this.journal?.ref) continue;
-      puller.nameGap(ref, gap);
+    for (const { ref, gap } of this.corruptGaps()) {
+      if (ref !== this.journal?.ref) puller.nameGap(ref, gap);
     }
     this.foundGaps.tell();
   }
@@ -278,173 +268,13 @@ export class CanopyProcess {
     });
     this.deletions = deletions;
     const engine = this.#openEngine(view);
-    const text = new TextFederation({
-      queryable: view,
-      clock,
-      lookback: settings.lookback,
-      parseSelector,
-      seriesMax: SERIES_MAX,
-      concurrentMax: 8,
-      log,
-    });
-    const federate: Doors['federate'] = (req, res, url) => this.#federate(text, req, res, url);
     const { register } = role;
-    const remoteWrite = settings.enableRemoteWriteReceiver
-      ? (req: IncomingMessage, res: ServerResponse) => this.#remoteWrite(req, res)
-      : null;
-    const web = createWeb({
-      role: settings.role,
-      clock,
-      version: VERSION,
-      prometheusVersion: PROMETHEUS_VERSION,
-      engine,
-      queryable: view,
-      complete: (reads) => this.watermarks.complete(reads),
-      completeByDefault: settings.queryComplete,
-      origins: (...asked) => originsOf(head, ...asked),
-      pathOf: (ref) => pathOf(this, ref),
-      targets: this.#targets(),
-      hierarchy: () => this.hierarchy(),
-      configText: () => this.config.maskedText,
-      flags: () => maskedFlags(settings.flags),
-      configState: () => this.configuration.state,
-      admin,
-      lifecycle: settings.enableLifecycle
-        ? { reload: () => this.configuration.reload(), quit: () => this.quit() }
-        : null,
-      ready: () => {
-        const ready = this.notReady === '';
-        return { ready, reason: ready ? this.remark() : this.notReady };
-      },
-      metrics: async () => ({
-        contentType: this.metrics.contentType,
-        text: await this.metrics.text(),
-      }),
-      federate,
-      register,
-      remoteWrite,
-      log,
-      bodyBytesMax: 1024 * 1024,
-      lookback: settings.lookback,
-      corsOrigin: (origin) => settings.corsOrigin.test(origin),
-    });
-    const listening = await this.world.listen({ handler: web, federate, register }, settings, log);
+    const doors = makeDoors(this, { head, engine, view, admin, register, seriesMax: SERIES_MAX });
+    const listening = await this.world.listen(doors, settings, log);
     this.listening = listening;
     this.life.add('the HTTP server', () => listening.close());
     log('info', 'listening', { address: listening.address });
-    return web;
-  }
-
-  /**
-   * Opens the own journal: takes its lease, names the gap since the last run. `isLost`: another process
-   * writes it when `life` ends.
-   */
-  async openJournal(life: LifeCycle, isLost: () => boolean, onFound?: OnFound) {
-    const journal = await JournalWriter.open({
-      store: this.store,
-      clock: this.clock,
-      randomBytes: this.world.randomBytes,
-      owner: this.owner,
-      leaseTtl: LEASE_TTL,
-      commitInterval: COMMIT_INTERVAL,
-      commitBytes: COMMIT_BYTES,
-      keyFrameEvery: KEY_FRAME_EVERY,
-      queueBytesMax: JOURNAL_QUEUE_BYTES,
-      onCommitted: (ref: JournalRef, entries: readonly JournalEntry[]) => {
-        if (this.isLevel) this.head.apply(ref, entries);
-      },
-      completeUpTo: () => this.scraping?.completeUpTo() ?? (0 as Milliseconds),
-      log: this.log,
-      pathIdentity: this.pathIdentity,
-      // A store without a path is another server's.
-      mayGoBack: this.pathIdentity === '',
-      seenUpTo: (ref) => this.head.position(ref),
-      onFound,
-    });
-    this.journal = journal;
-    for (const { journal: ref, gap } of this.#corrupt.values()) {
-      if (ref === journal.ref && gap !== null) journal.nameGap(gap);
-    }
-    life.add('the journal', async () => {
-      await journal.close(isLost());
-      this.journal = undefined;
-    });
-    return journal;
-  }
-
-  /** Announces this process to `--parent`. */
-  announce(journal: JournalWriter, life: LifeCycle): void {
-    const { settings } = this;
-    if (settings.parentUrl === undefined) return;
-    const announcer = new Announcer({
-      clock: this.clock,
-      parentUrl: settings.parentUrl,
-      announcement: () => ({
-        name: settings.name,
-        url: settings.externalUrl,
-        journal: journal.id,
-        role: settings.role,
-        labels: labelsToObject(this.externalLabels(this.config)),
-      }),
-      readTokens: this.readTokens,
-      send: (...request) => this.world.sendJson(this.config.federationHttp)(...request),
-      interval: ANNOUNCE_EVERY,
-      backoffMax: ANNOUNCE_EVERY,
-      timeout: (5 * SECOND) as DurationMs,
-      leaveTimeout: LEAVE_TIMEOUT,
-      log: this.log,
-    });
-    announcer.start();
-    this.announcer = announcer;
-    this.configuration.onReloaded = () => announcer.announceNow();
-    life.add('the announcer', () => announcer.stop());
-  }
-
-  #targets(): TargetsView {
-    return {
-      active: () => (this.scraping?.active() ?? []).map((target) => this.describeTarget(target)),
-      dropped: () => this.scraping?.dropped() ?? [],
-    };
-  }
-
-  async #remoteWrite(req: IncomingMessage, res: ServerResponse): Promise<void> {
-    if (this.remoteWrite !== undefined) return this.remoteWrite.handle(req, res);
-    this.#unavailable(res);
-  }
-
-  async #federate(
-    text: TextFederation,
-    req: IncomingMessage,
-    res: ServerResponse,
-    url: URL,
-  ): Promise<void> {
-    const format = negotiate(req);
-    if (format === 'none') {
-      res.writeHead(406, { 'content-type': 'text/plain; charset=utf-8' });
-      res.end(`This process answers text and ${FRAMES_MEDIA_TYPE}\n`);
-      return;
-    }
-    if (format === 'text') {
-      if (this.notReady === '') return text.handle(req, res, url);
-    } else if (this.frames !== undefined) return this.frames.handle(req, res, url);
-    this.#unavailable(res);
-  }
-
-  #unavailable(res: ServerResponse): void {
-    res.writeHead(503, { 'content-type': 'text/plain; charset=utf-8' });
-    res.end(`Service Unavailable: ${this.notReady || this.remark()}\n`);
-  }
-}
-
-async function originsOf(
-  head: Head,
-  ...asked: Parameters<HeadSnapshot['origins']>
-): ReturnType<HeadSnapshot['origins']> {
-  const snapshot = head.snapshot();
-  try {
-    return await snapshot.origins(...asked);
-  } finally {
-    snapshot.release();
+    return doors.handler;
   }
 }
 
@@ -460,40 +290,3 @@ async function checkTokenFile(settings: Settings): Promise<void> {
 function clusterLabel(settings: Settings): Record<string, string> {
   return settings.cluster === undefined ? {} : { cluster: settings.cluster };
 }
-
-/** Flags as they may be shown: passwords in URLs are not. */
-function maskedFlags(flags: Readonly<Record<string, string>>): Record<string, string> {
-  return Object.fromEntries(Object.entries(flags).map(([name, value]) => [name, maskUrls(value)]));
-}
-
-/** The sentence for a failure before the process was up, and the exit code. */
-export function explainStart(
-  error: unknown,
-  settings: Settings,
-): { message: string; exitCode: number } {
-  if (error instanceof ListenError) {
-    return {
-      message: `${error.message}; choose another address with --web.listen-address`,
-      exitCode: 2,
-    };
-  }
-  if (error instanceof CanopyError && !isDamage(error)) {
-    const usage = ['config_invalid', 'storage_locked', 'storage_unsuitable'].includes(error.code);
-    return { message: error.message, exitCode: usage ? 2 : 1 };
-  }
-  return { message: explainFault(error, settings), exitCode: 1 };
-}
-
-/** A fault nobody expected, with what helps where the disk is to blame. */
-export function explainFault(error: unknown, settings: Settings): string {
-  const text = errorText(error);
-  if (!isDamage(error)) return `canopy ${settings.role} failed: ${text}`;
-  return (
-    `the store in ${settings.storagePath} is damaged (${text}). Move that folder away and start again: ` +
-    'a new journal begins, and parents keep what they have pulled of the old one'
-  );
-}
-
-/** LMDB's own errors come with their names only where its file is not as it left it. */
-const isDamage = (error: unknown): boolean =>
-  /\bMDB_(CORRUPTED|PAGE_NOTFOUND|PANIC|INVALID|BAD_\w+)\b/.test(errorText(error));

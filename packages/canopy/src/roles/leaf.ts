@@ -5,7 +5,9 @@ import { type DurationMs, asTime } from '@canopy/model';
 import { JournalTrimmer, replayFrom } from '@canopy/store';
 import type { Settings } from '../cli/settings.js';
 import type { Log } from '../log.js';
+import { startAnnouncing } from '../parts/announcing.js';
 import { storeAnswers } from '../parts/open-store.js';
+import { openOwnJournal } from '../parts/own-journal.js';
 import { CanopyProcess, HEAD_WINDOW } from '../parts/process.js';
 import { Rate } from '../parts/rate.js';
 import { RecentTiles } from '../parts/recent-tiles.js';
@@ -83,7 +85,7 @@ export async function startLeaf(
     await process.deletions?.load();
     // Scraping and handing pages on do not wait for the head: it takes in the journal meanwhile.
     process.isLevel = false;
-    const journal = await process.openJournal(life, () => false);
+    const journal = await openOwnJournal(process, { life, isLost: () => false });
     const { ref } = journal;
     const window = replayFrom(journal, asTime(clock.now() - HEAD_WINDOW));
     const from = await recent.replayFrom(ref, window);
@@ -141,7 +143,7 @@ export async function startLeaf(
     life.add('recent tiles', () => recent.stop());
     recent.start();
     process.notReady = '';
-    process.announce(journal, life);
+    startAnnouncing(process, journal, life);
     log('info', 'ready', { jobs: process.config.scrapeConfigs.length });
   };
   return { process, up };

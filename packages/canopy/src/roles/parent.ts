@@ -17,6 +17,7 @@ import type { Settings } from '../cli/settings.js';
 import { DEFAULT_SCRAPE_TIMEOUT } from '../config/schema.js';
 import { LifeCycle } from '../life-cycle.js';
 import type { Log } from '../log.js';
+import { startAnnouncing } from '../parts/announcing.js';
 import { buildAnew, doubtWhatIsLess } from '../parts/fallen-store.js';
 import { Follower } from '../parts/follower.js';
 import { hasUntoldGaps } from '../parts/found-gaps.js';
@@ -24,6 +25,7 @@ import { Leadership } from '../parts/leadership.js';
 import { LEAF_JOB, LeafDiscovery, leafJob, PAGE_BYTES_MAX } from '../parts/leaf-discovery.js';
 import { leafOf, trustOf, withLoss } from '../parts/leaf-trust.js';
 import { storeAnswers } from '../parts/open-store.js';
+import { openOwnJournal } from '../parts/own-journal.js';
 import {
   CanopyProcess,
   HEAD_WINDOW,
@@ -228,8 +230,11 @@ async function beginTerm(parts: Parts, term: LifeCycle): Promise<void> {
   const isLost = () => !leadership.leads;
   term.add('leases', () => (isLost() ? leases.forget() : leases.giveUp()));
   // What another had under way came through after the takeover. Where the store is behind, the head keeps what it has.
-  const journal = await process.openJournal(term, isLost, async (state) => {
-    if (state !== undefined) await follower.catchUpOthers([state], () => false);
+  const journal = await openOwnJournal(process, {
+    ...{ life: term, isLost },
+    onFound: async (state) => {
+      if (state !== undefined) await follower.catchUpOthers([state], () => false);
+    },
   });
   term.add('the last tiles', () => (isLost() ? undefined : tiles.write()));
   const puller = startPulling(parts, term);
@@ -253,7 +258,7 @@ async function beginTerm(parts: Parts, term: LifeCycle): Promise<void> {
     life: term,
   });
   startKeeping(parts, term);
-  process.announce(journal, term);
+  startAnnouncing(process, journal, term);
 }
 
 /** Tiles to the store, windows to blocks, old ones away. */
