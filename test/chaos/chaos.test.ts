@@ -247,6 +247,27 @@ const CANARIES: ReadonlyArray<[string, (spoilt: Spoilt) => void, RegExp]> = [
     /journalled twice/,
   ],
   [
+    'a scrape is journalled after a later one',
+    ({ journal, frame }) => {
+      const frames = journal.frames.filter((one) => one !== frame);
+      const after = frames.findIndex(
+        ({ target, time }) => target === frame.target && time > frame.time,
+      );
+      journal.frames = frames.toSpliced(after + 1, 0, frame);
+    },
+    /: 0 at \d+ after \d+/,
+  ],
+  [
+    'a leaf other than the first lacks a sample',
+    ({ evidence: { leaves } }) => {
+      const { samples } = leaves.findLast((one) => one.samples.size > 0)!;
+      const { times, values } = [...samples].find(([key]) => key.includes('"constant"'))![1];
+      times.splice(-8, 1);
+      values.splice(-8, 1);
+    },
+    /(near|ahead): .*"constant".*missing at/,
+  ],
+  [
     'a scrape was never answered',
     ({ evidence, frame }) => {
       const number = scrapeNumber(frame);

@@ -53,7 +53,7 @@ export function faultsOf(evidence: Evidence): string[] {
       ...cut(sampleFaults(evidence, answers)),
       ...cut(stepFaults(evidence, answers)),
       ...cut(sharedFaults(evidence, answers)),
-      ...cut(metadataFaults(evidence.answered, answers)),
+      ...cut(metadataFaults(evidence, answers)),
     );
   }
   for (const { who, copies } of evidence.parents) {
@@ -165,7 +165,7 @@ function sampleFaults({ journals, window }: Evidence, { who, samples }: Answers)
   }
   const faults: string[] = [];
   for (const key of new Set([...wanted.keys(), ...samples.keys()])) {
-    if (targetOf(key) === SHARED_TARGET) continue;
+    if (isJudgedApart(key, who)) continue;
     const want = wanted.get(key) ?? NOTHING;
     const have = samples.get(key) ?? NOTHING;
     faults.push(...oneSeriesFaults(`${who}: ${key}`, want, have, window));
@@ -177,6 +177,10 @@ function sampleFaults({ journals, window }: Evidence, { who, samples }: Answers)
 /** A leaf answers for itself, a parent for all. */
 const sees = (who: string, leaf: string): boolean => isParent(who) || who === leaf;
 const isParent = (who: string): boolean => who.startsWith('parent');
+
+/** By `sharedFaults`: which of two leaves a parent shows is not known here. */
+const isJudgedApart = (key: SeriesKey, who: string): boolean =>
+  isParent(who) && targetOf(key) === SHARED_TARGET;
 
 const NOTHING: Samples = { times: [], values: [] };
 
@@ -210,7 +214,7 @@ function stepFaults(evidence: Evidence, { who, steps }: Answers): string[] {
   const faults: string[] = [];
   const wanted = stepsOf(evidence, who);
   for (const key of new Set([...wanted.keys(), ...steps.keys()])) {
-    if (targetOf(key) === SHARED_TARGET) continue;
+    if (isJudgedApart(key, who)) continue;
     const want = wanted.get(key);
     const have = steps.get(key);
     for (const time of evidence.stepTimes) {
@@ -323,10 +327,13 @@ function viewFaults({ journals, views, window }: Evidence): string[] {
   return faults;
 }
 
-/** TYPE, HELP and UNIT are those of the newest body of each target. */
-function metadataFaults(answered: readonly Answered[], { who, metadata }: Answers): string[] {
-  const newest = new Map(answered.map((scrape) => [scrape.target, scrape.body]));
-  newest.delete(SHARED_TARGET);
+/** TYPE, HELP and UNIT are those of the newest body of each target; of one that moves nobody knows whose that is. */
+function metadataFaults({ answered, journals }: Evidence, { who, metadata }: Answers): string[] {
+  const seen = journals.filter(({ leaf }) => sees(who, leaf)).flatMap(({ frames }) => frames);
+  const targets = new Set(seen.map(({ target }) => target));
+  targets.delete(SHARED_TARGET);
+  const newest = new Map<string, string>();
+  for (const { target, body } of answered) if (targets.has(target)) newest.set(target, body);
   const wanted = new Map<string, Set<string>>();
   for (const body of newest.values()) {
     for (const [name, said] of metadataOf(body)) {

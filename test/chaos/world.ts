@@ -228,8 +228,9 @@ export class World {
         ),
       })),
     );
-    const [first] = leaves;
-    const leafAnswers = await answersOf(first.name, first.base, window, stepTimes);
+    const ofLeaves = await Promise.all(
+      leaves.map(({ name, base }) => answersOf(name, base, window, stepTimes)),
+    );
     // Parents may have seen more than the oracles had by then.
     for (const { oracle } of leaves) await oracle.pull();
     await farm.readLog();
@@ -241,7 +242,7 @@ export class World {
       stepTimes: stepTimes.filter((time) => time > from),
       answered: farm.answered.filter(({ at }) => at > window.from - 60_000),
       journals: leaves.map((leaf, i) => journalOf(leaf.oracle, leaf, window, gapsBefore[i])),
-      leaves: [leafAnswers],
+      leaves: ofLeaves,
       parents: answered,
       views: this.#watch!.take(window),
     };
