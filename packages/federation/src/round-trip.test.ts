@@ -779,10 +779,10 @@ describe('a filtered reader', () => {
     puller.nameGap(journal.ref, gap);
     expect(puller.untoldGaps(journal.ref)).toEqual([gap]);
     store.fail = new CanopyError('storage_unavailable', 'away');
-    await expect(puller.tellGaps()).rejects.toThrow('away');
+    await expect(puller.settle()).rejects.toThrow('away');
     expect(puller.hasUntoldGaps(journal.ref)).toBe(true);
     store.fail = undefined;
-    await puller.tellGaps();
+    await puller.settle();
     expect(puller.hasUntoldGaps(journal.ref)).toBe(false);
     const { ledger, ...rest } = (await store.journal(journal.ref))!;
     expect(parseLedger(ledger)).toEqual({

@@ -4,7 +4,7 @@ import { EVER, HOUR, MINUTE, SmallParent, TTL } from '../testing/small-parent.js
 import { systemClock } from '../clock.js';
 import type { BlockKeeperOptions } from './block-keeper.js';
 import { JournalLeases } from './journal-leases.js';
-import { recoverAgain, recoverHead } from './recovery.js';
+import { recoverHead } from './recovery.js';
 import { SealedSource } from './sealed-source.js';
 
 const hex = (bytes: Uint8Array | undefined): string => Buffer.from(bytes!).toString('hex');
@@ -155,8 +155,7 @@ it('has the head built up anew where the store lost a block, and reads the next 
   const asked: string[] = [];
   const onWentBack = async (ref: JournalRef): Promise<boolean> => {
     asked.push(ref[0]);
-    const state = await parent.store.journal(ref);
-    await recoverAgain(parent.store, parent.head, ref, state, () => {});
+    await parent.buildAnew();
     return true;
   };
   const blocks = parent.newBlocks({ onWentBack, spans: [], sealDelay: asDuration(0) });
@@ -203,7 +202,7 @@ async function fourHours() {
     asked.push(ref[0]);
     parent.tiles.forget(ref);
     parent.blocks.forget(ref);
-    await recoverAgain(parent.store, parent.head, ref, await parent.store.journal(ref), () => {});
+    await parent.buildAnew();
     return true;
   };
   parent.blocks = parent.newBlocks({ onWentBack, spans: [], sealDelay: asDuration(0) });

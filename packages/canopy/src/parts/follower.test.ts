@@ -7,6 +7,7 @@ import { MemoryStore } from '@canopy/federation/testing';
 import { Head } from '@canopy/head';
 import {
   type BlockMeta,
+  CanopyError,
   type Clock,
   type GroupWriter,
   type JournalEntry,
@@ -19,7 +20,7 @@ import {
 } from '@canopy/model';
 import { VirtualClock } from '@canopy/model/testing';
 import { JournalWriter, type JournalWriterOptions, openEmbeddedStore } from '@canopy/store';
-import { afterEach, expect, it } from 'vitest';
+import { afterEach, expect, it, vi } from 'vitest';
 import { Follower } from './follower.js';
 
 const EVER = { minTime: asTime(0), maxTime: asTime(8.64e15) };
@@ -188,6 +189,27 @@ it('builds a head anew where the store went back', async () => {
   expect(rebuilt).toEqual([journal.ref]);
   expect(await values(head)).toEqual(upTo(3));
 });
+
+it.each(['journal', 'blocks', 'readLayouts', 'tiles', 'readEntries'] as const)(
+  'begins to build a head anew again where the store was away amid it: %s',
+  async (read) => {
+    const open = (clock: Clock): Promise<MemoryStore> => Promise.resolve(new MemoryStore(clock));
+    const { journal, store, head, follower, write, storeTiles } = await rig(open);
+    await write(14);
+    await storeTiles();
+    await follower.catchUpAll();
+    const state = (await store.journal(journal.ref))!;
+    expect(state.trimmed.sequence).toBeGreaterThan(1);
+    const away = new CanopyError('storage_unavailable', 'away');
+    const asked = vi.spyOn(store, read).mockRejectedValueOnce(away);
+    await expect(follower.rebuild(journal.ref, state)).rejects.toThrow('away');
+    asked.mockRestore();
+    // It goes on meanwhile: what comes now must not stand for what is not there.
+    await write(2);
+    await follower.catchUpAll();
+    expect(await values(head)).toEqual(upTo(16));
+  },
+);
 
 it('builds a head anew that has what the store lost before another writer began', async () => {
   const open = (clock: Clock): Promise<MemoryStore> => Promise.resolve(new MemoryStore(clock));

@@ -1,7 +1,7 @@
 /**
  * A standby's head, kept up with a store that another parent writes: entries are applied as they
  * come, in short steps. Tiles the head closes meanwhile are the other's to write; they are
- * ticked off when the store has them.
+ * ticked off when the store has them. Whoever leads has a head built anew here, too.
  */
 import {
   CanopyError,
@@ -55,6 +55,8 @@ export class Follower {
   readonly #turns = new Map<JournalRef, Promise<void>>();
   /** Journals that this follower has come across. */
   readonly #seen = new Set<JournalRef>();
+  /** Journals of which the head has a part: what failed amid building it anew is begun again. */
+  readonly #unbuilt = new Set<JournalRef>();
   #timer: Timer | undefined;
   #running: Promise<void> | undefined;
   #isActive = false;
@@ -107,8 +109,20 @@ export class Follower {
 
   /** Brings the head to what the store has of one journal. One after the other, where several ask. */
   async catchUp(state: JournalState): Promise<void> {
-    const { ref } = state;
-    const turn = (this.#turns.get(ref) ?? Promise.resolve()).then(() => this.#catchUp(state));
+    await this.#inTurn(state.ref, () => this.#catchUp(state));
+    this.#options.onLevel(state);
+  }
+
+  /**
+   * Takes what is left of one journal in the store for all there is: the head had more. `state`: as last read; undefined:
+   * nothing is. Where it fails, `catchUp` begins it again.
+   */
+  rebuild(ref: JournalRef, state: JournalState | undefined): Promise<void> {
+    return this.#inTurn(ref, () => this.#rebuild(ref, state));
+  }
+
+  async #inTurn(ref: JournalRef, task: () => Promise<void>): Promise<void> {
+    const turn = (this.#turns.get(ref) ?? Promise.resolve()).then(task);
     const settled = turn.catch(() => undefined);
     this.#turns.set(ref, settled);
     try {
@@ -116,7 +130,6 @@ export class Follower {
     } finally {
       if (this.#turns.get(ref) === settled) this.#turns.delete(ref);
     }
-    this.#options.onLevel(state);
   }
 
   /**
@@ -140,24 +153,25 @@ export class Follower {
     const { store } = this.#options;
     const head = this.#options.head();
     const { ref } = state;
-    if (this.#isStranger(state)) return this.#rebuild(state);
+    if (this.#unbuilt.has(ref) || this.#isStranger(state)) return this.#rebuild(ref, state);
     const begun = head.position(ref) ?? state.trimmed;
     const order = comparePositions(state.position, begun);
     if (order === 0 && comparePositions(begun, JOURNAL_START) > 0) return;
     this.#followed.add(ref);
     // Behind what the head has: restored, or wiped and begun anew. Behind the cut: entries are gone.
-    if (order < 0 || comparePositions(begun, state.trimmed) < 0) return this.#rebuild(state);
+    if (order < 0 || comparePositions(begun, state.trimmed) < 0) return this.#rebuild(ref, state);
     for (let after = begun; comparePositions(after, state.position) < 0; ) {
       const entries = await store.readEntries(ref, after, READ);
       if (entries.length === 0) break;
       const isBreak = after === begun && entries[0].epoch !== begun.epoch;
-      if (isBreak && (await this.#isBesides(state))) return this.#rebuild(state);
+      if (isBreak && (await this.#isBesides(state))) return this.#rebuild(ref, state);
       await applyInSteps(head, ref, entries);
       const { epoch, sequence } = entries[entries.length - 1];
       after = { epoch, sequence };
     }
     const now = await store.journal(ref);
-    if (now !== undefined && comparePositions(begun, now.trimmed) < 0) await this.#rebuild(now);
+    if (now !== undefined && comparePositions(begun, now.trimmed) < 0)
+      await this.#rebuild(ref, now);
   }
 
   /** A journal that was cut before this head saw anything of it: layouts are behind the cut, and tiles. */
@@ -193,10 +207,12 @@ export class Follower {
     const stored = await this.#options.store.tiles(ref);
     const known = { tiles: head.blocks.looseTiles(ref), blocks: head.blocks.list(ref) };
     if (standing(known, { tiles: stored, blocks }, state.trimmed) === 'lost') {
-      return this.#rebuild(state);
+      return this.#rebuild(ref, state);
     }
     head.blocks.compare(ref, blocks, stored);
-    if (!stored.every((meta) => head.storedTiles.knows(ref, meta))) return this.#rebuild(state);
+    if (!stored.every((meta) => head.storedTiles.knows(ref, meta))) {
+      return this.#rebuild(ref, state);
+    }
     const names = new Set(stored.map(nameOf));
     const left = (this.#closed.get(ref) ?? []).filter(({ meta }) => {
       // The journal is cut only behind what is stored.
@@ -277,15 +293,19 @@ export class Follower {
     if (gone.length > 0) head.layoutsDropped(ref, gone);
   }
 
-  async #rebuild(state: JournalState): Promise<void> {
+  async #rebuild(ref: JournalRef, state: JournalState | undefined): Promise<void> {
     const { store, log } = this.#options;
     const head = this.#options.head();
-    log('info', 'the head of a journal is built anew from the store', { journal: state.ref });
-    this.#closed.delete(state.ref);
-    this.#options.onRebuild(state.ref);
-    head.dropJournal(state.ref);
-    const now = (await store.journal(state.ref)) ?? state;
-    await recoverJournal(store, head, now, () => {});
+    log('info', 'the head of a journal is built anew from the store', { journal: ref });
+    this.#closed.delete(ref);
+    this.#options.onRebuild(ref);
+    head.dropJournal(ref);
+    this.#unbuilt.add(ref);
+    if (state !== undefined) {
+      const now = (await store.journal(ref)) ?? state;
+      await recoverJournal(store, head, now, () => {});
+    }
+    this.#unbuilt.delete(ref);
     this.#options.onRebuilt();
   }
 }

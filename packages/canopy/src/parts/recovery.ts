@@ -92,23 +92,6 @@ function sayDone(log: Log, begun: number, fields: Readonly<Record<string, number
   log('info', 'recovered from the store', { ...fields, seconds });
 }
 
-/** Takes what is left of one journal in the store for all there is: its head had more. */
-export async function recoverAgain(
-  store: Store,
-  head: Head,
-  ref: JournalRef,
-  state: JournalState | undefined,
-  log: Log,
-): Promise<void> {
-  log('warn', 'the store lost what it had of a journal; it is pulled again', {
-    journal: ref,
-    left: state?.position,
-  });
-  head.dropJournal(ref);
-  if (state === undefined) return;
-  await recoverJournal(store, head, state, () => {});
-}
-
 class Progress {
   bytes = 0;
   readonly #total: number;

@@ -33,7 +33,7 @@ import {
   LEASE_TTL,
   PART_STOP_MS,
 } from '../parts/process.js';
-import { recoverAgain, recoverHead } from '../parts/recovery.js';
+import { recoverHead } from '../parts/recovery.js';
 import { SamplesAtRest } from '../parts/samples-at-rest.js';
 import { startRemoteWrite } from '../parts/remote-write.js';
 import { SealedSource } from '../parts/sealed-source.js';
@@ -273,25 +273,21 @@ function startKeeping({ process, tiles, rest, follower }: Parts, term: LifeCycle
       when,
       run: () => follower.catchUpOthers(pulse.states.values(), isOurs),
     },
-    { name: 'gaps', when, run: () => process.puller?.tellGaps() },
+    { name: 'journals of which no page comes', when, run: () => process.puller?.settle() },
     { name: 'tiles', when, run: () => tiles.write() },
   ];
   const stopHousekeeping = world.startHousekeeping([...chores, ...rest.chores()], log);
   term.add('housekeeping of the store', stopHousekeeping);
 }
 
-function startPulling(
-  { process, registry, tiles, rest, follower, warming }: Parts,
-  term: LifeCycle,
-): FramePuller {
+function startPulling({ process, registry, follower }: Parts, term: LifeCycle): FramePuller {
   const { store, clock, owner, log, head } = process;
   const wentBack = async (ref: JournalRef, state: JournalState | undefined): Promise<void> => {
-    tiles.forget(ref);
-    rest.blocks.forget(ref);
-    process.watermarks.goBack(ref, 0);
-    await recoverAgain(store, head, ref, state, log);
+    log('warn', 'the store lost what it had of a journal; it is pulled again', {
+      ...{ journal: ref, left: state?.position },
+    });
+    await follower.rebuild(ref, state);
     process.watermarks.note(ref, parseLedger(state?.ledger ?? '').watermark);
-    warming.start();
   };
   const puller = new FramePuller({
     ...{ store, owner, log, clock, appender: head },

@@ -13,6 +13,7 @@ import { VirtualClock } from '@canopy/model/testing';
 import { systemClock } from '../clock.js';
 import { BlockKeeper, type BlockKeeperOptions } from '../parts/block-keeper.js';
 import { JournalLeases } from '../parts/journal-leases.js';
+import { recoverJournal } from '../parts/recovery.js';
 import { TileKeeper } from '../parts/tile-keeper.js';
 
 export const MINUTE = 60_000;
@@ -92,6 +93,13 @@ export class SmallParent {
     await this.store.commit({ lease: outcome.lease, expected: this.#position, ...rest });
     this.#position = position;
     this.head.apply(this.ref, entries);
+  }
+
+  /** What is left in the store is all there is. */
+  async buildAnew(): Promise<void> {
+    this.head.dropJournal(this.ref);
+    const state = await this.store.journal(this.ref);
+    if (state !== undefined) await recoverJournal(this.store, this.head, state, () => {});
   }
 
   /** What housekeeping does. */

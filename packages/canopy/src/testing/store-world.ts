@@ -29,7 +29,7 @@ import {
 } from '@canopy/model';
 import { systemClock } from '../clock.js';
 import { BlockKeeper } from '../parts/block-keeper.js';
-import { recoverAgain, recoverHead } from '../parts/recovery.js';
+import { recoverHead, recoverJournal } from '../parts/recovery.js';
 import { Retention } from '../parts/retention.js';
 import { JournalLeases } from '../parts/journal-leases.js';
 import { TileKeeper } from '../parts/tile-keeper.js';
@@ -236,7 +236,8 @@ export class StoreWorld extends ModelWorld {
     const { ref } = leaf.script;
     this.tiles.forget(ref);
     this.blocks.forget(ref);
-    await recoverAgain(this.database, this.head, ref, state, () => {});
+    this.head.dropJournal(ref);
+    if (state !== undefined) await recoverJournal(this.database, this.head, state, () => {});
     await this.#sendRest(leaf, state);
     this.collisions.forget();
     this.expire();

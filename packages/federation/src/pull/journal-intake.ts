@@ -124,7 +124,6 @@ export class JournalIntake {
       if (this.#isReleased) return;
       const state = await this.#options.store.journal(this.ref);
       const before = this.#known?.position;
-      this.#known = state === undefined ? null : knownFrom(state);
       const isSame = before !== undefined && state !== undefined;
       // Counted already, where the last commit is still there.
       if (!isSame || comparePositions(before, state.position) !== 0) this.#forgetPending();
@@ -140,11 +139,13 @@ export class JournalIntake {
     this.#isDoubted = true;
   }
 
-  /** While the appender is built up anew nothing is complete. */
+  /** While the appender is built up anew nothing is complete, or known: where that fails, it is loaded by who asks next. */
   async #wentBackTo(state: JournalState | undefined): Promise<void> {
+    this.#known = undefined;
     this.#watermark = 0;
     await this.#options.onStoreWentBack(this.ref, state);
-    this.#watermark = parseLedger(state?.ledger ?? '').watermark;
+    this.#known = state === undefined ? null : knownFrom(state);
+    this.#watermark = this.#known?.ledger.watermark ?? 0;
   }
 
   /** Names what the store turned out to have lost; with the next commit, unless the ledger names it. */
@@ -162,12 +163,15 @@ export class JournalIntake {
   }
 
   /**
-   * Stores the ledger with gaps that no page has brought along: the source may never come back.
+   * Does what no page has brought about, for the source may never come back: has the appender built up where that failed,
+   * stores the ledger with gaps that were named.
    * @throws CanopyError of the store; `unavailable` where another process writes the journal.
    */
-  tellGaps(): Promise<void> {
+  settle(): Promise<void> {
     return this.#inTurn(async () => {
-      if (this.#isReleased || this.#gaps.isEmpty) return;
+      if (this.#isReleased) return;
+      if (this.#known === undefined) await this.#load();
+      if (this.#gaps.isEmpty) return;
       const known = await this.#load();
       if (known !== null) await this.#write(known, known, [], this.#nextLedger(known.ledger));
     });
@@ -382,19 +386,18 @@ export class JournalIntake {
    * write.
    */
   async #goOnFrom(state: JournalState, before: JournalPosition): Promise<void> {
-    this.#known = knownFrom(state);
     // What was applied before is in the stored ledger, or was not written at all.
     this.#forgetPending();
-    if (comparePositions(state.position, before) < 0) {
-      await this.#wentBackTo(state);
-      return;
-    }
+    if (comparePositions(state.position, before) < 0) return this.#wentBackTo(state);
+    // As above: a part of it is nothing to go on from.
+    this.#known = undefined;
     for (let after = before; comparePositions(after, state.position) < 0; ) {
       const entries = await this.#options.store.readEntries(this.ref, after, STORED_CHUNK);
       if (entries.length === 0) break;
       await this.#apply(entries);
       after = entries[entries.length - 1];
     }
+    this.#known = knownFrom(state);
   }
 
   async #load(): Promise<Known | null> {
@@ -429,7 +432,6 @@ export class JournalIntake {
   /** The store has nothing of the journal any more. */
   async #beginAnew(): Promise<void> {
     this.#totals.absent++;
-    this.#known = null;
     this.#forgetPending();
     await this.#wentBackTo(undefined);
   }

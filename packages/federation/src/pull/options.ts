@@ -40,7 +40,8 @@ export interface FramePullerOptions {
   /**
    * The store has lost what it had of a journal (wiped, an older copy): `state` is what is left, undefined:
    * nothing. What the appender has of it must not be taken for stored any more. Awaited before the journal
-   * is pulled again from there.
+   * is pulled again from there. Where it fails the journal is loaded again before anything else of it is taken: `onLoaded`
+   * makes up for it.
    */
   onStoreWentBack(ref: JournalRef, state: JournalState | undefined): Promise<void>;
   /** What a source may hand over; default: everything. */

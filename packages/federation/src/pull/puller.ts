@@ -191,14 +191,15 @@ export class FramePuller implements PullFormat {
   }
 
   /**
-   * Stores the ledgers of journals of which gaps wait for a page that may never come. To be called now and then.
+   * Stores the ledgers of journals of which gaps wait for a page that may never come, and loads those of which the appender
+   * could not be built up. To be called now and then.
    * @throws CanopyError of the store, after all were tried.
    */
-  async tellGaps(): Promise<void> {
-    const told = await Promise.allSettled(
-      [...this.#journals.values()].map((journal) => journal.tellGaps()),
+  async settle(): Promise<void> {
+    const settled = await Promise.allSettled(
+      [...this.#journals.values()].map((journal) => journal.settle()),
     );
-    for (const one of told) if (one.status === 'rejected') throw one.reason;
+    for (const one of settled) if (one.status === 'rejected') throw one.reason;
   }
 
   /**
