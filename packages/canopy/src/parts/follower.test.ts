@@ -22,6 +22,7 @@ import { VirtualClock } from '@canopy/model/testing';
 import { JournalWriter, type JournalWriterOptions, openEmbeddedStore } from '@canopy/store';
 import { afterEach, expect, it, vi } from 'vitest';
 import { Follower } from './follower.js';
+import { recoverJournal } from './recovery.js';
 
 const EVER = { minTime: asTime(0), maxTime: asTime(8.64e15) };
 const cleanUp: Array<() => Promise<unknown>> = [];
@@ -67,8 +68,8 @@ async function rig<S extends Store>(open: (clock: Clock) => Promise<S>) {
   };
   let journal: JournalWriter;
   let group: GroupWriter;
-  const beginTerm = async (): Promise<void> => {
-    journal = await JournalWriter.open(writer);
+  const beginTerm = async (given: Partial<JournalWriterOptions> = {}): Promise<void> => {
+    journal = await JournalWriter.open({ ...writer, ...given });
     group = journal.openGroup({
       kind: 'aligned',
       ...{ target: labelsFromObject({ job: 'a' }), scrapeUrl: '', interval: asDuration(1000) },
@@ -102,6 +103,17 @@ async function values(head: Head): Promise<number[]> {
   const [series] = await snapshot.select([], EVER);
   snapshot.release();
   return series === undefined ? [] : [...series.values.subarray(series.from, series.to)];
+}
+
+/** What a process that starts now would answer. */
+async function freshHead(store: MemoryStore): Promise<Head> {
+  const head = new Head({
+    ...{ clock: new VirtualClock(), windowMs: asDuration(7_200_000), tileFrames: 5 },
+    ...{ outOfOrderWindow: asDuration(0), tileSource: store, maxSeries: 1000 },
+    onTileClosed: () => {},
+  });
+  for (const state of await store.journals()) await recoverJournal(store, head, state, () => {});
+  return head;
 }
 
 const upTo = (count: number): number[] => Array.from({ length: count }, (_, i) => i);
@@ -164,6 +176,31 @@ it('takes in what another parent wrote that was not known to lead no more', asyn
   await Promise.all([...all, follower.catchUpAll()]);
   expect(await values(head)).toEqual(upTo(6));
   expect(rebuilt).toEqual([]);
+});
+
+it('takes in what came through between a takeover and the first commit of its own, where the store was wiped', async () => {
+  const open = (clock: Clock): Promise<MemoryStore> => Promise.resolve(new MemoryStore(clock));
+  const { store, head, follower, write, beginTerm, journal } = await rig(open);
+  await write(2);
+  await follower.catchUpAll();
+  store.wipe();
+  // A takeover: nothing is there, so nothing is fenced. What the one before has under way makes the journal again.
+  await follower.catchUpAll();
+  await write(4);
+  const late = await values(await freshHead(store));
+  // The first was under way when the store was found empty: named as lost.
+  expect(late).toEqual([3, 4, 5]);
+  await store.releaseLease(journal.lease);
+  await beginTerm({
+    owner: 'other',
+    onCommitted: (ref, entries) => void head.apply(ref, entries),
+    seenUpTo: (ref) => head.position(ref),
+    onFound: async (state) => {
+      if (state !== undefined) await follower.catchUpOthers([state], () => false);
+    },
+  });
+  await write(1);
+  expect(await values(head)).toEqual([...late, 6]);
 });
 
 it('takes in whole a journal that was cut before it was seen', async () => {
