@@ -4,7 +4,7 @@
  */
 import { type Clock, NO_LABELS, asDuration, asTime } from '@canopy/model';
 import { KubernetesConnector, type ScrapeConfig, ScrapeManager } from '@canopy/scrape';
-import { FakeFetcher, RecordingJournal } from '@canopy/scrape/testing';
+import { FakeFetcher, RecordingJournal, gatesOf } from '@canopy/scrape/testing';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { loadConfig } from '../../packages/canopy/src/config/load.js';
 import { KubernetesServer } from '../../packages/scrape/src/testing/kubernetes-server.js';
@@ -87,8 +87,7 @@ beforeAll(async () => {
     journal: new RecordingJournal(),
     fetcher: new FakeFetcher(clock, () => ''),
     kubernetes: connector,
-    gate: (task) => task(),
-    pullGate: (task) => task(),
+    gates: gatesOf(),
     pullFormat: undefined,
     configs,
     externalLabels: NO_LABELS,

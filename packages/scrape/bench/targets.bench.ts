@@ -10,6 +10,7 @@ import { makeTarget, scrapeOffset, targetKey } from '../src/target.js';
 import {
   FakeFetcher,
   RecordingJournal,
+  gatesOf,
   relabelConfig,
   scrapeConfig,
 } from '../src/testing/index.js';
@@ -63,8 +64,7 @@ function looks(groups: (change: number) => TargetGroup[]) {
     clock,
     journal: new RecordingJournal(),
     fetcher: new FakeFetcher(clock, () => ''),
-    gate: (task) => task(),
-    pullGate: (task) => task(),
+    gates: gatesOf(),
     pullFormat: undefined,
     configs: [{ ...ruled, staticConfigs: [] }],
     externalLabels: NO_LABELS,

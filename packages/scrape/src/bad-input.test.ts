@@ -10,7 +10,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { type Fetcher, HttpFetcher } from './fetch.js';
 import { ScrapeManager } from './manager.js';
 import { SocketFetcher } from './socket/socket-fetcher.js';
-import { RecordingJournal, scrapeConfig } from './testing/index.js';
+import { RecordingJournal, gateOf, gatesOf, scrapeConfig } from './testing/index.js';
 
 const clock: Clock = {
   now: () => asTime(Date.now()),
@@ -124,23 +124,6 @@ afterAll(() => {
   server.close();
 });
 
-/** Two at once, first come first served. */
-function gateOfTwo() {
-  let free = 2;
-  const waiting: Array<() => void> = [];
-  return async <T>(task: () => Promise<T>): Promise<T> => {
-    if (free === 0) await new Promise<void>((done) => waiting.push(done));
-    else free--;
-    try {
-      return await task();
-    } finally {
-      const next = waiting.shift();
-      if (next) next();
-      else free++;
-    }
-  };
-}
-
 /** The fetchers of a parent and of a leaf. */
 const FETCHERS: ReadonlyArray<
   readonly [name: string, open: () => { fetcher: Fetcher; dispose: () => void }]
@@ -182,8 +165,7 @@ test.each(FETCHERS)('hostile exporters harm only themselves (%s)', async (_name,
     clock,
     journal,
     fetcher,
-    gate: gateOfTwo(),
-    pullGate: (task) => task(),
+    gates: gatesOf({ text: gateOf(2) }),
     pullFormat: undefined,
     configs: [
       scrapeConfig({
@@ -210,19 +192,23 @@ test.each(FETCHERS)('hostile exporters harm only themselves (%s)', async (_name,
   await expect
     .poll(() => manager.totals.scrapes, { timeout: 15_000, interval: 20 })
     .toBeGreaterThan(3 * names.length);
-  const errors = Object.fromEntries(
-    manager.active().map((target) => [labelValue(target.labels, 'name'), target.lastError]),
-  );
+  const expected = Object.entries(HOSTILE).map(([name, { error }]) => [
+    name,
+    error === '' ? '' : expect.stringMatching(error),
+  ]);
+  const errors = (): unknown =>
+    Object.fromEntries(
+      manager.active().map((target) => [labelValue(target.labels, 'name'), target.lastError]),
+    );
+  // On a busy machine one or the other is out of time before its fault is seen; not each time.
+  await expect
+    .poll(errors, { timeout: 30_000, interval: 20 })
+    .toEqual({ good: '', ...Object.fromEntries(expected) });
   const grown = process.memoryUsage().rss - before;
   const { totals } = manager;
   await manager.stop();
   dispose();
 
-  const expected = Object.entries(HOSTILE).map(([name, { error }]) => [
-    name,
-    error === '' ? '' : expect.stringMatching(error),
-  ]);
-  expect(errors).toEqual({ good: '', ...Object.fromEntries(expected) });
   const most = Math.max(...journal.groups.map(({ frames }) => frames.length));
   for (const { meta, frames } of journal.groups) {
     const name = labelValue(meta.target, 'name');
@@ -261,8 +247,7 @@ test.each(FETCHERS)(
       clock,
       journal,
       fetcher,
-      gate: (task) => task(),
-      pullGate: (task) => task(),
+      gates: gatesOf(),
       pullFormat: undefined,
       configs: [
         scrapeConfig({

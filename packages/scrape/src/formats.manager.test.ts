@@ -5,7 +5,7 @@ import { expect, test } from 'vitest';
 import type { ScrapeConfig } from './config.js';
 import { ScrapeManager } from './manager.js';
 import { REPORT_NAMES } from './target-series.js';
-import { FakeFetcher, RecordingJournal, scrapeConfig } from './testing/index.js';
+import { FakeFetcher, RecordingJournal, gatesOf, scrapeConfig } from './testing/index.js';
 
 const TEXT = 'text/plain; version=0.0.4';
 const OPENMETRICS = 'application/openmetrics-text; version=1.0.0; charset=utf-8';
@@ -29,8 +29,7 @@ class Rig {
       clock: this.clock,
       journal: this.journal,
       fetcher,
-      gate: (task) => task(),
-      pullGate: (task) => task(),
+      gates: gatesOf(),
       pullFormat: undefined,
       configs: [scrapeConfig(config)],
       externalLabels: NO_LABELS,

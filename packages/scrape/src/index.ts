@@ -58,6 +58,9 @@ export { SocketFetcher } from './socket/socket-fetcher.js';
 export type { SocketFetcherOptions } from './socket/socket-fetcher.js';
 /** Series that a scrape makes of itself. */
 export { REPORT_NAMES } from './target-series.js';
+/** Who waits with whom. */
+export { Gates } from './gates.js';
+export type { BodyAtGate, GateKinds } from './gates.js';
 /** Runs it all. */
 export { ScrapeManager } from './manager.js';
 export type { ScrapeLimits, ScrapeManagerOptions } from './manager.js';

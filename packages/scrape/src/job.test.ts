@@ -8,6 +8,7 @@ import {
   type FakeAnswer,
   FakeFetcher,
   RecordingJournal,
+  gatesOf,
   relabelConfig,
   scrapeConfig,
 } from './testing/index.js';
@@ -42,8 +43,7 @@ function rig(
     clock,
     journal,
     fetcher: new FakeFetcher(clock, () => answer),
-    gate: (task) => task(),
-    pullGate: (task) => task(),
+    gates: gatesOf(),
     pullFormat: undefined,
     configs: [config],
     externalLabels: NO_LABELS,

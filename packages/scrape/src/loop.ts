@@ -25,6 +25,7 @@ import { DEFAULT_SCRAPE_PROTOCOLS, acceptHeader, formatOf } from './formats.js';
 import { type FetchRequest, type FetchedBody, type Fetcher, requestClient } from './fetch.js';
 import type { ScrapeLog } from './log.js';
 import type { FailureLog } from './failure-log.js';
+import type { Gates } from './gates.js';
 import { failureReason, isRefusal } from './refusal.js';
 import type { Relabel } from './relabel.js';
 import { catchUpBudget, isPunctual, nextTick, ticksPassed } from './schedule.js';
@@ -40,10 +41,7 @@ export interface LoopWorld {
   readonly ticks: Ticks;
   readonly journal: Journal;
   readonly fetcher: Fetcher;
-  readonly gate: Gate;
-  readonly pullGate: Gate;
-  readonly slowGate?: Gate;
-  readonly behindGate?: Gate;
+  readonly gates: Gates;
   readonly pullFormat: PullFormat | undefined;
   readonly pool: StringPool;
   readonly totals: ScrapeTotals;
@@ -342,17 +340,12 @@ export class ScrapeLoop {
     );
   }
 
-  /**
-   * Whoever keeps others waiting waits with its like: who is slow, until a body of its has come in at once, for it holds a place as
-   * long as that takes; who catches up, page after page, for a page of its costs as much as those of many who do not.
-   */
   #gateFor(contentType: string): Gate {
-    const { clock, gate, pullGate, slowGate, behindGate } = this.#world;
-    let chosen = this.#isPull(contentType) ? pullGate : gate;
-    if (this.#isSlow) chosen = slowGate ?? chosen;
-    else if (this.#isBehind) chosen = behindGate ?? chosen;
+    const { clock, gates } = this.#world;
+    const isPull = this.#isPull(contentType);
+    const gate = gates.for({ isPull, isSlow: this.#isSlow, isBehind: this.#isBehind });
     return (task) =>
-      chosen(() => {
+      gate(() => {
         this.#entered = clock.monotonic();
         this.#isSlow = true;
         return task();

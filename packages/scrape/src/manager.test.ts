@@ -3,7 +3,6 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import {
   CanopyError,
-  type Gate,
   type Labels,
   NO_LABELS,
   type PullFormat,
@@ -18,7 +17,14 @@ import type { FetchRequest } from './fetch.js';
 import { ScrapeManager, type ScrapeManagerOptions } from './manager.js';
 import { LimitError } from './refusal.js';
 import { REPORT_NAMES } from './target-series.js';
-import { FakeFetcher, RecordingJournal, relabelConfig, scrapeConfig } from './testing/index.js';
+import {
+  FakeFetcher,
+  RecordingJournal,
+  gateOf,
+  gatesOf,
+  relabelConfig,
+  scrapeConfig,
+} from './testing/index.js';
 import type { FakeAnswer } from './testing/fake-fetcher.js';
 
 const INTERVAL = 10_000;
@@ -36,8 +42,7 @@ class Rig {
       clock: this.clock,
       journal: this.journal,
       fetcher: this.fetcher,
-      gate: (task) => task(),
-      pullGate: (task) => task(),
+      gates: gatesOf(),
       pullFormat: undefined,
       configs,
       externalLabels: NO_LABELS,
@@ -453,21 +458,6 @@ test('churn gives slots back', async () => {
   expect(rig.frame().filter((line) => !line.endsWith('stale')).length).toBe(200);
 });
 
-/** Of one place, first come, first served. */
-function onePlace(): Gate {
-  let isFree = true;
-  const waiting: Array<() => void> = [];
-  return async (task) => {
-    if (!isFree) await new Promise<void>((resolve) => waiting.push(resolve));
-    isFree = false;
-    return task().finally(() => {
-      const next = waiting.shift();
-      if (next === undefined) isFree = true;
-      else next();
-    });
-  };
-}
-
 const listed = (address: string): ScrapeConfig =>
   scrapeConfig({
     jobName: address,
@@ -497,9 +487,11 @@ async function roundsWaited(
 
 test('a body that comes slowly holds up others once, and others of its kind', async () => {
   const slow = { body: 'a 1\n', bodyDelay: 6 * INTERVAL };
-  const gates = { gate: onePlace(), slowGate: onePlace() };
-  expect(await roundsWaited(slow, gates)).toBeLessThanOrEqual(BAD.length + 1);
-  expect(await roundsWaited(slow, { gate: onePlace() })).toBeGreaterThan(5);
+  const apart = gatesOf({ text: gateOf(1), slow: gateOf(1) });
+  expect(await roundsWaited(slow, { gates: apart })).toBeLessThanOrEqual(BAD.length + 1);
+  const one = gateOf(1);
+  const together = gatesOf({ text: one, slow: one });
+  expect(await roundsWaited(slow, { gates: together })).toBeGreaterThan(5);
 });
 
 test('a source that catches up holds up others that do', async () => {
@@ -509,9 +501,11 @@ test('a source that catches up holds up others that do', async () => {
     take: async ({ url }) => ({ samples: 1, more: url.includes('bad') }),
   };
   const page = { body: '', contentType: pullFormat.mediaType, bodyDelay: 900 };
-  const gates = { pullFormat, pullGate: onePlace(), behindGate: onePlace() };
-  expect(await roundsWaited(page, gates)).toBeLessThanOrEqual(1);
-  expect(await roundsWaited(page, { pullFormat, pullGate: onePlace() })).toBeGreaterThan(5);
+  const apart = gatesOf({ pulls: gateOf(1), behind: gateOf(1) });
+  expect(await roundsWaited(page, { pullFormat, gates: apart })).toBeLessThanOrEqual(1);
+  const one = gateOf(1);
+  const together = gatesOf({ pulls: one, behind: one });
+  expect(await roundsWaited(page, { pullFormat, gates: together })).toBeGreaterThan(5);
 });
 
 test('a late scrape is not doubled, a slow one skips ticks', async () => {

@@ -1,7 +1,6 @@
 import {
   type Clock,
   type DroppedTarget,
-  type Gate,
   type Journal,
   type Labels,
   type Milliseconds,
@@ -15,6 +14,7 @@ import type { Discovery } from './discovery/discovery.js';
 import type { DiscoveryWorld } from './discovery/open.js';
 import { FailureLog } from './failure-log.js';
 import type { Fetcher } from './fetch.js';
+import type { Gates } from './gates.js';
 import { type JobWorld, LiveLoops, ScrapeJob } from './job.js';
 import type { ScrapeLog } from './log.js';
 import { compileRelabel } from './relabel.js';
@@ -36,14 +36,8 @@ export interface ScrapeManagerOptions extends DiscoveryWorld {
   readonly clock: Clock;
   readonly journal: Journal;
   readonly fetcher: Fetcher;
-  /** Bounds bodies of text being received and read. */
-  readonly gate: Gate;
-  /** The same for answers in `pullFormat`, whose taking may wait for the store. */
-  readonly pullGate: Gate;
-  /** In place of either, for a target whose last body was long on its way; without it, they hold up others. */
-  readonly slowGate?: Gate;
-  /** In place of `pullGate`, for a source whose last page said that there is more; without it, they hold up those that are not behind. */
-  readonly behindGate?: Gate;
+  /** Bound bodies being received and taken. */
+  readonly gates: Gates;
   /** Undefined where nothing is pulled by cursor. */
   readonly pullFormat: PullFormat | undefined;
   readonly configs: readonly ScrapeConfig[];

@@ -2,11 +2,11 @@
 import * as http from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { gzipSync } from 'node:zlib';
-import { type Clock, type Gate, NO_LABELS, asDuration, asTime, labelValue } from '@canopy/model';
+import { type Clock, NO_LABELS, asDuration, asTime, labelValue } from '@canopy/model';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { HttpFetcher } from './fetch.js';
 import { ScrapeManager } from './manager.js';
-import { RecordingJournal, scrapeConfig } from './testing/index.js';
+import { RecordingJournal, gateOf, gatesOf, scrapeConfig } from './testing/index.js';
 
 const clock: Clock = {
   now: () => asTime(Date.now()),
@@ -16,23 +16,6 @@ const clock: Clock = {
     return { cancel: () => clearTimeout(timer) };
   },
 };
-
-/** First come first served, `places` at once. */
-function gateOf(places: number): Gate {
-  let free = places;
-  const waiting: Array<() => void> = [];
-  return async (task) => {
-    if (free === 0) await new Promise<void>((done) => waiting.push(done));
-    else free--;
-    try {
-      return await task();
-    } finally {
-      const next = waiting.shift();
-      if (next) next();
-      else free++;
-    }
-  };
-}
 
 const GOOD = '# TYPE good_total counter\ngood_total{path="/"} 42\n';
 const TEXT = { 'content-type': 'text/plain; version=0.0.4' };
@@ -86,8 +69,7 @@ test('bad exporters are down with the reason, the others on time; nothing is inv
     clock,
     journal,
     fetcher,
-    gate: gateOf(2),
-    pullGate: gateOf(2),
+    gates: gatesOf({ text: gateOf(2), pulls: gateOf(2) }),
     pullFormat: undefined,
     configs: [
       scrapeConfig({

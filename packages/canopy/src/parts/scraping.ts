@@ -1,7 +1,7 @@
 /** Starts scraping: the gates, the fetcher and the schedule. */
 import { parseKernel } from '@canopy/exposition';
-import type { Journal, PullFormat } from '@canopy/model';
-import { type Discovery, type ScrapeConfig, ScrapeManager } from '@canopy/scrape';
+import type { Gate, Journal, PullFormat } from '@canopy/model';
+import { type Discovery, Gates, type ScrapeConfig, ScrapeManager } from '@canopy/scrape';
 import pLimit from 'p-limit';
 import type { LifeCycle } from '../life-cycle.js';
 import type { Log } from '../log.js';
@@ -28,10 +28,6 @@ export function startScraping(process: CanopyProcess, options: ScrapingOptions):
   sayKernel(process.log);
   const { settings, clock, world, log } = process;
   const { life } = options;
-  const bodies = pLimit(settings.scrapeConcurrency);
-  const pulls = pLimit(PULLS_AT_ONCE);
-  const slow = pLimit(SLOW_AT_ONCE);
-  const behind = pLimit(BEHIND_AT_ONCE);
   const network = world.connect({ pullsFrames: options.pullFormat !== undefined });
   life.add('connections to targets', network.close);
   const manager = new ScrapeManager({
@@ -40,10 +36,12 @@ export function startScraping(process: CanopyProcess, options: ScrapingOptions):
     fetcher: network.fetcher,
     resolver: network.resolver,
     kubernetes: network.kubernetes,
-    gate: (task) => bodies(task),
-    pullGate: (task) => pulls(task),
-    slowGate: (task) => slow(task),
-    behindGate: (task) => behind(task),
+    gates: new Gates({
+      text: gateOf(settings.scrapeConcurrency),
+      pulls: gateOf(PULLS_AT_ONCE),
+      slow: gateOf(SLOW_AT_ONCE),
+      behind: gateOf(BEHIND_AT_ONCE),
+    }),
     pullFormat: options.pullFormat,
     configs: options.jobsOf(process.config),
     externalLabels: process.externalLabels(process.config),
@@ -67,6 +65,12 @@ export function startScraping(process: CanopyProcess, options: ScrapingOptions):
     process.configuration.apply = () => {};
   });
   return manager;
+}
+
+/** First come, first served, `places` at once. */
+function gateOf(places: number): Gate {
+  const limit = pLimit(places);
+  return (task) => limit(task);
 }
 
 /** The fallback is as right and slower; it must not go unseen. */

@@ -4,7 +4,7 @@ import { VirtualClock } from '@canopy/model/testing';
 import { expect, test } from 'vitest';
 import type { DnsSdConfig, ScrapeConfig } from '../config.js';
 import { ScrapeManager } from '../manager.js';
-import { FakeFetcher, RecordingJournal, scrapeConfig } from '../testing/index.js';
+import { FakeFetcher, RecordingJournal, gatesOf, scrapeConfig } from '../testing/index.js';
 import type { DnsResolver } from './resolver.js';
 
 const dns = (name: string, port: number): DnsSdConfig => ({
@@ -28,8 +28,7 @@ function rig(config: Partial<ScrapeConfig>, resolver: DnsResolver | undefined) {
       url === 'http://sd/' ? { body: list, contentType: 'application/json' } : 'x 1\n',
     ),
     resolver,
-    gate: (task) => task(),
-    pullGate: (task) => task(),
+    gates: gatesOf(),
     pullFormat: undefined,
     configs: [whole(config)],
     externalLabels: NO_LABELS,
