@@ -1,4 +1,4 @@
-import { type BlockMeta, type Store, asDuration, asTime } from '@canopy/model';
+import { type BlockMeta, type JournalRef, type Store, asDuration, asTime } from '@canopy/model';
 import { openRedisStore } from '@canopy/store';
 import {
   cutOff,
@@ -11,7 +11,7 @@ import {
 } from '@canopy/store/testing';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { A, tile } from '../testing/two-journals.js';
-import { type AtRest, standing } from './fallen-store.js';
+import { type AtRest, doubtWhatIsLess, standing } from './fallen-store.js';
 import { JournalLeases } from './journal-leases.js';
 import { TileKeeper } from './tile-keeper.js';
 
@@ -83,6 +83,31 @@ it('knows what a store has lost from what is elsewhere', () => {
   check({ blocks: [old, other] }, { blocks: [merged] }, 0, 'moved');
   check({ blocks: [merged] }, { blocks: [old] }, 0, 'moved'); // back before the merge
   check({ blocks: [old] }, { blocks: [{ ...old, last: at(5) }] }, 0, 'moved'); // its number, another block
+});
+
+it('doubts each journal of which the store has less, the own one too', async () => {
+  const check = async (stored: Record<string, number>, doubted: string[]) => {
+    const states = Object.entries(stored).map(([ref, sequence]) => {
+      const state = { ref: ref as JournalRef, position: at(sequence), trimmed: at(0) };
+      return { ...state, cursor: '', ledger: '', entryBytes: 0 };
+    });
+    const found: string[] = [];
+    await doubtWhatIsLess(new Map(states.map((state) => [state.ref, state])), {
+      puller: {
+        refs: () => ['a', 'b'] as JournalRef[],
+        position: () => at(5),
+        doubt: (ref) => void found.push(ref),
+      },
+      journal: {
+        ...{ ref: 'own' as JournalRef, position: at(3) },
+        doubt: () => Promise.resolve(void found.push('own')),
+      },
+    });
+    expect(found).toEqual(doubted);
+  };
+  await check({ a: 5, b: 6, own: 3 }, []);
+  await check({ a: 4, b: 5, own: 2 }, ['a', 'own']);
+  await check({}, ['a', 'b', 'own']);
 });
 
 describe.skipIf(redisIsLeftOut())('a Redis that fails over', () => {

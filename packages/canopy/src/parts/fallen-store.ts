@@ -13,6 +13,7 @@ import {
   blockName,
   comparePositions,
 } from '@canopy/model';
+import type { JournalWriter } from '@canopy/store';
 import { lastOf, nameOf } from './tile-places.js';
 
 /** Tiles of a journal that are in no block, and blocks. */
@@ -61,17 +62,26 @@ export function isBehind(
   return state === undefined || comparePositions(state.position, known) < 0;
 }
 
+interface Writers {
+  readonly puller: Pick<FramePuller, 'refs' | 'position' | 'doubt'> | undefined;
+  readonly journal: Pick<JournalWriter, 'ref' | 'position' | 'doubt'> | undefined;
+}
+
 /**
  * Compares what was just read of the store with what was written to it: a wipe takes journals of which nothing new comes,
- * too, and no commit asks for those. A commit in between makes a doubt that costs a look at the store, no more.
+ * too, and no commit asks for those, nor for the own one while nothing is written to it. A commit in between makes a
+ * doubt that costs a look at the store, no more.
  */
-export function doubtWhatIsLess(
+export async function doubtWhatIsLess(
   states: ReadonlyMap<JournalRef, JournalState>,
-  puller: FramePuller | undefined,
-): void {
+  { puller, journal }: Writers,
+): Promise<void> {
   for (const ref of puller?.refs() ?? []) {
     if (isBehind(states.get(ref), puller!, ref)) puller!.doubt(ref);
   }
+  if (journal === undefined) return;
+  const own = { position: () => journal.position };
+  if (isBehind(states.get(journal.ref), own, journal.ref)) await journal.doubt();
 }
 
 /**

@@ -176,7 +176,7 @@ async function bringUp(
   const beat = async () => {
     process.rate.tick(clock.monotonic());
     await pulse.beat();
-    doubtWhatIsLess(pulse.states, process.puller);
+    await doubtWhatIsLess(pulse.states, process);
     forgetGone(process);
     await (leadership.leads ? registry.keep() : registry.load());
     await process.deletions?.follow();

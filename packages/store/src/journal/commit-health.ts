@@ -1,5 +1,5 @@
 import { CanopyError, type DurationMs, asDuration, errorText } from '@canopy/model';
-import type { StoreLog } from '../health.js';
+import type { StoreHealth, StoreLog } from '../health.js';
 
 const RETRY_MS_MIN = 100;
 const RETRY_MS_MAX = 5000;
@@ -16,8 +16,14 @@ export class CommitHealth {
     this.#log = log;
   }
 
-  /** Said once for failures in a row, unless one is a bug. */
-  failed(error: unknown): void {
+  /** `waiting`: records that no commit has taken yet. */
+  health(waiting: number): StoreHealth {
+    if (this.failure === '') return { healthy: true, message: 'journal commits go through' };
+    return { healthy: false, message: `${this.failure}; ${waiting} records wait` };
+  }
+
+  /** Said once for failures in a row, unless one is a bug. False, as what a try came to. */
+  failed(error: unknown): false {
     const text = errorText(error);
     this.failures++;
     if (!(error instanceof CanopyError)) {
@@ -28,6 +34,7 @@ export class CommitHealth {
       this.#log('error', `the store does not take journal commits: ${text}`, { code });
     }
     this.failure = text;
+    return false;
   }
 
   wentThrough(): void {

@@ -74,6 +74,33 @@ it('starts a new epoch when the store lost the journal', async () => {
   await journal.close();
 });
 
+it('finds out without a commit what the store lost, once it is told to doubt it', async () => {
+  const journal = await open();
+  const group = openGroup(journal);
+  addSeries(group, 'm');
+  write(group, 0, 1);
+  await journal.flush();
+  await journal.doubt(); // all is there
+  await clock.advance(60_000);
+  expect(journal.position).toEqual({ epoch: 1, sequence: 2 });
+  await lmdb.dropJournal(journal.lease);
+  await store.putDocument('journal/id', undefined);
+  store.failState = DOWN;
+  await journal.doubt(); // nobody knows
+  store.failState = undefined;
+  await journal.doubt();
+  await advanceUntil(() => journal.position.sequence > 0);
+  expect(journal.position).toEqual({ epoch: 2, sequence: 1 });
+  const { frames, gaps } = await read(journal);
+  expect(frames).toEqual([]);
+  expect(gaps.map(({ group, cause, frames }) => [group, cause, frames])).toEqual([
+    [0, 'restart', -1],
+  ]);
+  expect(ledgers.at(-1)?.gaps).toMatchObject([{ from: 0, to: at(60_000), cause: 'restart' }]);
+  expect(await store.getDocument('journal/id')).toContain(journal.id);
+  await journal.close();
+});
+
 it.each([
   ['while nobody wrote', 60_000, 0],
   ['and the clock was set back behind all epochs', 0, 2_000_000_000],

@@ -75,6 +75,33 @@ export async function takeLease(
   }
 }
 
+/** Of a journal that this process wrote before. @throws CanopyError `storage_unavailable` where another has it now. */
+export async function takeLeaseAgain(
+  ref: JournalRef,
+  { store, owner, leaseTtl }: Pick<JournalWriterOptions, 'store' | 'owner' | 'leaseTtl'>,
+): Promise<Lease> {
+  const outcome = await store.acquireLease(ref, owner, leaseTtl);
+  if (outcome.granted) return outcome.lease;
+  const text = `journal ${ref} is written by ${outcome.heldBy}`;
+  throw new CanopyError('storage_unavailable', text);
+}
+
+/** What is left of a journal that had `known`; undefined where all is there, or the store does not answer now. */
+export async function lostOf(
+  store: Store,
+  ref: JournalRef,
+  known: JournalPosition,
+): Promise<{ readonly left: JournalState | undefined } | undefined> {
+  try {
+    const left = await store.journal(ref);
+    const isThere = left !== undefined && comparePositions(left.position, known) >= 0;
+    return isThere ? undefined : { left };
+  } catch (error) {
+    if (!(error instanceof CanopyError)) throw error;
+    return undefined;
+  }
+}
+
 export interface Recovered {
   /** Undefined for a journal without a commit. */
   readonly state: JournalState | undefined;
@@ -217,11 +244,14 @@ export async function saveCheckpoint(
   await store.putDocument(CHECKPOINT_DOCUMENT, index.checkpoint(ref));
 }
 
-export async function saveCleanMark(
+/** Of a clean end at `position`. */
+export async function saveEnd(
   store: Store,
   ref: JournalRef,
+  index: JournalIndex,
   position: JournalPosition | null,
 ): Promise<void> {
+  await saveCheckpoint(store, ref, index);
   await store.putDocument(CLEAN_DOCUMENT, cleanMark(ref, position ?? JOURNAL_START));
 }
 

@@ -11,6 +11,7 @@ import {
   type JournalId,
   type JournalPosition,
   type JournalRef,
+  type JournalState,
   type Lease,
   type Ledger,
   type Milliseconds,
@@ -36,12 +37,14 @@ import { CommitHealth } from './commit-health.js';
 import type { JournalIndex } from './journal-index.js';
 import {
   gapSinceBefore,
+  lostOf,
   predecessorsOf,
   rememberClosed,
   type Place,
   beginning,
   saveCheckpoint,
-  saveCleanMark,
+  saveEnd,
+  takeLeaseAgain,
   takePlace,
 } from './journal-place.js';
 import { type JournalWriterOptions, type JournalWriterStats, emptyStats } from './options.js';
@@ -138,9 +141,7 @@ export class JournalWriter implements Journal {
   }
 
   get health(): StoreHealth {
-    const { failure } = this.#commits;
-    if (failure === '') return { healthy: true, message: 'journal commits go through' };
-    return { healthy: false, message: `${failure}; ${this.#waitingRecords()} records wait` };
+    return this.#commits.health(this.#waitingRecords());
   }
 
   /** Newest synced. */
@@ -225,14 +226,23 @@ export class JournalWriter implements Journal {
     await this.#running;
   }
 
+  /** The store was seen with less than it took: where nothing is to be committed, no commit would find out. */
+  async doubt(): Promise<void> {
+    const isBusy = this.#running !== undefined || this.#waitingRecords() > 0;
+    if (isBusy || this.#stored === null || this.#closed !== undefined) return;
+    const look = lostOf(this.#options.store, this.ref, this.#stored);
+    const found = look.then((lost) => lost === undefined || this.#storeWentBack(lost.left));
+    this.#hold(found.catch((error: unknown) => this.#commits.failed(error)));
+    await this.#running;
+  }
+
   /**
    * Starts a new epoch above `above` and the own one with the next commit: a reader came that has
    * seen more of this journal than there is. Frames not yet committed are dropped and named.
    */
   breakEpoch(above: JournalPosition): void {
     if (above.epoch < this.#epoch) return;
-    const before = this.#breakAbove;
-    if (before === undefined || before.epoch < above.epoch) this.#breakAbove = above;
+    if ((this.#breakAbove?.epoch ?? 0) < above.epoch) this.#breakAbove = above;
     if (this.#batch === undefined) this.#applyBreak();
   }
 
@@ -261,8 +271,7 @@ export class JournalWriter implements Journal {
     const left = this.#waitingRecords();
     try {
       if (!isLost && left === 0) {
-        await saveCheckpoint(store, this.ref, this.index);
-        await saveCleanMark(store, this.ref, this.#stored);
+        await saveEnd(store, this.ref, this.index, this.#stored);
       }
       if (!isLost) await store.releaseLease(this.#lease);
     } catch (error) {
@@ -298,15 +307,13 @@ export class JournalWriter implements Journal {
     this.#enqueued++;
     this.#queue.push(record);
     const { queueBytesMax, commitBytes, commitInterval, clock } = this.#options;
-    if (this.#queue.bytes > queueBytesMax) this.#dropOverflow();
+    if (this.#queue.bytes > queueBytesMax) {
+      const excess = this.#queue.bytes - queueBytesMax * QUEUE_KEPT;
+      this.#countDropped(this.#queue.dropOldest(excess), 'queue_full');
+    }
     if (this.#commits.failure !== '' || this.#running !== undefined) return;
     if (this.#queue.bytes >= commitBytes) this.#start();
     else this.#timer ??= clock.after(commitInterval, () => this.#start());
-  }
-
-  #dropOverflow(): void {
-    const excess = this.#queue.bytes - this.#options.queueBytesMax * QUEUE_KEPT;
-    this.#countDropped(this.#queue.dropOldest(excess), 'queue_full');
   }
 
   #countDropped(frames: readonly QueuedRecord[], reason: string): void {
@@ -319,8 +326,12 @@ export class JournalWriter implements Journal {
   #start(): void {
     this.#timer?.cancel();
     this.#timer = undefined;
-    if (this.#running !== undefined) return;
-    this.#running = this.#run().finally(() => {
+    if (this.#running === undefined) this.#hold(this.#run());
+  }
+
+  /** Nothing is committed while `task` runs, which must not reject. */
+  #hold(task: Promise<boolean>): void {
+    this.#running = task.finally(() => {
       this.#running = undefined;
       this.#armTimer();
     });
@@ -362,8 +373,7 @@ export class JournalWriter implements Journal {
       this.#stats.lastCommitDurationMs = clock.monotonic() - begun;
       return await this.#takeOutcome(outcome, this.#batch);
     } catch (error) {
-      this.#commits.failed(error);
-      return false;
+      return this.#commits.failed(error);
     }
   }
 
@@ -382,13 +392,7 @@ export class JournalWriter implements Journal {
 
   async #takeLostLease(): Promise<void> {
     if (!this.#isLeaseLost) return;
-    const { store, owner, leaseTtl } = this.#options;
-    const outcome = await store.acquireLease(this.ref, owner, leaseTtl);
-    if (!outcome.granted) {
-      const text = `journal ${this.ref} is written by ${outcome.heldBy}`;
-      throw new CanopyError('storage_unavailable', text);
-    }
-    this.#lease = outcome.lease;
+    this.#lease = await takeLeaseAgain(this.ref, this.#options);
     this.#isLeaseLost = false;
   }
 
@@ -407,12 +411,9 @@ export class JournalWriter implements Journal {
         if (this.#fencedTimes === 1) return true;
         throw new CanopyError('storage_unavailable', `the lease on journal ${this.ref} was lost`);
       case 'behind':
-        this.#storeWentBack(outcome.state.position, outcome.state.ledger);
-        return true;
+        return this.#storeWentBack(outcome.state);
       case 'absent':
-        await this.#expected.tellAgain();
-        this.#storeWentBack(null, '');
-        return true;
+        return this.#storeWentBack(undefined);
     }
   }
 
@@ -440,28 +441,28 @@ export class JournalWriter implements Journal {
     const now = clock.monotonic();
     if (now - this.#checkpointAt < CHECKPOINT_EVERY_MS) return;
     this.#checkpointAt = now;
-    try {
-      await saveCheckpoint(store, this.ref, this.index);
-    } catch (error) {
-      // A restart reads more of the journal, that is all.
-      log('debug', `the journal's checkpoint was not stored: ${errorText(error)}`);
-    }
+    // A restart reads more of the journal, that is all.
+    await saveCheckpoint(store, this.ref, this.index).catch((error: unknown) =>
+      log('debug', `the journal's checkpoint was not stored: ${errorText(error)}`),
+    );
   }
 
   /** The store lost what readers may have seen: nothing may be numbered as before. */
-  #storeWentBack(position: JournalPosition | null, ledgerText: string): void {
+  async #storeWentBack(left: JournalState | undefined): Promise<true> {
     const { log, clock } = this.#options;
+    if (left === undefined) await this.#expected.tellAgain();
     log('error', 'the store is behind the journal (restored or wiped): a new epoch begins', {
-      stored: position === null ? 'nothing' : `${position.epoch}-${position.sequence}`,
+      stored: left === undefined ? 'nothing' : `${left.position.epoch}-${left.position.sequence}`,
     });
     const lost = this.#ledger.watermark;
-    const kept = parseLedger(ledgerText).watermark;
-    this.#stored = position;
+    const kept = parseLedger(left?.ledger ?? '').watermark;
+    this.#stored = left?.position ?? null;
     this.#isLeaseLost = true;
-    this.#newEpoch(position?.epoch ?? 0);
+    this.#newEpoch(left?.position.epoch ?? 0);
     const to = asTime(Math.max(lost, clock.now()));
     this.#enqueued++;
     this.#queue.push(gapRecord(0, asTime(Math.min(kept, to)), to, 'restart', -1, undefined));
+    return true;
   }
 
   #applyBreak(): void {

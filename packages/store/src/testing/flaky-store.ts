@@ -26,6 +26,8 @@ export class FlakyStore implements Store {
   failBefore: Error | undefined;
   /** Thrown after committing: the outcome is lost on its way. */
   failAfter: Error | undefined;
+  /** Thrown instead of saying how far a journal is. */
+  failState: Error | undefined;
   /** Awaited before each commit. */
   hold: Promise<void> | undefined;
   /** Commits asked for. */
@@ -51,7 +53,8 @@ export class FlakyStore implements Store {
   journals(): Promise<JournalState[]> {
     return this.#store.journals();
   }
-  journal(ref: JournalRef): Promise<JournalState | undefined> {
+  async journal(ref: JournalRef): Promise<JournalState | undefined> {
+    if (this.failState !== undefined) throw this.failState;
     return this.#store.journal(ref);
   }
   acquireLease(ref: JournalRef, owner: string, ttl: DurationMs): Promise<LeaseOutcome> {
