@@ -1,6 +1,6 @@
 /**
  * FLUSHALL where no journal has anything new: no commit finds it out, the parent does. What the leaf's journal holds is
- * stored again; what only the parent's memory has, its leaf being gone, is answered meanwhile.
+ * stored again; so is what only the parent's memory has, its leaf being gone.
  */
 import { execFileSync } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
@@ -79,14 +79,20 @@ it.skipIf(isWithout('redis'))(
     );
     await firstLeaf.kill('SIGKILL');
     await first.kill('SIGKILL');
-    startParent();
+    const second = startParent();
     await waitReady(parent, 20_000);
     expect(await samples(parent)).toEqual(journalled);
 
     // Nobody has it but the memory of this parent.
     redis('flushall');
-    await sleep(7000);
-    expect(positions()).toEqual([]);
+    await eventually(30_000, 'the store filled from memory', async () => {
+      expect(positions()).toEqual(stored);
+      expect(redis('--scan', '--pattern', '*:tiles:*')).not.toBe('');
+      expect(await samples(parent)).toEqual(journalled);
+    });
+    await second.kill('SIGKILL');
+    startParent();
+    await waitReady(parent, 20_000);
     expect(await samples(parent)).toEqual(journalled);
     startLeaf();
     await eventually(40_000, 'the store filled by a leaf that came back', async () => {

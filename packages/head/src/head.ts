@@ -94,9 +94,10 @@ export class Head implements Appender, Queryable {
   constructor(options: HeadOptions) {
     this.#options = options;
     const { windowMs, outOfOrderWindow: late } = options;
-    this.#looseLimits = { windowMs: late, memoryMs: Math.max(windowMs, late) };
-    this.storedTiles = new StoredTiles(this.#journals, this.#counts, this.#looseLimits);
+    const limits = { windowMs: late, memoryMs: Math.max(windowMs, late) };
+    this.#looseLimits = limits;
     this.#closing = new TileClosing(options, this.#tileClosed);
+    this.storedTiles = new StoredTiles(this.#journals, this.#counts, limits, this.#closing);
     this.#index = {
       series: new SeriesIndex(options.maxSeries),
       origins: new Origins(),
@@ -251,8 +252,7 @@ export class Head implements Appender, Queryable {
   }
 
   /**
-   * Groups whose layouts no tile and no frame needs any more. `trimmed`: up to where the journal
-   * has been cut; frames behind it need theirs. They are named until `layoutsDropped`.
+   * Groups whose layouts no tile and no frame after `trimmed`, where the journal is cut, needs: until `layoutsDropped`.
    */
   groupsNotNeeded(ref: JournalRef, trimmed: JournalPosition): GroupPlace[] {
     return this.#journals.get(ref)?.notNeeded(trimmed) ?? [];
@@ -326,7 +326,7 @@ export class Head implements Appender, Queryable {
     }
     if (record.version > group.layout.version) {
       if (!group.layout.follows(record)) throw new FormatError('layout record out of turn');
-      group.layout.extend(record, entry.time, recovery ? -1 : group.rowCount);
+      group.layout.extend(record, entry, recovery ? -1 : group.rowCount);
     }
     group.lastSequence = Math.max(group.lastSequence, entry.sequence);
     group.touchedTime = Math.max(group.touchedTime, entry.time);

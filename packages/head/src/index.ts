@@ -25,5 +25,7 @@ export type {
 } from './options.js';
 /** In recovery: what groups have to know of tiles. */
 export type { LooseRecall } from './group/loose-recall.js';
+/** What a head has of a journal in memory, for a store that lost it. */
+export type { HeldJournal } from './group/stored-tiles.js';
 /** What housekeeping says and asks of blocks. */
 export type { HeadBlocks, PlacedTile } from './archive/head-blocks.js';

@@ -42,12 +42,16 @@ import { bindMetrics } from '../parts/self-metrics.js';
 import { startServing } from '../parts/serving.js';
 import { hierarchyStatus } from '../parts/status.js';
 import { TileKeeper } from '../parts/tile-keeper.js';
+import { UnheardJournals } from '../parts/unheard-journals.js';
 import { Warming } from '../parts/warming.js';
 import type { World } from '../parts/world.js';
 
 const LOST_AFTER = (5 * 60_000) as DurationMs;
 /** Tiles of the head's window that come back into memory after a start. */
 const WARM_BYTES_MAX = 1024 * 1024 * 1024;
+/** After so many intervals without a page no source is waited for with what the store lost; at most for so long. */
+const UNHEARD_PULLS = 3;
+const UNHEARD_MS_MAX = 60_000;
 /** Several parts, each with its own share of time. */
 const TERM_STOP_MS = 8000;
 /** How far a standby's answers lag behind the store. */
@@ -264,6 +268,7 @@ async function beginTerm(parts: Parts, term: LifeCycle): Promise<void> {
 /** Tiles to the store, windows to blocks, old ones away. */
 function startKeeping({ process, tiles, rest, follower }: Parts, term: LifeCycle): void {
   const { world, log, pulse } = process;
+  const unheard = makeUnheard(process);
   const when = '*/5 * * * * *';
   const isOurs = (ref: JournalRef): boolean =>
     ref === process.journal?.ref || (process.puller?.knows(ref) ?? true);
@@ -273,6 +278,7 @@ function startKeeping({ process, tiles, rest, follower }: Parts, term: LifeCycle
       when,
       run: () => follower.catchUpOthers(pulse.states.values(), isOurs),
     },
+    { name: 'journals that no source gives', when, run: () => unheard.round(pulse.states) },
     { name: 'journals of which no page comes', when, run: () => process.puller?.settle() },
     { name: 'tiles', when, run: () => tiles.write() },
   ];
@@ -325,6 +331,18 @@ function makeTileKeeper(process: CanopyProcess): TileKeeper {
     // Before pages are served, and after, nobody knows who reads.
     oldestReader: (ref) =>
       process.frames === undefined ? JOURNAL_START : process.frames.oldestReader(ref),
+  });
+}
+
+function makeUnheard(process: CanopyProcess): UnheardJournals {
+  const { store, clock, leases, log } = process;
+  const pulls = (): number => UNHEARD_PULLS * process.config.globalScrapeInterval;
+  return new UnheardJournals({
+    ...{ store, clock, leases, log, lostAfter: LOST_AFTER },
+    head: () => process.head,
+    puller: () => process.puller,
+    isOwn: (ref) => ref === process.journal?.ref,
+    patience: () => Math.min(pulls(), UNHEARD_MS_MAX) as DurationMs,
   });
 }
 

@@ -1,6 +1,7 @@
 /** What a section's entries add to the ledger of their journal. */
 import { decodeGap, entryPayload } from '@canopy/encoding';
 import {
+  type ApplyTotals,
   EntryKind,
   FormatError,
   addCount,
@@ -41,4 +42,13 @@ export function countInto(ledger: Ledger, entries: readonly JournalEntry[], jobs
       addCount(ledger.refused, 'unknown_gap', 1);
     }
   }
+}
+
+/** Adds what the appender took in of a part. */
+export function addApplied(sum: ApplyTotals, part: ApplyTotals): void {
+  sum.frames += part.frames;
+  sum.samples += part.samples;
+  sum.repeated += part.repeated;
+  sum.undecodable += part.undecodable;
+  for (const [reason, count] of Object.entries(part.refused)) addCount(sum.refused, reason, count);
 }

@@ -26,11 +26,11 @@ import {
   comparePositions,
   copyLedger,
   emptyLedger,
-  parseLedger,
 } from '@canopy/model';
 import type { JournalSection } from '../page-types.js';
-import { countInto, countRefused } from './entry-counts.js';
+import { addApplied, countInto, countRefused } from './entry-counts.js';
 import { GroupJobs } from './group-jobs.js';
+import { type Known, isGivenBack, knownFrom } from './known.js';
 import type { FramePullerOptions } from './options.js';
 import type { PullTotals } from './totals.js';
 import { type Forgery, type SourceTrust, withoutForged } from './trust.js';
@@ -40,14 +40,6 @@ const APPLY_BYTES = 64 * 1024;
 /** Of one page. */
 const FORGERIES_LOGGED_MAX = 10;
 const STORED_CHUNK = { maxBytes: 256 * 1024, maxEntries: 2048 };
-
-interface Known {
-  readonly position: JournalPosition;
-  readonly trimmed: JournalPosition;
-  readonly cursor: string;
-  readonly ledger: Ledger;
-  readonly entryBytes: number;
-}
 
 /** The source began anew though it was shown a cursor: its pages are of what is stored, for a while. */
 interface Detour {
@@ -118,15 +110,20 @@ export class JournalIntake {
     });
   }
 
-  /** The store lost something of the journal that no commit can notice: all is as after a commit that did. */
-  storeWentBack(): Promise<void> {
+  /**
+   * The store lost something of the journal that no commit can notice: all is as after a commit that did. `mend` is awaited
+   * before the store is looked at.
+   */
+  storeWentBack(mend?: () => Promise<void>): Promise<void> {
     return this.#inTurn(async () => {
       if (this.#isReleased) return;
+      await mend?.();
       const state = await this.#options.store.journal(this.ref);
       const before = this.#known?.position;
       const isSame = before !== undefined && state !== undefined;
       // Counted already, where the last commit is still there.
-      if (!isSame || comparePositions(before, state.position) !== 0) this.#forgetPending();
+      const isCounted = isSame && mend === undefined;
+      if (!isCounted || comparePositions(before, state.position) !== 0) this.#forgetPending();
       await this.#wentBackTo(state);
     });
   }
@@ -209,14 +206,17 @@ export class JournalIntake {
   async #take(section: JournalSection, labels: SourceTrust['labels']): Promise<Taken> {
     if (this.#isReleased) throw new CanopyError('unavailable', 'nothing is pulled any more');
     if (this.#isDoubted && this.#known !== undefined) await this.#makeSure(this.#known);
-    const known = await this.#load();
-    const stored = known?.position ?? JOURNAL_START;
+    let known = await this.#load();
+    const isAnew = isGivenBack(known);
+    const stored = (isAnew ? undefined : known?.position) ?? JOURNAL_START;
     if (comparePositions(section.from, stored) > 0) {
       // Asked with a cursor the store does not have any more: storing this would leave a hole.
       this.#totals.ahead++;
       this.#known = undefined;
       return { samples: 0, more: false };
     }
+    if (isAnew && comparePositions(section.position, JOURNAL_START) > 0)
+      known = await this.#dropGivenBack();
     if (section.epochBreak) this.#noteEpochBreak();
     let samples = 0;
     if (comparePositions(section.position, stored) > 0) {
@@ -356,7 +356,7 @@ export class JournalIntake {
       for (let bytes = 0; to < entries.length && bytes < APPLY_BYTES; to++) {
         bytes += entries[to].bytes.length;
       }
-      this.#add(sum, this.#options.appender.apply(this.ref, entries.slice(from, to)));
+      addApplied(sum, this.#options.appender.apply(this.ref, entries.slice(from, to)));
       from = to;
       if (from < entries.length) await new Promise((resolve) => setImmediate(resolve));
     }
@@ -369,16 +369,6 @@ export class JournalIntake {
       addCount(this.#refused, reason, count);
     }
     return sum;
-  }
-
-  #add(sum: ApplyTotals, part: ApplyTotals): void {
-    sum.frames += part.frames;
-    sum.samples += part.samples;
-    sum.repeated += part.repeated;
-    sum.undecodable += part.undecodable;
-    for (const [reason, count] of Object.entries(part.refused)) {
-      addCount(sum.refused, reason, count);
-    }
   }
 
   /**
@@ -436,6 +426,16 @@ export class JournalIntake {
     await this.#wentBackTo(undefined);
   }
 
+  /** Its source is here again, and says what it has no more: frames of the same numbers are not to be there twice. */
+  async #dropGivenBack(): Promise<null> {
+    // Others of this process have taken it meanwhile, of a store that knew of none before.
+    this.#lease = undefined;
+    await this.#options.store.dropJournal(await this.#leased());
+    this.#lease = undefined;
+    await this.#beginAnew();
+    return null;
+  }
+
   #moveWatermark(watermark: number): void {
     if (watermark <= this.#watermark) return;
     this.#watermark = watermark;
@@ -491,9 +491,4 @@ export class JournalIntake {
     this.#turn = done.catch(() => undefined);
     return done;
   }
-}
-
-function knownFrom(state: JournalState): Known {
-  const { position, trimmed, cursor, entryBytes } = state;
-  return { position, trimmed, cursor, entryBytes, ledger: parseLedger(state.ledger) };
 }

@@ -204,10 +204,10 @@ export class FramePuller implements PullFormat {
 
   /**
    * The store has less of a pulled journal than was written, though its position says nothing of it. Resolves when the
-   * appender has been told, between two pages.
+   * appender has been told, between two pages. `mend`: writes to the store what can be, before.
    */
-  storeWentBack(ref: JournalRef): Promise<void> {
-    return this.#intake(ref).storeWentBack();
+  storeWentBack(ref: JournalRef, mend?: () => Promise<void>): Promise<void> {
+    return this.#intake(ref).storeWentBack(mend);
   }
 
   /** The store may have less of a pulled journal than was written: the next pull finds out. */

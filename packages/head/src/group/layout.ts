@@ -1,6 +1,16 @@
 /** What the slots of a group are. */
-import type { NumberedLayout } from '@canopy/encoding';
-import type { Family, LayoutRecord, LayoutStep } from '@canopy/model';
+import { type NumberedLayout, encodeEntry, encodeLayout } from '@canopy/encoding';
+import {
+  EntryKind,
+  type Epoch,
+  type Family,
+  type GroupId,
+  type GroupMeta,
+  type JournalEntry,
+  type LayoutRecord,
+  type LayoutStep,
+  asTime,
+} from '@canopy/model';
 import type { Families } from '../series/families.js';
 import { grownUint32 } from '../series/grow.js';
 import { NumberedTexts, numberSlots } from '../series/numbered-texts.js';
@@ -17,6 +27,23 @@ interface Step {
   readonly time: number;
   /** The group's number of rows before it; -1: it was there before this process. */
   readonly row: number;
+  /** The record itself; undefined where a block has joined it with others. */
+  readonly source:
+    | {
+        readonly sequence: number;
+        readonly version: number;
+        readonly firstFamily: number;
+        readonly isFiltered: boolean;
+        readonly checksum: number;
+      }
+    | undefined;
+}
+
+/** What a layout does not know of itself. */
+export interface LayoutPlace {
+  readonly epoch: Epoch;
+  readonly group: GroupId;
+  readonly meta: GroupMeta;
 }
 
 /** Parts of a head that all groups share. */
@@ -63,7 +90,14 @@ export class GroupLayout {
   }
 
   /** Takes in the next record. `row`: rows the group has so far; -1 in recovery. */
-  extend(record: NumberedLayout, time: number, row: number): void {
+  extend(record: NumberedLayout, entry: JournalEntry, row: number): void {
+    const { sequence, time } = entry;
+    const { version, firstFamily, slotNumbers: numbers } = record;
+    const place = { sequence, version, firstFamily, isFiltered: numbers !== null };
+    this.#extend(record, time, row, { ...place, checksum: checksumOf(entry) });
+  }
+
+  #extend(record: NumberedLayout, time: number, row: number, source: Step['source']): void {
     this.tell(true);
     // A filtered view may have left out records, and their families with them.
     while (this.#families.length < record.firstFamily) this.#families.push(undefined);
@@ -87,7 +121,7 @@ export class GroupLayout {
       this.#slotFamilies[slot] = families[i] + 1;
       this.#enter(slot, this.#shared.series.internNumbered(texts, labels, from, ends[i]));
     }
-    this.#steps.push({ firstSlot: record.firstSlot, time, row });
+    this.#steps.push({ firstSlot: record.firstSlot, time, row, source });
     this.version = record.version;
     this.slotCount = record.slotCount;
   }
@@ -103,13 +137,14 @@ export class GroupLayout {
     this.#newestFamily.clear();
     const slotNumbers = record.slotNumbers ?? record.slots.map((_, i) => i);
     const numbered = { ...record, ...numberSlots(record.slots), firstSlot: known, slotNumbers };
-    this.extend(numbered, steps[0].time, -1);
+    this.#extend(numbered, steps[0].time, -1, undefined);
     for (const family of before) this.#shared.families.release(family);
     record.slots.forEach(({ family }, i) => {
       this.#slotFamilies[slotNumbers[i]] = family + 1;
     });
     this.#steps.length = 0;
-    for (const { firstSlot, time } of steps) this.#steps.push({ firstSlot, time, row: -1 });
+    const unknown = { row: -1, source: undefined };
+    for (const { firstSlot, time } of steps) this.#steps.push({ firstSlot, time, ...unknown });
     this.tell(wasTold);
   }
 
@@ -142,6 +177,45 @@ export class GroupLayout {
   /** Whether a slot was there when the group had `rowCount` rows. */
   isSeen(slot: number, rowCount: number): boolean {
     return this.#step(slot).row < rowCount;
+  }
+
+  /**
+   * Its records as they were journalled, byte for byte. Undefined where one does not come out so: of slots that are in no
+   * index nothing is known, nor of records that a block has joined.
+   */
+  entries({ epoch, group, meta }: LayoutPlace): JournalEntry[] | undefined {
+    const entries: JournalEntry[] = [];
+    for (const [i, { source, firstSlot, time }] of this.#steps.entries()) {
+      if (source === undefined) return undefined;
+      const next = this.#steps[i + 1] as Step | undefined;
+      const { sequence, version, firstFamily } = source;
+      const slotCount = next?.firstSlot ?? this.slotCount;
+      const families = this.#families.slice(firstFamily, next?.source?.firstFamily);
+      const slotNumbers = this.#slotNumbers(firstSlot, slotCount);
+      const payload = encodeLayout({
+        ...{ group, version, meta, firstSlot, firstFamily, slotCount },
+        slots: slotNumbers.map((slot) => ({
+          labels: this.#shared.series.labels(this.#refs[slot]),
+          family: this.#slotFamilies[slot] - 1,
+        })),
+        slotNumbers: source.isFiltered ? slotNumbers : null,
+        families: families.filter((family) => family !== undefined),
+      });
+      const fields = { kind: EntryKind.layout, group, time: asTime(time), key: false };
+      const entry = encodeEntry({ epoch, sequence, ...fields }, payload);
+      if (checksumOf(entry) !== source.checksum) return undefined;
+      entries.push(entry);
+    }
+    return entries;
+  }
+
+  /** Those from `first` to before `end` that have a series. */
+  #slotNumbers(first: number, end: number): number[] {
+    const numbers: number[] = [];
+    for (let slot = first; slot < end; slot++) {
+      if (this.#refs[slot] !== NO_SERIES) numbers.push(slot);
+    }
+    return numbers;
   }
 
   /** Leaves the index. Adds the refs of series that have no column left to `orphans`. */
@@ -183,4 +257,9 @@ export class GroupLayout {
     }
     return steps[low];
   }
+}
+
+/** The checksum that ends a record. */
+function checksumOf({ bytes }: JournalEntry): number {
+  return new DataView(bytes.buffer, bytes.byteOffset + bytes.length - 4).getUint32(0, true);
 }

@@ -45,6 +45,15 @@ export class TileClosing {
     }
   }
 
+  /** Closes all that is open of a group; resolves when it is encoded, some slots at a time. */
+  async closeAll(group: Group): Promise<void> {
+    // As if a snapshot were open: it may be.
+    this.close(group, true);
+    while (!this.#encode(group, CELLS_AT_ONCE)) {
+      await new Promise((done) => setImmediate(done));
+    }
+  }
+
   /** Whether nothing is left to encode of it. */
   #encode(group: Group, cellsMax: number): boolean {
     if (group.sealed === null) return true;
