@@ -94,7 +94,33 @@ async function rig<S extends Store>(open: (clock: Clock) => Promise<S>) {
     for (const { meta } of tiles) written.tileStored(journal.ref, meta);
     await store.trimJournal(journal.lease, written.trimmable(journal.ref));
   };
-  const parts = { clock, store, written, head, follower, rebuilt, write, storeTiles, beginTerm };
+  /** A block of the oldest tiles, as the parent that writes makes them. */
+  const seal = async (count: number): Promise<BlockMeta> => {
+    const tiles = (await store.tiles(journal.ref)).slice(0, count);
+    const { epoch, lastSequence } = tiles[count - 1];
+    const meta: BlockMeta = {
+      ...{ id: await store.nextBlock(journal.lease), resolution: asDuration(0) },
+      ...{ from: asTime(0), to: asTime(8.64e15), minTime: tiles[0].minTime },
+      ...{ maxTime: tiles[count - 1].maxTime, intervalMax: asDuration(1000) },
+      ...{ last: { epoch, sequence: lastSequence }, tileBytes: 10, indexBytes: count },
+      ...{ groups: 1, tiles: count, series: 1 },
+    };
+    await store.putBlockChunks(journal.lease, meta.id, 0, [new Uint8Array(10 + count)]);
+    await store.finishBlock(journal.lease, meta, { tiles, blocks: [] });
+    return meta;
+  };
+  const parts = {
+    clock,
+    store,
+    written,
+    seal,
+    head,
+    follower,
+    rebuilt,
+    write,
+    storeTiles,
+    beginTerm,
+  };
   return { ...parts, journal: journal! };
 }
 
@@ -299,27 +325,28 @@ it('builds a head anew whose tiles or blocks the store lost, though no entry', a
   expect([...follower.takeClosed()].length).toBe(1);
 });
 
+it('has no tile in a store that has put it into a block since', async () => {
+  const open = (clock: Clock): Promise<MemoryStore> => Promise.resolve(new MemoryStore(clock));
+  const { store, journal, head, follower, rebuilt, write, storeTiles, seal } = await rig(open);
+  await write(7);
+  await follower.catchUpAll();
+  await storeTiles();
+  const block = await seal(1);
+  await follower.compareTiles((await store.journal(journal.ref))!);
+  expect([...follower.takeClosed()]).toEqual([]);
+  // Whoever seals what is in no block finds no bytes of it, and names a gap that is none.
+  expect(head.blocks.looseTiles(journal.ref)).toEqual([]);
+  expect(head.blocks.list(journal.ref)).toEqual([block]);
+  expect(rebuilt).toEqual([]);
+});
+
 it('takes another block for another, though a store that fell back gave it the same number', async () => {
   const open = (clock: Clock): Promise<MemoryStore> => Promise.resolve(new MemoryStore(clock));
-  const { clock, store, journal, head, follower, write, storeTiles } = await rig(open);
+  const { clock, store, journal, head, follower, write, storeTiles, seal } = await rig(open);
   await write(12);
   await storeTiles();
   await follower.catchUpAll();
   const before = store.copy();
-  const seal = async (count: number): Promise<BlockMeta> => {
-    const tiles = (await store.tiles(journal.ref)).slice(0, count);
-    const { epoch, lastSequence } = tiles[count - 1];
-    const meta: BlockMeta = {
-      ...{ id: await store.nextBlock(journal.lease), resolution: asDuration(0) },
-      ...{ from: asTime(0), to: asTime(8.64e15), minTime: tiles[0].minTime },
-      ...{ maxTime: tiles[count - 1].maxTime, intervalMax: asDuration(1000) },
-      ...{ last: { epoch, sequence: lastSequence }, tileBytes: 10, indexBytes: count },
-      ...{ groups: 1, tiles: count, series: 1 },
-    };
-    await store.putBlockChunks(journal.lease, meta.id, 0, [new Uint8Array(10 + count)]);
-    await store.finishBlock(journal.lease, meta, { tiles, blocks: [] });
-    return meta;
-  };
   follower.start();
   const first = await seal(1);
   await clock.advance(62_000);

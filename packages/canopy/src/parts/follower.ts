@@ -12,6 +12,7 @@ import {
   type JournalState,
   type Store,
   type StoredTile,
+  type TileMeta,
   type Timer,
   blockName,
   comparePositions,
@@ -205,6 +206,8 @@ export class Follower {
     const head = this.#options.head();
     const blocks = await this.#options.store.blocks(ref);
     const stored = await this.#options.store.tiles(ref);
+    // First: a tile that is known to be stored and lies there no more is in a block by now.
+    this.#tickOff(state, stored);
     const known = { tiles: head.blocks.looseTiles(ref), blocks: head.blocks.list(ref) };
     if (standing(known, { tiles: stored, blocks }, state.trimmed) === 'lost') {
       return this.#rebuild(ref, state);
@@ -213,11 +216,15 @@ export class Follower {
     if (!stored.every((meta) => head.storedTiles.knows(ref, meta))) {
       return this.#rebuild(ref, state);
     }
+  }
+
+  /** Tiles that the head closed, and the store has or had. */
+  #tickOff({ ref, trimmed }: JournalState, stored: readonly TileMeta[]): void {
+    const head = this.#options.head();
     const names = new Set(stored.map(nameOf));
     const left = (this.#closed.get(ref) ?? []).filter(({ meta }) => {
       // The journal is cut only behind what is stored.
-      const isCut = comparePositions(lastOf(meta), state.trimmed) <= 0;
-      const isStored = isCut || names.has(nameOf(meta));
+      const isStored = names.has(nameOf(meta)) || comparePositions(lastOf(meta), trimmed) <= 0;
       if (isStored) head.tileStored(ref, meta);
       return !isStored;
     });
