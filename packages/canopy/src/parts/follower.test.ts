@@ -21,8 +21,10 @@ import {
 import { VirtualClock } from '@canopy/model/testing';
 import { JournalWriter, type JournalWriterOptions, openEmbeddedStore } from '@canopy/store';
 import { afterEach, expect, it, vi } from 'vitest';
+import { BlockWriter, Pause } from './block-writer.js';
 import { Follower } from './follower.js';
 import { recoverJournal } from './recovery.js';
+import { sealTiles } from './seal.js';
 
 const EVER = { minTime: asTime(0), maxTime: asTime(8.64e15) };
 const cleanUp: Array<() => Promise<unknown>> = [];
@@ -113,6 +115,7 @@ async function rig<S extends Store>(open: (clock: Clock) => Promise<S>) {
     clock,
     store,
     written,
+    closed,
     seal,
     head,
     follower,
@@ -338,6 +341,31 @@ it('has no tile in a store that has put it into a block since', async () => {
   expect(head.blocks.looseTiles(journal.ref)).toEqual([]);
   expect(head.blocks.list(journal.ref)).toEqual([block]);
   expect(rebuilt).toEqual([]);
+});
+
+it('has no tile to write that is in a block, though a reader kept the journal from being cut', async () => {
+  const open = (clock: Clock): Promise<MemoryStore> => Promise.resolve(new MemoryStore(clock));
+  const { clock, store, journal, closed, head, follower, rebuilt, write } = await rig(open);
+  await write(7);
+  await follower.catchUpAll();
+  const { ref, lease } = journal;
+  await store.putTiles(lease, closed);
+  const tiles = await store.tiles(ref);
+  const pause = new Pause(clock);
+  const window = { from: asTime(0), to: asTime(8.64e15) };
+  const writer = await BlockWriter.begin(store, () => Promise.resolve(lease), pause);
+  const { meta } = await sealTiles(store, ref, tiles, window, writer, pause);
+  await store.finishBlock(lease, meta!, { tiles, blocks: [] });
+  await write(5);
+  await follower.catchUpAll();
+  await follower.compareTiles((await store.journal(ref))!);
+  // Of two that both closed.
+  const left = [...follower.takeClosed()].map(([, { meta: tile }]) => tile.firstSequence);
+  expect(left.length).toBe(1);
+  expect(left[0]).toBeGreaterThan(tiles[0].lastSequence);
+  expect(head.blocks.looseTiles(ref)).toEqual([]);
+  expect(rebuilt).toEqual([]);
+  expect(await values(head)).toEqual(upTo(12));
 });
 
 it('takes another block for another, though a store that fell back gave it the same number', async () => {

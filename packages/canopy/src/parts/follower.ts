@@ -4,6 +4,7 @@
  * ticked off when the store has them. Whoever leads has a head built anew here, too.
  */
 import {
+  type BlockMeta,
   CanopyError,
   type Clock,
   type DurationMs,
@@ -21,7 +22,7 @@ import {
 import type { Head } from '@canopy/head';
 import type { Log } from '../log.js';
 import { standing } from './fallen-store.js';
-import { applyInSteps, recoverJournal } from './recovery.js';
+import { applyInSteps, indexOf, readIndex, recoverJournal } from './recovery.js';
 import { lastOf, nameOf } from './tile-places.js';
 
 export interface FollowerOptions {
@@ -207,7 +208,7 @@ export class Follower {
     const blocks = await this.#options.store.blocks(ref);
     const stored = await this.#options.store.tiles(ref);
     // First: a tile that is known to be stored and lies there no more is in a block by now.
-    this.#tickOff(state, stored);
+    if (!(await this.#tickOff(state, stored, blocks))) return this.#rebuild(ref, state);
     const known = { tiles: head.blocks.looseTiles(ref), blocks: head.blocks.list(ref) };
     if (standing(known, { tiles: stored, blocks }, state.trimmed) === 'lost') {
       return this.#rebuild(ref, state);
@@ -218,18 +219,59 @@ export class Follower {
     }
   }
 
-  /** Tiles that the head closed, and the store has or had. */
-  #tickOff({ ref, trimmed }: JournalState, stored: readonly TileMeta[]): void {
-    const head = this.#options.head();
+  /**
+   * Ticks off tiles that the head closed and the store has or had: whoever wrote one again would have it there twice.
+   * False: a block has others in their place.
+   */
+  async #tickOff(
+    { ref, trimmed }: JournalState,
+    stored: readonly TileMeta[],
+    blocks: readonly BlockMeta[],
+  ): Promise<boolean> {
     const names = new Set(stored.map(nameOf));
-    const left = (this.#closed.get(ref) ?? []).filter(({ meta }) => {
-      // The journal is cut only behind what is stored.
-      const isStored = names.has(nameOf(meta)) || comparePositions(lastOf(meta), trimmed) <= 0;
-      if (isStored) head.tileStored(ref, meta);
-      return !isStored;
-    });
+    // The journal is cut only behind what is stored.
+    const isStored = ({ meta }: StoredTile): boolean =>
+      names.has(nameOf(meta)) || comparePositions(lastOf(meta), trimmed) <= 0;
+    const others = (this.#closed.get(ref) ?? []).filter((tile) => !isStored(tile));
+    for (const tile of await this.#sealed(ref, others, blocks)) {
+      const name = nameOf(tile);
+      if (!others.some(({ meta }) => nameOf(meta) === name)) return false;
+      names.add(name);
+    }
+    const left: StoredTile[] = [];
+    for (const tile of this.#closed.get(ref) ?? []) {
+      if (isStored(tile)) this.#options.head().tileStored(ref, tile.meta);
+      else left.push(tile);
+    }
     if (left.length === 0) this.#closed.delete(ref);
     else this.#closed.set(ref, left);
+    return true;
+  }
+
+  /** Those of `blocks` that have frames of `tiles`: a reader that is away keeps the journal as it is, not what is at rest. */
+  async #sealed(
+    ref: JournalRef,
+    tiles: readonly StoredTile[],
+    blocks: readonly BlockMeta[],
+  ): Promise<TileMeta[]> {
+    const found: TileMeta[] = [];
+    for (const block of blocks) {
+      const near = tiles.filter(
+        ({ meta }) => block.from <= meta.maxTime && meta.minTime < block.to,
+      );
+      if (near.length === 0) continue;
+      const index = indexOf(await readIndex(this.#options.store, ref, block));
+      for (let i = 0; i < (index?.groupCount ?? 0); i++) {
+        const [epoch, group] = [index!.epoch(i), index!.group(i)];
+        const own = near.filter(({ meta }) => meta.epoch === epoch && meta.group === group);
+        for (const tile of own.length === 0 ? [] : index!.tiles(i)) {
+          const isOver = ({ meta }: StoredTile): boolean =>
+            tile.firstSequence <= meta.lastSequence && meta.firstSequence <= tile.lastSequence;
+          if (own.some(isOver)) found.push({ ...tile, epoch, group });
+        }
+      }
+    }
+    return found;
   }
 
   /** Whether the head may have other tiles of a journal than the store. */

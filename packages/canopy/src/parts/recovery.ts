@@ -178,10 +178,8 @@ async function restoreBlocks(
   for (const block of blocks) {
     const isNeeded = comparePositions(block.last, trimmed) > 0;
     if (!isNeeded && !recall.isRecent(block)) continue;
-    const { id, tileBytes, indexBytes } = block;
-    const piece = { block: id, position: tileBytes, byteLength: indexBytes };
-    const [bytes] = await store.readBlocks(ref, [piece]);
-    if (bytes === undefined && isNeeded) missing ??= id;
+    const bytes = await readIndex(store, ref, block);
+    if (bytes === undefined && isNeeded) missing ??= block.id;
     const index = indexOf(bytes);
     if (index === undefined) continue;
     head.blocks.restoreSealed(ref, index);
@@ -190,11 +188,22 @@ async function restoreBlocks(
   return { recall, missing };
 }
 
+/** Undefined: it is gone. */
+export async function readIndex(
+  store: Store,
+  ref: JournalRef,
+  { id, tileBytes, indexBytes }: BlockMeta,
+): Promise<Uint8Array | undefined> {
+  const piece = { block: id, position: tileBytes, byteLength: indexBytes };
+  const [bytes] = await store.readBlocks(ref, [piece]);
+  return bytes;
+}
+
 /**
  * Undefined where it is gone or damaged: whoever selects from the block says so. Of a damaged one nothing can be read, so what the
  * journal still has of its frames is taken in again.
  */
-function indexOf(bytes: Uint8Array | undefined): BlockIndex | undefined {
+export function indexOf(bytes: Uint8Array | undefined): BlockIndex | undefined {
   try {
     return bytes === undefined ? undefined : new BlockIndex(bytes);
   } catch (error) {
