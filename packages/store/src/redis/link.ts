@@ -23,6 +23,11 @@ export interface LinkOptions {
 const RECONNECT_MS_MAX = 2000;
 /** A peer that hangs never answers the end of a connection. */
 const DISCONNECT_MS = 500;
+/**
+ * A connection on which nothing comes for so many times as long as a command may take, though something was asked, is given
+ * up for a new one: what stands between (a balancer, a firewall that forgot it) may take all that is sent and never end.
+ */
+const SILENT_TIMEOUTS = 3;
 /** Redirections and short waits inside one command of a cluster; then the caller tries again later. */
 const REDIRECTIONS_MAX = 8;
 const REDIRECTION_PAUSE_MS = 100;
@@ -114,6 +119,7 @@ function commonOptions(
     autoResendUnfulfilledCommands: false,
     maxRetriesPerRequest: 0,
     commandTimeout: commandTimeoutMs,
+    socketTimeout: SILENT_TIMEOUTS * commandTimeoutMs,
     connectTimeout: commandTimeoutMs,
     disconnectTimeout: DISCONNECT_MS,
     disableClientInfo: true,

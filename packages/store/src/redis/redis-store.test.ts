@@ -1,5 +1,7 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { randomBytes } from 'node:crypto';
+import { once } from 'node:events';
+import { type AddressInfo, type Socket, connect, createServer } from 'node:net';
 import { Redis } from 'ioredis';
 import {
   JOURNAL_START,
@@ -243,6 +245,43 @@ if (!redisIsLeftOut()) {
       expect(['applied', 'already_applied']).toContain(await add(store, lease, 1));
       expect((await store.readEntries(lease.journal, JOURNAL_START, NO_LIMITS)).length).toBe(1);
       await store[Symbol.asyncDispose]();
+    });
+
+    it.each([
+      ['the connection for commands', 0],
+      ['those on which replicas are waited for', 1],
+    ])('gives up a connection that is swallowed for ever: %s', async (_what, waitReplicas) => {
+      const server = await start('--repl-diskless-sync-delay', '0');
+      if (waitReplicas > 0) await start('--replicaof', '127.0.0.1', String(server.port));
+      const lines = new Set<Socket>();
+      const proxy = createServer((client) => {
+        const line = connect(server.port, '127.0.0.1');
+        for (const socket of [client, line]) {
+          lines.add(socket);
+          socket.on('error', () => {});
+        }
+        client.pipe(line).pipe(client);
+      }).listen(0, '127.0.0.1');
+      await once(proxy, 'listening');
+      const { port } = proxy.address() as AddressInfo;
+      const store = await openRedisStore({
+        ...redisOptions(`redis://127.0.0.1:${port}`),
+        ...{ commandTimeout: asDuration(300), waitTimeout: asDuration(300), waitReplicas },
+      });
+      const lease = await takeLease(store);
+      const isTaken = (sequence: number) => (): Promise<boolean> =>
+        add(store, lease, sequence).then(
+          () => true,
+          () => false,
+        );
+      await until(isTaken(1));
+      // Both ends stay open, and nothing gets through any more; new ones are sound.
+      for (const socket of lines) socket.unpipe().removeAllListeners('data').pause();
+      await expect(add(store, lease, 2)).rejects.toMatchObject({ code: 'storage_unavailable' });
+      await until(isTaken(2));
+      await store[Symbol.asyncDispose]();
+      for (const socket of lines) socket.destroy();
+      proxy.close();
     });
 
     it('is refused where it would evict, until that is mended', async () => {
