@@ -192,6 +192,32 @@ it('makes a new id in a copied folder; the old journal stays readable', async ()
   expect((await read(first)).frames).toEqual(['a 0 m=1']);
 });
 
+it('names what parents may not have pulled of the journal that a copied or moved folder had', async () => {
+  const first = await open({ pathIdentity: 'here' });
+  const group = openGroup(first);
+  addSeries(group, 'm');
+  write(group, 0, 1);
+  await first.flush();
+  write(group, 5000, 2);
+  await first.close();
+  await clock.advance(60_000);
+  const killed = await open({ pathIdentity: 'there' });
+  expect(killed.position.sequence).toBe(0);
+  await crash(); // before it said anything
+  await clock.advance(60_000);
+  const moved = await open({ pathIdentity: 'there' });
+  expect(moved.id).toBe(killed.id);
+  await moved.flush();
+  const named = { group: 0, from: at(-1), to: at(120_000), cause: 'restart' };
+  expect(moved.ledger.gaps).toMatchObject([named]);
+  expect((await read(moved)).gaps).toMatchObject([named]);
+  await moved.close();
+  const again = await open({ pathIdentity: 'there' });
+  await again.flush();
+  expect(again.ledger.gaps).toMatchObject([named]); // once
+  await again.close();
+});
+
 it('ends within one try when the store is away, and says what is lost', async () => {
   const journal = await open();
   const group = openGroup(journal);

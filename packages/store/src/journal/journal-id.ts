@@ -13,6 +13,8 @@ export interface JournalIdentity {
   readonly place: string;
   /** Hex of the secret that tells the journal's own cursors from others; as old as the journal. */
   readonly key: string;
+  /** The journal that the folder had where it was copied, or moved, from: what parents had not pulled of it nobody has. */
+  readonly former?: JournalId;
 }
 
 export interface FoundIdentity {
@@ -49,7 +51,8 @@ export async function findIdentity(
   }
   const key = drawn();
   const hash = createHash('sha256').update(key).digest('hex');
-  const identity = { id: hash.slice(0, 32) as JournalId, place, key };
+  const former = stored === undefined ? {} : { former: stored.id };
+  const identity = { id: hash.slice(0, 32) as JournalId, place, key, ...former };
   return { identity: await saveIdentity(store, identity), isKeyNew: false };
 }
 
@@ -64,10 +67,12 @@ export async function saveIdentity(
 /** Without a key where it was written before there were any. */
 function parseId(text: string): (Omit<JournalIdentity, 'key'> & { key?: string }) | undefined {
   try {
-    const { id, place, key } = JSON.parse(text) as Partial<JournalIdentity>;
+    const { id, place, key, former } = JSON.parse(text) as Partial<JournalIdentity>;
     if (typeof id !== 'string' || !isJournalId(id) || typeof place !== 'string') return undefined;
     if (key === undefined) return { id, place };
-    if (typeof key === 'string' && KEY.test(key)) return { id, place, key };
+    if (typeof key !== 'string' || !KEY.test(key)) return undefined;
+    if (former === undefined) return { id, place, key };
+    if (typeof former === 'string' && isJournalId(former)) return { id, place, key, former };
   } catch {
     // Said by the caller.
   }

@@ -3,6 +3,7 @@ import {
   CanopyError,
   type Clock,
   type DurationMs,
+  type JournalId,
   JOURNAL_START,
   type JournalPosition,
   type JournalRef,
@@ -15,6 +16,7 @@ import {
   asTime,
   comparePositions,
   journalRef,
+  parseLedger,
   sleep,
 } from '@canopy/model';
 import type { StoreLog } from '../health.js';
@@ -109,6 +111,8 @@ export interface Recovered {
   /** The process before ended by `close`. */
   readonly clean: boolean;
   readonly expected: ExpectedScrapes;
+  /** While there is no commit: the oldest time in the journal that the folder had before it was copied; else undefined. */
+  readonly formerFrom?: Milliseconds | undefined;
 }
 
 /** Of so many epochs one is taken where the clock is of no help. They have 32 bits: room for a million begun so. */
@@ -146,7 +150,9 @@ async function recover(store: Store, identity: JournalIdentity, log: StoreLog): 
     log,
     state?.position ?? JOURNAL_START,
   );
-  if (state === undefined) return { state, index, clean, expected };
+  if (state === undefined) {
+    return { state, index, clean, expected, formerFrom: await oldestOf(store, identity.former) };
+  }
   const checkpoint = await store.getDocument(CHECKPOINT_DOCUMENT);
   const usable =
     checkpoint !== undefined &&
@@ -167,6 +173,18 @@ async function recover(store: Store, identity: JournalIdentity, log: StoreLog): 
     after = { epoch, sequence };
   }
   return { state, index: base, clean, expected };
+}
+
+/** Of what is kept of a journal; undefined where there is none. */
+async function oldestOf(
+  store: Store,
+  id: JournalId | undefined,
+): Promise<Milliseconds | undefined> {
+  const state = id === undefined ? undefined : await store.journal(journalRef(id));
+  if (state === undefined) return undefined;
+  const limits = { maxBytes: 1, maxEntries: 1 };
+  const [oldest] = await store.readEntries(state.ref, state.trimmed, limits);
+  return asTime(oldest === undefined ? parseLedger(state.ledger).watermark : oldest.time - 1);
 }
 
 /**
@@ -214,11 +232,15 @@ const UNSYNCED_INTERVALS = 2;
  * the watermark must pass no hole that is not named. Undefined where nothing was scraped then.
  */
 export function gapSinceBefore(
-  { index, clean, expected }: Omit<Recovered, 'state'>,
+  { index, clean, expected, formerFrom }: Omit<Recovered, 'state'>,
   { watermark, setBackTo }: Readonly<Ledger>,
   { clock, commitInterval }: Pick<JournalWriterOptions, 'clock' | 'commitInterval'>,
 ): QueuedRecord | undefined {
   const now = clock.now();
+  // What of it was pulled is not known here: as after a kill, the gap is the time in which something may be missing.
+  if (formerFrom !== undefined && formerFrom < now) {
+    return gapRecord(0, formerFrom, now, 'restart', -1, undefined);
+  }
   const hasScrapes = [...index.groups.values()].some(
     (track) => track.lastTime > 0 && !isPushed(track),
   );

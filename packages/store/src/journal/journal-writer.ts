@@ -119,7 +119,7 @@ export class JournalWriter implements Journal {
     this.#ledger = parseLedger(state?.ledger ?? '');
     this.#host = this.#makeHost();
     this.#expected = expected;
-    const gap = gapSinceBefore({ index, clean, expected }, this.#ledger, options);
+    const gap = gapSinceBefore(recovered, this.#ledger, options);
     this.#predecessors = predecessorsOf(index, clean, this.#ledger, gap?.entry.time);
     if (gap !== undefined) this.#enqueue(gap);
   }
