@@ -9,6 +9,16 @@ import { simulate } from './simulation.js';
 
 const RUNS_FOR_MEMORY = 3;
 const COLLECTIONS_MAX = 20;
+/**
+ * A fixed seed whose run soon has what the canary spoils, tried before the others: one run a canary where to go through all from the
+ * first on took 84 s of CPU for 22.
+ */
+const SOON_SEEN: Partial<Record<CanaryName, number>> = {
+  ...{ unwritten: 96, retimed: 38, forged: 53, unjournalled: 38, halved: 96, unstale: 53 },
+  ...{ redescribed: 53, fallen: 38, forgetful: 38, unnoticed: 123, unchecked: 33, unsaid: 123 },
+  ...{ alarming: 53, uncounted: 96, stray: 96, unleft: 8, unnamed: 38, forsaken: 8, eager: 96 },
+  ...{ miscounted: 53, leaking: 53, silent: 8 },
+};
 /** Its world and processes are some MB. */
 const RUN_LEAVES_BYTES = 1.5 * 1024 * 1024;
 
@@ -55,7 +65,8 @@ describe('a simulated hierarchy', () => {
   // The same seeds without it are above: nothing but the canary makes the checker speak.
   it.each(Object.entries(CANARIES))('sees the fault on purpose %s: %s', async (name, checker) => {
     const seen: string[] = [];
-    for (const run of SEEDS) {
+    const first = SEEDS.filter(({ seed }) => seed === SOON_SEEN[name as CanaryName]);
+    for (const run of [...first, ...SEEDS.filter((one) => !first.includes(one))]) {
       const { faults } = await simulate({ ...run, canary: name as CanaryName });
       seen.push(...faults.filter((fault) => fault.startsWith(`${checker}: `)));
       // Not every seed has what it spoils.
