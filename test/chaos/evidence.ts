@@ -60,6 +60,8 @@ export interface JournalEvidence {
   readonly ref: string;
   /** By how much the leaf's clock is ahead of the farm's. Milliseconds. */
   readonly clockOffset: number;
+  /** From one scrape of a target to the next. Milliseconds. */
+  readonly intervalMs: number;
   readonly kills: readonly Kill[];
   /** Of the window and some before it. */
   readonly frames: readonly Frame[];
@@ -210,11 +212,11 @@ export async function copiesOf(
 /** Of a journal, what concerns the window. */
 export function journalOf(
   oracle: Oracle,
-  leaf: { readonly name: string; readonly clockOffset: number; readonly kills: readonly Kill[] },
+  leaf: Pick<JournalEvidence, 'clockOffset' | 'intervalMs' | 'kills'> & { readonly name: string },
   { from, to }: Window,
   gapsBefore: readonly Gap[],
 ): JournalEvidence {
-  const { name, clockOffset, kills } = leaf;
+  const { name, clockOffset, intervalMs, kills } = leaf;
   const isNear = ({ time }: Frame): boolean =>
     time > from + clockOffset - BEFORE_MS && time <= to + clockOffset;
   const frames = oracle.frames.filter(isNear);
@@ -223,7 +225,7 @@ export function journalOf(
     ({ position }) => first !== undefined && comparePositions(position, first) >= 0,
   );
   return {
-    ...{ leaf: name, ref: oracle.ref, clockOffset, kills, frames, marks },
+    ...{ leaf: name, ref: oracle.ref, clockOffset, intervalMs, kills, frames, marks },
     ...{ tallies: oracle.tallies, gapsBefore, gaps: [...oracle.gaps] },
   };
 }

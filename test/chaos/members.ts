@@ -63,6 +63,8 @@ export class Leaf {
   readonly name: string;
   /** By how much its clock is ahead. Milliseconds. */
   readonly clockOffset: number;
+  /** From one scrape of a target to the next. Milliseconds. */
+  readonly intervalMs: number;
   readonly kills: Kill[] = [];
   readonly oracle: Oracle;
   /** What parents reach it by. */
@@ -70,7 +72,6 @@ export class Leaf {
   readonly #site: Site;
   readonly #farm: Farm;
   readonly #port: number;
-  readonly #intervalMs: number;
   #program: Program | undefined;
   #started = 0;
 
@@ -96,7 +97,7 @@ export class Leaf {
     this.#site = site;
     this.#farm = farm;
     this.#port = port;
-    this.#intervalMs = rest.intervalMs;
+    this.intervalMs = rest.intervalMs;
     this.line = line;
     this.oracle = new Oracle(this.base);
   }
@@ -129,7 +130,7 @@ export class Leaf {
       (n) =>
         `{ targets: ["${this.#farm.address}"], labels: { __metrics_path__: /${n}, n: "${n}" } }`,
     );
-    const text = `global: { scrape_interval: ${this.#intervalMs}ms }\nscrape_configs: [{ job_name: farm, static_configs: [${lists.join(', ')}] }]`;
+    const text = `global: { scrape_interval: ${this.intervalMs}ms }\nscrape_configs: [{ job_name: farm, static_configs: [${lists.join(', ')}] }]`;
     this.#site.file(`${this.name}.yml`, text);
   }
 

@@ -7,6 +7,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { eventually, get, type Site } from '../processes.js';
 import { faultsOf } from './checker.js';
 import { type Evidence, answersOf, copiesOf, journalOf, stepTimesOf } from './evidence.js';
+import { CLOCK_MS } from './frame-facts.js';
 import { tailMs } from './loss.js';
 import { Farm, Leaf, Parent, READY_MS } from './members.js';
 import { Lines } from './network.js';
@@ -175,9 +176,11 @@ export class World {
     }
   }
 
-  /** What comes is compared from now on. */
+  /** What comes is compared from now on, or from where the last comparison ended: nothing lies between two of them. */
   begin(): void {
-    this.#start = Date.now();
+    const last = this.evidence?.window.to;
+    // The newest answers are left to the next comparison (loss.ts).
+    this.#start = last === undefined ? Date.now() : last - CLOCK_MS;
   }
 
   /** Plays, then compares everything up to now, from everybody. False where something is wrong, or takes without end. */
