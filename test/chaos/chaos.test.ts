@@ -268,6 +268,30 @@ const CANARIES: ReadonlyArray<[string, (spoilt: Spoilt) => void, RegExp]> = [
     /(near|ahead): .*"constant".*missing at/,
   ],
   [
+    'a leaf other than the first ends a series one step late',
+    ({ evidence: { leaves, stepTimes } }) => {
+      const own = leaves.findLast((one) => one.samples.size > 0)!;
+      const [key, steps] = [...own.steps].find(([k]) => k.includes('now_and_then'))!;
+      const end = stepTimes.findIndex((time, i) => steps.has(time) && !steps.has(stepTimes[i + 1]));
+      own.steps.set(key, new Map(steps).set(stepTimes[end + 1], steps.get(stepTimes[end])!));
+    },
+    /(near|ahead): .*"now_and_then".* in the step \d+, not absent/,
+  ],
+  [
+    'a step shows what the series had before',
+    ({ evidence, parent }) => {
+      const [, steps] = [...parent.steps].find(([key]) => key.includes('"scrape_number"'))!;
+      const time = evidence.stepTimes.findLast((one) => steps.has(one))!;
+      steps.set(time, steps.get(time)! - 1);
+    },
+    /"scrape_number".*: \d+ in the step \d+, not \d+ of/,
+  ],
+  [
+    'a scrape has a series that was not answered',
+    ({ frame }) => void (frame.values as Map<string, number>).set('[["__name__","made_up"]]', 1),
+    /scrape 0 \d+: \d+ series, were \d+/,
+  ],
+  [
     'a scrape was never answered',
     ({ evidence, frame }) => {
       const number = scrapeNumber(frame);
@@ -382,11 +406,46 @@ const CANARIES: ReadonlyArray<[string, (spoilt: Spoilt) => void, RegExp]> = [
     },
     /entry \d+\/\d+ missing/,
   ],
+  [
+    'an entry is handed on twice',
+    (spoilt) => void (spoilt.parent.copies[0].marks as object[]).push(spoilt.mark),
+    /entries twice/,
+  ],
+  [
+    'a journal is not there',
+    ({ parent }) => void (parent.copies = parent.copies.slice(1)),
+    /journal of leaf: not there/,
+  ],
+  [
+    'a ledger is of a position at which no entry ends',
+    ({ ledger }) => void (ledger.position = { ...ledger.position, epoch: 0 }),
+    /no entry ends at/,
+  ],
+  [
+    'a frame was refused',
+    ({ ledger }) => void (ledger.refused = { forged_label: 1 }),
+    /refused forged_label/,
+  ],
+  ['a collision was counted', ({ ledger }) => void ledger.collisionsTotal++, /a collision/],
+  [
+    'what is said is of a position that the journal does not have',
+    ({ report }) => void (report.saidAt = [{ epoch: 1, sequence: 2 ** 40 }]),
+    /report: of no position/,
+  ],
   ['an entry has changed on its way', ({ mark }) => void (mark.crc ^= 1), /other bytes/],
   [
     'a shared series has a sample that nobody journalled',
     (spoilt) => void spoilt.samples('constant', SHARED_TARGET).times[5]++,
     /was never journalled/,
+  ],
+  [
+    'a shared series has a sample twice',
+    (spoilt) => {
+      const { times, values } = spoilt.samples('constant', SHARED_TARGET);
+      times.splice(5, 0, times[5]);
+      values.splice(5, 0, values[5]);
+    },
+    /"shared".*twice at/,
   ],
   [
     'a shared series breaks off where one leaf had it',

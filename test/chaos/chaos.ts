@@ -133,6 +133,7 @@ const difference = (after: Tally, before: Tally): Tally => ({
   checks: after.checks - before.checks,
   scrapes: after.scrapes - before.scrapes,
   samples: after.samples - before.samples,
+  ends: after.ends - before.ends,
   gaps: after.gaps - before.gaps,
   lostBeforeKillMs: after.gaps === before.gaps ? 0 : after.lostBeforeKillMs,
 });

@@ -4,9 +4,9 @@ import type { ChaosOptions, ChaosResult } from './chaos.js';
 export function resultText(options: ChaosOptions, result: ChaosResult): string {
   const { faults, results, rounds, counts, seconds } = result;
   const rows = results.map(({ name, says, tally, seconds: lasted, faults: own }) => {
-    const { checks, scrapes, samples, gaps, lostBeforeKillMs } = tally;
-    const cells = [name, says, lasted.toFixed(0), checks, scrapes, samples, gaps, lostBeforeKillMs];
-    return `| ${[...cells, own.length].join(' | ')} |`;
+    const { checks, scrapes, samples, ends, gaps, lostBeforeKillMs } = tally;
+    const counts = [checks, scrapes, samples, ends, gaps, lostBeforeKillMs, own.length];
+    return `| ${[name, says, lasted.toFixed(0), ...counts].join(' | ')} |`;
   });
   const words = (name: string): string =>
     name.replace(/[A-Z]/g, (letter) => ` ${letter.toLowerCase()}`);
@@ -16,11 +16,11 @@ export function resultText(options: ChaosOptions, result: ChaosResult): string {
     '',
     `${options.form === 'long' ? 'Long' : 'Short'} forms, seed ${options.seed}, stores ${options.stores.join(' and ')}, ${seconds.toFixed(0)} s: ${faults.length === 0 ? 'no fault' : `${faults.length} FAULTS`}.`,
     '',
-    '| scenario | what happens | s | checks | scrapes | samples | gaps | lost before a kill, at most, ms | faults |',
-    '|---|---|---|---|---|---|---|---|---|',
+    '| scenario | what happens | s | checks | scrapes | samples | ends | gaps | lost before a kill, at most, ms | faults |',
+    '|---|---|---|---|---|---|---|---|---|---|',
     ...rows,
     '',
-    'Scrapes are those of the leaves that were compared with what the exporter answered, samples those that the parents answered. What was disturbed:',
+    'Scrapes are those of the leaves that were compared with what the exporter answered, samples those that the parents answered, ends those of series in the journals. What was disturbed:',
     '',
     '| what | count |',
     '|---|---|',

@@ -41,6 +41,8 @@ export interface Tally {
   /** Compared, over all checks. */
   scrapes: number;
   samples: number;
+  /** Of series, in journals: those that are to be seen in the steps of everybody's answers. */
+  ends: number;
   /** Gaps that leaves' journals name, and the longest time that a kill cost. Milliseconds. */
   gaps: number;
   lostBeforeKillMs: number;
@@ -54,7 +56,10 @@ export class World {
   readonly random: () => number;
   readonly say: (line: string) => void;
   readonly faults: string[] = [];
-  readonly tally: Tally = { checks: 0, scrapes: 0, samples: 0, gaps: 0, lostBeforeKillMs: 0 };
+  readonly tally: Tally = {
+    ...{ checks: 0, scrapes: 0, samples: 0, ends: 0 },
+    ...{ gaps: 0, lostBeforeKillMs: 0 },
+  };
   /** What was judged last: for those who judge the judge. */
   evidence: Evidence | undefined;
   readonly #options: WorldOptions;
@@ -262,7 +267,9 @@ export class World {
     tally.checks++;
     tally.gaps = journals.reduce((sum, { gaps }) => sum + gaps.length, 0);
     for (const { frames, gaps, kills, clockOffset } of journals) {
-      tally.scrapes += frames.filter(({ time }) => time > window.from).length;
+      const inWindow = frames.filter(({ time }) => time > window.from);
+      tally.scrapes += inWindow.length;
+      tally.ends += inWindow.reduce((sum, { stale }) => sum + stale.length, 0);
       for (const gap of gaps) {
         const lost = tailMs(gap, kills, clockOffset) ?? 0;
         tally.lostBeforeKillMs = Math.max(tally.lostBeforeKillMs, lost);
