@@ -7,50 +7,46 @@ const root = fileURLToPath(new URL('..', import.meta.url));
 const resolve = { conditions: ['canopy-source'] };
 const ssr = { resolve: { conditions: ['canopy-source'], externalConditions: ['canopy-source'] } };
 
-// Most of their time they wait for clocks: they run beside the unit tests.
-const WAITING = ['tiles', 'standby', 'full-store', 'late-leaf', 'wiped-store'].map(
-  (name) => `test/e2e/${name}.test.ts`,
+const END_TO_END = ['e2e', 'differential', 'chaos', 'conformance'].map(
+  (name) => `test/${name}/**/*.test.ts`,
 );
-const PATIENT = { testTimeout: 180_000, hookTimeout: 120_000 };
+/**
+ * They judge whether a busy process is on time, or compare two servers scrape by scrape of 1 s: what runs beside them would
+ * be judged, too. Last, one by one.
+ */
+const ALONE = ['e2e/hung', 'e2e/hostile', 'e2e/readers', 'differential/differential'].map(
+  (name) => `test/${name}.test.ts`,
+);
+/** Native databases and process-wide watchers outlive the modules that opened them: a process for each file. */
+const ISOLATED = ['packages/store', 'packages/canopy'];
 
+const tests = (folder: string): string[] => [
+  `${folder}/src/**/*.test.ts`,
+  `${folder}/src/**/*.fuzz.ts`,
+];
+const PATIENT = { testTimeout: 180_000, hookTimeout: 120_000 };
+// A bound for what hangs; a busy machine takes several times as long as a quiet one.
+const QUICK = { testTimeout: 60_000, hookTimeout: 60_000 };
+
+/** Projects begin in the order of their names: first what mostly waits, so that what computes fills up what it leaves. */
 export default defineConfig({
   root,
   test: {
-    // By default one fewer than there are cores: of two, one would stand idle.
-    maxWorkers: Math.max(2, availableParallelism() - 1),
+    // One more than there are cores: end-to-end tests wait for clocks most of the time.
+    maxWorkers: availableParallelism() + 1,
     projects: [
       {
         resolve,
         ssr,
-        test: {
-          name: 'unit',
-          root,
-          include: [
-            'packages/*/src/**/*.test.ts',
-            'packages/*/src/**/*.fuzz.ts',
-            'test/*.test.ts',
-            'test/architecture/**/*.test.ts',
-            'test/deploy/**/*.test.ts',
-            'test/simulation/**/*.test.ts',
-          ],
-          // A bound for what hangs; a busy machine takes several times as long as a quiet one.
-          testTimeout: 60_000,
-          hookTimeout: 60_000,
-        },
+        test: { name: 'end-to-end', root, include: END_TO_END, exclude: ALONE, ...PATIENT },
       },
       {
         resolve,
         ssr,
         test: {
-          name: 'end-to-end',
+          name: 'end-to-end, alone',
           root,
-          include: [
-            'test/e2e/**/*.test.ts',
-            'test/differential/**/*.test.ts',
-            'test/chaos/**/*.test.ts',
-            'test/conformance/**/*.test.ts',
-          ],
-          exclude: WAITING,
+          include: ALONE,
           fileParallelism: false,
           ...PATIENT,
         },
@@ -58,7 +54,30 @@ export default defineConfig({
       {
         resolve,
         ssr,
-        test: { name: 'end-to-end, waiting', root, include: WAITING, ...PATIENT },
+        test: { name: 'simulation', root, include: ['test/simulation/**/*.test.ts'], ...QUICK },
+      },
+      {
+        resolve,
+        ssr,
+        test: { name: 'unit', root, include: ISOLATED.flatMap(tests), ...QUICK },
+      },
+      {
+        resolve,
+        ssr,
+        test: {
+          name: 'unit, together',
+          root,
+          include: [
+            ...tests('packages/*'),
+            'test/*.test.ts',
+            'test/architecture/**/*.test.ts',
+            'test/deploy/**/*.test.ts',
+          ],
+          exclude: ISOLATED.flatMap(tests),
+          // To load the modules anew for each file costs more than most files' tests.
+          isolate: false,
+          ...QUICK,
+        },
       },
     ],
   },
