@@ -55,8 +55,11 @@ export interface JournalCommit {
 }
 
 export type CommitOutcome =
-  /** Stored and, as far as the store promises, durable. */
-  | { readonly outcome: 'applied' }
+  /**
+   * Stored and, as far as the store promises, durable. `beginEpoch`: it keeps them in memory for now, and may lose them: what
+   * comes next should be of another epoch than this commit, so that no number is given again after that.
+   */
+  | { readonly outcome: 'applied'; readonly beginEpoch?: boolean }
   /** The stored position is `position` already: an earlier try had got through. */
   | { readonly outcome: 'already_applied' }
   /** The store is at another position (failover, restored backup, another writer's work). Go on from there. */

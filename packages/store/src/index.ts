@@ -3,10 +3,14 @@
 /** Health, log and the report of corrupt records. */
 export type { CorruptRecord, LogLevel, ReportingStore, StoreHealth, StoreLog } from './health.js';
 /** Store in a folder, by LMDB. */
-export { openEmbeddedStore } from './embedded/embedded-store.js';
+export { openEmbeddedStore } from './embedded/open-embedded-store.js';
 /** A look at such a store beside the process that uses it. */
 export { openEmbeddedReader } from './embedded/embedded-reader.js';
 export type { EmbeddedStore, EmbeddedStoreOptions } from './embedded/embedded-store.js';
+/** Such a store that goes on in memory while its disk takes no writes. */
+export { VolatileStore } from './volatile/volatile-store.js';
+export type { VolatileStats, VolatileStoreOptions } from './volatile/volatile-store.js';
+export { VolatileMark } from './volatile/volatile-mark.js';
 /** Store in Redis. */
 export { openRedisStore } from './redis/redis-store.js';
 export type { RedisStore, RedisStoreOptions } from './redis/redis-store.js';

@@ -75,6 +75,18 @@ export const METRICS = {
   canopy_store_used_bytes: { type: 'gauge', help: 'Bytes the store uses.' },
   canopy_store_limit_bytes: { type: 'gauge', help: 'Bytes the store may use; 0: no limit.' },
   canopy_store_healthy: { type: 'gauge', help: '1 while the store answers.' },
+  canopy_store_volatile: {
+    type: 'gauge',
+    help: '1 while the journal goes on in memory because its disk takes no writes; a kill loses what was not pulled.',
+  },
+  canopy_store_volatile_bytes: {
+    type: 'gauge',
+    help: 'Bytes of journal in memory that the disk does not have yet.',
+  },
+  canopy_store_volatile_dropped_frames_total: {
+    type: 'counter',
+    help: 'Frames dropped from there, the oldest first, because they became too many; each is in a named gap.',
+  },
   canopy_tiles_stored_total: { type: 'counter', help: 'Tiles written to the store.' },
   canopy_tiles_pending: { type: 'gauge', help: 'Closed tiles that wait to be written.' },
   canopy_tiles_unreadable_total: {

@@ -20,6 +20,7 @@ export async function openOwnJournal(
   process: CanopyProcess,
   { life, isLost, onFound }: OwnJournalOptions,
 ): Promise<JournalWriter> {
+  const { volatile, pathIdentity } = process;
   const journal = await JournalWriter.open({
     store: process.store,
     clock: process.clock,
@@ -35,9 +36,12 @@ export async function openOwnJournal(
     },
     completeUpTo: () => process.scraping?.completeUpTo() ?? (0 as Milliseconds),
     log: process.log,
-    pathIdentity: process.pathIdentity,
-    // A store without a path is another server's.
-    mayGoBack: process.pathIdentity === '',
+    pathIdentity,
+    // A store without a path is another server's; a disk may lack what readers have.
+    get mayGoBack() {
+      return pathIdentity === '' || volatile?.isVolatile === true || volatile?.lostTail === true;
+    },
+    lostTail: volatile?.lostTail === true,
     seenUpTo: (ref) => process.head.position(ref),
     onFound,
   });

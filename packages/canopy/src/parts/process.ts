@@ -28,7 +28,7 @@ import {
 } from '@canopy/model';
 import type { Engine } from '@canopy/promql';
 import type { ScrapeManager } from '@canopy/scrape';
-import type { CorruptRecord, JournalWriter, ReportingStore } from '@canopy/store';
+import type { CorruptRecord, JournalWriter, ReportingStore, VolatileStore } from '@canopy/store';
 import type { Web } from '@canopy/web';
 import type { Settings } from '../cli/settings.js';
 import type { LoadedConfig } from '../config/load.js';
@@ -83,6 +83,8 @@ export class CanopyProcess {
   readonly store: ReportingStore;
   readonly pathIdentity: string;
   readonly #backup: OpenedStore['backup'];
+  /** What the store keeps in memory while its disk takes no writes; undefined where it keeps nothing there. */
+  readonly volatile: VolatileStore | undefined;
   readonly pulse: StorePulse;
   readonly metrics: SelfMetrics;
   readonly startTime: Milliseconds;
@@ -125,7 +127,7 @@ export class CanopyProcess {
     world: World,
     configuration: Configuration,
     log: Log,
-    { store, pathIdentity, backup }: OpenedStore,
+    { store, pathIdentity, backup, volatile }: OpenedStore,
   ) {
     this.settings = settings;
     this.world = world;
@@ -139,6 +141,8 @@ export class CanopyProcess {
     this.store = store;
     this.pathIdentity = pathIdentity;
     this.#backup = backup;
+    this.volatile = volatile;
+    if (volatile !== undefined) volatile.onDropped = (ref, gap) => this.foundGaps.name(ref, gap);
     this.pulse = new StorePulse(store);
     this.watermarks = new Watermarks({
       clock: world.clock,

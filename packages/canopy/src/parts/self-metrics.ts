@@ -16,7 +16,7 @@ import {
 } from '@canopy/model';
 import type { Engine } from '@canopy/promql';
 import type { ScrapeTotals } from '@canopy/scrape';
-import type { JournalWriter } from '@canopy/store';
+import type { JournalWriter, VolatileStore } from '@canopy/store';
 import type { WebTotals } from '@canopy/web';
 import type { Settings } from '../cli/settings.js';
 import type { SelfMetrics } from '../metrics/registry.js';
@@ -33,6 +33,8 @@ export interface MetricSources {
   readonly settings: Settings;
   readonly head: Head;
   readonly pulse: StorePulse;
+  /** Of a leaf on a disk of its own. */
+  readonly volatile: VolatileStore | undefined;
   readonly tiles: TileKeeper | undefined;
   readonly blocks: BlockKeeper | undefined;
   readonly retention: Retention | undefined;
@@ -96,6 +98,7 @@ export function bindMetrics(metrics: SelfMetrics, sources: MetricSources): void 
   metrics.value('canopy_store_used_bytes', () => pulse.usage.usedBytes);
   metrics.value('canopy_store_limit_bytes', () => pulse.usage.limitBytes);
   metrics.value('canopy_store_healthy', () => (pulse.healthy ? 1 : 0));
+  if (settings.role === 'leaf') bindVolatile(metrics, from.volatile);
   metrics.value('canopy_tiles_stored_total', () => from.tiles?.stats.stored ?? 0);
   metrics.value('canopy_tiles_pending', () => from.tiles?.pending ?? 0);
   metrics.value(
@@ -125,6 +128,15 @@ export function bindMetrics(metrics: SelfMetrics, sources: MetricSources): void 
   bindRegistry(metrics, from);
   bindServing(metrics, from);
   bindSources(metrics, from);
+}
+
+function bindVolatile(metrics: SelfMetrics, volatile: VolatileStore | undefined): void {
+  metrics.value('canopy_store_volatile', () => (volatile?.isVolatile === true ? 1 : 0));
+  metrics.value('canopy_store_volatile_bytes', () => volatile?.tailBytes ?? 0);
+  metrics.value(
+    'canopy_store_volatile_dropped_frames_total',
+    () => volatile?.stats.framesDropped ?? 0,
+  );
 }
 
 function bindEngine(metrics: SelfMetrics, { engine, settings }: MetricSources): void {

@@ -4,7 +4,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { type SendJson, type TokenRule, parseTokens } from '@canopy/federation';
 import { CanopyError, type Clock, errorText } from '@canopy/model';
 import type { HttpClientConfig, ScrapeManagerOptions } from '@canopy/scrape';
-import type { CorruptRecord, ReportingStore } from '@canopy/store';
+import type { CorruptRecord, ReportingStore, VolatileStore } from '@canopy/store';
 import type { Web } from '@canopy/web';
 import type { Settings } from '../cli/settings.js';
 import type { LoadOptions } from '../config/load.js';
@@ -18,6 +18,8 @@ export interface OpenedStore {
   readonly pathIdentity: string;
   /** Copies the store into a folder that is not there yet; undefined where it has no files of its own. */
   readonly backup?: ((folder: string) => Promise<void>) | undefined;
+  /** The same store, where it goes on in memory while its disk takes no writes. */
+  readonly volatile?: VolatileStore | undefined;
 }
 
 /** What answers requests; `handler` leads to the other two. */

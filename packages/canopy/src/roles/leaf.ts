@@ -61,7 +61,8 @@ export async function startLeaf(
       remark: process.remark,
     });
   bindMetrics(process.metrics, {
-    ...{ settings, head, pulse, tiles: recent.keeper, blocks: undefined },
+    ...{ settings, head, pulse, volatile: process.volatile, tiles: recent.keeper },
+    blocks: undefined,
     retention: recent.retention,
     configuration,
     web: () => web.totals,

@@ -143,8 +143,8 @@ function describe(parts: Parts, settings: Settings, web: () => WebTotals): void 
       listening: () => process.listening,
     });
   bindMetrics(process.metrics, {
-    ...{ settings, head, pulse, tiles, blocks, retention, configuration },
-    web,
+    ...{ settings, head, pulse, tiles, blocks, retention, configuration, web },
+    volatile: undefined,
     listening: () => process.listening,
     registry,
     puller: () => process.puller,

@@ -2,9 +2,10 @@
  * Reads what a page says of one journal: what comes after the reader's cursor, in as many
  * steps as the page's budget allows.
  */
-import { encodeEntry, encodeGap } from '@canopy/encoding';
+import { decodeGap, encodeEntry, encodeGap, entryPayload } from '@canopy/encoding';
 import {
   EntryKind,
+  FormatError,
   type GapCause,
   JOURNAL_START,
   type JournalEntry,
@@ -32,6 +33,8 @@ const CHUNK_BYTES = 256 * 1024;
 /** Through a filter frames are decoded and encoded again: four times the work. */
 const FILTERED_CHUNK_BYTES = 64 * 1024;
 const CHUNK_ENTRIES = 2048;
+const ONE_ENTRY = { maxBytes: 1, maxEntries: 1 };
+
 export interface Budget {
   /** Bytes of entries. */
   bytes: number;
@@ -322,7 +325,8 @@ export class JournalRead {
 
   /**
    * What follows the reader's newest entry here was journalled under numbers that it has, or its sources may have, other
-   * entries for: that epoch is over for it. One gap says so, from what it had to the first frame of the next epoch.
+   * entries for: that epoch is over for it. One gap says so, from what it had to the first frame of the next epoch. What that epoch
+   * begins with to say the same to those who had less is left out.
    */
   async #leaveBranch(budget: Budget): Promise<void> {
     const { epoch, sequence } = this.#from;
@@ -336,6 +340,10 @@ export class JournalRead {
     this.totals.gaps++;
     this.#replay = 0;
     this.#moveTo(next);
+    const [first] = await this.#parts.store.readEntries(this.#stored.ref, next, ONE_ENTRY);
+    if (first === undefined || !isRestartUpTo(first, to)) return;
+    this.#position = { epoch: first.epoch, sequence: first.sequence };
+    this.#proof = proofOf(first);
   }
 
   /** To where no entry is. */
@@ -427,6 +435,18 @@ export class JournalRead {
     if (sent === null) return;
     budget.entries--;
     this.#entries.push(sent);
+  }
+}
+
+/** Names what a restart lost of the whole journal, no later than `to`. */
+function isRestartUpTo(entry: JournalEntry, to: number): boolean {
+  if (entry.kind !== EntryKind.gap || entry.group !== 0) return false;
+  try {
+    const gap = decodeGap(entryPayload(entry));
+    return gap.cause === 'restart' && gap.to <= to;
+  } catch (error) {
+    if (!(error instanceof FormatError)) throw error;
+    return false;
   }
 }
 

@@ -7,7 +7,8 @@ import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { JOURNAL_START, asDuration, asTime } from '@canopy/model';
 import { systemClock, testEntry, testJournal } from '../testing/index.js';
-import { type EmbeddedStore, openEmbeddedStore } from './embedded-store.js';
+import type { EmbeddedStore } from './embedded-store.js';
+import { openEmbeddedStore } from './open-embedded-store.js';
 
 const MIB = 1024 * 1024;
 let path: string;

@@ -13,7 +13,7 @@ import { afterEach, beforeEach, expect, it } from 'vitest';
 import { type JournalPosition, type TileMeta, asDuration, asTime } from '@canopy/model';
 import { systemClock, testEntry, testJournal } from '../testing/index.js';
 import { DOCUMENTS, type ReadStore, readStore } from '../testing/read-child.js';
-import { openEmbeddedStore } from './embedded-store.js';
+import { openEmbeddedStore } from './open-embedded-store.js';
 
 const ROUNDS = Number(process.env.CANOPY_FUZZ_ROUNDS ?? 60);
 const CHILD = fileURLToPath(new URL('../testing/read-child.ts', import.meta.url));

@@ -6,7 +6,7 @@ import { EntryKind, JOURNAL_START, type JournalRef, asDuration, asTime } from '@
 import { expect, it } from 'vitest';
 import { systemClock } from '../testing/fixtures.js';
 import { openEmbeddedReader } from './embedded-reader.js';
-import { openEmbeddedStore } from './embedded-store.js';
+import { openEmbeddedStore } from './open-embedded-store.js';
 
 const REF = 'a'.repeat(32) as JournalRef;
 const rest = { clock: systemClock, log: () => {}, onCorrupt: () => {} };

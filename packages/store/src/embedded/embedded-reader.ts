@@ -23,7 +23,7 @@ export async function openEmbeddedReader(
     throw new CanopyError('storage_unavailable', `there is no store in ${path}`);
   }
   // Room for what the writer adds meanwhile; address space only.
-  const tables = Tables.open(file, Math.max(MAP_BYTES, 2 * found.size), clock, true);
+  const tables = Tables.open(file, Math.max(MAP_BYTES, 2 * found.size), clock, { readOnly: true });
   checkFormat(tables);
   return new LmdbStore({ ...options, maxBytes: 0 }, tables, null, await tables.identity());
 }

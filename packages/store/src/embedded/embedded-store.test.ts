@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { storeConformance, systemClock } from '../testing/index.js';
-import { openEmbeddedStore } from './embedded-store.js';
+import { openEmbeddedStore } from './open-embedded-store.js';
 
 storeConformance(
   'embedded',

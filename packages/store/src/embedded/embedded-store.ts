@@ -1,5 +1,3 @@
-import { mkdir } from 'node:fs/promises';
-import { join } from 'node:path';
 import {
   type BlockId,
   type BlockMeta,
@@ -26,20 +24,18 @@ import {
   EntryKind,
   asDuration,
   comparePositions,
-  errorText,
   invariant,
 } from '@canopy/model';
 import { checkCommit, comparePlaces, fellBack, leaseLost } from '../commit.js';
 import type { CorruptRecord, ReportingStore, StoreHealth, StoreLog } from '../health.js';
 import { EmbeddedBlocks } from './blocks.js';
-import { type FolderLock, lockFolder } from './folder-lock.js';
+import type { FolderLock } from './folder-lock.js';
 import { entryKey, groupKey, journalPrefix, keyAfterAll, refOfKey } from './keys.js';
 import { Records, pointer } from './records.js';
 import { type Table, corruptFile } from './table.js';
-import { RECORD_OVERHEAD_BYTES, Tables, type Write } from './tables.js';
-import { type StoredState, checkFormat, publicState, wholeRecords, writeFormat } from './whole.js';
+import { RECORD_OVERHEAD_BYTES, type Tables, type Write } from './tables.js';
+import { type StoredState, publicState, wholeRecords } from './whole.js';
 import { EmbeddedTiles } from './tiles.js';
-import { tryToRead } from './trial-read.js';
 
 export interface EmbeddedStoreOptions {
   /** Folder of the store; made when it is not there. */
@@ -55,40 +51,10 @@ export interface EmbeddedStore extends ReportingStore {
   readonly kind: 'embedded';
   /** Differs between a folder and a copy of it. */
   readonly identity: string;
+  /** Another process has taken the folder. */
+  readonly isLost: boolean;
   /** As `Tables.copyTo`: the folder can be opened as a store of its own. */
   backup(folder: string): Promise<void>;
-}
-
-/**
- * Opens the store in a folder and locks the folder; the caller disposes of it.
- * @throws CanopyError `storage_locked`, `storage_unavailable` (the folder cannot be used),
- * `storage_corrupt`, `storage_unsuitable` (of another version).
- */
-export async function openEmbeddedStore(options: EmbeddedStoreOptions): Promise<EmbeddedStore> {
-  const { path, clock, log } = options;
-  let store: LmdbStore | undefined;
-  let lock: FolderLock;
-  try {
-    await mkdir(path, { recursive: true });
-    lock = await lockFolder(path, clock, log, () => store?.loseFolder());
-  } catch (error) {
-    if (error instanceof CanopyError) throw error;
-    const text = `the folder ${path} cannot be used: ${errorText(error)}`;
-    throw new CanopyError('storage_unavailable', text, { cause: error });
-  }
-  let tables: Tables | undefined;
-  try {
-    const file = join(path, 'store.mdb');
-    await tryToRead(file, clock, lock.lastedMs, log);
-    tables = Tables.open(file, options.maxBytes, clock);
-    if (!checkFormat(tables)) await writeFormat(tables);
-    store = new LmdbStore(options, tables, lock, await tables.identity());
-    return store;
-  } catch (error) {
-    await tables?.close();
-    await lock.release();
-    throw error;
-  }
 }
 
 const STEP_DELETIONS = 4000; // in one transaction
@@ -147,6 +113,10 @@ export class LmdbStore implements EmbeddedStore {
     const trouble = this.#failure || this.#tables.refusal;
     if (trouble !== '') return { healthy: false, message: trouble };
     return { healthy: true, message: `embedded store in ${this.#options.path}` };
+  }
+
+  get isLost(): boolean {
+    return this.#failure !== '';
   }
 
   /** Another process has taken the folder: writing on would damage its data. */

@@ -4,7 +4,17 @@
  * newcomer see the same processes, by a heartbeat where they do not (two containers, one volume).
  */
 import { randomUUID } from 'node:crypto';
-import { link, readFile, readdir, readlink, rm, stat, utimes, writeFile } from 'node:fs/promises';
+import {
+  link,
+  lstat,
+  lutimes,
+  readFile,
+  readdir,
+  readlink,
+  rm,
+  symlink,
+  writeFile,
+} from 'node:fs/promises';
 import { join } from 'node:path';
 import { CanopyError, type Clock, type Timer, asDuration, errorText, sleep } from '@canopy/model';
 import type { StoreLog } from '../health.js';
@@ -44,7 +54,7 @@ export async function lockFolder(
 ): Promise<FolderLock> {
   const mine = await describeSelf(clock);
   const draft = join(folder, `draft.${mine.token}`);
-  await writeFile(draft, JSON.stringify(mine));
+  await writeDraft(draft, mine);
   const gone = new Map<string, Placed>();
   try {
     for (let tries = 0; tries < TRIES_MAX; tries++) {
@@ -66,6 +76,41 @@ export async function lockFolder(
     await rm(draft, { force: true });
   }
   throw locked(folder, undefined);
+}
+
+/** On a disk without room a symbolic link takes the file's place: a short one stands in its folder's own blocks. */
+async function writeDraft(draft: string, mine: Holder): Promise<void> {
+  try {
+    await writeFile(draft, JSON.stringify(mine));
+  } catch (error) {
+    if (codeOf(error) !== 'ENOSPC' && codeOf(error) !== 'EDQUOT') throw error;
+    await rm(draft, { force: true });
+    await symlink(shortOf(mine), draft);
+  }
+}
+
+/** At most 59 characters, of which ext4 needs no block. */
+function shortOf({ pid, started, boot, pidNamespace, token, since }: Holder): string {
+  const namespace = /\d+/.exec(pidNamespace)?.[0] ?? '';
+  const numbers = [pid, since].map((number) => Math.round(number).toString(36));
+  return [...numbers, started, boot.slice(0, 8), namespace, token.slice(0, 8)].join('/');
+}
+
+/** Of `mine` what cannot be told from it. */
+function holderOfShort(text: string, mine: Holder): Holder | 'damaged' {
+  const [pid, since, started, boot, namespace, token] = text.split('/');
+  if (token === undefined || !Number.isSafeInteger(parseInt(pid, 36))) return 'damaged';
+  const isMine = shortOf(mine) === text;
+  const isSameBoot = mine.boot.slice(0, 8) === boot;
+  const isSameView = /\d+/.exec(mine.pidNamespace)?.[0] === namespace;
+  return {
+    pid: parseInt(pid, 36),
+    since: parseInt(since, 36),
+    started,
+    boot: isSameBoot ? mine.boot : boot,
+    pidNamespace: isSameView ? mine.pidNamespace : namespace,
+    token: isMine ? mine.token : token,
+  };
 }
 
 /** A lock file as it was read; a holder of the same name may come later. */
@@ -93,7 +138,7 @@ async function findAlive(
   gone: Map<string, Placed>,
   clock: Clock,
 ): Promise<Holder | undefined> {
-  for (const placed of await readLocks(folder)) {
+  for (const placed of await readLocks(folder, mine)) {
     const { holder, file } = placed;
     const key = `${file} ${holder?.token ?? ''}`;
     if (gone.has(key) || holder?.token === mine.token) continue;
@@ -103,13 +148,13 @@ async function findAlive(
   return undefined;
 }
 
-async function readLocks(folder: string): Promise<Placed[]> {
+async function readLocks(folder: string, mine: Holder): Promise<Placed[]> {
   const locks: Placed[] = [];
   for (const name of await readdir(folder)) {
     const generation = name.startsWith(LOCK) ? Number(name.slice(LOCK.length)) : Number.NaN;
     if (!Number.isSafeInteger(generation)) continue;
     const file = join(folder, name);
-    const holder = await readHolder(file);
+    const holder = await readHolder(file, mine);
     if (holder !== 'gone') {
       locks.push({ file, generation, holder: holder === 'damaged' ? undefined : holder });
     }
@@ -159,11 +204,11 @@ function holdLock(
   let released = false;
   const beat = async (): Promise<void> => {
     // A folder that cannot be listed at the moment is not lost.
-    const others = await readLocks(folder).catch(() => []);
+    const others = await readLocks(folder, mine).catch(() => []);
     if (released) return;
     if (others.some((other) => other.generation > generation)) return onLost();
     const now = new Date(clock.now());
-    await utimes(file, now, now).catch(() => undefined);
+    await lutimes(file, now, now).catch(() => undefined);
     if (!released) timer = clock.after(HEARTBEAT_MS, () => void beat());
   };
   timer = clock.after(HEARTBEAT_MS, () => void beat());
@@ -172,7 +217,7 @@ function holdLock(
       if (released) return;
       released = true;
       timer?.cancel();
-      const holder = await readHolder(file);
+      const holder = await readHolder(file, mine);
       if (typeof holder === 'object' && holder.token === mine.token)
         await rm(file, { force: true });
     },
@@ -203,7 +248,9 @@ async function startOf(pid: number): Promise<string> {
   }
 }
 
-async function readHolder(file: string): Promise<Holder | 'gone' | 'damaged'> {
+async function readHolder(file: string, mine: Holder): Promise<Holder | 'gone' | 'damaged'> {
+  const short = await readlink(file).catch(() => undefined);
+  if (short !== undefined) return holderOfShort(short, mine);
   let text: string;
   try {
     text = await readFile(file, 'utf8');
@@ -224,7 +271,7 @@ async function readHolder(file: string): Promise<Holder | 'gone' | 'damaged'> {
 
 async function modifiedAt(file: string): Promise<number> {
   try {
-    return (await stat(file)).mtimeMs;
+    return (await lstat(file)).mtimeMs;
   } catch {
     return 0;
   }

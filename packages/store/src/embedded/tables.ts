@@ -1,10 +1,11 @@
 /** The LMDB file: its tables, its atomic writes, its size. The only place that knows lmdb. */
-import { statSync, statfsSync } from 'node:fs';
-import { mkdir, stat } from 'node:fs/promises';
+import { statSync } from 'node:fs';
+import { mkdir, rm, stat, writeFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { CanopyError, type Clock, asDuration, errorText } from '@canopy/model';
 import { crc32c } from '@canopy/encoding';
 import * as lmdb from 'lmdb';
+import { diskRoom, noRoom } from './disk-room.js';
 import { Table, corruptFile } from './table.js';
 
 export const TABLE_NAMES = [
@@ -32,14 +33,8 @@ const FLUSH_TIMEOUT_MS = asDuration(60_000);
 /** Copies of pages while a transaction rewrites them, and the list of free pages. */
 const MAP_SLACK_BYTES = 64 * 1024 * 1024;
 const PAGE_BYTES = 4096;
-/**
- * Kept free on the disk, or this part of it where that is less: lmdb 3.5 writes beyond a buffer of its own where the disk refuses a
- * page (`last_error` in its mdb.c), and mostly ends the process by that, so it is not let come to it.
- */
-const DISK_RESERVE_BYTES = 16 * 1024 * 1024;
-const DISK_RESERVE_PART = 1 / 20;
-/** Of the reserve; below it nothing is deleted either, for that writes pages, too. */
-const DELETION_PART = 1 / 4;
+/** Written to a file of its own where the disk refused lmdb a page, before lmdb is let try again. */
+const TRIAL = Buffer.alloc(256 * 1024);
 
 interface TableStats {
   readonly pageSize: number;
@@ -54,12 +49,20 @@ export class Tables {
   readonly #tables: ReadonlyMap<TableName, Table>;
   readonly #clock: Clock;
   #isHearing = false;
+  /** The disk refused lmdb a page, maybe in a process before, which ended by that. */
+  #isDoubtful: boolean;
   /** Why the disk did not take the newest write; '' where it did. */
   refusal = '';
   readonly file: string;
 
-  private constructor(file: string, root: lmdb.RootDatabase<Buffer, Uint8Array>, clock: Clock) {
+  private constructor(
+    file: string,
+    root: lmdb.RootDatabase<Buffer, Uint8Array>,
+    clock: Clock,
+    isDoubtful: boolean,
+  ) {
     this.file = file;
+    this.#isDoubtful = isDoubtful;
     this.#root = root;
     this.#clock = clock;
     this.#tables = new Map(
@@ -72,8 +75,13 @@ export class Tables {
     );
   }
 
-  /** @throws CanopyError `storage_unavailable` where the file cannot be opened. */
-  static open(file: string, maxBytes: number, clock: Clock, readOnly = false): Tables {
+  /** `isDoubtful`: the process before did not end well. @throws CanopyError `storage_unavailable` where the file cannot be opened. */
+  static open(
+    file: string,
+    maxBytes: number,
+    clock: Clock,
+    { readOnly = false, isDoubtful = false } = {},
+  ): Tables {
     const mapSize = Math.ceil((maxBytes * 1.25 + MAP_SLACK_BYTES) / PAGE_BYTES) * PAGE_BYTES;
     try {
       const root = lmdb.open<Buffer, Uint8Array>({
@@ -85,7 +93,7 @@ export class Tables {
         pageSize: PAGE_BYTES,
         maxDbs: TABLE_NAMES.length + 1,
       });
-      return new Tables(file, root, clock);
+      return new Tables(file, root, clock, isDoubtful);
     } catch (error) {
       const reason = errorText(error);
       if (DAMAGED.test(reason)) throw corruptFile(file, reason);
@@ -106,6 +114,7 @@ export class Tables {
    */
   async write(puts: () => void, addedBytes = 0): Promise<void> {
     this.#checkDisk(addedBytes);
+    if (this.#isDoubtful) await this.#tryDisk();
     const committed = this.#root.batch(puts);
     this.#hearOfTurn();
     // Asked for now: later writes have flushes of their own, which this one need not wait for.
@@ -121,21 +130,37 @@ export class Tables {
       this.refusal = '';
     } catch (error) {
       this.refusal = errorText(error);
+      this.#isDoubtful = true;
       throw error;
     }
   }
 
   /** @throws CanopyError `storage_full` where neither the disk nor the file has room. */
   #checkDisk(addedBytes: number): void {
-    const { bavail, blocks, bsize } = statfsSync(this.file);
-    const reserve = Math.min(DISK_RESERVE_BYTES, blocks * bsize * DISK_RESERVE_PART);
-    const kept = addedBytes > 0 ? reserve + addedBytes : reserve * DELETION_PART;
-    const free = bavail * bsize;
-    // Some file systems do not say.
-    if (blocks === 0 || free >= kept || free + statSync(this.file).size - this.usedBytes() >= kept)
+    const { freeBytes, reserveBytes, deletionBytes } = diskRoom(this.file);
+    const kept = addedBytes > 0 ? reserveBytes + addedBytes : deletionBytes;
+    if (freeBytes >= kept || freeBytes + statSync(this.file).size - this.usedBytes() >= kept)
       return;
-    this.refusal = `no room left on the disk: ${free} bytes are free, ${Math.ceil(kept)} are needed`;
+    this.refusal = noRoom(freeBytes, kept);
     throw new CanopyError('storage_full', this.refusal);
+  }
+
+  /**
+   * A quota, a damaged disk or one that was set to read only shows by refusing alone: each refusal may end the process
+   * (disk-room.ts), so lmdb is not what tries whether it is over. @throws CanopyError `storage_full`, `storage_unavailable`.
+   */
+  async #tryDisk(): Promise<void> {
+    const trial = `${this.file}-trial`;
+    try {
+      await writeFile(trial, TRIAL, { flush: true });
+      this.#isDoubtful = false;
+    } catch (error) {
+      const refused = await writeError(error, this.file);
+      this.refusal = refused.message;
+      throw refused;
+    } finally {
+      await rm(trial, { force: true }).catch(() => undefined);
+    }
   }
 
   /**

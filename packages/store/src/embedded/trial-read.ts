@@ -8,6 +8,7 @@ import { rm, stat, writeFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { type Clock, asDuration } from '@canopy/model';
 import type { StoreLog } from '../health.js';
+import { diskRoom } from './disk-room.js';
 import { corruptFile } from './table.js';
 import { TABLE_NAMES } from './tables.js';
 
@@ -53,6 +54,11 @@ export async function tryToRead(
   const isDoubtful = lastedMs !== undefined && lastedMs < BRIEF_MS;
   if (size === undefined || (!isDoubtful && before === undefined)) return;
   await writeFile(doubt, '');
+  const { freeBytes, deletionBytes } = diskRoom(file);
+  if (freeBytes < deletionBytes) {
+    log('warn', 'the process before did not last; there is no room on the disk to try its store');
+    return;
+  }
   log('info', 'the process before did not last: the whole store is read first', { bytes: size });
   const lmdb = createRequire(import.meta.url).resolve('lmdb');
   const reader = spawn(process.execPath, ['-e', WALK, lmdb, file, ...TABLE_NAMES], {

@@ -42,7 +42,13 @@ export async function findIdentity(
   if (stored !== undefined) {
     const copied = stored.place !== '' && place !== '' && stored.place !== place;
     const { key } = stored;
-    if (!copied && key !== undefined) return { identity: { ...stored, key }, isKeyNew: false };
+    if (!copied && key !== undefined) {
+      const identity = { ...stored, key };
+      // It began where there was no room for a place.
+      const isPlaced = place === '' || stored.place === place;
+      if (!isPlaced) await saveIdentity(store, { ...identity, place });
+      return { identity, isKeyNew: false };
+    }
     if (!copied)
       return { identity: await saveIdentity(store, { ...stored, key: drawn() }), isKeyNew: true };
     log('warn', 'the storage folder is a copy of another: it goes on as a new journal', {

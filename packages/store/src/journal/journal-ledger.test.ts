@@ -16,7 +16,8 @@ import {
   parseLedger,
 } from '@canopy/model';
 import { afterEach, beforeEach, expect, it } from 'vitest';
-import { type EmbeddedStore, openEmbeddedStore } from '../embedded/embedded-store.js';
+import type { EmbeddedStore } from '../embedded/embedded-store.js';
+import { openEmbeddedStore } from '../embedded/open-embedded-store.js';
 import { FlakyStore } from '../testing/flaky-store.js';
 import { systemClock } from '../testing/fixtures.js';
 import { JournalWriter } from './journal-writer.js';

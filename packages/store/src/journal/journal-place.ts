@@ -3,6 +3,7 @@ import {
   CanopyError,
   type Clock,
   type DurationMs,
+  type Epoch,
   type JournalId,
   JOURNAL_START,
   type JournalPosition,
@@ -19,7 +20,6 @@ import {
   parseLedger,
   sleep,
 } from '@canopy/model';
-import type { StoreLog } from '../health.js';
 import { ExpectedScrapes } from './expected-scrapes.js';
 import {
   type GroupColumns,
@@ -52,7 +52,7 @@ export async function takePlace(options: JournalWriterOptions): Promise<Place> {
   const { store, clock, owner, leaseTtl, pathIdentity, randomBytes, log } = options;
   const found = await findIdentity(store, pathIdentity, randomBytes, log);
   const lease = await takeLease(store, journalRef(found.identity.id), owner, leaseTtl, clock);
-  return { found, lease, recovered: await recover(store, found.identity, log) };
+  return { found, lease, recovered: await recover(options, found.identity) };
 }
 
 /**
@@ -130,20 +130,32 @@ export function beginning(
   if (!mustRise && mayGoBack !== true) return { epoch: Math.max(1, epoch), sequence };
   // What the store knows of earlier epochs may be out of date; the clock is not, unless it was set back.
   const known = Math.max(epoch, seenUpTo?.(ref)?.epoch ?? 0);
+  return { epoch: epochAbove(known, { clock, randomBytes }), sequence: 0 };
+}
+
+/** By the clock; one of some places above `known` where that was set back behind it. */
+export function epochAbove(
+  known: Epoch,
+  { clock, randomBytes }: Pick<JournalWriterOptions, 'clock' | 'randomBytes'>,
+): Epoch {
   const seconds = Math.floor(clock.now() / 1000);
-  if (seconds > known) return { epoch: seconds, sequence: 0 };
+  if (seconds > known) return seconds;
   const [high, low] = randomBytes(2);
-  return { epoch: known + 1 + ((high * 256 + low) % PLACES), sequence: 0 };
+  return known + 1 + ((high * 256 + low) % PLACES);
 }
 
 /** Reads the end of the journal, from the last checkpoint on. */
-async function recover(store: Store, identity: JournalIdentity, log: StoreLog): Promise<Recovered> {
+async function recover(
+  { store, log, lostTail }: JournalWriterOptions,
+  identity: JournalIdentity,
+): Promise<Recovered> {
   const ref = journalRef(identity.id);
   const state = await store.journal(ref);
   const index = new JournalIndex();
   const cleanText = await store.getDocument(CLEAN_DOCUMENT);
   if (cleanText !== undefined) await store.putDocument(CLEAN_DOCUMENT, undefined);
-  const clean = cleanText === cleanMark(ref, state?.position ?? JOURNAL_START);
+  const isMarked = cleanText === cleanMark(ref, state?.position ?? JOURNAL_START);
+  const clean = isMarked && lostTail !== true;
   const expected = await ExpectedScrapes.load(
     store,
     identity,

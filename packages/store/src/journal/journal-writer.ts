@@ -16,7 +16,6 @@ import {
   type Ledger,
   type Milliseconds,
   PendingGaps,
-  type Sequence,
   type Timer,
   asTime,
   errorText,
@@ -34,6 +33,7 @@ import {
   targetKey,
 } from './group-columns.js';
 import { CommitHealth } from './commit-health.js';
+import { HeldLease } from './held-lease.js';
 import type { JournalIndex } from './journal-index.js';
 import {
   gapSinceBefore,
@@ -44,9 +44,9 @@ import {
   beginning,
   saveCheckpoint,
   saveEnd,
-  takeLeaseAgain,
   takePlace,
 } from './journal-place.js';
+import { Numbering } from './numbering.js';
 import { type JournalWriterOptions, type JournalWriterStats, emptyStats } from './options.js';
 import { type QueuedRecord, RecordQueue } from './record-queue.js';
 import { SyncWaiters } from './sync-waiters.js';
@@ -72,13 +72,10 @@ export class JournalWriter implements Journal {
   readonly #predecessors: Map<string, Predecessor>;
   readonly #stats: JournalWriterStats = emptyStats();
   readonly #commits: CommitHealth;
-  #lease: Lease;
-  /** Somebody else has taken it, or the store lost it: to be taken again. Commits renew it otherwise. */
-  #isLeaseLost = false;
+  readonly #lease: HeldLease;
+  readonly #numbers: Numbering;
   /** Stored position; null before the first commit. */
   #stored: JournalPosition | null;
-  #epoch: Epoch;
-  #sequence: Sequence;
   #nextGroup: GroupId;
   readonly #expected: ExpectedScrapes;
   #ledger: Ledger;
@@ -90,9 +87,6 @@ export class JournalWriter implements Journal {
   #running: Promise<boolean> | undefined;
   #timer: Timer | undefined;
   #keyFrameRequests = 0;
-  /** In a row. */
-  #fencedTimes = 0;
-  #breakAbove: JournalPosition | undefined;
   #checkpointAt: number;
   /** When the newest commit went through. */
   #committedAt = Number.NEGATIVE_INFINITY;
@@ -110,11 +104,10 @@ export class JournalWriter implements Journal {
     this.ref = journalRef(identity.id);
     this.cursorKey = Buffer.from(identity.key, 'hex');
     this.index = index;
-    this.#lease = lease;
+    this.#lease = new HeldLease(options, this.ref, lease);
     this.#checkpointAt = options.clock.monotonic();
     this.#stored = state?.position ?? null;
-    const begun = beginning(state, isKeyNew, this.ref, options);
-    ({ epoch: this.#epoch, sequence: this.#sequence } = begun);
+    this.#numbers = new Numbering(options, beginning(state, isKeyNew, this.ref, options));
     this.#nextGroup = index.nextGroup;
     this.#ledger = parseLedger(state?.ledger ?? '');
     this.#host = this.#makeHost();
@@ -146,7 +139,7 @@ export class JournalWriter implements Journal {
 
   /** Newest synced. */
   get position(): JournalPosition {
-    return this.#stored ?? { epoch: this.#epoch, sequence: 0 };
+    return this.#stored ?? { epoch: this.#numbers.epoch, sequence: 0 };
   }
 
   /** As of `position`, with what was refused since. */
@@ -156,7 +149,7 @@ export class JournalWriter implements Journal {
 
   /** Held until `close`; for trimming and tiles of this journal. */
   get lease(): Lease {
-    return this.#lease;
+    return this.#lease.lease;
   }
 
   /** Complete and synced up to this time. */
@@ -241,9 +234,7 @@ export class JournalWriter implements Journal {
    * seen more of this journal than there is. Frames not yet committed are dropped and named.
    */
   breakEpoch(above: JournalPosition): void {
-    if (above.epoch < this.#epoch) return;
-    if ((this.#breakAbove?.epoch ?? 0) < above.epoch) this.#breakAbove = above;
-    if (this.#batch === undefined) this.#applyBreak();
+    if (this.#numbers.askForBreak(above) && this.#batch === undefined) this.#applyBreak();
   }
 
   /** The next frame of every group is a key frame: so retention finds a place to cut. */
@@ -273,7 +264,7 @@ export class JournalWriter implements Journal {
       if (!isLost && left === 0) {
         await saveEnd(store, this.ref, this.index, this.#stored);
       }
-      if (!isLost) await store.releaseLease(this.#lease);
+      if (!isLost) await store.releaseLease(this.lease);
     } catch (error) {
       log('warn', `the journal could not be closed cleanly: ${errorText(error)}`);
     }
@@ -284,7 +275,7 @@ export class JournalWriter implements Journal {
   #makeHost(): GroupHost {
     return {
       keyFrameEvery: this.#options.keyFrameEvery,
-      epoch: () => this.#epoch,
+      epoch: () => this.#numbers.epoch,
       keyFrameRequests: () => this.#keyFrameRequests,
       now: () => this.#options.clock.now(),
       newGroup: () => this.#nextGroup++,
@@ -362,14 +353,14 @@ export class JournalWriter implements Journal {
   /** One try of one commit. False where the store did not take it; it stays for the next try. */
   async #commitOnce(): Promise<boolean> {
     const { store, clock, log } = this.#options;
-    if (this.#breakAbove !== undefined && this.#batch === undefined) this.#applyBreak();
+    if (this.#batch === undefined) this.#applyBreak();
     this.#batch ??= this.#makeBatch();
     if (this.#batch === undefined) return true;
     const begun = clock.monotonic();
     log('debug', 'a commit begins', { ...this.#batch.position });
     try {
-      await this.#takeLostLease();
-      const outcome = await store.commit(commitOf(this.#batch, this.#lease));
+      const lease = await this.#lease.take();
+      const outcome = await store.commit(commitOf(this.#batch, lease));
       this.#stats.lastCommitDurationMs = clock.monotonic() - begun;
       return await this.#takeOutcome(outcome, this.#batch);
     } catch (error) {
@@ -382,34 +373,31 @@ export class JournalWriter implements Journal {
     if (records.length === 0) return undefined;
     const oldest = this.#queue.oldestTime ?? Number.POSITIVE_INFINITY;
     const watermark = asTime(Math.min(this.#options.completeUpTo(), oldest - 1));
-    const after = { epoch: this.#epoch, sequence: this.#sequence };
-    const tally = this.#tally;
-    const batch = makeBatch(records, this.#stored, after, this.#ledger, tally, watermark);
+    const { last } = this.#numbers;
+    const batch = makeBatch(records, this.#stored, last, this.#ledger, this.#tally, watermark);
     this.#tally = new Tally();
-    this.#sequence = batch.position.sequence;
+    this.#numbers.given(batch.position);
+    if (this.#queue.length === 0) this.#numbers.beginAsked();
     return batch;
-  }
-
-  async #takeLostLease(): Promise<void> {
-    if (!this.#isLeaseLost) return;
-    this.#lease = await takeLeaseAgain(this.ref, this.#options);
-    this.#isLeaseLost = false;
   }
 
   async #takeOutcome(outcome: CommitOutcome, batch: Batch): Promise<boolean> {
     switch (outcome.outcome) {
       case 'applied':
+        if (outcome.beginEpoch === true) this.#numbers.askForNext(batch.position.epoch);
+        await this.#committed(batch);
+        return true;
       case 'already_applied':
         await this.#committed(batch);
         return true;
-      case 'fenced':
+      case 'fenced': {
         // The lease ran out or the store lost it: taken again, once without waiting.
-        this.#isLeaseLost = true;
-        this.#fencedTimes++;
+        const mayTryAgain = this.#lease.fenced();
         // Before a first commit nothing else tells of a wipe.
         if (batch.expected === null) await this.#expected.tellAgain();
-        if (this.#fencedTimes === 1) return true;
+        if (mayTryAgain) return true;
         throw new CanopyError('storage_unavailable', `the lease on journal ${this.ref} was lost`);
+      }
       case 'behind':
         return this.#storeWentBack(outcome.state);
       case 'absent':
@@ -427,7 +415,8 @@ export class JournalWriter implements Journal {
     this.#batch = undefined;
     this.#stats.commits++;
     this.#committedAt = clock.monotonic();
-    this.#fencedTimes = 0;
+    if (this.#queue.length === 0) this.#numbers.beginAsked();
+    this.#lease.held();
     this.#commits.wentThrough();
     log('debug', 'a commit is synced', { ...batch.position });
     this.index.observe(batch.entries);
@@ -457,7 +446,7 @@ export class JournalWriter implements Journal {
     const lost = this.#ledger.watermark;
     const kept = parseLedger(left?.ledger ?? '').watermark;
     this.#stored = left?.position ?? null;
-    this.#isLeaseLost = true;
+    this.#lease.lose();
     this.#newEpoch(left?.position.epoch ?? 0);
     const to = asTime(Math.max(lost, clock.now()));
     this.#enqueued++;
@@ -466,9 +455,8 @@ export class JournalWriter implements Journal {
   }
 
   #applyBreak(): void {
-    const above = this.#breakAbove;
-    this.#breakAbove = undefined;
-    if (above === undefined || above.epoch < this.#epoch) return;
+    const above = this.#numbers.takeBreak();
+    if (above === undefined) return;
     this.#options.log('warn', 'a reader has seen more of this journal: a new epoch begins', {
       seen: `${above.epoch}-${above.sequence}`,
     });
@@ -483,8 +471,7 @@ export class JournalWriter implements Journal {
       this.#tally.add(this.#batch.tally);
       this.#batch = undefined;
     }
-    this.#epoch = Math.max(this.#epoch, above) + 1;
-    this.#sequence = 0;
+    this.#numbers.begin(above);
     this.#countDropped(this.#queue.dropAll(), 'epoch_break');
   }
 

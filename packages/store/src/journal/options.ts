@@ -46,6 +46,8 @@ export interface JournalWriterOptions {
    * begins an epoch above any that one before it can have used.
    */
   readonly mayGoBack?: boolean;
+  /** The process before had entries in memory that the store never took: its end was not a clean one, whatever is stored. */
+  readonly lostTail?: boolean;
   /** How far this process has seen the journal, which the store may have forgotten. */
   readonly seenUpTo?: (ref: JournalRef) => JournalPosition | undefined;
   /** Awaited before the writer is there. */

@@ -3,7 +3,7 @@
  * was acknowledged. Arguments: folder of the store, journal ref.
  */
 import { asDuration } from '@canopy/model';
-import { openEmbeddedStore } from '../embedded/embedded-store.js';
+import { openEmbeddedStore } from '../embedded/open-embedded-store.js';
 import { systemClock, testEntry } from './fixtures.js';
 
 const [path, ref] = process.argv.slice(2);

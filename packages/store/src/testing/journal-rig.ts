@@ -15,7 +15,8 @@ import {
 } from '@canopy/model';
 import { VirtualClock } from '@canopy/model/testing';
 import { afterEach, beforeEach } from 'vitest';
-import { type EmbeddedStore, openEmbeddedStore } from '../embedded/embedded-store.js';
+import type { EmbeddedStore } from '../embedded/embedded-store.js';
+import { openEmbeddedStore } from '../embedded/open-embedded-store.js';
 import { JournalWriter } from '../journal/journal-writer.js';
 import type { JournalWriterOptions } from '../journal/options.js';
 import { systemClock } from './fixtures.js';

@@ -4,7 +4,8 @@
  */
 import { createHash } from 'node:crypto';
 import { EntryKind, JOURNAL_START, asDuration, errorText } from '@canopy/model';
-import { type EmbeddedStore, openEmbeddedStore } from '../embedded/embedded-store.js';
+import type { EmbeddedStore } from '../embedded/embedded-store.js';
+import { openEmbeddedStore } from '../embedded/open-embedded-store.js';
 import { systemClock } from './fixtures.js';
 
 /** All a store has of one journal, short. */
