@@ -26,6 +26,8 @@ export interface LinkWeather {
   crashAfter: number;
   crashAmid: number;
   lostAnswer: number;
+  /** Of everything: refused, though the store answers what comes before and after. */
+  refused: number;
 }
 
 export interface DatabaseOptions {
@@ -36,6 +38,7 @@ export interface DatabaseOptions {
   readonly chance: Chance;
   /** What is damaged at rest. */
   readonly damages: Chance;
+  readonly refusals: Chance;
   readonly history: History;
   readonly trace: Trace;
   readonly canaries: Canaries;
@@ -72,7 +75,9 @@ export class Database {
   /** Until then every command takes up to so long. */
   slowUntil = 0;
   slowMs = 0;
-  readonly weather: LinkWeather = { crashBefore: 0, crashAfter: 0, crashAmid: 0, lostAnswer: 0 };
+  readonly weather: LinkWeather = {
+    ...{ crashBefore: 0, crashAfter: 0, crashAmid: 0, lostAnswer: 0, refused: 0 },
+  };
   /** Times the content went back; whoever compares places across such a moment must not. */
   wentBack = 0;
   /** Something in it was damaged: counts of what can be read differ. */
@@ -225,7 +230,7 @@ export function linkTo(link: LinkOptions): ReportingStore {
   const { database, life } = link;
   const die = (why: string): void => link.die(why);
   const { store, options, weather } = database;
-  const { chance, trace, time, history, canaries, name, isEmbedded } = options;
+  const { chance, refusals, trace, time, history, canaries, name, isEmbedded } = options;
   // Whoever opens a folder has it for itself.
   if (isEmbedded) store.forgetLeases();
 
@@ -250,6 +255,10 @@ export function linkTo(link: LinkOptions): ReportingStore {
           // A server that is down refuses at once, one that hangs does not answer.
           life.in(chance.isHit(0.5) ? 0.3 : left, refuse);
           return;
+        }
+        if (!isEmbedded && refusals.isHit(weather.refused)) {
+          trace.note(`${name} refuses ${what}`, 'refused by stores');
+          return reject(new CanopyError('storage_unavailable', `${name} refuses`));
         }
         // Nobody is the worse for a read that did not happen.
         const doom = isWrite ? chance.between(0, 1) : Number.NaN;

@@ -194,9 +194,10 @@ export class Hierarchy {
     const { time, history, trace } = this.site;
     const chance = new Chance(this.plan.seed, name);
     const damages = new Chance(this.plan.seed, `${name} damages`);
+    const refusals = new Chance(this.plan.seed, `${name} refusals`);
     const canaries = this.#canaries;
     const shared = { time, history, trace, canaries };
-    const database = new Database({ name, isEmbedded, chance, damages, ...shared });
+    const database = new Database({ name, isEmbedded, chance, damages, refusals, ...shared });
     Object.assign(database.weather, weather);
     this.databases.set(name, database);
     return database;

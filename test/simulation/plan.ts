@@ -71,6 +71,8 @@ export interface Planned {
 
 export interface Plan {
   readonly seed: number;
+  /** Nothing goes wrong. */
+  readonly isCalm: boolean;
   /** All that are ever there. */
   readonly leaves: readonly string[];
   /** Of these, which come later, when. Milliseconds; infinite: a fault brings it. */
@@ -99,7 +101,15 @@ export interface Plan {
 
 const DATABASES = { parent: 'dbp', grand: 'dbg', filtered: 'dbf' } as const;
 
-export function planOf(seed: number): Plan {
+export const planOf = (seed: number): Plan =>
+  withRefusals(new Chance(seed, 'refusals'), planBeforeRefusals(seed));
+
+/** As plans were when fixed seeds were found: no store refuses anything while it is there. */
+export const planBeforeRefusals = (seed: number): Plan =>
+  withDamage(new Chance(seed, 'damage'), planBeforeDamage(seed));
+
+/** As plans were when the older of the fixed seeds were found: nothing is damaged at rest, either. */
+export function planBeforeDamage(seed: number): Plan {
   const chance = new Chance(seed, 'plan');
   const leaves = ['l1', 'l2', 'l3'].slice(0, chance.int(1, 3));
   const targets = ['t1:9100', 't2:9100', 't3:9100', 't4:9100'].slice(0, chance.int(1, 4));
@@ -109,7 +119,7 @@ export function planOf(seed: number): Plan {
     !isCalm && chance.isHit(share) ? chance.between(0, most) : 0;
   const late = chance.isHit(0.3) ? chance.between(3000, 20_000) : 0;
   const base = {
-    ...{ seed, leaves, targets, scrapedBy },
+    ...{ seed, isCalm, leaves, targets, scrapedBy },
     comes: late > 0 ? { [leaves.at(-1)!]: late } : {},
     scrapeMs: chance.of([250, 500, 1000]),
     pullMs: chance.of([1000, 2000, 5000]),
@@ -134,16 +144,16 @@ export function planOf(seed: number): Plan {
       crashAfter: often(0.4, 0.01),
       crashAmid: often(0.4, 0.2),
       lostAnswer: often(0.4, 0.03),
+      refused: 0,
     },
     leafLink: {
       ...{ crashBefore: often(0.3, 0.02), crashAfter: often(0.3, 0.02) },
-      ...{ crashAmid: 0, lostAnswer: 0 },
+      ...{ crashAmid: 0, lostAnswer: 0, refused: 0 },
     },
   };
   const faults = isCalm ? [] : faultsOf(chance, base);
   // Streams of their own: what was found with a seed before stays with it.
-  const plan = withMore(new Chance(seed, 'more'), base, faults, isCalm);
-  return isCalm ? plan : withDamage(new Chance(seed, 'damage'), plan);
+  return withMore(new Chance(seed, 'more'), base, faults);
 }
 
 type Base = Omit<Plan, 'faults' | 'deaths'>;
@@ -153,7 +163,8 @@ const NEWCOMER = 'l4';
 const LEAVES = 0.3;
 
 /** Deaths at anything a process waits for; stores torn; leaves that come and go. */
-function withMore(chance: Chance, base: Base, faults: Planned[], isCalm: boolean): Plan {
+function withMore(chance: Chance, base: Base, faults: Planned[]): Plan {
+  const { isCalm } = base;
   const often = (share: number, most: number): number =>
     !isCalm && chance.isHit(share) ? chance.between(0, most) : 0;
   const deaths = {
@@ -185,11 +196,28 @@ function withMore(chance: Chance, base: Base, faults: Planned[], isCalm: boolean
   return { ...base, leaves, comes, deaths, faults: planned };
 }
 
-/** As plans were when the older of the fixed seeds were found: nothing is damaged at rest. */
-export const asFound = (plan: Plan): Plan => ({
-  ...plan,
-  faults: plan.faults.filter(({ fault }) => fault.kind !== 'damage at rest'),
-});
+const REFUSING = 0.35;
+const REFUSED_MAX = 0.1;
+const FALLS_MAX = 4;
+
+/**
+ * In a share of the runs parents' stores refuse a command now and then: whatever is done in several may end amid them. They
+ * fall back more often there, for heads to be built up anew by several reads.
+ */
+function withRefusals(chance: Chance, plan: Plan): Plan {
+  const redis = redisOf(plan);
+  if (plan.isCalm || redis.length === 0 || !chance.isHit(REFUSING)) return plan;
+  const refused = chance.between(0, REFUSED_MAX);
+  const falls: Planned[] = Array.from({ length: chance.int(0, FALLS_MAX) }, () => ({
+    at: chance.between(Math.min(2000, plan.activeMs), plan.activeMs),
+    fault: {
+      ...{ kind: 'store falls back', database: chance.of(redis) },
+      ms: chance.between(0, 6000),
+    },
+  }));
+  const faults = [...plan.faults, ...falls].sort((a, b) => a.at - b.at);
+  return { ...plan, faults, parentLink: { ...plan.parentLink, refused } };
+}
 
 const DAMAGED = 0.35;
 const DAMAGES_MAX = 3;
@@ -198,9 +226,9 @@ const AFTER_HEALING_MS = 4000;
 
 /** Damage at rest, in a share of the runs. */
 function withDamage(chance: Chance, plan: Plan): Plan {
-  if (!chance.isHit(DAMAGED)) return plan;
+  if (plan.isCalm || !chance.isHit(DAMAGED)) return plan;
   const parents = databasesOf(plan);
-  const redis = parents.filter((name) => name !== DATABASES.parent || !plan.isParentEmbedded);
+  const redis = redisOf(plan);
   const leaves = plan.leaves.map((leaf) => `db${leaf}`);
   const planned: Planned[] = [];
   for (let left = chance.int(1, DAMAGES_MAX); left > 0; left--) {
@@ -219,7 +247,7 @@ function withDamage(chance: Chance, plan: Plan): Plan {
 
 function moreKinds(chance: Chance, base: Base): Array<() => Fault | undefined> {
   const all = databasesOf(base);
-  const redis = all.filter((name) => name !== DATABASES.parent || !base.isParentEmbedded);
+  const redis = redisOf(base);
   const ofRedis = (make: (database: string) => Fault) => (): Fault | undefined =>
     redis.length === 0 ? undefined : make(chance.of(redis));
   const away = (): number => chance.between(200, 15_000);
@@ -243,7 +271,7 @@ function moreKinds(chance: Chance, base: Base): Array<() => Fault | undefined> {
 
 function faultsOf(chance: Chance, base: Base): Planned[] {
   const machines = machinesOf(base);
-  const redis = databasesOf(base).filter((name) => name !== 'dbp' || !base.isParentEmbedded);
+  const redis = redisOf(base);
   const kinds: Array<() => Fault | undefined> = [
     () => ({ kind: 'kill', machine: chance.of(machines), away: chance.between(200, 15_000) }),
     () => ({ kind: 'kill', machine: chance.of(machines), away: chance.between(200, 2000) }),
@@ -302,3 +330,7 @@ export function databasesOf(plan: Base): string[] {
   if (plan.hasFiltered) names.push(DATABASES.filtered);
   return names;
 }
+
+/** Those that may lose what they acknowledged. */
+const redisOf = (plan: Base): string[] =>
+  databasesOf(plan).filter((name) => name !== DATABASES.parent || !plan.isParentEmbedded);
