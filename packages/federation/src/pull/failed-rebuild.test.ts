@@ -1,5 +1,5 @@
 /** The appender could not be brought to where the store is: nothing is pulled on top of a part of it. */
-import { CanopyError, asDuration } from '@canopy/model';
+import { CanopyError, JOURNAL_START, type JournalRef, asDuration } from '@canopy/model';
 import { VirtualClock } from '@canopy/model/testing';
 import { expect, it, onTestFinished, vi } from 'vitest';
 import { FixtureJournal } from '../testing/fixture-journal.js';
@@ -86,4 +86,34 @@ it('loads a journal that the store has more of, where that could not be read to 
   expect(one.appender.entries.length).toBe(taken);
   await one.pullAll(server.target());
   expect((await store.journal(journal.ref))!.position).toEqual(journal.position);
+});
+
+it('counts no sample that the parent counted which pulled meanwhile', async () => {
+  const { clock, journal, server, scrape, store } = await rig();
+  const one = new PullRig(store, clock, { leaseTtl: asDuration(1000) });
+  const onLoaded = async (ref: JournalRef): Promise<void> => {
+    const all = { maxBytes: 1e9, maxEntries: 1e9 };
+    other.appender.apply(ref, await store.readEntries(ref, JOURNAL_START, all));
+  };
+  const other: PullRig = new PullRig(store, clock, {
+    ...{ owner: 'other', leaseTtl: asDuration(1000), onLoaded },
+  });
+  const pull = async (parent: PullRig, frames: number): Promise<void> => {
+    await scrape(frames);
+    await parent.pullAll(server.target());
+  };
+  await pull(one, 2);
+  await clock.advance(2000);
+  // The other one counts these with its second page.
+  await pull(other, 20);
+  await pull(other, 1);
+  await clock.advance(2000);
+  await pull(one, 1);
+  await pull(one, 1);
+  await pull(one, 1);
+  const { ledger } = (await store.journal(journal.ref))!;
+  const { frames, samples } = JSON.parse(ledger) as { frames: number; samples: number };
+  // A page whose count a parent takes with it when it leads no more is not counted; none is twice.
+  expect(samples).toBeLessThanOrEqual(frames);
+  expect(samples).toBeGreaterThan(frames - 6);
 });

@@ -69,6 +69,8 @@ export class JournalIntake {
   #isReleased = false;
   #detour: Detour | undefined;
   #watermark = 0;
+  /** The ledger of the last commit, as it was sent. */
+  #sent = '';
   /** Applied since the last commit: not in the stored ledger yet. */
   #samples = 0;
   #refused: Record<string, number> = {};
@@ -280,7 +282,8 @@ export class JournalIntake {
     ledger: Ledger,
   ): Promise<boolean> {
     this.#isUnsure = true;
-    const outcome = await this.#commit(next, known, entries, JSON.stringify(ledger));
+    this.#sent = JSON.stringify(ledger);
+    const outcome = await this.#commit(next, known, entries, this.#sent);
     this.#isUnsure = false;
     if (outcome.outcome === 'behind') {
       this.#totals.behind++;
@@ -387,6 +390,8 @@ export class JournalIntake {
       await this.#apply(entries);
       after = entries[entries.length - 1];
     }
+    // Another parent's ledger counts it already, all but the last page.
+    if (state.ledger !== this.#sent) this.#forgetPending();
     this.#known = knownFrom(state);
   }
 
