@@ -10,10 +10,8 @@ import {
   FrameDecoder,
   FrameEncoder,
   decodeGap,
-  decodeLayout,
   encodeEntry,
   encodeGap,
-  encodeLayout,
   entryPayload,
   frameLayoutVersion,
 } from '@canopy/encoding';
@@ -27,14 +25,12 @@ import {
   type GroupMeta,
   type JournalEntry,
   type JournalPosition,
-  type LayoutRecord,
-  type LayoutSlot,
   SampleState,
   asDuration,
   asTime,
   comparePositions,
 } from '@canopy/model';
-import type { LayoutFilter } from './verdicts.js';
+import { type LayoutFilter, type Verdict, slotNumber } from './verdicts.js';
 
 /** How many slots of a group there are, and how many of them pass. */
 interface SlotCounts {
@@ -141,11 +137,11 @@ export class FilterView {
       for (const [id, group] of this.#groups) group.tracked ||= this.#becomesPartial(id);
       return false;
     }
-    const layout = readLayout(entry);
-    if (layout === null) return true;
-    this.#countEventual(entry, layout);
+    const verdict = this.#filter(entry);
+    if (verdict === null) return true;
+    this.#countEventual(entry, verdict);
     const isBefore = entry.epoch === this.#epoch && comparePositions(entry, this.start) <= 0;
-    if (isBefore) this.#addLayout(entry, layout, this.#isBlind);
+    if (isBefore) this.#addLayout(verdict, this.#isBlind);
     return true;
   }
 
@@ -189,8 +185,8 @@ export class FilterView {
     if (!group.blind && group.keySequence === 0 && group.lastTime === 0) return undefined;
     // Where it was partial before, the place to start from was chosen with its key frame in mind.
     if (isPartial(group)) return undefined;
-    const layout = readLayout(entry);
-    if (layout === null || !isPartial(this.#countAfter(group, entry, layout))) return undefined;
+    const verdict = this.#filter(entry);
+    if (verdict === null || !isPartial(countAfter(group, verdict))) return undefined;
     if (group.keySequence === 0) return { from: null };
     // Others may turn with it (one release, many targets): not one view made again for each.
     let sequence = Math.min(this.replayFrom().sequence, group.keySequence - 1);
@@ -275,29 +271,16 @@ export class FilterView {
   }
 
   #offerLayout(entry: JournalEntry): JournalEntry | null {
-    const layout = readLayout(entry);
+    const verdict = this.#filter(entry);
     // What we cannot read, the reader may (a later version); its frames go where their group goes.
-    if (layout === null) {
+    if (verdict === null) {
       const group = this.#groups.get(entry.group);
       if (group !== undefined) group.version = Number.POSITIVE_INFINITY;
       return entry;
     }
-    const kept = this.#addLayout(entry, layout, false);
-    const passesWhole = !kept.includes(0);
-    // The reader needs every version of a layout, also one that adds nothing it sees.
-    if (passesWhole) return entry;
-    const slots: LayoutSlot[] = [];
-    const slotNumbers: number[] = [];
-    for (let i = 0; i < layout.slots.length; i++) {
-      if (kept[i] === 0) continue;
-      slots.push(layout.slots[i]);
-      slotNumbers.push(slotNumber(layout, i));
-    }
-    const { epoch, sequence, kind, group, time, key } = entry;
-    return encodeEntry(
-      { epoch, sequence, kind, group, time, key },
-      encodeLayout({ ...layout, slots, slotNumbers }),
-    );
+    this.#addLayout(verdict, false);
+    const { filtered } = verdict;
+    return filtered === null ? entry : withPayload(entry, entry.key, filtered);
   }
 
   #offerGap(entry: JournalEntry, group: FilteredGroup | undefined): JournalEntry | null {
@@ -382,11 +365,8 @@ export class FilterView {
     return withPayload(entry, entry.key, filtered);
   }
 
-  /**
-   * Takes a layout record in; says for each of its slots whether it passes. `blind` holds where the
-   * group is new to the view.
-   */
-  #addLayout(entry: JournalEntry, layout: LayoutRecord, blind: boolean): Uint8Array {
+  /** Takes a layout record in. `blind` holds where the group is new to the view. */
+  #addLayout({ layout, kept }: Verdict, blind: boolean): void {
     let group = this.#groups.get(layout.group);
     if (group === undefined) {
       group = newGroup(layout.meta, blind);
@@ -401,7 +381,6 @@ export class FilterView {
     if (layout.slotNumbers === null && layout.version > group.version + 1) group.isHoled = true;
     group.version = Math.max(group.version, layout.version);
     group.slotCount = Math.max(group.slotCount, layout.slotCount);
-    const kept = this.#filter(entry, layout);
     for (let i = 0; i < kept.length; i++) {
       group.present++;
       if (kept[i] === 0) continue;
@@ -409,7 +388,6 @@ export class FilterView {
       group.mask[slotNumber(layout, i)] = 1;
     }
     group.tracked ||= isPartial(group) || this.#becomesPartial(layout.group);
-    return kept;
   }
 
   /** By the layouts known when the view was made. */
@@ -418,19 +396,17 @@ export class FilterView {
     return eventual !== undefined && isPartial(eventual);
   }
 
-  #countEventual(entry: JournalEntry, layout: LayoutRecord): void {
+  #countEventual(entry: JournalEntry, verdict: Verdict): void {
     const key = keyOf(entry.epoch, entry.group);
     const before = this.#eventual.get(key) ?? { present: 0, kept: 0 };
-    this.#eventual.set(key, this.#countAfter(before, entry, layout));
+    this.#eventual.set(key, countAfter(before, verdict));
   }
+}
 
-  #countAfter(before: SlotCounts, entry: JournalEntry, layout: LayoutRecord): SlotCounts {
-    let { present, kept } = before;
-    const passing = this.#filter(entry, layout);
-    present += passing.length;
-    for (const passes of passing) kept += passes;
-    return { present, kept };
-  }
+function countAfter(before: SlotCounts, { kept: passing }: Verdict): SlotCounts {
+  let { kept } = before;
+  for (const passes of passing) kept += passes;
+  return { present: before.present + passing.length, kept };
 }
 
 function newGroup(
@@ -457,18 +433,6 @@ function newGroup(
     overAfter: OVER_INTERVALS * (interval || INTERVAL_MS),
   };
 }
-
-function readLayout(entry: JournalEntry): LayoutRecord | null {
-  try {
-    return decodeLayout(entryPayload(entry));
-  } catch (error) {
-    if (error instanceof FormatError) return null;
-    throw error;
-  }
-}
-
-const slotNumber = (layout: LayoutRecord, index: number): number =>
-  layout.slotNumbers === null ? layout.firstSlot + index : layout.slotNumbers[index];
 
 /**
  * Stands in the place of a frame that cannot be filtered: what it builds on is gone. `before`: time of

@@ -1,5 +1,6 @@
 /** What a filter costs is a matter of layouts, not of frames, pages or readers. */
-import { type JournalEntry, type LayoutRecord, type Matcher, makeMatcher } from '@canopy/model';
+import { decodeLayout, encodeEntry, encodeLayout } from '@canopy/encoding';
+import { EntryKind, type Matcher, asDuration, asTime, makeMatcher } from '@canopy/model';
 import { VirtualClock } from '@canopy/model/testing';
 import { expect, it, onTestFinished } from 'vitest';
 import { FixtureJournal } from '../testing/fixture-journal.js';
@@ -112,16 +113,25 @@ it('a new group of several layout records needs no view made again', async () =>
 });
 
 it('what is kept is bounded: selections go that nobody asked for longest', () => {
-  const verdicts = new Verdicts(3000);
-  const layout = {
+  const layout = encodeLayout({
+    ...{ group: 1, version: 1, firstSlot: 0, firstFamily: 0, slotCount: 500 },
+    meta: { kind: 'aligned', target: [], scrapeUrl: '', interval: asDuration(1), continues: 0 },
     slots: Array.from({ length: 500 }, (_, i) => ({ labels: ['i', String(i)], family: -1 })),
-  } as unknown as LayoutRecord;
-  const entry = { epoch: 1, sequence: 1, bytes: new Uint8Array(8) } as unknown as JournalEntry;
+    ...{ slotNumbers: null, families: [] },
+  });
+  const place = { epoch: 1, sequence: 1, group: 1, time: asTime(1), key: false };
+  const entry = encodeEntry({ ...place, kind: EntryKind.layout }, layout);
+  // Three of a byte for each slot, and what is left of the record.
+  const verdicts = new Verdicts(3 * (500 + 600));
   const ask = (value: string): number => {
     const selection = { canonical: value, matcherSets: [[makeMatcher('i', '=', value)]] };
-    return verdicts
-      .of(selection, 'a'.repeat(32) as never)(entry, layout)
-      .indexOf(1);
+    const filter = verdicts.of(selection, 'a'.repeat(32) as never);
+    const verdict = filter(entry)!;
+    expect(filter(entry)).toBe(verdict); // nothing is decoded or encoded again
+    const passing = decodeLayout(verdict.filtered!);
+    expect(passing).toMatchObject({ slotCount: 500, slotNumbers: [Number(value)] });
+    expect(passing.slots).toEqual([{ labels: ['i', value], family: -1 }]);
+    return verdict.kept.indexOf(1);
   };
   for (const value of ['1', '2', '3', '1', '2', '3']) expect(ask(value)).toBe(Number(value));
   expect(verdicts.evaluated).toBe(3 * 500);
