@@ -1,8 +1,8 @@
-import { type JournalRef, type Ledger } from '@canopy/model';
+import type { JournalRef } from '@canopy/model';
 import { VirtualClock } from '@canopy/model/testing';
 import { afterEach, describe, expect, it } from 'vitest';
 import { FixtureJournal, RecordingAppender } from '../testing/fixture-journal.js';
-import { MemoryStore } from '../testing/memory-store.js';
+import { MemoryStore, ledgerOf } from '../testing/memory-store.js';
 import { reportOf } from '../testing/report.js';
 import { PullRig, ServerRig, id } from '../testing/rig.js';
 import { type SourceTrust, TRUSTED } from './trust.js';
@@ -198,8 +198,6 @@ describe('labels that a source may write', () => {
     ...LEAF,
     labels: new Map([['cluster', new Set(values)]]),
   });
-  const ledgerOf = async (store: MemoryStore, ref: JournalRef) =>
-    JSON.parse((await store.journal(ref))!.ledger) as Ledger;
 
   it('a group with another value is refused whole, the others are not', async () => {
     const clock = new VirtualClock(T0);

@@ -10,6 +10,8 @@ import { ServerRig, id } from './rig.js';
 /** Where the clock of a leaf begins, and its journal. */
 export const T0 = 1_700_000_000_000;
 export const LEAF = id('a');
+/** Its frames may stand so late: a younger one than the oldest kept may be gone. Milliseconds. */
+export const LATE = 10_000;
 
 interface LeafParts {
   readonly clock?: VirtualClock;
@@ -31,6 +33,8 @@ export async function startLeaf({
   onTestFinished(() => server.close());
   return { clock, store, journal, server };
 }
+
+export const leafWith = (options: Partial<FrameServerOptions>) => startLeaf({ options });
 
 /** Two groups, `frames` frames each: what a leaf with two targets writes. */
 export async function fill(journal: FixtureJournal, frames: number, first = 0): Promise<void> {

@@ -28,6 +28,7 @@ import {
   comparePositions,
   EntryKind,
   type GapRecord,
+  type Ledger,
   asTime,
   parseLedger,
 } from '@canopy/model';
@@ -474,3 +475,7 @@ export class MemoryStore implements Store {
     return journal;
   }
 }
+
+/** As it is stored. */
+export const ledgerOf = async (store: MemoryStore, ref: JournalRef): Promise<Ledger> =>
+  JSON.parse((await store.journal(ref))!.ledger) as Ledger;
