@@ -1,4 +1,5 @@
 import { availableParallelism } from 'node:os';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { defineConfig } from 'vitest/config';
 
@@ -14,8 +15,8 @@ const END_TO_END = ['e2e', 'differential', 'chaos', 'conformance'].map(
  * They judge whether a busy process is on time, or compare two servers scrape by scrape of 1 s: what runs beside them would
  * be judged, too. Last, one by one.
  */
-const ALONE = ['e2e/hung', 'e2e/hostile', 'e2e/readers', 'differential/differential'].map(
-  (name) => `test/${name}.test.ts`,
+const ALONE = ['hung', 'hostile', 'readers', 'bad-input', '../differential/differential'].map(
+  (name) => join('test/e2e', `${name}.test.ts`),
 );
 /** Native databases and process-wide watchers outlive the modules that opened them: a process for each file. */
 const ISOLATED = ['packages/store', 'packages/canopy'];
