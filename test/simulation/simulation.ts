@@ -128,7 +128,8 @@ function missing(hierarchy: Hierarchy, upTo: Places): string[] {
       const wanted = isOver(hierarchy, truth)
         ? leftAt(hierarchy, machine, truth)
         : upTo.get(truth.ref);
-      if (wanted === undefined) continue;
+      // Of what its store lost whole nothing is owed.
+      if (wanted === undefined || wanted.epoch === 0) continue;
       const has = headPosition(machine, truth);
       if (has !== undefined && comparePositions(has, wanted) >= 0) continue;
       const hasText = has === undefined ? 'nothing' : originKey(has);
