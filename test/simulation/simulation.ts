@@ -130,7 +130,9 @@ function missing(hierarchy: Hierarchy, upTo: Places): string[] {
         : upTo.get(truth.ref);
       // Of what its store lost whole nothing is owed.
       if (wanted === undefined || wanted.epoch === 0) continue;
-      const has = headPosition(machine, truth);
+      // A head that was built up from tiles alone has applied nothing: what they hold is compared by samples.
+      const { store } = machine.options.database;
+      const has = headPosition(machine, truth) ?? store.trimmed(truth.ref);
       if (has !== undefined && comparePositions(has, wanted) >= 0) continue;
       const hasText = has === undefined ? 'nothing' : originKey(has);
       lacks.push(`${name} has ${hasText} of ${truth.writer}, not ${originKey(wanted)}`);
