@@ -25,9 +25,8 @@ const tests = (folder: string): string[] => [
   `${folder}/src/**/*.test.ts`,
   `${folder}/src/**/*.fuzz.ts`,
 ];
-const PATIENT = { testTimeout: 180_000, hookTimeout: 120_000 };
-// A bound for what hangs; a busy machine takes several times as long as a quiet one.
-const QUICK = { testTimeout: 60_000, hookTimeout: 60_000 };
+// Bounds for what hangs; a busy machine takes several times as long as a quiet one.
+const BOUNDS = { testTimeout: 180_000, hookTimeout: 120_000 };
 
 /** Projects begin in the order of their names: first what mostly waits, so that what computes fills up what it leaves. */
 export default defineConfig({
@@ -39,7 +38,7 @@ export default defineConfig({
       {
         resolve,
         ssr,
-        test: { name: 'end-to-end', root, include: END_TO_END, exclude: ALONE, ...PATIENT },
+        test: { name: 'end-to-end', root, include: END_TO_END, exclude: ALONE, ...BOUNDS },
       },
       {
         resolve,
@@ -49,18 +48,18 @@ export default defineConfig({
           root,
           include: ALONE,
           fileParallelism: false,
-          ...PATIENT,
+          ...BOUNDS,
         },
       },
       {
         resolve,
         ssr,
-        test: { name: 'simulation', root, include: ['test/simulation/**/*.test.ts'], ...QUICK },
+        test: { name: 'simulation', root, include: ['test/simulation/**/*.test.ts'], ...BOUNDS },
       },
       {
         resolve,
         ssr,
-        test: { name: 'unit', root, include: ISOLATED.flatMap(tests), ...QUICK },
+        test: { name: 'unit', root, include: ISOLATED.flatMap(tests), ...BOUNDS },
       },
       {
         resolve,
@@ -77,7 +76,7 @@ export default defineConfig({
           exclude: ISOLATED.flatMap(tests),
           // To load the modules anew for each file costs more than most files' tests.
           isolate: false,
-          ...QUICK,
+          ...BOUNDS,
         },
       },
     ],
