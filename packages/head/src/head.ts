@@ -84,7 +84,8 @@ export class Head implements Appender, Queryable {
     tilesUnreadable: 0,
     tilesWithoutLayout: 0,
     samplesHidden: 0,
-    onTileCorrupt: (ref: JournalRef, meta: TileMeta) => this.#options.onTileCorrupt?.(ref, meta),
+    onTileCorrupt: (ref: JournalRef, { meta, archived }: Tile) =>
+      this.#options.onTileCorrupt?.(ref, meta, archived?.meta),
   };
   readonly #refused: Record<string, number> = {};
   /** The head's tiles beside the store's. */
@@ -182,10 +183,7 @@ export class Head implements Appender, Queryable {
     }
   }
 
-  /**
-   * Takes in what tiles the store has. Frames they hold are not added again by `apply`. `trimmed`: up to where the
-   * journal was cut then.
-   */
+  /** Takes in what tiles the store has: their frames are not added again by `apply`. `trimmed`: where the journal was cut. */
   restoreTiles(ref: JournalRef, metas: readonly TileMeta[], trimmed?: JournalPosition): void {
     this.#counts.tilesWithoutLayout += this.#journal(ref).restoreTiles(metas, trimmed);
   }

@@ -41,11 +41,11 @@ export interface HeadOptions {
    */
   onTileClosed(ref: JournalRef, tile: StoredTile): void;
   /**
-   * Bytes of a tile that came from the store fail their checks, each time they are read; the tile is not
-   * shown. Must not throw.
+   * Bytes of a tile that came from the store (`block`: from there) fail their checks, each time they are read; the tile
+   * is not shown. They may be another's: a store that fell back gives numbers of blocks again. Must not throw.
    */
-  onTileCorrupt?(ref: JournalRef, meta: TileMeta): void;
-  /** The index of a block fails its checks: nothing of the block is shown. Must not throw. */
+  onTileCorrupt?(ref: JournalRef, meta: TileMeta, block?: BlockMeta): void;
+  /** The index of a block fails its checks, or is another's now: nothing of the block is shown. Must not throw. */
   onBlockCorrupt?(ref: JournalRef, meta: BlockMeta): void;
   /**
    * Frames that a journal has cannot be decoded, because what they build on is gone: as a gap of their

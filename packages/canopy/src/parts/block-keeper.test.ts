@@ -1,4 +1,13 @@
-import { type JournalRef, type Store, asDuration, asTime, makeMatcher } from '@canopy/model';
+import {
+  type BlockMeta,
+  JOURNAL_START,
+  type JournalRef,
+  type Store,
+  asDuration,
+  asTime,
+  blockName,
+  makeMatcher,
+} from '@canopy/model';
 import { expect, it } from 'vitest';
 import { EVER, HOUR, MINUTE, SmallParent, TTL } from '../testing/small-parent.js';
 import { systemClock } from '../clock.js';
@@ -223,6 +232,50 @@ function before(
   };
   Object.assign(store, { [what]: hooked });
 }
+
+it('goes on with the own journal where the store lost blocks, takes nothing of others for damaged', async () => {
+  const parent = new SmallParent();
+  const group = parent.group('one');
+  const begin = parent.clock.now();
+  const frames = async (from: number, to: number) => {
+    for (let minute = from; minute < to; minute++) {
+      group.frame(begin + minute * MINUTE, [minute ** 3], minute % 30 === 0);
+    }
+    await parent.take();
+    parent.clock.stepWallClock((to - from) * MINUTE);
+    parent.watermark = parent.clock.now();
+    await parent.tiles.write();
+  };
+  // A reader is away: nothing is cut.
+  parent.tiles = parent.newTiles({ oldestReader: () => JOURNAL_START });
+  await frames(0, 480);
+  const before = parent.store.copy();
+  const asked: string[] = [];
+  const onWentBack = (ref: JournalRef) => (asked.push(ref[0]), Promise.resolve(false));
+  const blocks = parent.newBlocks({ onWentBack, sealDelay: asDuration(0) });
+  await blocks.run(parent.clock.now());
+  expect(parent.windows().length).toBeGreaterThan(1);
+  // Its writer has found out, and named it. Blocks come to be with the numbers of those that are gone, and are merged.
+  parent.store.become(before);
+  await frames(480, 24 * 60);
+  for (let i = 0; i < 3; i++) await blocks.run(parent.clock.now());
+  expect(parent.corrupt).toEqual([]);
+  expect(asked).toEqual(['a']);
+  expect(blocks.stats.merged).toBeGreaterThan(0);
+  const names = (list: readonly BlockMeta[]) => list.map(blockName).sort();
+  const stored = await parent.store.blocks(parent.ref);
+  expect(names(parent.head.blocks.list(parent.ref))).toEqual(names(stored));
+
+  // The same of tiles in no block: of what is left a block is made.
+  const loose = parent.head.blocks.looseTiles(parent.ref);
+  await frames(24 * 60, 27 * 60);
+  const [lost] = parent.head.blocks.looseTiles(parent.ref).filter((meta) => !loose.includes(meta));
+  await parent.store.dropTiles(await parent.leases.take(parent.ref), [lost]);
+  for (let i = 0; i < 2; i++) await blocks.run(parent.clock.now());
+  expect(parent.corrupt).toEqual([]);
+  expect(asked).toEqual(['a', 'a']);
+  expect(parent.head.blocks.looseTiles(parent.ref)).toContain(lost);
+});
 
 it('makes no block without tiles that the store lost while it was made: the journal has them', async () => {
   const { parent, asked } = await fourHours();

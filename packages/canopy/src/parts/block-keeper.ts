@@ -24,6 +24,7 @@ import { isBehind, standing } from './fallen-store.js';
 import type { JournalLeases } from './journal-leases.js';
 import { DamagedBlock, type MergeProgress, mergeBlocks } from './merge.js';
 import { type SealedTiles, sealTiles } from './seal.js';
+import { nameOf } from './tile-places.js';
 
 /** What is asked of the head. */
 export type BlockHead = Pick<Head, 'blocks' | 'dropTiles' | 'position'>;
@@ -75,6 +76,8 @@ interface Unsettled {
 
 export class BlockKeeper {
   readonly #options: BlockKeeperOptions;
+  /** Tiles of the own journal that the store has lost: the journal keeps what it still has of their frames. */
+  readonly #gone = new Map<JournalRef, Set<string>>();
   /** Finished or not: the store's answer was lost. */
   readonly #unsettled = new Map<JournalRef, Unsettled>();
   /** How often the head of a journal was built up anew: tiles of an earlier one are not those of the next. */
@@ -114,6 +117,7 @@ export class BlockKeeper {
   /** Forgets what was under way for a journal that is built up anew. */
   forget(ref: JournalRef): void {
     this.#unsettled.delete(ref);
+    this.#gone.delete(ref);
     // Their numbers may be given to others.
     for (const name of this.#damaged) if (name.startsWith(`${ref}/`)) this.#damaged.delete(name);
     this.#heads.set(ref, this.#headOf(ref) + 1);
@@ -155,15 +159,32 @@ export class BlockKeeper {
     const state = await store.journal(ref);
     if (state === undefined || isBehind(state, head(), ref)) return false;
     if (onWentBack === undefined) return true;
-    const known = { tiles: head().blocks.looseTiles(ref), blocks: head().blocks.list(ref) };
+    const loose = head().blocks.looseTiles(ref);
+    const blocks = head().blocks.list(ref);
     const stored = { blocks: await store.blocks(ref), tiles: await store.tiles(ref) };
+    for (const tile of stored.tiles) this.#gone.get(ref)?.delete(nameOf(tile));
+    const known = { tiles: this.#withoutGone(ref, loose), blocks };
     if (standing(known, stored, state.trimmed) === 'as known') return true;
-    return !(await onWentBack(ref));
+    if (await onWentBack(ref)) return false;
+    // The own journal, which goes on; its writer has named what is gone. Other blocks may have the numbers of those.
+    this.forget(ref);
+    head().blocks.restore(ref, stored.blocks);
+    const there = new Set(stored.tiles.map(nameOf));
+    const gone = loose.map(nameOf).filter((name) => !there.has(name));
+    this.#gone.set(ref, new Set(gone));
+    return true;
+  }
+
+  #withoutGone(ref: JournalRef, tiles: readonly TileMeta[]): readonly TileMeta[] {
+    const gone = this.#gone.get(ref);
+    return gone === undefined ? tiles : tiles.filter((tile) => !gone.has(nameOf(tile)));
   }
 
   async #seal(ref: JournalRef, now: Milliseconds): Promise<void> {
     const { window, head, store, leases, log } = this.#options;
-    for (const [from, tiles] of this.#windows(head().blocks.looseTiles(ref))) {
+    for (const [from, tiles] of this.#windows(
+      this.#withoutGone(ref, head().blocks.looseTiles(ref)),
+    )) {
       const to = asTime(from + window);
       if (!this.#isPast(ref, to, now, this.#options.sealDelay)) continue;
       const asked = this.#headOf(ref);

@@ -37,7 +37,7 @@ import type { Log } from '../log.js';
 import { SelfMetrics } from '../metrics/registry.js';
 import { openAdministration } from './administration.js';
 import { Configuration, type RunningConfig } from './configuration.js';
-import { corruptBlock, corruptTile } from './corrupt-records.js';
+import { FoundDamage } from './corrupt-records.js';
 import type { Deletions } from './deletions.js';
 import { makeDoors } from './doors.js';
 import { FoundGaps } from './found-gaps.js';
@@ -251,14 +251,15 @@ export class CanopyProcess {
    */
   async listen(role: RoleParts): Promise<Web> {
     const { settings, clock, log } = this;
+    const damage = new FoundDamage(this.store, (record) => this.noteCorrupt(record));
     const head = new Head({
       clock,
       windowMs: HEAD_WINDOW,
       tileFrames: KEY_FRAME_EVERY,
       outOfOrderWindow: this.outOfOrderWindow,
       onTileClosed: (ref, tile) => role.tiles?.onClosed(ref, tile),
-      onTileCorrupt: (ref, meta) => this.noteCorrupt(corruptTile(ref, meta)),
-      onBlockCorrupt: (ref, meta) => this.noteCorrupt(corruptBlock(ref, meta)),
+      onTileCorrupt: (ref, meta, block) => damage.tile(ref, meta, block),
+      onBlockCorrupt: (ref, meta) => damage.block(ref, meta),
       onFramesLost: (ref, gap) => this.foundGaps.name(ref, gap),
       tileSource: role.tiles?.source ?? null,
       maxSeries: SERIES_MAX,

@@ -14,7 +14,7 @@ import { systemClock } from '../clock.js';
 import { BlockKeeper, type BlockKeeperOptions } from '../parts/block-keeper.js';
 import { JournalLeases } from '../parts/journal-leases.js';
 import { recoverJournal } from '../parts/recovery.js';
-import { TileKeeper } from '../parts/tile-keeper.js';
+import { TileKeeper, type TileKeeperOptions } from '../parts/tile-keeper.js';
 
 export const MINUTE = 60_000;
 export const HOUR = 60 * MINUTE;
@@ -50,12 +50,13 @@ export class SmallParent {
     });
   }
 
-  newTiles(): TileKeeper {
+  newTiles(given: Partial<TileKeeperOptions> = {}): TileKeeper {
     return new TileKeeper({
       ...{ store: this.store, leases: this.leases, log: () => {} },
       head: () => this.head,
       hasUntoldGaps: () => false,
       oldestReader: () => undefined,
+      ...given,
     });
   }
 

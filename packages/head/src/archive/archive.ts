@@ -105,7 +105,9 @@ export class Archive {
       (block) => block.until === Number.POSITIVE_INFINITY && gone.includes(block.meta.id),
     );
     for (const block of replaced) block.until = this.#version;
-    const isKnown = blocks.some((block) => block.meta.id === meta?.id);
+    // By what it holds: an open snapshot may see one that had its number before the store fell back.
+    const name = meta && blockName(meta);
+    const isKnown = blocks.some((block) => blockName(block.meta) === name);
     if (meta !== undefined && !isKnown) {
       const isWhole = hadAllTiles && replaced.length === gone.length;
       const isLocal = isWhole && replaced.every(({ local }) => local);

@@ -121,13 +121,14 @@ export class StoredTiles {
    * False where they fail their checks; then the tile stays with the store.
    */
   warm(ref: JournalRef, meta: TileMeta, bytes: Uint8Array): boolean {
+    const tile = this.#journals.get(ref)?.tile(meta);
     try {
-      this.#journals.get(ref)?.tile(meta)?.warm(bytes);
+      tile?.warm(bytes);
       return true;
     } catch (error) {
       if (!(error instanceof FormatError)) throw error;
       this.#counts.tilesUnreadable++;
-      this.#counts.onTileCorrupt(ref, meta);
+      this.#counts.onTileCorrupt(ref, tile!);
       return false;
     }
   }

@@ -70,7 +70,7 @@ export interface ReadCounts {
   tilesUnreadable: number;
   samplesHidden: number;
   /** A tile failed its checks. */
-  onTileCorrupt(ref: JournalRef, meta: TileMeta): void;
+  onTileCorrupt(ref: JournalRef, tile: Tile): void;
 }
 
 /** Rows (samples) of a tile that a snapshot sees; those from before this process all. */
@@ -125,7 +125,7 @@ function openTile(
     if (!(error instanceof FormatError)) throw error;
   }
   counts.tilesUnreadable++;
-  counts.onTileCorrupt(group.ref, tile.meta);
+  counts.onTileCorrupt(group.ref, tile);
   return undefined;
 }
 

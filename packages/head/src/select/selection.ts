@@ -269,7 +269,7 @@ export class Selection {
         tileCache.add(ref, tile, reader, forgets);
       } catch (error) {
         if (!(error instanceof FormatError)) throw error;
-        counts.onTileCorrupt(ref, tile.meta);
+        counts.onTileCorrupt(ref, tile);
       }
     });
   }
