@@ -224,8 +224,9 @@ it('takes in what came through between a takeover and the first commit of its ow
     owner: 'other',
     onCommitted: (ref, entries) => void head.apply(ref, entries),
     seenUpTo: (ref) => head.position(ref),
-    onFound: async (state) => {
+    onFound: async (_, state) => {
       if (state !== undefined) await follower.catchUpOthers([state], () => false);
+      return false;
     },
   });
   await write(1);

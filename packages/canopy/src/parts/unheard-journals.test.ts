@@ -9,6 +9,7 @@ import {
   type Store,
   asDuration,
   asTime,
+  journalRef,
   parseLedger,
 } from '@canopy/model';
 import { VirtualClock } from '@canopy/model/testing';
@@ -265,6 +266,34 @@ it.skipIf(redisIsLeftOut())('gives back to a Redis after FLUSHALL', async () => 
   onTestFinished(() => store[Symbol.asyncDispose]());
   await givesBack(store, () => server.command('flushall'));
 });
+
+it.each(['as of no source', 'as its own'])(
+  'gives back %s what a parent has followed that leads since, with the ledger that it saw',
+  async (whose) => {
+    const leaf = new Leaf();
+    const store = new MemoryStore(leaf.clock);
+    const before = await pulled(store, leaf);
+    const all = await before.samples();
+    const known = await before.ledger();
+    expect(known.frames).toBeGreaterThan(400);
+    const standby = await before.restarted();
+    standby.unheard.level((await store.journal(leaf.ref))!);
+    store.wipe();
+    // What a term before had begun to wait for says nothing.
+    standby.unheard.begin();
+    if (whose === 'as its own') expect(await standby.unheard.giveBackOwn(leaf.ref)).toBe(true);
+    else await standby.wait(PATIENCE);
+    expect(standby.unheard.stats.givenBack).toBe(1);
+    const { frames, samples, windows } = await standby.ledger();
+    expect({ frames, samples, windows }).toEqual({
+      ...{ frames: known.frames, samples: known.samples, windows: known.windows },
+    });
+    await checkNamed(await standby.restarted(), all);
+    const other = journalRef(journalId('b'));
+    expect(await standby.unheard.giveBackOwn(other)).toBe(false);
+    expect(await store.journal(other)).toBeUndefined();
+  },
+);
 
 it('names what is missing wherever it is killed, and goes on', async () => {
   const WRITES = new Set(['commit', 'putTiles', 'trimJournal']);

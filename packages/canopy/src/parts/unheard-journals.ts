@@ -63,7 +63,28 @@ export class UnheardJournals {
     this.#options = options;
   }
 
-  /** To be called now and then. `states`: as last read of the store. */
+  /** The head has what the store has of a journal: what a standby follows it may have to give back once it leads. */
+  level(state: JournalState): void {
+    this.#seen.set(state.ref, state);
+  }
+
+  /** This process writes the store from now on: what it saw in an earlier term says nothing of how long it has waited. */
+  begin(): void {
+    this.#since.clear();
+    this.#begun.clear();
+  }
+
+  /**
+   * Of a journal that the store lost whole and this process is about to write itself: then no source gives it. Whether
+   * there was anything.
+   */
+  async giveBackOwn(ref: JournalRef): Promise<boolean> {
+    if (this.#positionOf(ref) === undefined) return false;
+    await this.#giveBack(ref);
+    return true;
+  }
+
+  /** To be called now and then by who writes the store. `states`: as last read of it. */
   async round(states: ReadonlyMap<JournalRef, JournalState>): Promise<void> {
     const refs = this.#options.head().storedTiles.refs();
     for (const ref of refs) {

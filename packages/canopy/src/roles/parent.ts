@@ -64,6 +64,7 @@ interface Parts {
   readonly tiles: TileKeeper;
   readonly rest: SamplesAtRest;
   readonly follower: Follower;
+  readonly unheard: UnheardJournals;
   readonly leadership: Leadership;
   readonly warming: Warming;
 }
@@ -79,10 +80,14 @@ export async function startParent(
   const registry = makeRegistry(process, () => parts.leadership);
   const tiles = makeTileKeeper(process);
   const rest = new SamplesAtRest(process, tiles);
+  const unheard = makeUnheard(process);
   const follower = new Follower({
     ...{ store, log, clock, every: FOLLOW_EVERY },
     head: () => process.head,
-    onLevel: ({ ref, ledger }) => process.watermarks.note(ref, parseLedger(ledger).watermark),
+    onLevel: (state) => {
+      process.watermarks.note(state.ref, parseLedger(state.ledger).watermark);
+      unheard.level(state);
+    },
     onRebuild: (ref) => {
       process.watermarks.goBack(ref, 0);
       tiles.forget(ref);
@@ -116,7 +121,9 @@ export async function startParent(
       follower.start();
     },
   });
-  const parts: Parts = { process, registry, tiles, rest, follower, leadership, warming };
+  const parts: Parts = {
+    ...{ process, registry, tiles, rest, follower, unheard, leadership, warming },
+  };
 
   describe(parts, settings, () => web.totals);
   const endTerm = async () => void (await term?.stop());
@@ -229,15 +236,20 @@ async function takeOver({ process, registry, follower }: Parts): Promise<void> {
 
 /** Starts what only the parent that writes does. `term` ends when another one does. */
 async function beginTerm(parts: Parts, term: LifeCycle): Promise<void> {
-  const { process, registry, tiles, leadership, follower } = parts;
+  const { process, registry, tiles, leadership, follower, unheard } = parts;
   const { settings, leases } = process;
   const isLost = () => !leadership.leads;
   term.add('leases', () => (isLost() ? leases.forget() : leases.giveUp()));
-  // What another had under way came through after the takeover. Where the store is behind, the head keeps what it has.
+  // What another had under way came through after the takeover.
   const journal = await openOwnJournal(process, {
     ...{ life: term, isLost },
-    onFound: async (state) => {
+    onFound: async (ref, state) => {
       if (state !== undefined) await follower.catchUpOthers([state], () => false);
+      else if (await unheard.giveBackOwn(ref)) {
+        await follower.rebuild(ref, await process.store.journal(ref));
+        return true;
+      }
+      return false;
     },
   });
   term.add('the last tiles', () => (isLost() ? undefined : tiles.write()));
@@ -266,9 +278,10 @@ async function beginTerm(parts: Parts, term: LifeCycle): Promise<void> {
 }
 
 /** Tiles to the store, windows to blocks, old ones away. */
-function startKeeping({ process, tiles, rest, follower }: Parts, term: LifeCycle): void {
+function startKeeping(parts: Parts, term: LifeCycle): void {
+  const { process, tiles, rest, follower, unheard } = parts;
   const { world, log, pulse } = process;
-  const unheard = makeUnheard(process);
+  unheard.begin();
   const when = '*/5 * * * * *';
   const isOurs = (ref: JournalRef): boolean =>
     ref === process.journal?.ref || (process.puller?.knows(ref) ?? true);

@@ -1,3 +1,4 @@
+import { asDuration, emptyLedger } from '@canopy/model';
 import { expect, it } from 'vitest';
 import {
   DOWN,
@@ -138,6 +139,33 @@ it('begins above what its process has seen of the journal and the store has forg
   await journal.flush();
   expect(journal.position.epoch).toBeGreaterThan(seen);
   await journal.close();
+});
+
+it('goes on with what its process gives back to a store that lost the journal', async () => {
+  const first = await open();
+  const group = openGroup(first);
+  addSeries(group, 'm');
+  write(group, 0, 1);
+  await first.flush();
+  await lmdb.dropJournal(first.lease);
+  await crash();
+  const ledger = JSON.stringify({ ...emptyLedger(), frames: 7 });
+  const position = { epoch: 1, sequence: 70 };
+  const found: unknown[] = [];
+  const second = await open({
+    onFound: async (ref, state) => {
+      found.push([ref, state]);
+      const lease = await store.acquireLease(ref, 'test', asDuration(1000));
+      if (!lease.granted) throw new Error('not granted');
+      const commit = { lease: lease.lease, expected: null, entries: [], position, cursor: '' };
+      await store.commit({ ...commit, ledger });
+      return true;
+    },
+  });
+  expect(found).toEqual([[first.ref, undefined]]);
+  expect(second.position).toEqual(position);
+  expect(second.ledger.frames).toBe(7);
+  await second.close();
 });
 
 it('signs cursors with one key for all of its life, which its id does not tell', async () => {

@@ -123,8 +123,9 @@ export class JournalWriter implements Journal {
    */
   static async open(options: JournalWriterOptions): Promise<JournalWriter> {
     const place = await takePlace(options);
-    await options.onFound?.(place.recovered.state);
-    return new JournalWriter(options, place);
+    const ref = journalRef(place.found.identity.id);
+    const isChanged = await options.onFound?.(ref, place.recovered.state);
+    return new JournalWriter(options, isChanged === true ? await takePlace(options) : place);
   }
 
   get stats(): Readonly<JournalWriterStats> {

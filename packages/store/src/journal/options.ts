@@ -11,8 +11,11 @@ import type {
 } from '@canopy/model';
 import type { StoreLog } from '../health.js';
 
-/** Takes what the store has of the journal, once nobody else can write it and before anything is written. */
-export type OnFound = (state: JournalState | undefined) => Promise<void>;
+/**
+ * Takes what the store has of the journal, once nobody else can write it and before anything is written. True where it
+ * has put something there: then it is read anew.
+ */
+export type OnFound = (ref: JournalRef, state: JournalState | undefined) => Promise<boolean>;
 
 export interface JournalWriterOptions {
   readonly store: Store;
