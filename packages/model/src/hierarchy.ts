@@ -19,6 +19,7 @@ export interface JournalStatus {
 /** A process that is pulled from. */
 export interface SourceStatus {
   readonly name: string;
+  /** '' where a standby does not know: another parent pulls it, and it announces itself to nobody. */
   readonly url: string;
   readonly health: 'up' | 'down' | 'lost' | 'unknown';
   readonly lastError: string;

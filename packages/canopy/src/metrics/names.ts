@@ -121,7 +121,7 @@ export const METRICS = {
   },
   canopy_source_up: {
     type: 'gauge',
-    help: '1 while the last pull of the source went well.',
+    help: '1 while the last pull of the source went well; not told on standby, where nothing is pulled.',
     labels: ['source'],
   },
   canopy_source_lost: {

@@ -238,7 +238,7 @@ function bindSources(metrics: SelfMetrics, from: MetricSources): void {
       .filter(([, value]) => value >= 0);
   metrics.readings(
     'canopy_source_up',
-    perSource((source) => (source.health === 'up' ? 1 : 0)),
+    perSource((source) => (source.health === 'up' ? 1 : from.isStandby() ? -1 : 0)),
   );
   metrics.readings(
     'canopy_source_lost',

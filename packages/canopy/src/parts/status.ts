@@ -9,6 +9,7 @@ import {
   type HierarchyStatus,
   type JournalId,
   type JournalRef,
+  type JournalState,
   type JournalStatus,
   type SourceStatus,
   type TargetStatus,
@@ -135,6 +136,9 @@ function sources(parts: StatusParts, targets: readonly TargetStatus[]): SourceSt
       found.set(place, { ...known, health: 'down', lastError: target.lastError });
     }
   }
+  if (parts.puller === undefined) {
+    addStored(found, [...parts.pulse.states.values()], (state) => storedJournal(parts, state));
+  }
   return namedApart([...found.values()]).sort((a, b) => (a.name < b.name ? -1 : 1));
 }
 
@@ -148,31 +152,60 @@ export function namedApart<S extends Pick<SourceStatus, 'name' | 'url'>>(all: re
     for (const text of texts) counts.set(text, (counts.get(text) ?? 0) + 1);
     return (text: string): boolean => counts.get(text)! > 1;
   };
-  const byHost = all.map(({ name, url }) => `${name} (${new URL(url).host})`);
+  const byHost = all.map(({ name, url }) => (url === '' ? name : `${name} (${new URL(url).host})`));
   const isSharedName = isShared(all.map(({ name }) => name));
   const isSharedHost = isShared(byHost);
   return all.map((source, i) => {
-    if (!isSharedName(source.name)) return source;
+    if (!isSharedName(source.name) || source.url === '') return source;
     if (!isSharedHost(byHost[i])) return { ...source, name: byHost[i] };
     const { host, pathname, search } = new URL(source.url);
     return { ...source, name: `${source.name} (${host}${pathname}${search})` };
   });
 }
 
+/**
+ * On standby: adds to `found`, by place, what the store has of sources that announce themselves to nobody, by the names that
+ * their ledgers have of them. Where they are only the parent knows that pulls them.
+ */
+export function addStored(
+  found: Map<string, SourceStatus>,
+  states: readonly JournalState[],
+  journalOf: (state: JournalState) => JournalStatus,
+): void {
+  const shown = new Set<JournalRef>();
+  const places = new Map<string, string>();
+  for (const [place, { name, journals }] of found) {
+    places.set(name, place);
+    for (const { ref } of journals) shown.add(ref);
+  }
+  for (const state of states.filter(({ ref }) => !shown.has(ref))) {
+    const journal = journalOf(state);
+    const name = journal.ledger.trail.at(-1)?.name;
+    // The store's own journals have come no way.
+    if (name === undefined) continue;
+    const place = places.get(name) ?? name;
+    places.set(name, place);
+    const known = found.get(place) ?? unreached(name, '', 'unknown', 'canopy', '');
+    found.set(place, { ...known, journals: [...known.journals, journal] });
+  }
+}
+
 /** What the store has of a leaf that this process does not pull: a standby's knowledge of it. */
-function storedJournals(
-  { clock, pulse, untoldGaps }: StatusParts,
-  journal: JournalId,
-): JournalStatus[] {
-  return [...pulse.states.values()]
+function storedJournals(parts: StatusParts, journal: JournalId): JournalStatus[] {
+  return [...parts.pulse.states.values()]
     .filter(({ ref }) => journalIdOf(ref) === journal)
-    .map(({ ref, position, trimmed, ledger: text, entryBytes }) => {
-      const ledger = parseLedger(text);
-      for (const gap of untoldGaps(ref)) addGap(ledger, gap);
-      const lag = (clock.now() - ledger.watermark) / 1000;
-      const lagSeconds = ledger.watermark === 0 ? -1 : Math.max(0, lag);
-      return { ref, position, trimmed, ledger, lagSeconds, entryBytes };
-    });
+    .map((state) => storedJournal(parts, state));
+}
+
+function storedJournal(
+  { clock, untoldGaps }: StatusParts,
+  { ref, position, trimmed, ledger: text, entryBytes }: JournalState,
+): JournalStatus {
+  const ledger = parseLedger(text);
+  for (const gap of untoldGaps(ref)) addGap(ledger, gap);
+  const lag = (clock.now() - ledger.watermark) / 1000;
+  const lagSeconds = ledger.watermark === 0 ? -1 : Math.max(0, lag);
+  return { ref, position, trimmed, ledger, lagSeconds, entryBytes };
 }
 
 /** One process may be pulled for several things: each has its journals. */
