@@ -158,7 +158,7 @@ export class Canaries {
   spoilProcess(process: CanopyProcess): void {
     if (this.#name === 'unsaid') process.foundGaps.name = () => {};
     if (this.#name === 'uncounted') {
-      Object.defineProperty(process, 'corruptRecords', { get: () => 0, set: () => {} });
+      Object.defineProperty(process.corrupt, 'count', { get: () => 0 });
     }
   }
 

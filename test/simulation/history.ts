@@ -4,6 +4,7 @@ import { parseCursors } from '@canopy/federation/testing';
 import {
   EntryKind,
   type JournalCommit,
+  type JournalEntry,
   type JournalPosition,
   type JournalRef,
   comparePositions,
@@ -64,22 +65,18 @@ export class History {
     const ref = lease.journal;
     const name = `${database.options.name} ${ref}`;
     this.#mustGoOn(`${name} stored`, position, database);
-    if (cursor === '') {
-      const writer = this.writerOf(database);
-      const truth = this.#truth(ref, writer);
+    const writer = this.writerOf(database);
+    const isFiltered = (ref as string) !== journalIdOf(ref);
+    const isOwn = !isFiltered && (this.truths.get(ref)?.writer ?? writer) === writer;
+    // A journal of somebody else that has no cursor was given back from memory.
+    if (cursor === '' && isOwn) {
+      this.#journalled(name, this.#truth(ref, writer), entries);
       this.journalledIn.set(writer, this.lifeOf(database));
-      for (const entry of entries) {
-        const known = truth.entries.get(originKey(entry));
-        if (known !== undefined && !Buffer.from(known.bytes).equals(entry.bytes)) {
-          this.fault('origins', `${name}: ${originKey(entry)} was given to two entries`);
-        }
-        truth.take({ ...entry, bytes: entry.bytes.slice() });
-      }
       return;
     }
     this.entriesPulled += entries.length;
     // A filter's view has layouts and frames of its own.
-    if ((ref as string) !== journalIdOf(ref)) return;
+    if (isFiltered) return;
     const truth = this.truths.get(ref);
     for (const entry of entries) {
       const known = truth?.entries.get(originKey(entry));
@@ -87,6 +84,18 @@ export class History {
       if (entry.kind === EntryKind.gap) continue;
       if (known !== undefined && Buffer.from(known.bytes).equals(entry.bytes)) continue;
       this.fault('origins', `${name}: ${originKey(entry)} is not what was journalled`);
+    }
+  }
+
+  #journalled(name: string, truth: Truth, entries: readonly JournalEntry[]): void {
+    for (const entry of entries) {
+      const known = truth.entries.get(originKey(entry));
+      // An earlier journal of the same writer may be given back, too.
+      if (known !== undefined && Buffer.from(known.bytes).equals(entry.bytes)) continue;
+      if (known !== undefined) {
+        this.fault('origins', `${name}: ${originKey(entry)} was given to two entries`);
+      }
+      truth.take({ ...entry, bytes: entry.bytes.slice() });
     }
   }
 

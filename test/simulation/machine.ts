@@ -84,7 +84,7 @@ export class Machine implements Machinery {
 
   /** By all its processes so far. */
   get corruptCounted(): number {
-    return this.corruptSeen + (this.process?.corruptRecords ?? 0);
+    return this.corruptSeen + (this.process?.corrupt.count ?? 0);
   }
 
   get name(): string {
@@ -191,7 +191,7 @@ export class Machine implements Machinery {
   }
 
   #end(): void {
-    this.corruptSeen += this.process?.corruptRecords ?? 0;
+    this.corruptSeen += this.process?.corrupt.count ?? 0;
     this.life?.end();
     this.life = undefined;
     this.process = undefined;

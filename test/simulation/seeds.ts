@@ -10,8 +10,11 @@ const OLDER = [764, 797, 419, 811, 884, 1125, 1253, 1557, 1849, 2047, 3317];
 /** With damage at rest: of a layout at a leaf, of a block, of a tile just before a death; and a commit that comes through after a takeover. */
 const WITH_DAMAGE = [33, 774, 925, 527];
 
-/** With stores that refuse a command now and then: of a head that is built up anew, at a level above. */
-const WITH_REFUSALS = [133];
+/**
+ * With stores that refuse a command now and then: of a head that is built up anew, at a level above; of a ledger that is lost
+ * and a damaged record that stays.
+ */
+const WITH_REFUSALS = [133, 554];
 
 export interface FixedRun {
   readonly seed: number;

@@ -130,7 +130,7 @@ function missing(hierarchy: Hierarchy, upTo: Places): string[] {
         : upTo.get(truth.ref);
       // Of what its store lost whole nothing is owed.
       if (wanted === undefined || wanted.epoch === 0) continue;
-      const has = headPosition(machine, truth) ?? builtUpTo(machine, truth);
+      const has = headPosition(machine, truth);
       if (has !== undefined && comparePositions(has, wanted) >= 0) continue;
       const hasText = has === undefined ? 'nothing' : originKey(has);
       lacks.push(`${name} has ${hasText} of ${truth.writer}, not ${originKey(wanted)}`);
@@ -166,12 +166,6 @@ function headPosition(machine: Machine, { ref, writer }: Truth): JournalPosition
   if (isWhole) return process?.head.position(ref);
   const statuses = process?.puller?.journals() ?? [];
   return statuses.find((status) => journalIdOf(status.ref) === journalIdOf(ref))?.position;
-}
-
-/** A head that was built up from tiles alone has applied nothing: what they hold is compared by samples. */
-function builtUpTo({ process, options }: Machine, { ref }: Truth): JournalPosition | undefined {
-  const isBuilt = process?.head.storedTiles.refs().includes(ref) === true;
-  return isBuilt ? options.database.store.trimmed(ref) : undefined;
 }
 
 async function check(

@@ -1,84 +1,51 @@
-/** What is said of tiles and blocks that fail their checks, and of the time that is missing for them. */
-import {
-  type BlockMeta,
-  type GapRecord,
-  type GroupId,
-  type JournalRef,
-  type Store,
-  type TileMeta,
-  asTime,
-  blockName,
-} from '@canopy/model';
+/** Stored records that fail their checks: counted, said, and the time that is missing for them named. */
+import type { GapRecord, JournalRef } from '@canopy/model';
 import type { CorruptRecord } from '@canopy/store';
-import { nameOf } from './tile-places.js';
+import type { Log } from '../log.js';
 
-/**
- * Tells what is damaged from what is only there no more. After the store fell back, or was wiped, a head reads in places
- * that it knows of before it finds out, and the number of a block may have been given to another one by then.
- */
-export class FoundDamage {
-  readonly #store: Pick<Store, 'blocks' | 'tiles'>;
-  readonly #note: (record: CorruptRecord) => void;
-  /** Looked for now: who selects finds each of them as often as it is read. */
-  readonly #asked = new Set<string>();
+/** Records that are told apart; what is beyond is only skipped. */
+const RECORDS_MAX = 10_000;
 
-  /** `note` is told of what is damaged. */
-  constructor(store: Pick<Store, 'blocks' | 'tiles'>, note: (record: CorruptRecord) => void) {
-    this.#store = store;
-    this.#note = note;
-  }
-
-  /** A tile whose bytes fail their checks. `block`: they were read there. */
-  tile(ref: JournalRef, meta: TileMeta, block?: BlockMeta): void {
-    const isThere = async (): Promise<boolean> =>
-      block === undefined ? this.#hasTile(ref, meta) : this.#hasBlock(ref, block);
-    this.#noteIf(corruptTile(ref, meta), isThere);
-  }
-
-  /** A block whose index fails its checks. */
-  block(ref: JournalRef, meta: BlockMeta): void {
-    this.#noteIf(corruptBlock(ref, meta), () => this.#hasBlock(ref, meta));
-  }
-
-  #noteIf(record: CorruptRecord, isThere: () => Promise<boolean>): void {
-    const key = `${record.journal} ${record.place}`;
-    if (this.#asked.has(key)) return;
-    this.#asked.add(key);
-    isThere()
-      .then((is) => is && this.#note(record))
-      // Where the store does not answer: it is found again when it is read again.
-      .catch(() => {})
-      .finally(() => this.#asked.delete(key));
-  }
-
-  async #hasBlock(ref: JournalRef, meta: BlockMeta): Promise<boolean> {
-    const name = blockName(meta);
-    return (await this.#store.blocks(ref)).some((block) => blockName(block) === name);
-  }
-
-  async #hasTile(ref: JournalRef, meta: TileMeta): Promise<boolean> {
-    const name = nameOf(meta);
-    return (await this.#store.tiles(ref)).some((tile) => nameOf(tile) === name);
-  }
+export interface MissingPart {
+  readonly ref: JournalRef;
+  readonly gap: GapRecord;
 }
 
-export function corruptTile(journal: JournalRef, meta: TileMeta): CorruptRecord {
-  const { epoch, group, firstSequence } = meta;
-  const place = `${epoch}-${group}-${firstSequence}`;
-  const message = 'the tile fails its checks';
-  return { journal, what: 'tile', place, message, gap: gapOf(group, meta) };
-}
+export class CorruptRecords {
+  readonly #log: Log;
+  readonly #name: (ref: JournalRef, gap: GapRecord) => void;
+  /** By place. */
+  readonly #records = new Map<string, CorruptRecord>();
 
-export function corruptBlock(journal: JournalRef, meta: BlockMeta): CorruptRecord {
-  const message = 'the index of the block fails its checks';
-  return { journal, what: 'block', place: `block ${meta.id}`, message, gap: gapOf(0, meta) };
-}
+  /** `name`: says in a ledger what is missing; for the same again harmless. */
+  constructor(log: Log, name: (ref: JournalRef, gap: GapRecord) => void) {
+    this.#log = log;
+    this.#name = name;
+  }
 
-/** Group 0: of all. */
-function gapOf(
-  group: GroupId,
-  { minTime, maxTime }: Pick<TileMeta, 'minTime' | 'maxTime'>,
-): GapRecord {
-  const times = { from: asTime(minTime - 1), to: asTime(maxTime + 1) };
-  return { group, ...times, cause: 'corrupt', frames: -1 };
+  get count(): number {
+    return this.#records.size;
+  }
+
+  /**
+   * One was met: counted and logged once, however often it is read, but named each time, for the ledger that named it may
+   * have been lost with its store.
+   */
+  note(record: CorruptRecord): void {
+    const { journal: ref, what, place, gap } = record;
+    const key = `${ref ?? ''} ${what} ${place}`;
+    if (!this.#records.has(key)) {
+      if (this.#records.size >= RECORDS_MAX) return;
+      this.#records.set(key, record);
+      this.#log('error', 'a stored record fails its checks and is not used', { ...record });
+    }
+    if (ref !== null && gap !== null) this.#name(ref, gap);
+  }
+
+  /** What is missing for those found so far. */
+  *missing(): Iterable<MissingPart> {
+    for (const { journal: ref, gap } of this.#records.values()) {
+      if (ref !== null && gap !== null) yield { ref, gap };
+    }
+  }
 }

@@ -46,7 +46,8 @@ export async function openOwnJournal(
     onFound,
   });
   process.journal = journal;
-  for (const { ref, gap } of process.corruptGaps()) if (ref === journal.ref) journal.nameGap(gap);
+  for (const { ref, gap } of process.corrupt.missing())
+    if (ref === journal.ref) journal.nameGap(gap);
   life.add('the journal', async () => {
     await journal.close(isLost());
     process.journal = undefined;

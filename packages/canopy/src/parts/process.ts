@@ -15,7 +15,6 @@ import {
   CanopyError,
   type Clock,
   type DurationMs,
-  type GapRecord,
   type HierarchyStatus,
   type JournalRef,
   type Milliseconds,
@@ -28,7 +27,7 @@ import {
 } from '@canopy/model';
 import type { Engine } from '@canopy/promql';
 import type { ScrapeManager } from '@canopy/scrape';
-import type { CorruptRecord, JournalWriter, ReportingStore, VolatileStore } from '@canopy/store';
+import type { JournalWriter, ReportingStore, VolatileStore } from '@canopy/store';
 import type { Web } from '@canopy/web';
 import type { Settings } from '../cli/settings.js';
 import type { LoadedConfig } from '../config/load.js';
@@ -37,9 +36,10 @@ import type { Log } from '../log.js';
 import { SelfMetrics } from '../metrics/registry.js';
 import { openAdministration } from './administration.js';
 import { Configuration, type RunningConfig } from './configuration.js';
-import { FoundDamage } from './corrupt-records.js';
+import { CorruptRecords } from './corrupt-records.js';
 import type { Deletions } from './deletions.js';
 import { makeDoors } from './doors.js';
+import { FoundDamage } from './found-damage.js';
 import { FoundGaps } from './found-gaps.js';
 import { makeEngine } from './query-engine.js';
 import { Rate } from './rate.js';
@@ -59,8 +59,6 @@ export const LEASE_TTL = (8 * SECOND) as DurationMs;
 export const LEASE_RENEW_EVERY = (2 * SECOND) as DurationMs;
 const SERIES_MAX = 10_000_000;
 export const PART_STOP_MS = 2000;
-/** Corrupt records that are told apart; what is beyond is only skipped. */
-const CORRUPT_MAX = 10_000;
 
 /** What the role adds to a process before it listens. */
 export interface RoleParts {
@@ -95,7 +93,6 @@ export class CanopyProcess {
   readonly leases: JournalLeases;
   /** The head has all of the own journal that is synced, and is given what comes. */
   isLevel = true;
-  corruptRecords = 0;
   /** Why queries cannot be answered yet; '' once they can. */
   notReady = 'starting';
   /** What else people should know of a process that is ready; '' for nothing. */
@@ -118,9 +115,8 @@ export class CanopyProcess {
   readonly watermarks: Watermarks;
   #head: Head | undefined;
   #engine: Engine | undefined;
-  /** By place. */
-  readonly #corrupt = new Map<string, CorruptRecord>();
   readonly foundGaps = new FoundGaps(this);
+  readonly corrupt: CorruptRecords;
 
   private constructor(
     settings: Settings,
@@ -141,6 +137,7 @@ export class CanopyProcess {
     this.store = store;
     this.pathIdentity = pathIdentity;
     this.#backup = backup;
+    this.corrupt = new CorruptRecords(log, (ref, gap) => this.foundGaps.name(ref, gap));
     this.volatile = volatile;
     if (volatile !== undefined) volatile.onDropped = (ref, gap) => this.foundGaps.name(ref, gap);
     this.pulse = new StorePulse(store);
@@ -170,28 +167,10 @@ export class CanopyProcess {
     await checkTokenFile(settings);
     const configuration = new Configuration(settings, world, log);
     let made: CanopyProcess | undefined;
-    const opened = await world.openStore(settings, log, (record) => made?.noteCorrupt(record));
+    const opened = await world.openStore(settings, log, (record) => made?.corrupt.note(record));
     made = new CanopyProcess(settings, world, configuration, log, opened);
     made.life.add('the store', async () => opened.store[Symbol.asyncDispose]());
     return made;
-  }
-
-  /** A stored record cannot be used: counted, logged and named once, however often it is read. */
-  noteCorrupt(record: CorruptRecord): void {
-    const { journal: ref, what, place, gap } = record;
-    const name = `${ref ?? ''} ${what} ${place}`;
-    if (this.#corrupt.has(name) || this.#corrupt.size >= CORRUPT_MAX) return;
-    this.corruptRecords++;
-    this.#corrupt.set(name, record);
-    this.log('error', 'a stored record fails its checks and is not used', { ...record });
-    if (ref !== null && gap !== null) this.foundGaps.name(ref, gap);
-  }
-
-  /** What is missing for the corrupt records found so far. */
-  *corruptGaps(): Iterable<{ readonly ref: JournalRef; readonly gap: GapRecord }> {
-    for (const { journal: ref, gap } of this.#corrupt.values()) {
-      if (ref !== null && gap !== null) yield { ref, gap };
-    }
   }
 
   /** Looks for series that two targets give at once, and tells the ledgers. */
@@ -209,7 +188,7 @@ export class CanopyProcess {
   /** Names what was found before the ledgers of other journals were written by this process. */
   pullBy(puller: FramePuller): void {
     this.puller = puller;
-    for (const { ref, gap } of this.corruptGaps()) {
+    for (const { ref, gap } of this.corrupt.missing()) {
       if (ref !== this.journal?.ref) puller.nameGap(ref, gap);
     }
     this.foundGaps.tell();
@@ -251,7 +230,7 @@ export class CanopyProcess {
    */
   async listen(role: RoleParts): Promise<Web> {
     const { settings, clock, log } = this;
-    const damage = new FoundDamage(this.store, (record) => this.noteCorrupt(record));
+    const damage = new FoundDamage(this.store, (record) => this.corrupt.note(record));
     const head = new Head({
       clock,
       windowMs: HEAD_WINDOW,

@@ -5,7 +5,7 @@
 import { type Clock, type JournalRef, type Milliseconds, asDuration, asTime } from '@canopy/model';
 import pLimit from 'p-limit';
 import { BlockKeeper } from './block-keeper.js';
-import { corruptBlock, corruptTile } from './corrupt-records.js';
+import { corruptBlock, corruptTile } from './found-damage.js';
 import { buildAnew } from './fallen-store.js';
 import { hasUntoldGaps } from './found-gaps.js';
 import type { Chore } from './housekeeping.js';
@@ -50,9 +50,9 @@ export class SamplesAtRest {
       spans: SPANS.map((windows) => asDuration(windows * window)),
       sealDelay: asDuration(window * SEAL_DELAY),
       abandonedAfter: asDuration(window * ABANDONED_AFTER),
-      onTileCorrupt: (ref, meta) => process.noteCorrupt(corruptTile(ref, meta)),
+      onTileCorrupt: (ref, meta) => process.corrupt.note(corruptTile(ref, meta)),
       hasUntoldGaps: (ref) => hasUntoldGaps(process, ref),
-      onBlockCorrupt: (ref, meta) => process.noteCorrupt(corruptBlock(ref, meta)),
+      onBlockCorrupt: (ref, meta) => process.corrupt.note(corruptBlock(ref, meta)),
       onWentBack: (ref) => buildAnew(process, ref),
       grace: asDuration(Math.min(GRACE_MAX, window)),
       mergeBytesMax: async () => {

@@ -75,7 +75,7 @@ export async function startLeaf(
     remoteWrite: () => process.remoteWrite?.totals,
     engine: process.engine,
     journal: () => process.journal,
-    corruptRecords: () => process.corruptRecords,
+    corruptRecords: () => process.corrupt.count,
     trimmedBytes: () => trimmedBytes,
     isStandby: () => false,
     hierarchy: () => process.hierarchy(),

@@ -161,7 +161,7 @@ function describe(parts: Parts, settings: Settings, web: () => WebTotals): void 
     remoteWrite: () => process.remoteWrite?.totals,
     engine: process.engine,
     journal: () => process.journal,
-    corruptRecords: () => process.corruptRecords,
+    corruptRecords: () => process.corrupt.count,
     trimmedBytes: () => tiles.stats.trimmedBytes,
     isStandby: () => process.notReady === '' && !leadership.leads,
     hierarchy: () => process.hierarchy(),

@@ -119,11 +119,6 @@ export class MemoryStore implements Store {
     return this.#journals.get(ref)?.position;
   }
 
-  /** Behind which entries of a journal are kept; undefined where nothing was committed. */
-  trimmed(ref: JournalRef): JournalPosition | undefined {
-    return this.#journals.get(ref)?.trimmed;
-  }
-
   refs(): JournalRef[] {
     return [...this.#journals.keys()];
   }

@@ -171,11 +171,18 @@ async function recover(
     index.restore(checkpoint, ref) &&
     comparePositions(index.position, state.position) <= 0;
   const base = usable ? index : new JournalIndex();
-  if (!usable) {
-    // Numbers of groups whose entries were trimmed stand in their layouts only.
-    for (const { group } of await store.readLayouts(ref)) base.reserveGroup(group);
+  const isCutBehind = comparePositions(base.position, state.trimmed) < 0;
+  // Of groups whose first entries were cut since, or before all that is kept, layouts alone tell.
+  if (isCutBehind) {
+    const layouts = await store.readLayouts(ref);
+    base.observe(
+      layouts.filter(
+        (entry) =>
+          comparePositions(entry, base.position) > 0 && comparePositions(entry, state.trimmed) <= 0,
+      ),
+    );
   }
-  const from = comparePositions(base.position, state.trimmed) < 0 ? state.trimmed : base.position;
+  const from = isCutBehind ? state.trimmed : base.position;
   let after: JournalPosition = from;
   for (;;) {
     const entries = await store.readEntries(ref, after, SCAN_LIMITS);

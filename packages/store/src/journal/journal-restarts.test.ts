@@ -1,3 +1,4 @@
+import { decodeLayout, entryPayload } from '@canopy/encoding';
 import { asDuration, labelsFromObject } from '@canopy/model';
 import { expect, it, vi } from 'vitest';
 import {
@@ -70,6 +71,27 @@ it('goes on after kill -9: sequences, groups, a gap of cause restart', async () 
   ]);
   expect(second.position).toEqual({ epoch: 1, sequence: 8 });
   expect(second.ledger).toMatchObject({ frames: 4, gapsTotal: 1 });
+  await second.close();
+});
+
+it('goes on with a group whose layout was cut since the last checkpoint, or before the first', async () => {
+  const first = await open();
+  const group = openGroup(first);
+  addSeries(group, 'm');
+  write(group, 0, 1);
+  write(group, 5000, 2);
+  await first.flush();
+  await lmdb.trimJournal(first.lease, { epoch: 1, sequence: 2 });
+  await crash();
+  const second = await open();
+  const again = openGroup(second);
+  addSeries(again, 'm');
+  write(again, 60_000, 3);
+  await second.flush();
+  const layouts = (await lmdb.readLayouts(second.ref)).map(
+    (entry) => decodeLayout(entryPayload(entry)).meta.continues,
+  );
+  expect(layouts).toEqual([0, 1]);
   await second.close();
 });
 
