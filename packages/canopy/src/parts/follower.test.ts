@@ -233,6 +233,20 @@ it('takes in what came through between a takeover and the first commit of its ow
   expect(await values(head)).toEqual([...late, 6]);
 });
 
+it('has no more than the ledger of the state that it was told of', async () => {
+  const { store, journal, head, follower, write } = await rig(openStore);
+  await write(2);
+  await follower.catchUpAll();
+  await write(2);
+  const state = (await store.journal(journal.ref))!;
+  await write(3);
+  await follower.catchUp(state);
+  expect(await values(head)).toEqual(upTo(4));
+  expect(head.position(journal.ref)).toEqual(state.position);
+  await follower.catchUpAll();
+  expect(await values(head)).toEqual(upTo(7));
+});
+
 it('takes in whole a journal that was cut before it was seen', async () => {
   const { store, journal, head, follower, rebuilt, write, storeTiles } = await rig(openStore);
   await write(14);

@@ -167,7 +167,9 @@ export class Follower {
       if (entries.length === 0) break;
       const isBreak = after === begun && entries[0].epoch !== begun.epoch;
       if (isBreak && (await this.#isBesides(state))) return this.#rebuild(ref, state);
-      await applyInSteps(head, ref, entries);
+      // No further: the ledger of `state` is to be that of what the head has, should the store lose both.
+      const known = entries.filter((entry) => comparePositions(entry, state.position) <= 0);
+      await applyInSteps(head, ref, known);
       const { epoch, sequence } = entries[entries.length - 1];
       after = { epoch, sequence };
     }

@@ -46,13 +46,16 @@ export interface UnheardJournalsOptions {
   readonly log: Log;
 }
 
+/** Of a journal, as of one moment. */
+type Seen = Pick<JournalState, 'ref' | 'position' | 'ledger'>;
+
 /** Bytes of tiles written in one call. */
 const BATCH_BYTES = 4 * 1024 * 1024;
 
 export class UnheardJournals {
   readonly #options: UnheardJournalsOptions;
   /** As the store had them when it had them. */
-  readonly #seen = new Map<JournalRef, JournalState>();
+  readonly #seen = new Map<JournalRef, Seen>();
   /** Clock.monotonic() of when the store was first seen to have less. */
   readonly #since = new Map<JournalRef, number>();
   /** The store may have a part of what is given back: it looks as if nothing were missing. */
@@ -64,8 +67,8 @@ export class UnheardJournals {
   }
 
   /** The head has what the store has of a journal: what a standby follows it may have to give back once it leads. */
-  level(state: JournalState): void {
-    this.#seen.set(state.ref, state);
+  level({ ref, position, ledger }: Seen): void {
+    this.#seen.set(ref, { ref, position, ledger });
   }
 
   /** This process writes the store from now on: what it saw in an earlier term says nothing of how long it has waited. */

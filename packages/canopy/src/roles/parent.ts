@@ -173,7 +173,7 @@ async function bringUp(
   endTerm: () => Promise<void>,
   signal: AbortSignal,
 ): Promise<void> {
-  const { process, registry, follower, leadership, warming } = parts;
+  const { process, registry, follower, unheard, leadership, warming } = parts;
   const { store, clock, head, log, life, pulse } = process;
   process.notReady = 'waiting for the store';
   await storeAnswers(store, clock, log, signal);
@@ -193,6 +193,7 @@ async function bringUp(
     await process.deletions?.follow();
   };
   await beat();
+  for (const state of pulse.states.values()) unheard.level(state);
   life.add('the lease on the store', () => leadership.stop());
   life.add('following', () => follower.stop());
   life.add('writing', endTerm, TERM_STOP_MS);
@@ -251,6 +252,11 @@ async function beginTerm(parts: Parts, term: LifeCycle): Promise<void> {
       }
       return false;
     },
+  });
+  // The head has what was committed; a store that is wiped when another one leads may get that from here.
+  term.add('the own ledger', () => {
+    const { ref, position, ledger } = journal;
+    unheard.level({ ref, position, ledger: JSON.stringify(ledger) });
   });
   term.add('the last tiles', () => (isLost() ? undefined : tiles.write()));
   const puller = startPulling(parts, term);
