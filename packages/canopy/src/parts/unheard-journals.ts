@@ -169,7 +169,7 @@ export class UnheardJournals {
     const blocks = head().blocks.list(ref);
     const lostUpTo = Math.max(held.lostUpTo, ...blocks.map(({ maxTime }) => maxTime));
     const newest = Math.max(known.newest, lostUpTo, ...held.tiles.map(({ meta }) => meta.maxTime));
-    const isAll = held.tiles.length === 0;
+    const isEmpty = held.tiles.length === 0;
     const lease = await leases.take(ref);
     const commit = async (expected: JournalPosition | null, upTo: number): Promise<void> => {
       const ledger = ledgerWithout(known, upTo);
@@ -181,7 +181,7 @@ export class UnheardJournals {
     };
     if (state === undefined) await commit(null, newest);
     for (const batch of batches(held.tiles)) await store.putTiles(lease, batch);
-    if (!isAll) {
+    if (!isEmpty) {
       await commit(position, lostUpTo);
       await store.trimJournal(lease, position, held.tiles[held.tiles.length - 1].meta);
     }
