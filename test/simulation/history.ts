@@ -1,4 +1,5 @@
 /** What was seen of a run from outside of its processes; what is wrong at once is a fault at once. */
+import { decodeGap, entryPayload } from '@canopy/encoding';
 import { CURSOR_HEADER } from '@canopy/federation';
 import { parseCursors } from '@canopy/federation/testing';
 import {
@@ -28,6 +29,10 @@ export interface Scraped {
 
 const CURSORS_MAX = 1000;
 const LEAVES_PATH = '/api/v1/canopy/leaves';
+
+/** A writer's own gaps have other causes. */
+const isTrimmedGap = (entry: JournalEntry): boolean =>
+  entry.kind === EntryKind.gap && decodeGap(entryPayload(entry)).cause === 'trimmed';
 
 export class History {
   /** Journals by their writers. */
@@ -90,8 +95,9 @@ export class History {
   #journalled(name: string, truth: Truth, entries: readonly JournalEntry[]): void {
     for (const entry of entries) {
       const known = truth.entries.get(originKey(entry));
-      // An earlier journal of the same writer may be given back, too.
+      // An earlier journal of the same writer may be given back, too, with a gap in the place of what is gone.
       if (known !== undefined && Buffer.from(known.bytes).equals(entry.bytes)) continue;
+      if (known !== undefined && isTrimmedGap(entry)) continue;
       if (known !== undefined) {
         this.fault('origins', `${name}: ${originKey(entry)} was given to two entries`);
       }

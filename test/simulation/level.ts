@@ -13,6 +13,7 @@ import {
 } from '@canopy/model';
 import { seriesKey } from '../chaos/oracle.js';
 import type { Machine } from './machine.js';
+import type { SimTime } from './time.js';
 import { pairsOf } from './truth.js';
 
 export interface ReadSeries {
@@ -62,15 +63,21 @@ export async function readAll(head: Head): Promise<Map<string, ReadSeries>> {
   }
 }
 
+/** A store that answers at all answers within this. */
+const NAMED_MS = 1000;
+
 /** `beside`: all that write to the same store; a standby has its ledgers from who leads. */
 export async function readLevel(
   machine: Machine,
   beside: readonly Machine[],
   takes: Level['takes'],
+  time: SimTime,
 ): Promise<Level> {
   const { process } = machine;
   if (process === undefined) throw new Error(`BUG: ${machine.name} does not run`);
   const series = await readAll(process.head);
+  // What is damaged is looked for in the store once more, and named then.
+  await new Promise<void>((done) => void time.at(time.now + NAMED_MS, done));
   const ledgers = new Map<JournalRef, ReturnType<typeof parseLedger>>();
   const states = new Map<JournalRef, JournalPosition>();
   const stored = await machine.options.database.store.journals();

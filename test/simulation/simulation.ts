@@ -181,7 +181,7 @@ async function check(
     const takes = machine.name === 'f' ? isFiltered : () => true;
     const { database } = machine.options;
     const beside = hierarchy.present().filter(({ options }) => options.database === database);
-    readLevel(machine, beside, takes).then(
+    readLevel(machine, beside, takes, time).then(
       (level) => {
         canaries.spoilRead(hierarchy, machine.name, level.series as Map<string, ReadSeries>);
         canaries.spoilLevel(level);

@@ -9,6 +9,7 @@ import {
   type Clock,
   type DurationMs,
   type JournalRef,
+  type JournalState,
   type Lease,
   type Milliseconds,
   type Replaced,
@@ -27,7 +28,10 @@ import { type SealedTiles, sealTiles } from './seal.js';
 import { nameOf } from './tile-places.js';
 
 /** What is asked of the head. */
-export type BlockHead = Pick<Head, 'blocks' | 'dropTiles' | 'position'>;
+export type BlockHead = Pick<
+  Head,
+  'blocks' | 'dropTiles' | 'position' | 'storedTiles' | 'restoreLayouts' | 'restoreTiles'
+>;
 
 export interface BlockKeeperOptions {
   readonly store: Store;
@@ -169,10 +173,20 @@ export class BlockKeeper {
     // The own journal, which goes on; its writer has named what is gone. Other blocks may have the numbers of those.
     this.forget(ref);
     head().blocks.restore(ref, stored.blocks);
+    await this.#takeBack(state, stored.tiles);
     const there = new Set(stored.tiles.map(nameOf));
     const gone = loose.map(nameOf).filter((name) => !there.has(name));
     this.#gone.set(ref, new Set(gone));
     return true;
+  }
+
+  /** Tiles that were in a block of which the store knows nothing any more. */
+  async #takeBack({ ref, trimmed }: JournalState, tiles: readonly TileMeta[]): Promise<void> {
+    const { store, head } = this.#options;
+    const back = tiles.filter((tile) => !head().storedTiles.knows(ref, tile));
+    if (back.length === 0) return;
+    head().restoreLayouts(ref, await store.readLayouts(ref));
+    head().restoreTiles(ref, back, trimmed);
   }
 
   #withoutGone(ref: JournalRef, tiles: readonly TileMeta[]): readonly TileMeta[] {

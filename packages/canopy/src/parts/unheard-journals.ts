@@ -208,7 +208,10 @@ function ledgerWithout(known: Ledger, upTo: number): Ledger {
   return ledger;
 }
 
-/** Where there is no tile to cut behind, readers are told by an entry. */
+/**
+ * Where there is no tile to cut behind, readers are told by an entry in the place of one that is gone: not of the newest, where
+ * there is another, for readers show what they have there (0024).
+ */
 function entriesOf(
   { layouts, tiles }: HeldJournal,
   position: JournalPosition,
@@ -216,7 +219,9 @@ function entriesOf(
 ): readonly JournalEntry[] {
   if (tiles.length > 0) return layouts;
   const fields = { kind: EntryKind.gap, group: 0, time: to, key: false };
-  return [encodeEntry({ ...position, ...fields }, encodeGap(lost(to)))];
+  const { epoch, sequence } = position;
+  const place = { epoch, sequence: Math.max(1, sequence - 1) };
+  return [encodeEntry({ ...place, ...fields }, encodeGap(lost(to)))];
 }
 
 function* batches(tiles: readonly StoredTile[]): Generator<StoredTile[]> {
