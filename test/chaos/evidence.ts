@@ -1,5 +1,10 @@
 /** What is known of one stretch of a run, from all who took part: plain data, gathered here, judged by checker.ts. */
-import { type JournalPosition, type JournalReport, comparePositions } from '@canopy/model';
+import {
+  JOURNAL_START,
+  type JournalPosition,
+  type JournalReport,
+  comparePositions,
+} from '@canopy/model';
 import { type Gap, type SourceLedger, ledgerOf, reportOf } from '../hierarchy.js';
 import { type ApiSeries, get, query } from '../processes.js';
 import {
@@ -205,7 +210,7 @@ export async function copiesOf(
   return leaves.map(({ ref }, i) => ({
     ...{ ref, ledger: ledgers[i], report: reports[i] },
     marks: marks.get(ref) ?? [],
-    trimmed: trimmed.get(ref) ?? { epoch: 0, sequence: 0 },
+    trimmed: trimmed.get(ref) ?? JOURNAL_START,
   }));
 }
 

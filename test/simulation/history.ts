@@ -4,6 +4,7 @@ import { CURSOR_HEADER } from '@canopy/federation';
 import { parseCursors } from '@canopy/federation/testing';
 import {
   EntryKind,
+  JOURNAL_START,
   type JournalCommit,
   type JournalEntry,
   type JournalPosition,
@@ -108,11 +109,10 @@ export class History {
   storeWentBack(database: Database): void {
     for (const truth of this.truths.values()) {
       if (truth.writer !== this.writerOf(database)) continue;
-      const nothing = { epoch: 0, sequence: 0 };
       // Answered before anything else happens: the store in memory does not wait.
       void database.store
         .journal(truth.ref)
-        .then((state) => truth.fellBack(state?.position ?? nothing));
+        .then((state) => truth.fellBack(state?.position ?? JOURNAL_START));
     }
   }
 

@@ -8,6 +8,7 @@ import {
   type Family,
   type GapRecord,
   type GroupId,
+  JOURNAL_START,
   type JournalEntry,
   type JournalPosition,
   type JournalRef,
@@ -84,7 +85,7 @@ export class Truth {
   samples = 0;
   /** The store of its writer fell back: counts and numbers may have begun anew. */
   wentBack = false;
-  position: JournalPosition = { epoch: 0, sequence: 0 };
+  position: JournalPosition = JOURNAL_START;
   readonly #groups = new Map<string, Group>();
 
   constructor(ref: JournalRef, writer: string) {

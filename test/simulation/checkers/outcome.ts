@@ -1,5 +1,5 @@
 /** What a checker looks at when a run is over, everything works again and every level has had time to catch up. */
-import type { JournalPosition, JournalRef } from '@canopy/model';
+import { JOURNAL_START, type JournalPosition, type JournalRef } from '@canopy/model';
 import type { Hierarchy } from '../hierarchy.js';
 import type { History } from '../history.js';
 import type { Level } from '../level.js';
@@ -47,7 +47,7 @@ export function owedUpTo(
 ): JournalPosition {
   const truth = history.truths.get(ref);
   const isLeft = truth !== undefined && isOver(hierarchy, truth);
-  return (isLeft ? states : upTo).get(ref) ?? { epoch: 0, sequence: 0 };
+  return (isLeft ? states : upTo).get(ref) ?? JOURNAL_START;
 }
 
 export const instanceOf = (labels: ReadonlyMap<string, string>): string =>

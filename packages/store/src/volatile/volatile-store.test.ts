@@ -81,6 +81,15 @@ async function writeOne(journal: JournalWriter, group: ReturnType<typeof openGro
   await advanceUntil(() => comparePositions(journal.position, before) > 0);
 }
 
+/** A journal with one group and its first frame. */
+async function begin(store: VolatileStore) {
+  const journal = await open(store);
+  const group = openGroup(journal);
+  addSeries(group, 'm');
+  await writeOne(journal, group, 1000);
+  return { journal, group };
+}
+
 const textOf = ({ epoch, sequence, bytes }: JournalEntry): string =>
   `${epoch}-${sequence} ${Buffer.from(bytes).toString('hex')}`;
 
@@ -89,10 +98,7 @@ const framesOf = async (store: VolatileStore | EmbeddedStore, journal: JournalWr
 
 it('goes on in another epoch, and the disk gets it under the same numbers', async () => {
   const store = await openStore();
-  const journal = await open(store);
-  const group = openGroup(journal);
-  addSeries(group, 'm');
-  await writeOne(journal, group, 1000);
+  const { journal, group } = await begin(store);
   isFull = true;
   for (let ms = 2000; ms <= 5000; ms += 1000) await writeOne(journal, group, ms);
   // What waited when the disk refused it has numbers that follow; what came then is of an epoch above.
@@ -124,10 +130,7 @@ it('goes on in another epoch, and the disk gets it under the same numbers', asyn
 
 it('after a kill: another epoch, and a gap from what the disk has', async () => {
   const store = await openStore();
-  const journal = await open(store);
-  const group = openGroup(journal);
-  addSeries(group, 'm');
-  await writeOne(journal, group, 1000);
+  const { journal, group } = await begin(store);
   isFull = true;
   for (let ms = 2000; ms <= 4000; ms += 1000) await writeOne(journal, group, ms);
   const { epoch } = journal.position;
@@ -154,10 +157,7 @@ it('after a kill: another epoch, and a gap from what the disk has', async () => 
 
 it('drops the oldest epoch where memory is full, and names it', async () => {
   const store = await openStore(12_000);
-  const journal = await open(store);
-  const group = openGroup(journal);
-  addSeries(group, 'm');
-  await writeOne(journal, group, 1000);
+  const { journal, group } = await begin(store);
   isFull = true;
   for (let ms = 2000; ms <= 60_000; ms += 1000) await writeOne(journal, group, ms);
   expect(store.tailBytes).toBeLessThan(2 * 12_000);
@@ -182,10 +182,7 @@ it('starts where there is no room to make a store, and makes it when there is', 
   isFull = true;
   const store = await openStore(1e6, true);
   expect(store.isVolatile).toBe(true);
-  const journal = await open(store);
-  const group = openGroup(journal);
-  addSeries(group, 'm');
-  await writeOne(journal, group, 1000);
+  const { journal, group } = await begin(store);
   expect(await framesOf(store, journal)).toEqual(['m=1']);
   isFull = false;
   await advanceUntil(() => !store.isVolatile);
